@@ -1,0 +1,52 @@
+# One command does it. `make demo` and `make test` are all that a new machine needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STORE ?= runs
+
+.PHONY: help setup demo test test-fast check format bench lock clean
+
+help:  ## This list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.up-to-date  ## Create .venv and install what constraints.txt locks (nothing to do when it is up to date)
+
+# torch first and by its exact version: a range would draw the newest build with its CUDA packages
+$(VENV)/.up-to-date: constraints.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "scmmlab needs Python 3.11 or newer, found %d.%d. Hint: make setup PYTHON=python3.11" % sys.version_info[:2])'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV) (a few minutes the first time)..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt setuptools torch==2.13.0
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+demo: setup  ## The main job on real EEG: an ablation grid on Ray, recorded in MLflow, with its report
+	@$(BIN)/scmmlab run ablations/demo.yaml --store $(STORE)
+	@$(BIN)/scmmlab report ablations/demo.yaml --store $(STORE)
+
+test: setup  ## All tests
+	@$(BIN)/python -m pytest
+
+test-fast: setup  ## The tests that need no cluster and no server
+	@$(BIN)/python -m pytest -m "not slow"
+
+check: setup  ## Format, lint, types, import contracts
+	@$(BIN)/ruff format --check platform tests
+	@$(BIN)/ruff check platform tests
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: setup  ## Put the code in its form
+	@$(BIN)/ruff format platform tests
+	@$(BIN)/ruff check --fix platform tests
+
+bench: setup  ## The rates of this machine, as JSON
+	@$(BIN)/scmmlab bench --json
+
+lock: setup  ## Write the versions that are installed to constraints.txt
+	@{ echo "# Every version that scmmlab is tested with; pip reads it with -c. To renew it: make lock."; \
+	   $(BIN)/python -m pip list --format=freeze | grep -iv '^scmmlab==\|^pip==' | sed 's/^torch==.*/torch==2.13.0/' | sort -f; } > constraints.txt.new
+	@mv constraints.txt.new constraints.txt
+
+clean:  ## Remove the environment and what the tools left (not the runs)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

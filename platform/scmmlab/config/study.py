@@ -1,0 +1,188 @@
+"""A study: an ablation grid, or a sweep over a search space."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from scmmlab.config.base import Spec
+from scmmlab.config.data import TransferSpec
+from scmmlab.config.experiment import ExperimentSpec
+
+StudyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_\-]+$", max_length=80)]
+Scalar = bool | int | float | str | None
+
+
+class ResourcesSpec(Spec):
+    """What a study may use. No part of a cell's identity: another machine never changes what a result is."""
+
+    workers: int | None = Field(None, ge=1)
+    """Training workers; one a GPU, or one a CPU where there is no GPU, when absent."""
+    gpus_per_worker: float | None = Field(None, ge=0)
+    """GPUs of a worker; 1 where the cluster has any, else 0, when absent."""
+    cpus_per_worker: float = Field(1, gt=0)
+    """CPUs of a worker."""
+    pack_size: int | None = Field(None, ge=1)
+    """Replicas that a worker trains together, at most; chosen by the engine when absent."""
+    workers_per_cell: int = Field(1, ge=1)
+    """Workers that share the pre-training of one cell (data-parallel, losses over the global batch)."""
+    max_failures: int = Field(3, ge=0)
+    """Times that a lost worker is replaced before the study gives up."""
+    checkpoint_every: int = Field(10, ge=1)
+    """Epochs between checkpoints of a training."""
+
+
+class StatisticsSpec(Spec):
+    """How the report compares variants."""
+
+    metric: Literal["accuracy", "balanced_accuracy", "macro_f1", "macro_auroc", "cohen_kappa"] = "balanced_accuracy"
+    """The figure that is compared."""
+    reference: str = "full"
+    """The variant that the others are compared with."""
+    alpha: float = Field(0.05, gt=0, lt=1)
+    """Level of the tests after Holm's correction, and 1 − level of the intervals."""
+    bootstrap_samples: int = Field(10_000, ge=100)
+    """Resamples of subjects for a confidence interval."""
+
+
+class VariantSpec(Spec):
+    """A named set of changes to the base."""
+
+    description: str = ""
+    """A line for the report."""
+    set: dict[str, Scalar | list[Scalar] | dict[str, Any]] = {}
+    """Dotted path of the experiment → value, for example `masking.ratio: 0.7`."""
+
+
+class AblationSpec(Spec):
+    """A grid: variants × transfers × seeds."""
+
+    kind: Literal["ablation"] = "ablation"
+    """Kind of study."""
+    name: StudyName
+    """Name of the study: its folder, its MLflow experiment."""
+    description: str = ""
+    """What the study asks, in a sentence or two."""
+    base: ExperimentSpec = ExperimentSpec()
+    """The experiment that variants change."""
+    variants: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]+$")], VariantSpec] = Field(min_length=1)
+    """Variants by name, in the order of the tables."""
+    transfers: tuple[TransferSpec, ...] = Field(min_length=1)
+    """Transfers, in the order of the tables."""
+    seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
+    """Seeds of the initial weights, batches and masks."""
+    statistics: StatisticsSpec = StatisticsSpec()
+    """How the report compares variants."""
+    resources: ResourcesSpec = ResourcesSpec()
+    """What the study may use."""
+
+    @model_validator(mode="after")
+    def _check(self) -> AblationSpec:
+        names = [transfer.name for transfer in self.transfers]
+        if len(set(names)) != len(names):
+            raise ValueError(f"transfers must have different names, got {names}")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds must differ, got {list(self.seeds)}")
+        if self.statistics.reference not in self.variants:
+            raise ValueError(
+                f"statistics.reference must be one of the variants {sorted(self.variants)}, "
+                f"got {self.statistics.reference!r}"
+            )
+        return self
+
+
+class FloatRange(Spec):
+    """Numbers between two bounds."""
+
+    low: float
+    """Least value."""
+    high: float
+    """Greatest value."""
+    log: bool = False
+    """Whether the logarithm is uniform."""
+    step: float | None = Field(None, gt=0)
+    """Grid step from `low`, if any."""
+
+    @model_validator(mode="after")
+    def _check(self) -> FloatRange:
+        if self.low >= self.high:
+            raise ValueError(f"low must be less than high, got low {self.low} and high {self.high}")
+        if self.log and self.low <= 0:
+            raise ValueError(f"low must be above 0 with log, got {self.low}")
+        if self.log and self.step is not None:
+            raise ValueError("log and step cannot stand together")
+        return self
+
+
+class IntRange(FloatRange):
+    """Whole numbers between two bounds, both included."""
+
+    type: Literal["int"]
+    """Says that the numbers are whole."""
+    low: int
+    """Least value."""
+    high: int
+    """Greatest value."""
+    step: int | None = Field(None, ge=1)
+    """Grid step from `low`, if any."""
+
+
+class Choices(Spec):
+    """One of a list."""
+
+    choices: tuple[Scalar, ...] = Field(min_length=1)
+    """The values."""
+
+
+class AshaSpec(Spec):
+    """Asynchronous successive halving (ASHA)."""
+
+    grace_epochs: int = Field(5, ge=1)
+    """No tune_trial is stopped before."""
+    reduction_factor: int = Field(3, ge=2)
+    """One in so many goes on at each rung."""
+
+
+class SweepSpec(Spec):
+    """A search for the setting with the best validation probe."""
+
+    kind: Literal["sweep"] = "sweep"
+    """Kind of study."""
+    name: StudyName
+    """Name of the study: its folder, its MLflow experiment."""
+    description: str = ""
+    """What the study asks, in a sentence or two."""
+    base: ExperimentSpec = ExperimentSpec()
+    """The experiment that the search varies."""
+    space: dict[str, IntRange | FloatRange | Choices] = Field(min_length=1)
+    """Dotted path of the experiment → what it may be."""
+    transfers: tuple[TransferSpec, ...] = Field(min_length=1, max_length=1)
+    """The transfer that the search is for."""
+    seeds: tuple[int, ...] = Field((0,), min_length=1, max_length=1)
+    """Seed of the initial weights, batches and masks, and of the sampler."""
+    sampler: Literal["tpe", "random"] = "tpe"
+    """Optuna's sampler."""
+    tune_trials: int = Field(32, ge=1)
+    """Settings that are tried."""
+    concurrency: int = Field(4, ge=1)
+    """Settings that are tried at a time. Part of the search: the sampler sees what has ended by then."""
+    report_every: int = Field(5, ge=1)
+    """Epochs between two probes, from which ASHA's rungs are taken."""
+    asha: AshaSpec | None = AshaSpec()
+    """Early stopping; none when null."""
+    points: tuple[dict[str, Scalar], ...] = ()
+    """Settings tried first."""
+    resources: ResourcesSpec = ResourcesSpec()
+    """What the study may use."""
+
+    @model_validator(mode="after")
+    def _check(self) -> SweepSpec:
+        for point in self.points:
+            unknown = sorted(set(point) - set(self.space))
+            if unknown:
+                raise ValueError(f"points may only name paths of the space {sorted(self.space)}, got {unknown}")
+        return self
+
+
+StudySpec = Annotated[AblationSpec | SweepSpec, Field(discriminator="kind")]

@@ -1,0 +1,64 @@
+"""What a user can do wrong, as exceptions that say how to put it right.
+
+Every error of ours is one sentence (what, where, expected, found) and, where there is one, a hint with the next step.
+The command line prints it without a traceback and exits with status 2; an ``assert`` marks a bug of ours.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ScmmlabError(Exception):
+    """An error that its reader can mend.
+
+    Parameters
+    ----------
+    message : str
+        One sentence: what, where, what was expected, what was found.
+    hint : str | None
+        The next step.
+    """
+
+    def __init__(self, message: str, hint: str | None = None):
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} Hint: {self.hint}" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[type[ScmmlabError], tuple[str, str | None]]:
+        # the default would pass ``str(self)`` on, and the hint would appear twice after a trip through Ray
+        return type(self), (self.message, self.hint)
+
+
+class SpecError(ScmmlabError):
+    """A study, search space or override that cannot be used."""
+
+
+class CorpusError(ScmmlabError):
+    """A raw recording, corpus folder or feature table that is not what it should be."""
+
+
+class SplitError(ScmmlabError):
+    """A split that would leak, or that leaves a part without one of the classes."""
+
+
+class StoreError(ScmmlabError):
+    """A result store that cannot be read or written."""
+
+
+class ResourceError(ScmmlabError):
+    """A study that asks for more than the machine or cluster has."""
+
+
+class TrainingError(ScmmlabError):
+    """A training that cannot go on (for example a loss that is not finite)."""
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str | None:
+    """The candidate that `name` was most likely meant to be, or None."""
+    matches = difflib.get_close_matches(name, sorted(candidates), n=1, cutoff=0.5)
+    return matches[0] if matches else None
