@@ -1,0 +1,93 @@
+"""What the stages are asked for, and what they hand back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from scmmlab.config import CorpusSelection, ExperimentSpec, TransferSpec
+
+StageKind = Literal["pretrain", "finetune", "evaluate", "sweep"]
+
+
+@dataclass(frozen=True)
+class PretrainRequest:
+    """Pre-train one encoder."""
+
+    key: str
+    """Identity of the stage, in reports and checkpoints."""
+    experiment: ExperimentSpec
+    """Its masking, contrast, aggregator, reconstruction, loss, network, scaling and pretrain parts are used; of the
+    protocol, only what the released code does to pre-training."""
+    seed: int
+    """Seed of the cell. Initial weights, batches and masks depend on it alone, so that variants are paired."""
+    source: CorpusSelection
+    """What is trained on; its labels are not read."""
+    channels: tuple[str, ...]
+    """Channels that the model sees, in order."""
+
+
+@dataclass(frozen=True)
+class CellRequest:
+    """Fine-tune the folds of one cell, and later evaluate them."""
+
+    key: str
+    """Identity of the cell, in reports and checkpoints."""
+    experiment: ExperimentSpec
+    """What is run."""
+    seed: int
+    """Seed of the cell."""
+    transfer: TransferSpec
+    """Source and target."""
+    channels: tuple[str, ...]
+    """Channels that the model sees, in order."""
+    encoder: dict[str, np.ndarray] | None
+    """The tensors of the pre-train stage's output, all of them; None where there is no pre-training."""
+
+
+@dataclass(frozen=True)
+class SweepRequest:
+    """Pre-train one setting of a sweep, and probe it on validation parts as it goes."""
+
+    key: str
+    """Identity of the tune_trial, in reports and checkpoints."""
+    experiment: ExperimentSpec
+    """The setting."""
+    seed: int
+    """Seed of the sweep."""
+    transfer: TransferSpec
+    """Source (pre-training) and target (probe)."""
+    channels: tuple[str, ...]
+    """Channels that the model sees, in order."""
+    report_every: int
+    """Epochs between two probes; the last epoch is always probed."""
+
+
+@dataclass(frozen=True)
+class StageOutput:
+    """What a stage made: a record for people and tables, tensors for the next stage."""
+
+    key: str
+    """Key of the request."""
+    kind: StageKind
+    """The stage."""
+    record: dict[str, Any]
+    """JSON-able; holds no time and no host name, so that two runs of one request compare equal."""
+    tensors: dict[str, np.ndarray]
+    """Arrays by name; docs/training.md lists the names of each kind."""
+
+
+@dataclass(frozen=True)
+class StageFailure:
+    """Why a request came to nothing; the other requests of its pack went on."""
+
+    key: str
+    """Key of the request."""
+    kind: StageKind
+    """The stage."""
+    error: str
+    """One line."""
+    traceback: str
+    """The trace, for the log; empty where the error explains itself."""
