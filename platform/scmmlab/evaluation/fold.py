@@ -1,0 +1,49 @@
+"""A fold: which rows of which table are fine-tuned on, validated on and tested on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """One or several target subjects that are tested together, and what is trained and validated on for them.
+
+    Parameters
+    ----------
+    name : str
+        Name in tables, such as `subjects 18-20`.
+    subjects : tuple of int
+        Tested subjects of the target, in numeric order.
+    trained_on : {"target", "source"}
+        The table that `finetune` and `validation` index.
+    finetune, validation, test : array of int64
+        Ascending row numbers; `test` always indexes the target. `validation` is empty under `released`.
+    """
+
+    name: str
+    subjects: tuple[int, ...]
+    trained_on: Literal["target", "source"]
+    finetune: Rows
+    validation: Rows
+    test: Rows
+
+
+def fold_name(subjects: Iterable[int]) -> str:
+    """`subject 4`, `subjects 18-20` or `subjects 1-3, 7`."""
+    numbers = sorted(subjects)
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    ranges = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+    return f"subject {ranges}" if len(numbers) == 1 else f"subjects {ranges}"

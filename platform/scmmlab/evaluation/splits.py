@@ -1,0 +1,164 @@
+"""The folds of a protocol: deterministic, in the order of time and of subject numbers, never by chance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scmmlab.config.protocol import HonestProtocol, LosoProtocol, ProtocolSpec, ReleasedProtocol, ZeroShotProtocol
+from scmmlab.errors import SplitError
+from scmmlab.evaluation.checks import check_classes, check_nothing_shared
+from scmmlab.evaluation.fold import Fold, fold_name
+from scmmlab.evaluation.subjects import left_in, subject_groups
+from scmmlab.evaluation.trials import Trials
+from scmmlab.evaluation.within_subject import FINETUNE, TEST, VALIDATION, part_of_trials, share_count
+
+if TYPE_CHECKING:
+    from scmmlab.tables import FeatureTable
+
+
+def make_folds(protocol: ProtocolSpec, source: FeatureTable, target: FeatureTable) -> tuple[Fold, ...]:
+    """The folds of `protocol`, in the order of their subjects.
+
+    Parameters
+    ----------
+    protocol : ProtocolSpec
+        Who may see what.
+    source, target : FeatureTable
+        What is pre-trained on, and what is tested on; only `zero_shot` looks at the source.
+
+    Returns
+    -------
+    tuple of Fold
+        Every subject of the target is tested in exactly one of them.
+
+    Raises
+    ------
+    SplitError
+        If a fold would have a trial or subject on two sides, or lacks a class on one; it names what and where.
+    """
+    match protocol:
+        case HonestProtocol():
+            return _within_subject(protocol, target)
+        case LosoProtocol():
+            return _leave_subjects_out(protocol, protocol.validation_share, target)
+        case ZeroShotProtocol():
+            return _zero_shot(protocol, source, target)
+        case ReleasedProtocol(split="within_subject"):
+            return _within_subject(protocol, target)
+        case ReleasedProtocol():
+            return _leave_subjects_out(protocol, None, target)
+        case _:
+            assert_never(protocol)
+
+
+def _within_subject(protocol: HonestProtocol | ReleasedProtocol, target: FeatureTable) -> tuple[Fold, ...]:
+    trials = Trials.of(target)
+    part = part_of_trials(trials, protocol)
+    names = {FINETUNE: "fine-tune", VALIDATION: "validation", TEST: "test"}
+    if isinstance(protocol, ReleasedProtocol):
+        del names[VALIDATION]
+    hint = (
+        "set protocol.trial_order: time_within_class, which takes the first trials of each class."
+        if protocol.trial_order == "time"
+        else "give each part a trial of each class (finetune_share, finetune_trials), or leave the class or the "
+        "subject out of the target."
+    )
+
+    folds = []
+    for subjects in subject_groups(_subjects(target), protocol.subjects_per_fold):
+        name = fold_name(subjects)
+        in_fold = np.isin(trials.subject, subjects)
+        # each subject's split stands by itself, so each must have every class on every side
+        for subject in subjects:
+            own = trials.subject == subject
+            labels = {word: trials.label[own & (part == code)] for code, word in names.items()}
+            check_classes(name, f" of subject {subject}", target.manifest.classes, labels, hint)
+        rows = {code: _rows((in_fold & (part == code))[trials.of_row]) for code in (FINETUNE, VALIDATION, TEST)}
+        check_nothing_shared(name, "trial", {word: trials.of_row[rows[code]] for code, word in names.items()})
+        folds.append(Fold(name, subjects, "target", rows[FINETUNE], rows[VALIDATION], rows[TEST]))
+    return tuple(folds)
+
+
+def _leave_subjects_out(
+    protocol: LosoProtocol | ReleasedProtocol, validation_share: float | None, target: FeatureTable
+) -> tuple[Fold, ...]:
+    everyone = _subjects(target)
+    hint = "make the folds smaller (protocol.subjects_per_fold), or leave the class out of the target."
+    folds = []
+    for tested in subject_groups(everyone, protocol.subjects_per_fold):
+        name = fold_name(tested)
+        if validation_share is None:
+            trained, validating = [subject for subject in everyone if subject not in tested], []
+        else:
+            trained, validating = left_in(everyone, tested, validation_share)
+        if not trained or (validation_share is not None and not validating):
+            raise SplitError(
+                f"Fold '{name}' leaves {len(everyone) - len(tested)} of {len(everyone)} subjects of corpus "
+                f"'{target.manifest.corpus}' to train on, where at least "
+                f"{1 if validation_share is None else 2} are needed.",
+                hint="lower protocol.subjects_per_fold, or give the target more subjects.",
+            )
+        parts = {"fine-tune": trained, "validation": validating, "test": list(tested)}
+        if validation_share is None:
+            del parts["validation"]
+        rows = {part: _rows(np.isin(target.subject, subjects)) for part, subjects in parts.items()}
+        check_nothing_shared(name, "subject", {part: np.unique(target.subject[own]) for part, own in rows.items()})
+        check_classes(name, "", target.manifest.classes, {part: target.label[own] for part, own in rows.items()}, hint)
+        folds.append(
+            Fold(name, tested, "target", rows["fine-tune"], rows.get("validation", _rows(np.zeros(0))), rows["test"])
+        )
+    return tuple(folds)
+
+
+def _zero_shot(protocol: ZeroShotProtocol, source: FeatureTable, target: FeatureTable) -> tuple[Fold, ...]:
+    _check_zero_shot(source, target)
+    subjects = _subjects(source)
+    cut = len(subjects) - share_count(protocol.validation_share, len(subjects))
+    finetune = _rows(np.isin(source.subject, subjects[:cut]))
+    validation = _rows(np.isin(source.subject, subjects[cut:]))
+    sides = {"fine-tune": source.label[finetune], "validation": source.label[validation]}
+
+    folds = []
+    for tested in subject_groups(_subjects(target), protocol.subjects_per_fold):
+        name = fold_name(tested)
+        test = _rows(np.isin(target.subject, tested))
+        hint = "make the folds larger (protocol.subjects_per_fold), or leave the class out of both corpora."
+        check_classes(name, "", target.manifest.classes, {**sides, "test": target.label[test]}, hint)
+        folds.append(Fold(name, tested, "source", finetune, validation, test))
+    return tuple(folds)
+
+
+def _check_zero_shot(source: FeatureTable, target: FeatureTable) -> None:
+    """Refuse what would make `zero_shot` meaningless: other classes, nobody to validate on, or the same people."""
+    if source.manifest.classes != target.manifest.classes:
+        raise SplitError(
+            "Protocol 'zero_shot' needs the same classes in source and target, but source "
+            f"'{source.manifest.corpus}' has {list(source.manifest.classes)} and target '{target.manifest.corpus}' "
+            f"has {list(target.manifest.classes)}.",
+            hint="name the shared classes, in one order, under 'classes' of both.",
+        )
+    subjects = _subjects(source)
+    if len(subjects) < 2:
+        raise SplitError(
+            f"Protocol 'zero_shot' needs at least two source subjects, one of whom validates, but source "
+            f"'{source.manifest.corpus}' has {len(subjects)}."
+        )
+    if source.manifest.fingerprint == target.manifest.fingerprint:
+        shared = sorted(set(subjects) & set(_subjects(target)))
+        if shared:
+            raise SplitError(
+                f"Protocol 'zero_shot' would train on the labels of those it tests: source and target are the same "
+                f"table '{source.manifest.corpus}' and share {fold_name(shared)}.",
+                hint="give source and target different subjects.",
+            )
+
+
+def _subjects(table: FeatureTable) -> list[int]:
+    return [int(subject) for subject in np.unique(table.subject)]
+
+
+def _rows(chosen: NDArray[np.bool_] | NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.flatnonzero(chosen).astype(np.int64)
