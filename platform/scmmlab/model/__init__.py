@@ -1,0 +1,33 @@
+"""SCMM as pure tensor code with a leading replica axis: masking, encoder, both losses, classifier, optimiser."""
+
+from scmmlab.model.collectives import SINGLE_PROCESS, Collectives, SingleProcess, TorchDistributed
+from scmmlab.model.encoder import encode
+from scmmlab.model.finetuning import classify, finetuning_loss
+from scmmlab.model.masking import masks
+from scmmlab.model.optimizer import Adam
+from scmmlab.model.parameters import Parameters, Shape, gradients, initial_classifier, initial_pretraining
+from scmmlab.model.pretraining import Losses, pretraining_losses
+from scmmlab.model.random import permutation, uniform
+from scmmlab.model.settings import Settings
+
+__all__ = [
+    "SINGLE_PROCESS",
+    "Adam",
+    "Collectives",
+    "Losses",
+    "Parameters",
+    "Settings",
+    "Shape",
+    "SingleProcess",
+    "TorchDistributed",
+    "classify",
+    "encode",
+    "finetuning_loss",
+    "gradients",
+    "initial_classifier",
+    "initial_pretraining",
+    "masks",
+    "permutation",
+    "pretraining_losses",
+    "uniform",
+]

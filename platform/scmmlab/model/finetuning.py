@@ -1,0 +1,54 @@
+"""The fine-tuning step: class logits of windows, and their cross-entropy."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from scmmlab.model.classifier import classify_embedding
+from scmmlab.model.encoder import encode
+from scmmlab.model.parameters import Parameters
+
+
+def classify(
+    encoder: Parameters,
+    classifier: Parameters,
+    x_RBCF: Tensor,
+    training: bool,
+    row_mask: Tensor | None = None,
+    freeze_encoder: bool = False,
+) -> Tensor:
+    """Class logits of windows.
+
+    Parameters
+    ----------
+    encoder, classifier : Parameters
+        Of the pack; in training the encoder's running statistics are updated.
+    x_RBCF : Tensor, shape=(R, B, C, F)
+        Scaled features.
+    training : bool
+        Whether batch norm uses the batch's statistics.
+    row_mask : Tensor, bool, shape=(R, B), or None
+        In training, the windows that count, for batches of varying size.
+    freeze_encoder : bool
+        In training, leave the encoder alone: running statistics are used and kept, and no gradient flows into it.
+
+    Returns
+    -------
+    Tensor, shape=(R, B, classes)
+    """
+    if freeze_encoder:
+        with torch.no_grad():
+            h = encode(encoder, x_RBCF, False)
+    else:
+        h = encode(encoder, x_RBCF, training, row_mask)
+    return classify_embedding(classifier, h)
+
+
+def finetuning_loss(logits_RBK: Tensor, label_RB: Tensor, row_mask: Tensor | None = None) -> Tensor:
+    """Mean cross-entropy over the windows that count, [R]; 0 for a replica without any."""
+    loss_RB = cross_entropy(logits_RBK.transpose(1, 2), label_RB, reduction="none")
+    if row_mask is None:
+        return loss_RB.mean(1)
+    return torch.where(row_mask, loss_RB, 0.0).sum(1) / row_mask.sum(1).clamp(min=1)

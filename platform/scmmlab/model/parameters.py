@@ -1,0 +1,236 @@
+"""The parameters of a pack: flat buffers [R, n] with a named view for each tensor of the released module."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from scmmlab.errors import TrainingError
+from scmmlab.model.random import uniform
+
+KERNEL = 8
+PADDING = 4
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of the network and of its input; all replicas of a pack share them."""
+
+    channels: int
+    """C."""
+    bands: int = 5
+    """F."""
+    width: int = 128
+    """D."""
+    classifier_width: int = 128
+    """Units of the classifier's hidden layer."""
+    classes: int = 2
+    """Classes of the target."""
+    views: int = 1
+    """Masked copies V of each window."""
+
+    @property
+    def blocks(self) -> tuple[tuple[int, int], ...]:
+        """(input, output) channels of the encoder's three convolutions."""
+        d = self.width
+        return (self.channels, d // 4), (d // 4, d // 2), (d // 2, d)
+
+    @property
+    def embedding(self) -> int:
+        """Numbers of h: D times the points that are left after three blocks (3 for 5 bands, so 3·D)."""
+        points = self.bands
+        for _ in self.blocks:
+            points = pooled_length(conv_length(points))
+        return self.width * points
+
+
+def conv_length(points: int) -> int:
+    """Points after a convolution of kernel 8 and padding 4."""
+    return points + 2 * PADDING - KERNEL + 1
+
+
+def pooled_length(points: int) -> int:
+    """Points after max-pooling by 2 with padding 1."""
+    return points // 2 + 1
+
+
+Sizes = dict[str, tuple[int, ...]]
+"""Name → shape of one replica's tensor, in the order of the flat buffer."""
+
+NORMS = ("encoder.1", "encoder.5", "encoder.9", "projector.1")
+"""The batch norms, by the released module's names."""
+
+
+def _norm_sizes(name: str, features: int) -> Sizes:
+    return {f"{name}.weight": (features,), f"{name}.bias": (features,)}
+
+
+def _linear_sizes(name: str, inputs: int, outputs: int) -> Sizes:
+    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
+
+
+def encoder_sizes(shape: Shape) -> Sizes:
+    """Learned tensors of the encoder."""
+    sizes: Sizes = {}
+    for block, (inputs, outputs) in enumerate(shape.blocks):
+        sizes[f"encoder.{4 * block}.weight"] = (outputs, inputs, KERNEL)
+        sizes |= _norm_sizes(f"encoder.{4 * block + 1}", outputs)
+    return sizes
+
+
+def pretraining_sizes(shape: Shape) -> Sizes:
+    """Learned tensors of pre-training: encoder, projector, adaptive loss weights, decoder."""
+    d, e = shape.width, shape.embedding
+    return (
+        encoder_sizes(shape)
+        | _linear_sizes("projector.0", e, 2 * d)
+        | _norm_sizes("projector.1", 2 * d)
+        | _linear_sizes("projector.3", 2 * d, d)
+        | {"awl.params": (2,)}
+        | _linear_sizes("decoder", e, shape.channels * shape.bands)
+    )
+
+
+def classifier_sizes(shape: Shape) -> Sizes:
+    """Learned tensors of the classifier."""
+    return _linear_sizes("fc", shape.embedding, shape.classifier_width) | _linear_sizes(
+        "classifier", shape.classifier_width, shape.classes
+    )
+
+
+class Parameters:
+    """Learned numbers and batch-norm buffers of R replicas.
+
+    ``parameters["encoder.0.weight"]`` is a view [R, out, in, 8] of `values`: a change of `values` in place is seen
+    through it, and it is a leaf of the autograd graph (see `gradients`).
+
+    Parameters
+    ----------
+    sizes : dict
+        Name → shape of one replica's tensor.
+    replicas : int
+        R.
+    device, dtype
+        Of the numbers, which start as zeros.
+    """
+
+    def __init__(self, sizes: Sizes, replicas: int, device: torch.device | str, dtype: torch.dtype):
+        self.sizes = dict(sizes)
+        self.values = torch.zeros(replicas, sum(math.prod(s) for s in sizes.values()), device=device, dtype=dtype)
+        """[R, n], in the order of `names`."""
+        self._views: dict[str, Tensor] = {}
+        start = 0
+        for name, size in sizes.items():
+            end = start + math.prod(size)
+            self._views[name] = self.values[:, start:end].view(replicas, *size).detach().requires_grad_()
+            start = end
+        self.norms = tuple(norm for norm in NORMS if f"{norm}.weight" in sizes)
+        self.running_mean = {n: self.values.new_zeros(replicas, *sizes[f"{n}.weight"]) for n in self.norms}
+        """Batch norm → running mean [R, features]."""
+        self.running_var = {n: self.values.new_ones(replicas, *sizes[f"{n}.weight"]) for n in self.norms}
+        """Batch norm → running variance [R, features]."""
+        self.batches_tracked = {n: torch.zeros(replicas, device=device, dtype=torch.int64) for n in self.norms}
+        """Batch norm → batches seen [R]."""
+
+    @property
+    def replicas(self) -> int:
+        """R."""
+        return self.values.shape[0]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the learned tensors, in the order of `values`."""
+        return tuple(self._views)
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._views[name]
+
+    def leaves(self) -> Iterator[Tensor]:
+        """The named views, in the order of `values`."""
+        return iter(self._views.values())
+
+    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
+        for name, view in self._views.items():
+            yield name, view.detach()
+        for norm in self.norms:
+            yield f"{norm}.running_mean", self.running_mean[norm]
+            yield f"{norm}.running_var", self.running_var[norm]
+            yield f"{norm}.num_batches_tracked", self.batches_tracked[norm]
+
+    def replica_state(self, replica: int) -> dict[str, Tensor]:
+        """Clones of one replica's tensors, learned ones and batch-norm buffers, by the released module's names."""
+        return {name: tensor[replica].clone() for name, tensor in self._tensors()}
+
+    def load_replica(self, replica: int, state: Mapping[str, Tensor]) -> None:
+        """Overwrite one replica with `state`, which may hold more than what is needed (a projector, for instance).
+
+        Raises
+        ------
+        TrainingError
+            If a tensor is missing or has another shape.
+        """
+        for name, tensor in self._tensors():
+            if name not in state:
+                raise TrainingError(f"The state to load must hold {name!r}, found {sorted(state)}.")
+            if tuple(state[name].shape) != tuple(tensor[replica].shape):
+                raise TrainingError(
+                    f"{name!r} of the state to load must have shape {tuple(tensor[replica].shape)}, "
+                    f"found {tuple(state[name].shape)}."
+                )
+            tensor[replica] = state[name].to(tensor)
+
+    def part(self, prefix: str) -> Parameters:
+        """A copy of the tensors whose names begin with `prefix` (``"encoder."``: what fine-tuning goes on with)."""
+        sizes = {name: size for name, size in self.sizes.items() if name.startswith(prefix)}
+        part = Parameters(sizes, self.replicas, self.values.device, self.values.dtype)
+        mine = dict(self._tensors())
+        for name, tensor in part._tensors():
+            tensor.copy_(mine[name])
+        return part
+
+
+def gradients(loss_R: Tensor, *parameters: Parameters) -> tuple[Tensor, ...]:
+    """Flat gradients [R, n] of each replica's own loss, one for each of `parameters`; zero where it has no part.
+
+    Replicas do not touch each other's parameters, so the gradient of the sum over replicas is each one's own.
+    """
+    leaves = [leaf for p in parameters for leaf in p.leaves()]
+    if loss_R.requires_grad:
+        found = torch.autograd.grad(loss_R.sum(), leaves, allow_unused=True)
+    else:
+        found = (None,) * len(leaves)
+    flat = iter(torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, found, strict=True))
+    return tuple(torch.cat([next(flat).reshape(p.replicas, -1) for _ in p.names], dim=1) for p in parameters)
+
+
+def _initialise(parameters: Parameters, seed_R: Tensor) -> Parameters:
+    """Weights and biases uniform within ± 1/√(inputs), PyTorch's default; batch norms 1 and 0; loss weights 1."""
+    with torch.no_grad():
+        for name, size in parameters.sizes.items():
+            view = parameters[name].detach()
+            layer, _, kind = name.rpartition(".")
+            if layer in NORMS:
+                view.fill_(1.0 if kind == "weight" else 0.0)
+            elif layer == "awl":
+                view.fill_(1.0)
+            else:
+                bound = 1 / math.sqrt(math.prod(parameters.sizes[f"{layer}.weight"][1:]))
+                drawn = uniform(seed_R, f"initial {name}", 0, 0, math.prod(size))
+                view.copy_(drawn.to(view.dtype).mul_(2).sub_(1).mul_(bound).view(-1, *size))
+    return parameters
+
+
+def initial_pretraining(shape: Shape, seed_R: Tensor, device: torch.device | str, dtype: torch.dtype) -> Parameters:
+    """Initial encoder, projector, decoder and loss weights of R replicas, each from its seed alone."""
+    parameters = Parameters(pretraining_sizes(shape), len(seed_R), device, dtype)
+    return _initialise(parameters, seed_R.to(device))
+
+
+def initial_classifier(shape: Shape, seed_R: Tensor, device: torch.device | str, dtype: torch.dtype) -> Parameters:
+    """Initial classifier of R replicas, each from its seed alone."""
+    parameters = Parameters(classifier_sizes(shape), len(seed_R), device, dtype)
+    return _initialise(parameters, seed_R.to(device))
