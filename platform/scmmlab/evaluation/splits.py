@@ -90,26 +90,22 @@ def _leave_subjects_out(
     folds = []
     for tested in subject_groups(everyone, protocol.subjects_per_fold):
         name = fold_name(tested)
-        if validation_share is None:
-            trained, validating = [subject for subject in everyone if subject not in tested], []
-        else:
-            trained, validating = left_in(everyone, tested, validation_share)
-        if not trained or (validation_share is not None and not validating):
+        others = [subject for subject in everyone if subject not in tested]
+        needed = 1 if validation_share is None else 2
+        if len(others) < needed:
             raise SplitError(
-                f"Fold '{name}' leaves {len(everyone) - len(tested)} of {len(everyone)} subjects of corpus "
-                f"'{target.manifest.corpus}' to train on, where at least "
-                f"{1 if validation_share is None else 2} are needed.",
+                f"Fold '{name}' leaves {len(others)} of {len(everyone)} subjects of corpus "
+                f"'{target.manifest.corpus}' to train on, where at least {needed} are needed.",
                 hint="lower protocol.subjects_per_fold, or give the target more subjects.",
             )
-        parts = {"fine-tune": trained, "validation": validating, "test": list(tested)}
-        if validation_share is None:
-            del parts["validation"]
+        parts = {"fine-tune": others, "test": list(tested)}
+        if validation_share is not None:
+            parts["fine-tune"], parts["validation"] = left_in(everyone, tested, validation_share)
         rows = {part: _rows(np.isin(target.subject, subjects)) for part, subjects in parts.items()}
         check_nothing_shared(name, "subject", {part: np.unique(target.subject[own]) for part, own in rows.items()})
         check_classes(name, "", target.manifest.classes, {part: target.label[own] for part, own in rows.items()}, hint)
-        folds.append(
-            Fold(name, tested, "target", rows["fine-tune"], rows.get("validation", _rows(np.zeros(0))), rows["test"])
-        )
+        nobody = np.zeros(0, dtype=np.int64)
+        folds.append(Fold(name, tested, "target", rows["fine-tune"], rows.get("validation", nobody), rows["test"]))
     return tuple(folds)
 
 
@@ -160,5 +156,5 @@ def _subjects(table: FeatureTable) -> list[int]:
     return [int(subject) for subject in np.unique(table.subject)]
 
 
-def _rows(chosen: NDArray[np.bool_] | NDArray[np.float64]) -> NDArray[np.int64]:
+def _rows(chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.flatnonzero(chosen).astype(np.int64)
