@@ -14,6 +14,7 @@ from scmmlab.config.experiment import (
     PretrainSpec,
     ReconstructionSpec,
 )
+from scmmlab.config.loading import LoadedStudy, json_schema, load_study, study_yaml
 from scmmlab.config.protocol import (
     HonestProtocol,
     LosoProtocol,
@@ -33,6 +34,7 @@ from scmmlab.config.study import (
     SweepSpec,
     VariantSpec,
 )
+from scmmlab.config.variants import resolve_variant
 
 __all__ = [
     "AblationSpec",
@@ -46,6 +48,7 @@ __all__ = [
     "FloatRange",
     "HonestProtocol",
     "IntRange",
+    "LoadedStudy",
     "LosoProtocol",
     "LossSpec",
     "MaskingSpec",
@@ -65,4 +68,8 @@ __all__ = [
     "ZeroShotProtocol",
     "canonical_json",
     "fingerprint",
+    "json_schema",
+    "load_study",
+    "resolve_variant",
+    "study_yaml",
 ]

@@ -51,7 +51,7 @@ class VariantSpec(Spec):
 
     description: str = ""
     """A line for the report."""
-    set: dict[str, Scalar | list[Scalar] | dict[str, Any]] = {}
+    set: dict[str, Scalar | list[Scalar] | dict[str, Any]] = Field(default_factory=dict)
     """Dotted path of the experiment → value, for example `masking.ratio: 0.7`."""
 
 

@@ -1,0 +1,256 @@
+"""A study file in, a checked study out: every mistake in it is said before anything starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter
+
+from scmmlab.config.experiment import ExperimentSpec
+from scmmlab.config.overrides import apply_override
+from scmmlab.config.problems import Problem, name_one_of, raise_problems, show, validate
+from scmmlab.config.study import AblationSpec, Choices, StudySpec, SweepSpec
+from scmmlab.config.variants import contradictions, try_variant
+from scmmlab.config.yaml_text import parse_yaml
+from scmmlab.errors import SpecError, nearest
+
+_KINDS: dict[str, type[AblationSpec] | type[SweepSpec]] = {"ablation": AblationSpec, "sweep": SweepSpec}
+
+
+@dataclass(frozen=True)
+class LoadedStudy:
+    """A study and the file that it came from."""
+
+    study: AblationSpec | SweepSpec
+    """The study, overrides applied, relative tables made absolute."""
+    path: Path
+    """The file."""
+    text: str
+    """The file's text as it stands."""
+
+
+def load_study(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> LoadedStudy:
+    """Read and check a study file.
+
+    Parameters
+    ----------
+    path : path
+        A YAML file, for example ``ablations/demo.yaml``.
+    overrides : sequence of str
+        ``path=value`` each, for example ``base.finetune.epochs=5`` or ``seeds=[0]``; applied in order.
+
+    Returns
+    -------
+    LoadedStudy
+        Its variants (or the ends of its search space) have all been resolved once, so each of them is a valid
+        experiment. A relative ``table:`` is taken from the folder of the file, in an override from the current folder.
+
+    Raises
+    ------
+    SpecError
+        Names the file, the dotted path, what is allowed and what arrived; all problems of the file in one message.
+    """
+    path = Path(path)
+    text = _read(path)
+    data = parse_yaml(text, str(path))
+    if not isinstance(data, dict):
+        raise SpecError(f"A study must be a mapping of keys to values, got {show(data)} in {path}.")
+    files = {"": str(path), "space": str(path)}
+    _to_long_form(data, path.parent, files)
+    overridden: list[str] = []
+    for override in overrides:
+        overridden.append(apply_override(data, override))
+        _to_long_form(data, Path.cwd(), files)
+
+    def where(problem: Problem) -> str:
+        if any(f"{'.'.join(problem.path)}.".startswith(f"{changed}.") for changed in overridden):
+            return f"{path} (changed by --set)"
+        return files["space"] if problem.path[:1] == ("space",) else files[""]
+
+    study, problems = _check(data)
+    raise_problems((problem, where(problem)) for problem in problems)
+    assert study is not None
+    return LoadedStudy(study, path, text)
+
+
+def study_yaml(study: AblationSpec | SweepSpec) -> str:
+    """`study` as a study file of its own, every default written out."""
+    return yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of study files, short forms included: for editors, and as documentation."""
+    schema = TypeAdapter(StudySpec).json_schema()
+    definitions = schema["$defs"]
+    variants = definitions["AblationSpec"]["properties"]["variants"]
+    (pattern, long_form), *_ = variants.get("patternProperties", {"^.*$": variants.get("additionalProperties")}).items()
+    changes = definitions["VariantSpec"]["properties"]["set"]
+    variants["patternProperties"] = {pattern: {"anyOf": [long_form, changes, {"type": "null"}]}}
+    space = definitions["SweepSpec"]["properties"]["space"]
+    description = "A YAML file of dotted path → what it may be, relative to this one."
+    definitions["SweepSpec"]["properties"]["space"] = {"anyOf": [space, {"type": "string", "description": description}]}
+    return schema
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        names = [str(p) for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
+        guess = nearest(str(path), names)
+        raise SpecError(f"There is no file {path}.", hint=f"did you mean {guess}?" if guess else None) from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise SpecError(f"Cannot read {path}: {reason}.") from None
+
+
+# --- the forms that a file may have, made one ------------------------------------------------------------------------
+
+
+def _to_long_form(data: dict[str, Any], folder: Path, files: dict[str, str]) -> None:
+    """Write out what a study file may abbreviate; what is in the long form already stays as it is."""
+    variants = data.get("variants")
+    if isinstance(variants, dict):
+        for name, variant in variants.items():
+            variants[name] = _long_variant(variant)
+    if isinstance(data.get("space"), str):
+        data["space"] = _read_space(folder / data["space"], files)
+    for selection in _selections(data):
+        selection["table"] = _absolute(selection["table"], folder)
+
+
+def _long_variant(variant: object) -> object:
+    """`{aggregator.enabled: false}` and nothing at all as `{set: …}`."""
+    if variant is None:
+        return {}
+    if isinstance(variant, dict) and not variant.keys() & {"set", "description"}:
+        return {"set": variant}
+    if isinstance(variant, dict) and variant.get("set", ...) is None:
+        return {**variant, "set": {}}
+    return variant
+
+
+def _read_space(path: Path, files: dict[str, str]) -> object:
+    """The space of a file that holds nothing else, or that is a sweep itself."""
+    files["space"] = str(path)
+    space = parse_yaml(_read(path), str(path))
+    if isinstance(space, dict) and "space" in space:
+        space = space["space"]
+    if not isinstance(space, dict):
+        raise SpecError(f"A search space must be a mapping of dotted paths to ranges, got {show(space)} in {path}.")
+    return space
+
+
+def _selections(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    transfers = data.get("transfers")
+    for transfer in transfers if isinstance(transfers, list) else []:
+        for side in ("source", "target"):
+            selection = transfer.get(side) if isinstance(transfer, dict) else None
+            if isinstance(selection, dict) and isinstance(selection.get("table"), str):
+                yield selection
+
+
+def _absolute(table: str, folder: Path) -> str:
+    if not table or table.startswith("shipped:") or "://" in table:
+        return table
+    return str((folder / Path(table).expanduser()).resolve())
+
+
+# --- the checks ------------------------------------------------------------------------------------------------------
+
+
+def _check(data: dict[str, Any]) -> tuple[AblationSpec | SweepSpec | None, list[Problem]]:
+    kind = data.get("kind")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        if "kind" not in data:
+            return None, [Problem(("kind",), f"it is missing, and must be one of {', '.join(map(repr, _KINDS))}")]
+        return None, [Problem(("kind",), name_one_of(str(kind), _KINDS))]
+    study, problems = validate(_KINDS[kind], data)
+    problems = [_with_base_hint(problem) for problem in problems]
+    base, _ = validate(ExperimentSpec, data.get("base", {}))
+    if base is not None:
+        unreadable = {problem.path[1] for problem in problems if problem.path[:1] == ("space",) and problem.path[1:]}
+        problems += _variant_problems(base, data) if kind == "ablation" else _space_problems(base, data, unreadable)
+    if isinstance(study, SweepSpec):
+        problems += _sweep_problems(study)
+    return (None, problems) if problems else (study, [])
+
+
+def _with_base_hint(problem: Problem) -> Problem:
+    """A part of the experiment that was put at the top of the file belongs beneath `base`."""
+    if problem.unknown and len(problem.path) == 1 and problem.path[0] in ExperimentSpec.model_fields:
+        return Problem(problem.path, f"it belongs beneath 'base': did you mean 'base.{problem.path[0]}'?", unknown=True)
+    return problem
+
+
+def _variant_problems(base: ExperimentSpec, data: dict[str, Any]) -> list[Problem]:
+    problems = []
+    variants = data.get("variants")
+    for name, variant in variants.items() if isinstance(variants, dict) else ():
+        changes = variant.get("set", {}) if isinstance(variant, dict) else {}
+        if isinstance(changes, dict):
+            problems += [p.beneath("variants", name) for p in try_variant(base, changes)[1]]
+    return problems
+
+
+def _space_problems(base: ExperimentSpec, data: dict[str, Any], unreadable: Container[str]) -> list[Problem]:
+    """Try the ends of each range, and each choice, in the base; paths whose range is wrong in itself are left out."""
+    problems = [problem.beneath("base") for problem in contradictions(base)]
+    space = data.get("space")
+    for path, values in space.items() if isinstance(space, dict) else ():
+        for value in _samples(values) if path not in unreadable else ():
+            found = try_variant(base, {path: value})[1]
+            if found:
+                problems += [_with_type_hint(p.beneath("space"), values) for p in found]
+                break
+    return problems
+
+
+def _with_type_hint(problem: Problem, values: dict[str, Any]) -> Problem:
+    """A range of numbers for a setting that takes whole ones lacks its type."""
+    if "whole number" not in problem.message or "choices" in values or values.get("type") == "int":
+        return problem
+    return replace(problem, message=f"{problem.message}; 'type: int' makes the range one of whole numbers")
+
+
+def _samples(values: object) -> list[Any]:
+    """Values that a range yields: its ends, and one between them that is whole only if all are."""
+    if not isinstance(values, dict):
+        return []
+    if isinstance(values.get("choices"), list):
+        return values["choices"]
+    low, high, step = values.get("low"), values.get("high"), values.get("step")
+    if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in (low, high)):
+        return []
+    assert isinstance(low, int | float)
+    assert isinstance(high, int | float)
+    if values.get("type") == "int":
+        return [low, high]
+    between = low + step if isinstance(step, int | float) else low + (high - low) * 0.381966
+    return [float(low), float(high), float(between)]
+
+
+def _sweep_problems(study: SweepSpec) -> list[Problem]:
+    problems = []
+    kinds: set[str] = {study.base.protocol.kind}
+    if isinstance(chosen := study.space.get("protocol.kind"), Choices):
+        kinds |= {str(choice) for choice in chosen.choices}
+    if "released" in kinds:
+        message = "it must be 'honest', 'loso' or 'zero_shot' in a sweep, which needs a validation part, got 'released'"
+        problems.append(Problem(("base", "protocol", "kind"), message))
+    for index, point in enumerate(study.points):
+        for path, value in point.items():
+            values = study.space[path]
+            if isinstance(values, Choices):
+                if value not in values.choices:
+                    message = f"it must be one of the choices {show(list(values.choices))}, got {show(value)}"
+                    problems.append(Problem(("points", str(index), path), message))
+            elif isinstance(value, str | bool | None) or not values.low <= value <= values.high:
+                message = f"it must lie in [{values.low}, {values.high}] as its space says, got {show(value)}"
+                problems.append(Problem(("points", str(index), path), message))
+    return problems

@@ -1,0 +1,63 @@
+"""`--set path=value`: a study's settings changed on the command line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scmmlab.config.yaml_text import parse_yaml
+from scmmlab.errors import SpecError
+
+
+def apply_override(data: dict[str, Any], text: str) -> str:
+    """Change `data`, a study as plain values, as `text` says.
+
+    Parameters
+    ----------
+    data : dict
+        The study, variants in their long form; changed in place.
+    text : str
+        ``path=value``: a dotted path from the top of the study (list positions from 0), and a value in YAML.
+
+    Returns
+    -------
+    str
+        The dotted path. A variant's ``set`` is left out of it, as messages leave it out.
+    """
+    dotted, equals, value_text = text.partition("=")
+    dotted = dotted.strip()
+    if not equals or not all(dotted.split(".")):
+        raise SpecError(f"--set takes path=value, got {text!r}.", hint="for example --set base.finetune.epochs=5")
+    value = parse_yaml(value_text, f"--set {dotted}")
+    place: Any = data
+    path: list[str] = []
+    rest = dotted.split(".")
+    while rest:
+        key, rest = _step(place, path, rest)
+        if isinstance(place, list) and not (key.isdigit() and int(key) < len(place)):
+            raise SpecError(f"--set {dotted}: '{'.'.join(path)}' has the positions 0 to {len(place) - 1}, got {key!r}.")
+        if not isinstance(place, list | dict):
+            raise SpecError(f"--set {dotted}: '{'.'.join(path)}' is a single value and holds no {key!r}.")
+        position: Any = int(key) if isinstance(place, list) else key
+        path.append(key)
+        if not rest:
+            place[position] = value
+        elif isinstance(place, dict) and place.get(key) is None:
+            place[key] = {}
+        place = place[position]
+    if path[0] == "variants" and path[2:3] == ["set"]:
+        del path[2]
+    return ".".join(path)
+
+
+def _step(place: Any, path: list[str], rest: list[str]) -> tuple[str, list[str]]:
+    """The next key on the way, and what is left of the path: some keys hold dots themselves."""
+    if isinstance(place, dict):
+        for length in range(len(rest), 0, -1):
+            key = ".".join(rest[:length])
+            if key in place:
+                return key, rest[length:]
+        if len(path) == 2 and path[0] == "variants" and rest[0] not in ("description", "set"):
+            return "set", rest
+        if path == ["space"] or path[0:1] + path[2:] == ["variants", "set"] or path[:-1] == ["points"]:
+            return ".".join(rest), []
+    return rest[0], rest[1:]

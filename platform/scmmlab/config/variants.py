@@ -1,0 +1,121 @@
+"""A variant's experiment: the base with a few dotted paths changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from scmmlab.config.base import Spec
+from scmmlab.config.experiment import ExperimentSpec
+from scmmlab.config.problems import Problem, raise_problems, validate
+from scmmlab.config.protocol import HonestProtocol, LosoProtocol, ReleasedProtocol, ZeroShotProtocol
+
+_PROTOCOLS: dict[str, type[Spec]] = {
+    "honest": HonestProtocol,
+    "loso": LosoProtocol,
+    "zero_shot": ZeroShotProtocol,
+    "released": ReleasedProtocol,
+}
+
+
+def resolve_variant(base: ExperimentSpec, changes: Mapping[str, Any]) -> ExperimentSpec:
+    """`base` with `changes`, checked.
+
+    Parameters
+    ----------
+    base : ExperimentSpec
+        The experiment that is changed.
+    changes : mapping
+        Dotted path → value, for example ``{"masking.ratio": 0.7}``. A mapping as value changes the keys that it
+        names and leaves the rest: ``{"masking": {"mode": "none"}}`` is ``{"masking.mode": "none"}``. The order of
+        changes has no meaning, and a path stands once.
+
+        A change of ``protocol.kind`` replaces the protocol by one of that kind. What the base set is kept where both
+        kinds have the field and mean the same by it (``subjects_per_fold``, ``trial_order``, ``finetune_trials``,
+        ``finetune_share``; between the kinds without leaks also ``validation_share`` and ``epoch_selection``); all
+        else is the new kind's default.
+
+    Raises
+    ------
+    SpecError
+        Where a path does not exist or a value is not one that it can have.
+    """
+    experiment, problems = try_variant(base, changes)
+    raise_problems((problem, "the changes of a variant") for problem in problems)
+    assert experiment is not None
+    return experiment
+
+
+def try_variant(base: ExperimentSpec, changes: Mapping[str, Any]) -> tuple[ExperimentSpec | None, list[Problem]]:
+    """As `resolve_variant`, with problems handed back instead of raised."""
+    tree, problems = _tree(changes)
+    if problems:
+        return None, problems
+    data = base.model_dump(exclude_unset=True)
+    data["protocol"] = _protocol(base, tree.get("protocol"))
+    _merge(data, tree)
+    experiment, problems = validate(ExperimentSpec, data)
+    if experiment is not None:
+        problems = contradictions(experiment)
+    return (None, problems) if problems else (experiment, [])
+
+
+def contradictions(experiment: ExperimentSpec) -> list[Problem]:
+    """Settings that are each allowed and together leave nothing to do."""
+    loss = experiment.loss
+    contrast = experiment.contrast.enabled and (loss.weighting == "adaptive" or loss.contrast_weight > 0)
+    reconstruction = experiment.reconstruction.enabled and (
+        loss.weighting == "adaptive" or loss.reconstruction_weight > 0
+    )
+    if experiment.pretrain.enabled and not contrast and not reconstruction:
+        message = "neither the contrastive nor the reconstruction loss takes part, so it must be false, got true"
+        return [Problem(("pretrain", "enabled"), message)]
+    return []
+
+
+def _tree(changes: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
+    """Dotted paths as nested mappings."""
+    tree: dict[str, Any] = {}
+    problems: list[Problem] = []
+
+    def place(path: tuple[str, ...], value: Any) -> None:
+        if isinstance(value, Mapping) and value:
+            for key, inner in value.items():
+                place((*path, *str(key).split(".")), inner)
+            return
+        branch = tree
+        for part in path[:-1]:
+            branch = branch.setdefault(part, {})
+            if not isinstance(branch, dict):
+                break
+        if not isinstance(branch, dict) or path[-1] in branch:
+            problems.append(Problem(path, "it is changed twice"))
+        else:
+            branch[path[-1]] = value
+
+    for path, value in changes.items():
+        place(tuple(path.split(".")), value)
+    return tree, problems
+
+
+def _protocol(base: ExperimentSpec, changed: Any) -> dict[str, Any]:
+    """The base's protocol, cut to what the kind that `changed` asks for has in common with it."""
+    old = base.protocol
+    kept = {"kind": old.kind, **old.model_dump(exclude_unset=True)}
+    kind = changed.get("kind", old.kind) if isinstance(changed, Mapping) else old.kind
+    if kind == old.kind or kind not in _PROTOCOLS:
+        return kept
+    fields = _PROTOCOLS[kind].model_fields
+    return {
+        name: value
+        for name, value in kept.items()
+        if name in fields and fields[name].annotation == type(old).model_fields[name].annotation
+    }
+
+
+def _merge(data: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    for key, value in changes.items():
+        if isinstance(value, Mapping) and isinstance(data.get(key, {}), dict):
+            _merge(data.setdefault(key, {}), value)
+        else:
+            data[key] = value

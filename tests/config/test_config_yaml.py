@@ -1,0 +1,32 @@
+"""YAML is read as it is meant."""
+
+import pytest
+
+from scmmlab.config.yaml_text import parse_yaml
+from scmmlab.errors import SpecError
+
+
+def test_numbers_and_booleans_are_those_of_yaml_1_2():
+    value = parse_yaml("[5e-4, 1e3, -2, .5, 1., true, null, ~, no, on, 010, 1:30, 0-17, 2024-01-01]", "x.yaml")
+    assert value == [5e-4, 1e3, -2, 0.5, 1.0, True, None, None, "no", "on", "010", "1:30", "0-17", "2024-01-01"]
+
+
+def test_a_merge_key_may_be_overridden():
+    assert parse_yaml("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}", "x.yaml")["b"] == {"x": 3, "y": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a: 1\nb:\n  c: 1\n  c: 2", "Cannot read x.yaml, line 4, column 3: key 'c' stands twice in one mapping."),
+        ("1: a", "a key must be text, got 1 (quotes make it text)"),
+        ("a: [1, 2", "x.yaml, line 1"),
+        ("a: !!python/object/apply:os.getcwd []", "could not determine a constructor"),
+        ("a: \x00", "special characters are not allowed"),
+    ],
+)
+def test_what_cannot_be_read_is_named_with_its_place(text, expected):
+    with pytest.raises(SpecError) as caught:
+        parse_yaml(text, "x.yaml")
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
