@@ -1,10 +1,18 @@
-"""The stages as engines call them: lists of requests in, outputs or failures out, in the order of the requests."""
+"""The stages as engines call them: requests in, outputs or failures out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from scmmlab.tables import FeatureTable
+import torch
+
+from scmmlab.training.data import Selections, Tables, cell_data, pretrain_data
+from scmmlab.training.evaluate import evaluate_cell
+from scmmlab.training.finetune_stage import finetune_cells, ready_cell
+from scmmlab.training.packs import finetune_pack_size, in_groups, pretrain_fit, pretrain_pack_size
+from scmmlab.training.pretrain import Encoder
+from scmmlab.training.pretrain_stage import pretrain_output, stage_failure, train_encoders
 from scmmlab.training.reporter import Reporter
 from scmmlab.training.requests import (
     CellRequest,
@@ -14,21 +22,12 @@ from scmmlab.training.requests import (
     StageOutput,
     SweepRequest,
 )
+from scmmlab.training.sweep_stage import Sweep
+from scmmlab.training.windows import WindowPool
 
-__all__ = [
-    "CellRequest",
-    "PretrainRequest",
-    "StageFailure",
-    "StageKind",
-    "StageOutput",
-    "SweepRequest",
-    "run_cell_stage",
-    "run_evaluate_stage",
-    "run_pretrain_stage",
-    "run_sweep_stage",
-]
-
-Tables = Callable[[str], FeatureTable]
+Request = TypeVar("Request", PretrainRequest, CellRequest)
+Prepared = TypeVar("Prepared")
+Outcome = StageOutput | StageFailure
 
 
 def run_pretrain_stage(
@@ -38,9 +37,45 @@ def run_pretrain_stage(
     device: str = "cpu",
     checkpoint_every: int = 10,
     pack_size: int | None = None,
-) -> list[StageOutput | StageFailure]:
-    """Pre-train `requests`, those whose tensors fit together in packs."""
-    raise NotImplementedError
+) -> list[Outcome]:
+    """Pre-train `requests`, those whose tensors fit together in packs.
+
+    Parameters
+    ----------
+    requests : sequence of PretrainRequest
+        What is to be pre-trained, with different keys.
+    tables : callable
+        Location → feature table. Called once for each location; labels are not read.
+    reporter : Reporter
+        Is told of every epoch and keeps checkpoints. What it raises is raised here, and the same call goes on later
+        from the checkpoints, with the same numbers.
+    device : str
+        ``cpu`` or ``cuda``.
+    checkpoint_every : int
+        Epochs between checkpoints.
+    pack_size : int | None
+        Encoders that train together, at most; chosen by the device when None. It changes no result.
+
+    Returns
+    -------
+    list of StageOutput | StageFailure
+        In the order of `requests`. An error of one request is its failure; the others go on.
+    """
+    selections = Selections(tables)
+    encoders, outcomes = _prepare(
+        requests, "pretrain", lambda r: Encoder(r.key, r.experiment, r.seed, pretrain_data(r, selections))
+    )
+    by_key = {request.key: request for request in requests}
+    size = pack_size or pretrain_pack_size(device)
+    for pack in in_groups(list(encoders), lambda key: pretrain_fit(by_key[key]), size):
+        members = [encoders[key] for key in pack]
+        pool = WindowPool([encoder.data.features for encoder in members], device, torch.float32)
+        for outcome in train_encoders(members, pool, reporter, checkpoint_every):
+            if isinstance(outcome, StageFailure):
+                outcomes[outcome.key] = outcome
+            else:
+                outcomes[outcome.encoder.key] = pretrain_output(by_key[outcome.encoder.key], outcome)
+    return [outcomes[request.key] for request in requests]
 
 
 def run_cell_stage(
@@ -50,14 +85,35 @@ def run_cell_stage(
     device: str = "cpu",
     checkpoint_every: int = 10,
     pack_size: int | None = None,
-) -> list[StageOutput | StageFailure]:
-    """Fine-tune the folds of `requests`; the outputs hold test logits, and no test label has been read."""
-    raise NotImplementedError
+) -> list[Outcome]:
+    """Fine-tune the folds of `requests` in packs. The outputs hold predictions of test windows; no test label is read.
+
+    Parameters
+    ----------
+    requests : sequence of CellRequest
+        What is to be fine-tuned, with different keys.
+    tables, reporter, device, checkpoint_every
+        As in `run_pretrain_stage`.
+    pack_size : int | None
+        Folds that train together, at most; chosen by the device when None. It changes no result.
+
+    Returns
+    -------
+    list of StageOutput | StageFailure
+        In the order of `requests`. A cell fails when one of its folds does; the others go on.
+    """
+    selections = Selections(tables)
+    cells, outcomes = _prepare(requests, "finetune", lambda request: ready_cell(request, selections))
+    size = pack_size or finetune_pack_size(device)
+    if cells:
+        for outcome in finetune_cells(list(cells.values()), reporter, device, checkpoint_every, size):
+            outcomes[outcome.key] = outcome
+    return [outcomes[request.key] for request in requests]
 
 
 def run_evaluate_stage(request: CellRequest, finetuned: StageOutput, tables: Tables) -> StageOutput:
-    """Open the sealed test labels of a fine-tuned cell and compute its figures."""
-    raise NotImplementedError
+    """Open the sealed test labels of a fine-tuned cell and compute its figures; see `evaluate.evaluate_cell`."""
+    return evaluate_cell(request, finetuned, tables)
 
 
 def run_sweep_stage(
@@ -66,6 +122,27 @@ def run_sweep_stage(
     reporter: Reporter,
     device: str = "cpu",
     checkpoint_every: int = 10,
-) -> StageOutput | StageFailure:
-    """Pre-train a setting of a sweep, probing it on the validation parts every `report_every` epochs."""
-    raise NotImplementedError
+) -> Outcome:
+    """Pre-train a setting of a sweep and probe it on validation parts; see `sweep_stage.Sweep`. Reads no test label."""
+    selections = Selections(tables)
+    try:
+        sweep = Sweep(request, pretrain_data(request, selections), cell_data(request, selections), device)
+    except Exception as error:
+        return stage_failure(request.key, "sweep", error)
+    return sweep.run(reporter, checkpoint_every)
+
+
+def _prepare(
+    requests: Sequence[Request], kind: StageKind, prepare: Callable[[Request], Prepared]
+) -> tuple[dict[str, Prepared], dict[str, Outcome]]:
+    """Each request made ready, by key, and the failures of those that cannot be."""
+    keys = [request.key for request in requests]
+    assert len(set(keys)) == len(keys), f"requests must have different keys, got {keys}"
+    ready: dict[str, Prepared] = {}
+    failures: dict[str, Outcome] = {}
+    for request in requests:
+        try:
+            ready[request.key] = prepare(request)
+        except Exception as error:
+            failures[request.key] = stage_failure(request.key, kind, error)
+    return ready, failures

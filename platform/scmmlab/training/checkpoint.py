@@ -1,0 +1,107 @@
+"""One replica's training on its way, as bytes: safetensors, with a JSON state and a digest in its header.
+
+A checkpoint knows nothing of the pack that its replica trained in, so any pack can go on with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from scmmlab.training.numerics import NUMERICS
+
+FORMAT = 1
+_HEADER = "scmmlab"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of one replica at the end of an epoch."""
+
+    epoch: int
+    """Epochs done."""
+    tensors: dict[str, Tensor]
+    """Parameters, batch-norm buffers, optimiser moments, and what else the training carries from epoch to epoch."""
+    state: dict[str, Any]
+    """JSON-able: curves, best figures so far, choices."""
+
+
+def to_bytes(checkpoint: Checkpoint, key: str, stage: str) -> bytes:
+    """`checkpoint` of (`key`, `stage`) as bytes that :func:`from_bytes` reads."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
+    header = {
+        "format": FORMAT,
+        "numerics": NUMERICS,
+        "key": key,
+        "stage": stage,
+        "epoch": checkpoint.epoch,
+        "state": checkpoint.state,
+    }
+    header["digest"] = _digest(header, tensors)
+    return safetensors.torch.save(tensors, metadata={_HEADER: json.dumps(header)})
+
+
+def from_bytes(data: bytes | None, key: str, stage: str, expected: Mapping[str, Tensor]) -> Checkpoint | None:
+    """The checkpoint in `data`, or None where there is none that can be used.
+
+    A damaged checkpoint, one of another key, stage or version, or one whose tensors have not the names, shapes and
+    types of `expected` is left alone with a warning: the training then starts from its beginning.
+
+    Parameters
+    ----------
+    data : bytes | None
+        What :func:`to_bytes` made.
+    key, stage : str
+        Whose checkpoint it should be.
+    expected : mapping of str to Tensor
+        Tensors like those that the training would save.
+    """
+    if data is None:
+        return None
+    try:
+        header = _header(data)
+        tensors = safetensors.torch.load(data)
+        found = {name: header[name] for name in ("format", "numerics", "key", "stage")}
+        wanted = {"format": FORMAT, "numerics": NUMERICS, "key": key, "stage": stage}
+        reason = ""
+        if found != wanted:
+            reason = f"it is of {found}, expected {wanted}"
+        elif header.pop("digest") != _digest(header, tensors):
+            reason = "its contents do not match its digest"
+        elif _layout(tensors) != _layout(expected):
+            reason = "its tensors are not those of this training"
+        else:
+            return Checkpoint(epoch=int(header["epoch"]), tensors=tensors, state=dict(header["state"]))
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"it is damaged ({type(error).__name__}: {error})"
+    logger.warning("The checkpoint of %s (%s) is not used: %s; this training starts again.", key, stage, reason)
+    return None
+
+
+def _header(data: bytes) -> dict[str, Any]:
+    # safetensors opens with the length of its JSON header (8 bytes, little-endian), then the header itself
+    length = int.from_bytes(data[:8], "little")
+    return dict(json.loads(json.loads(data[8 : 8 + length])["__metadata__"][_HEADER]))
+
+
+def _digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _layout(tensors: Mapping[str, Tensor]) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
+    return {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in tensors.items()}

@@ -1,0 +1,336 @@
+"""The fine-tune stage: the folds of cells trained in packs, and put together again as one output a cell."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from scmmlab.errors import TrainingError
+from scmmlab.evaluation import json_scores, scores
+from scmmlab.model import initial_pretraining
+from scmmlab.training.checkpoint import from_bytes, to_bytes
+from scmmlab.training.data import CellData, Selections, cell_data
+from scmmlab.training.finetune import FinetunePack, FoldResult, FoldRun, Mode
+from scmmlab.training.numerics import NUMERICS
+from scmmlab.training.predictions import probabilities
+from scmmlab.training.pretrain import pretrain_shape
+from scmmlab.training.pretrain_stage import RECORD_FORMAT, curve_from_arrays, stage_failure
+from scmmlab.training.reporter import Reporter
+from scmmlab.training.requests import CellRequest, StageFailure, StageOutput
+from scmmlab.training.seeding import PRETRAIN, derive_seed
+from scmmlab.training.windows import WindowPool
+
+FIGURES = ("loss", "train_accuracy", "validation_accuracy", "validation_balanced_accuracy")
+"""Figures of an epoch that the curves of a cell show, means over its folds."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell that is ready to be fine-tuned."""
+
+    request: CellRequest
+    """What was asked for."""
+    data: CellData
+    """Its folds."""
+    runs: tuple[FoldRun, ...]
+    """The trainings of its folds, none of them begun."""
+
+
+def ready_cell(request: CellRequest, selections: Selections) -> Cell:
+    """The cell of `request` with its data.
+
+    Raises
+    ------
+    ScmmlabError
+        If the data do not allow its protocol, or it comes without the encoder it needs.
+    """
+    data = cell_data(request, selections)
+    encoder = starting_encoder(request, data.bands)
+    runs = (
+        FoldRun(
+            key=request.key,
+            number=number,
+            experiment=request.experiment,
+            seed=request.seed,
+            data=fold,
+            classes=len(data.classes),
+            encoder=encoder,
+        )
+        for number, fold in enumerate(data.folds)
+    )
+    return Cell(request, data, tuple(runs))
+
+
+def starting_encoder(request: CellRequest, bands: int) -> Mapping[str, Tensor]:
+    """The tensors that fine-tuning starts from: pre-trained ones, or those that pre-training would start from.
+
+    Raises
+    ------
+    TrainingError
+        If the request has an encoder and its experiment no pre-training, or the other way round.
+    """
+    if (request.encoder is not None) != request.experiment.pretrain.enabled:
+        raise TrainingError(
+            f"A cell must come with a pre-trained encoder exactly where 'pretrain.enabled' is true, but {request.key} "
+            f"has pretrain.enabled {request.experiment.pretrain.enabled} and {'an' if request.encoder else 'no'} encoder."
+        )
+    if request.encoder is not None:
+        return {
+            name: torch.from_numpy(np.array(array))
+            for name, array in request.encoder.items()
+            if name.startswith("encoder.")
+        }
+    shape = pretrain_shape(request.experiment, len(request.channels), bands)
+    seed_R = torch.tensor([derive_seed(request.seed, PRETRAIN)])
+    return initial_pretraining(shape, seed_R, "cpu", torch.float32).replica_state(0)
+
+
+def finetune_fit(cell: Cell) -> Hashable:
+    """Equal for cells whose folds have tensors of the same shapes and the same mode."""
+    experiment = cell.request.experiment
+    return (
+        len(cell.request.channels),
+        cell.data.bands,
+        len(cell.data.classes),
+        experiment.network,
+        experiment.finetune.batch_size,
+        experiment.finetune.epochs,
+        Mode.of(experiment),
+    )
+
+
+def pack_folds(cells: Sequence[Cell], size: int) -> list[list[FoldRun]]:
+    """The folds of `cells` in packs of at most `size`.
+
+    The folds of a cell stay together, with those of other cells where they fit; a cell of more than `size` folds is cut
+    into the fewest packs that hold it.
+    """
+    groups: dict[Hashable, list[tuple[FoldRun, ...]]] = defaultdict(list)
+    for cell in cells:
+        groups[finetune_fit(cell)].append(cell.runs)
+    packs: list[list[FoldRun]] = []
+    for members in groups.values():
+        pack: list[FoldRun] = []
+        for runs in members:
+            if pack and len(pack) + len(runs) > size:
+                packs.append(pack)
+                pack = []
+            if len(runs) > size:
+                count = -(-len(runs) // size)
+                packs += [list(runs[len(runs) * i // count : len(runs) * (i + 1) // count]) for i in range(count)]
+            else:
+                pack += runs
+        if pack:
+            packs.append(pack)
+    return packs
+
+
+@dataclass(frozen=True)
+class FoldFailure:
+    """A fold that came to nothing, and its cell with it."""
+
+    run: FoldRun
+    """The fold."""
+    error: Exception
+    """Why."""
+
+
+def train_folds(
+    runs: Sequence[FoldRun], pool: WindowPool, reporter: Reporter, checkpoint_every: int
+) -> Iterator[FoldResult | FoldFailure]:
+    """Train a pack to the end; folds are handed out as they end.
+
+    A cell of which one fold fails, or that the reporter stops, leaves the pack with its other folds.
+
+    Parameters
+    ----------
+    runs : sequence of FoldRun
+        The replicas, none of them begun; where there is a checkpoint, they go on from it.
+    pool : WindowPool
+        Holds their data.
+    reporter : Reporter
+        Is told of the epochs and keeps the checkpoints. What it raises is raised here.
+    checkpoint_every : int
+        Epochs between checkpoints.
+    """
+    saved = [reporter.load_checkpoint(run.key, run.stage) for run in runs]
+    try:
+        pack = FinetunePack(runs, pool)
+        for replica, (run, data) in enumerate(zip(runs, saved, strict=True)):
+            expected = pack.checkpoint(replica).tensors
+            if (checkpoint := from_bytes(data, run.key, run.stage, expected)) is not None:
+                pack.restore(replica, checkpoint)
+    except Exception as error:
+        yield from _one_by_one(error, runs, pool, reporter, checkpoint_every)
+        return
+
+    while pack.runs:
+        ended = [r for r, run in enumerate(pack.runs) if run.epoch >= run.epochs]
+        try:
+            if ended:
+                results = pack.only(ended).results()
+            else:
+                errors = pack.train_epoch()
+        except Exception as error:
+            yield from _one_by_one(error, pack.runs, pool, reporter, checkpoint_every)
+            return
+        if ended:
+            yield from results
+            pack = _without(pack, ended)
+            continue
+
+        failed = {run.key for run, error in zip(pack.runs, errors, strict=True) if error is not None}
+        yield from (FoldFailure(run, error) for run, error in zip(pack.runs, errors, strict=True) if error is not None)
+        for key, members in _by_cell(pack.runs).items():
+            if key in failed:
+                continue
+            # folds of a cell that were resumed at different epochs are reported apart
+            for epoch in sorted({run.epoch for run in members}):
+                same = [run for run in members if run.epoch == epoch]
+                if not reporter.epoch(key, "finetune", epoch, same[0].epochs, _means(run.curve[-1] for run in same)):
+                    failed.add(key)
+                    stopped = TrainingError(
+                        f"Fine-tuning of {key} was stopped after epoch {epoch} of {same[0].epochs}."
+                    )
+                    yield FoldFailure(same[0], stopped)
+                    break
+        if failed:
+            pack = _without(pack, [r for r, run in enumerate(pack.runs) if run.key in failed])
+        for replica, run in enumerate(pack.runs):
+            if run.epoch % checkpoint_every == 0:
+                reporter.save_checkpoint(run.key, run.stage, to_bytes(pack.checkpoint(replica), run.key, run.stage))
+
+
+def _one_by_one(
+    error: Exception, runs: Sequence[FoldRun], pool: WindowPool, reporter: Reporter, checkpoint_every: int
+) -> Iterator[FoldResult | FoldFailure]:
+    """What becomes of a pack that raised: halves go on from their checkpoints, until the fold at fault is alone.
+
+    Halving also finds the size that fits where memory ran out.
+    """
+    if len(runs) == 1:
+        yield FoldFailure(runs[0], error)
+        return
+    middle = len(runs) // 2
+    for half in (runs[:middle], runs[middle:]):
+        yield from train_folds(half, pool, reporter, checkpoint_every)
+
+
+def _without(pack: FinetunePack, leaving: Sequence[int]) -> FinetunePack:
+    staying = [r for r in range(len(pack.runs)) if r not in leaving]
+    if staying:
+        return pack.only(staying)
+    pack.runs = []
+    return pack
+
+
+def _by_cell(runs: Iterable[FoldRun]) -> dict[str, list[FoldRun]]:
+    cells: dict[str, list[FoldRun]] = defaultdict(list)
+    for run in runs:
+        cells[run.key].append(run)
+    return cells
+
+
+def _means(rows: Iterable[Mapping[str, float | None]]) -> dict[str, float]:
+    """Means over folds of the figures that all of them have."""
+    table = list(rows)
+    means = {}
+    for name in FIGURES:
+        values = [value for row in table if (value := row.get(name)) is not None]
+        if len(values) == len(table):
+            means[name] = sum(values) / len(values)
+    return means
+
+
+def finetune_cells(
+    cells: Sequence[Cell], reporter: Reporter, device: torch.device | str, checkpoint_every: int, pack_size: int
+) -> Iterator[StageOutput | StageFailure]:
+    """Fine-tune `cells`; each is handed out when its last fold has ended, in whatever order that is.
+
+    Parameters
+    ----------
+    cells : sequence of Cell
+        What is to be trained.
+    reporter, device, checkpoint_every
+        As in `stages.run_cell_stage`.
+    pack_size : int
+        Folds that train together, at most.
+    """
+    by_key = {cell.request.key: cell for cell in cells}
+    folds = [fold for cell in cells for fold in cell.data.folds]
+    pool = WindowPool([a for fold in folds for a in (fold.seen_features, fold.test_features)], device, torch.float32)
+    done: dict[str, dict[int, FoldResult]] = defaultdict(dict)
+    failed: set[str] = set()
+    for pack in pack_folds(cells, pack_size):
+        wanted = [run for run in pack if run.key not in failed]
+        if not wanted:
+            continue
+        for outcome in train_folds(wanted, pool, reporter, checkpoint_every):
+            key = outcome.run.key
+            if key in failed:
+                continue
+            if isinstance(outcome, FoldFailure):
+                failed.add(key)
+                yield stage_failure(key, "finetune", outcome.error)
+                continue
+            done[key][outcome.run.number] = outcome
+            if len(done[key]) == len(by_key[key].data.folds):
+                yield finetune_output(by_key[key], [result for _, result in sorted(done.pop(key).items())])
+
+
+def finetune_output(cell: Cell, results: Sequence[FoldResult]) -> StageOutput:
+    """What the fine-tune stage hands on of a cell: curves, choices, validation figures, logits of sealed windows."""
+    request = cell.request
+    tensors: dict[str, np.ndarray] = {f"test_logits.{r.run.number}": r.test_logits for r in results}
+    for result in results:
+        if result.validation_logits is not None:
+            tensors[f"validation_logits.{result.run.number}"] = result.validation_logits
+    curves = zip(*(result.run.curve for result in results), strict=True)
+    return StageOutput(
+        key=request.key,
+        kind="finetune",
+        record={
+            "format": RECORD_FORMAT,
+            "key": request.key,
+            "experiment": request.experiment.model_dump(mode="json"),
+            "transfer": request.transfer.model_dump(mode="json"),
+            "seed": request.seed,
+            "channels": list(request.channels),
+            "classes": list(cell.data.classes),
+            "folds": [_fold_record(result) for result in results],
+            "curves": {
+                "pretrain": curve_from_arrays(request.encoder),
+                "finetune": [{"epoch": epoch, **_means(rows)} for epoch, rows in enumerate(curves, start=1)],
+            },
+            "source_fingerprint": cell.data.source_fingerprint,
+            "target_fingerprint": cell.data.target_fingerprint,
+            "numerics": NUMERICS,
+        },
+        tensors=tensors,
+    )
+
+
+def _fold_record(result: FoldResult) -> dict[str, Any]:
+    data = result.run.data
+    validation = None
+    if result.validation_logits is not None and len(data.validation_label):
+        validation = json_scores(scores(data.validation_label, probabilities(result.validation_logits)))
+    return {
+        "name": data.fold.name,
+        "subjects": list(data.fold.subjects),
+        "windows": {
+            "finetune": len(data.fold.finetune),
+            "validation": len(data.fold.validation),
+            "test": len(data.fold.test),
+        },
+        "epoch": result.epoch,
+        "validation": validation,
+        "curve": result.run.curve,
+        "model": result.model_digest,
+    }

@@ -1,0 +1,86 @@
+"""Windows of a pack on the device: each table once, gathered by row and scaled by each replica's own numbers.
+
+| symbol | meaning |
+|---|---|
+| R, N | replicas, rows of each |
+| C, F | channels, bands |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from scmmlab.features import Scaler
+
+
+class WindowPool:
+    """The windows of several feature arrays, one below the other.
+
+    Folds and cells that share a table share its memory: what differs between them is which rows they take, and how
+    they scale them.
+
+    Parameters
+    ----------
+    arrays : sequence of array, shape=(n, C, F)
+        Features. An array that is given twice (the same object) is held once.
+    device, dtype
+        Of the windows.
+    """
+
+    def __init__(self, arrays: Sequence[NDArray[np.float32]], device: torch.device | str, dtype: torch.dtype):
+        unique = {id(array): array for array in arrays}
+        starts = np.cumsum([0, *(len(array) for array in unique.values())])
+        self._start = dict(zip(unique, starts.tolist(), strict=False))
+        # a concatenation even of one array: the caller's memory is never shared with the device's
+        self.windows = torch.from_numpy(np.concatenate(list(unique.values()))).to(device, dtype)
+
+    def first_row(self, array: NDArray[np.float32]) -> int:
+        """Row of the pool where one of its arrays begins."""
+        return self._start[id(array)]
+
+    def rows(self, array: NDArray[np.float32], rows: NDArray[np.int64]) -> Tensor:
+        """Rows of the pool that hold `rows` of one of its arrays, int64 on the device."""
+        return torch.from_numpy(rows + self.first_row(array)).to(self.windows.device)
+
+    def gather(self, rows_RN: Tensor) -> Tensor:
+        """The windows of these rows, [R, N, C, F]."""
+        return self.windows.index_select(0, rows_RN.reshape(-1)).view(*rows_RN.shape, *self.windows.shape[1:])
+
+
+class Scaling:
+    """The scalers of a pack's replicas as two tensors.
+
+    Parameters
+    ----------
+    scalers : sequence of Scaler
+        One a replica.
+    device, dtype
+        Of the tensors.
+    """
+
+    def __init__(self, scalers: Sequence[Scaler], device: torch.device | str, dtype: torch.dtype):
+        def stack(arrays: list[NDArray[np.float64]]) -> Tensor:
+            return torch.from_numpy(np.stack(arrays)).to(device, dtype).unsqueeze(1)
+
+        self.offset_R1CF = stack([scaler.offset for scaler in scalers])
+        self.span_R1CF = stack([scaler.span for scaler in scalers])
+
+    def apply(self, x_RNCF: Tensor) -> Tensor:
+        """(x − offset) / span, each replica by its own numbers; `x_RNCF` is changed in place."""
+        return x_RNCF.sub_(self.offset_R1CF).div_(self.span_R1CF)
+
+
+def padded(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Row numbers of different lengths as one tensor [R, N], 0 beyond the end, and which of them are real."""
+    longest = max(len(own) for own in rows)
+    out = torch.zeros(len(rows), longest, dtype=torch.int64, device=rows[0].device)
+    real = torch.zeros(len(rows), longest, dtype=torch.bool, device=rows[0].device)
+    for replica, own in enumerate(rows):
+        out[replica, : len(own)] = own
+        real[replica, : len(own)] = True
+    return out, real
