@@ -1,0 +1,24 @@
+"""One reader per corpus, and synthetic corpora."""
+
+from scmmlab.corpora.eegmat import EegmatReader
+from scmmlab.corpora.eegmat_features import EegmatFeaturesReader
+from scmmlab.corpora.reader import FeatureOrigin, Reader
+from scmmlab.corpora.recording import FeatureRecording, Recording, TrialFeatures, TrialSpan
+from scmmlab.corpora.registry import READERS, reader_class
+from scmmlab.corpora.synthetic import SYNTHETIC_VERSION, SyntheticSpec, synthetic_recordings
+
+__all__ = [
+    "READERS",
+    "SYNTHETIC_VERSION",
+    "EegmatFeaturesReader",
+    "EegmatReader",
+    "FeatureOrigin",
+    "FeatureRecording",
+    "Reader",
+    "Recording",
+    "SyntheticSpec",
+    "TrialFeatures",
+    "TrialSpan",
+    "reader_class",
+    "synthetic_recordings",
+]

@@ -1,0 +1,179 @@
+"""EDF files, read by MNE once their header is known to tell the truth."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scmmlab.errors import CorpusError
+
+_MAIN_HEADER_BYTES = 256
+_BYTES_PER_SIGNAL_HEADER = 256
+_BYTES_PER_SAMPLE = 2
+_VOLT_UNITS = ("uV", "µV", "mV", "V")
+
+
+@dataclass(frozen=True)
+class EdfSignal:
+    """What the header says about one signal."""
+
+    label: str
+    unit: str
+    samples_per_record: int
+
+
+@dataclass(frozen=True)
+class EdfHeader:
+    """What the header of an EDF file says, once checked against the file."""
+
+    records: int
+    record_seconds: float
+    signals: tuple[EdfSignal, ...]
+
+
+def read_edf_header(path: Path) -> EdfHeader:
+    """The header of an EDF file, held against the file's size.
+
+    Kemp et al., "A simple format for exchange of digitized polygraphic recordings", 1992, and EDF+ (2003).
+
+    Raises
+    ------
+    CorpusError
+        If the file is no EDF file, is shorter than its header says, or its header cannot be true.
+    """
+    try:
+        with path.open("rb") as file:
+            main = file.read(_MAIN_HEADER_BYTES)
+            if len(main) < _MAIN_HEADER_BYTES or main[:8].strip() != b"0":
+                raise CorpusError(
+                    f"{path} is no EDF file: expected a header of {_MAIN_HEADER_BYTES} bytes that starts with '0', "
+                    f"found {len(main)} bytes that start with {main[:8].decode('latin-1')!r}."
+                )
+            header_bytes = int(_number(path, main, 184, 8, "bytes of header"))
+            records = int(_number(path, main, 236, 8, "number of data records"))
+            record_seconds = _number(path, main, 244, 8, "duration of a data record")
+            count = int(_number(path, main, 252, 4, "number of signals"))
+            _expect(path, "number of signals", "1 or more", count, count >= 1)
+            true_bytes = _MAIN_HEADER_BYTES + count * _BYTES_PER_SIGNAL_HEADER
+            _expect(
+                path, "bytes of header", f"{true_bytes} for {count} signals", header_bytes, header_bytes == true_bytes
+            )
+            _expect(path, "number of data records", "1 or more", records, records >= 1)
+            _expect(path, "duration of a data record", "more than 0 s", record_seconds, record_seconds > 0)
+            fields = file.read(count * _BYTES_PER_SIGNAL_HEADER)
+    except OSError as error:
+        raise CorpusError(f"{path} cannot be read: expected an EDF file, found {error.strerror}.") from error
+    signals = _signals(path, fields, count)
+    record_bytes = _BYTES_PER_SAMPLE * sum(signal.samples_per_record for signal in signals)
+    expected, found = header_bytes + records * record_bytes, path.stat().st_size
+    if found < expected:
+        raise CorpusError(
+            f"{path} is truncated: expected {records} data records ({expected} bytes) as its header says, found "
+            f"{max(found - header_bytes, 0) // record_bytes} whole ones ({found} bytes).",
+            "copy or download the file again.",
+        )
+    _expect(path, "size", f"{expected} bytes for {records} data records", f"{found} bytes", found == expected)
+    return EdfHeader(records, record_seconds, signals)
+
+
+def read_edf(
+    path: Path, channels: Sequence[str], name_of: Callable[[str], str], sampling_rate: float
+) -> NDArray[np.float64]:
+    """The signal of some channels.
+
+    Parameters
+    ----------
+    path : Path
+        An EDF file.
+    channels : sequence of str
+        The channels wanted, in the order wanted.
+    name_of : callable
+        From a label in the file to the name of a channel.
+    sampling_rate : float
+        The sampling rate that they must have, in Hz.
+
+    Returns
+    -------
+    array, shape=(n_channels, n_times)
+        In µV.
+
+    Raises
+    ------
+    CorpusError
+        If the file is not what its header says, or lacks a channel, has it twice, at another rate or in another unit.
+    """
+    header = read_edf_header(path)
+    named = [(name_of(signal.label), signal) for signal in header.signals]
+    count = Counter(name for name, _ in named)
+    missing = [name for name in channels if not count[name]]
+    if missing:
+        raise CorpusError(
+            f"{path} has no channel {', '.join(missing)}: expected {', '.join(channels)}, found "
+            f"{', '.join(signal.label for signal in header.signals)}."
+        )
+    by_name = dict(named)
+    for name in channels:
+        signal = by_name[name]
+        _expect(path, f"number of channels named {name}", "1", count[name], count[name] == 1)
+        rate = signal.samples_per_record / header.record_seconds
+        _expect(path, f"sampling rate of {name}", f"{sampling_rate:g} Hz", f"{rate:g} Hz", rate == sampling_rate)
+        _expect(path, f"unit of {name}", " or ".join(_VOLT_UNITS), repr(signal.unit), signal.unit in _VOLT_UNITS)
+    return _read_with_mne(path, [by_name[name].label for name in channels])
+
+
+def _read_with_mne(path: Path, labels: list[str]) -> NDArray[np.float64]:
+    # MNE takes a second to import; whoever reads no EDF should not wait for it
+    import mne
+
+    try:
+        raw = mne.io.read_raw_edf(path, include=labels, preload=True, verbose="ERROR")
+        in_microvolts: NDArray[np.float64] = raw.get_data(picks=labels) * 1e6
+    except (ValueError, RuntimeError, OSError, AssertionError, IndexError) as error:
+        raise CorpusError(
+            f"{path} cannot be read: expected an EDF file, found what MNE says: {str(error).splitlines()[0]}."
+        ) from error
+    return in_microvolts
+
+
+def _signals(path: Path, fields: bytes, count: int) -> tuple[EdfSignal, ...]:
+    """The signals' headers, which are stored field by field: all labels, then all transducers, …"""
+    _expect(path, "bytes of signal headers", count * _BYTES_PER_SIGNAL_HEADER, len(fields), len(fields) == count * 256)
+
+    def column(start: int, width: int) -> list[bytes]:
+        return [fields[count * start + i * width : count * start + (i + 1) * width] for i in range(count)]
+
+    signals = []
+    for label, unit, low, high, digital_low, digital_high, samples in zip(
+        column(0, 16), column(96, 8), column(104, 8), column(112, 8), column(120, 8), column(128, 8), column(216, 8),
+        strict=True,
+    ):  # fmt: skip
+        name = label.decode("latin-1").strip()
+        physical = [_number(path, raw, 0, 8, f"physical range of {name}") for raw in (low, high)]
+        digital = [_number(path, raw, 0, 8, f"digital range of {name}") for raw in (digital_low, digital_high)]
+        per_record = int(_number(path, samples, 0, 8, f"samples in a data record of {name}"))
+        _expect(path, f"physical range of {name}", "two different numbers", physical, physical[0] != physical[1])
+        _expect(path, f"digital range of {name}", "minimum below maximum", digital, digital[0] < digital[1])
+        _expect(path, f"samples in a data record of {name}", "1 or more", per_record, per_record >= 1)
+        signals.append(EdfSignal(name, unit.decode("latin-1").strip(), per_record))
+    return tuple(signals)
+
+
+def _number(path: Path, header: bytes, start: int, width: int, what: str) -> float:
+    text = header[start : start + width].decode("latin-1").strip("\0 ")
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    _expect(path, what, "a number", repr(text), math.isfinite(value))
+    return value
+
+
+def _expect(path: Path, what: str, expected: object, found: object, true: bool) -> None:
+    if not true:
+        raise CorpusError(f"The header of {path} is wrong about the {what}: expected {expected}, found {found}.")

@@ -1,0 +1,98 @@
+"""What every reader of a corpus offers: which files to read, and what one of them holds."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from scmmlab.config import Spec
+from scmmlab.corpora.recording import FeatureRecording, Recording
+from scmmlab.errors import CorpusError
+
+
+@dataclass(frozen=True)
+class FeatureOrigin:
+    """How the features of a corpus that ships them were made, as far as it is known.
+
+    Parameters
+    ----------
+    origin : {"shipped", "computed"}
+        `shipped` by the corpus's authors, in ways that may not be known in full; `computed` as scmmlab does.
+    feature, unit, log_base, form : str
+        Which feature; see `scmmlab.features`.
+    facts : dict
+        Anything else for the manifest.
+    """
+
+    origin: Literal["shipped", "computed"]
+    feature: str
+    unit: str
+    log_base: str
+    form: str
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class Reader(Spec, ABC):
+    """A corpus on disk. What a user may choose about it are its fields; what is true of it are its class variables.
+
+    Files are read one at a time and each by itself, so that they can be read in parallel and one is in memory at a
+    time. A reader asserts what is known about its corpus on all that it reads, and says what it expected and found.
+    """
+
+    name: ClassVar[str]
+    """Name of the reader."""
+    corpus: ClassVar[str]
+    """Name of the corpus in tables."""
+    summary: ClassVar[str]
+    """What the corpus is, in a line."""
+    needs: ClassVar[str]
+    """What the root folder must hold, in a line."""
+    version: ClassVar[int] = 1
+    """Raised whenever the same files would be read otherwise, so that tables made before are known to be stale."""
+    attribution: ClassVar[str | None] = None
+    """Whom to cite."""
+    licence: ClassVar[str | None] = None
+    """Under which terms the corpus may be passed on."""
+    feature_origin: ClassVar[FeatureOrigin | None] = None
+    """How the features were made; None for a reader of signals."""
+
+    @property
+    @abstractmethod
+    def classes(self) -> tuple[str, ...]:
+        """Class names; a label is an index into them."""
+
+    @abstractmethod
+    def files(self, root: Path) -> tuple[str, ...]:
+        """The raw files to read, as paths relative to `root` with `/`, in the order of their subjects and sessions.
+
+        Raises
+        ------
+        CorpusError
+            If files are missing, or there are some that should not be.
+        """
+
+    @abstractmethod
+    def read(self, root: Path, file: str) -> Iterator[Recording | FeatureRecording]:
+        """What one of `files` holds.
+
+        Raises
+        ------
+        CorpusError
+            If the file is not what it should be.
+        """
+
+    def subject_name(self, subject: int) -> str:
+        """What the corpus calls a subject."""
+        return str(subject)
+
+
+def corpus_folder(root: Path) -> Path:
+    """`root`, or a `CorpusError` where it is no folder."""
+    if not root.is_dir():
+        raise CorpusError(
+            f"There is no corpus in '{root}': expected a folder, found {'a file' if root.exists() else 'nothing'}."
+        )
+    return root

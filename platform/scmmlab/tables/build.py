@@ -1,0 +1,189 @@
+"""Build a feature table from a corpus on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scmmlab.config import fingerprint
+from scmmlab.corpora import Reader
+from scmmlab.errors import CorpusError
+from scmmlab.features import EXTRACTION_VERSION, FORM, LOG_BASE, UNIT, FeatureSpec
+from scmmlab.tables.extraction import FileExtraction, FileRows, check_alike
+from scmmlab.tables.feature_table import FeatureTable
+from scmmlab.tables.manifest import Manifest
+from scmmlab.tables.renewal import Outcome, provide_table
+
+FileMapper = Callable[[Callable[[str], FileRows], Sequence[str]], Iterator[FileRows]]
+"""Applies a function to each file and yields what it returns, in any order; it may do so elsewhere."""
+Progress = Callable[[int, int], None]
+"""Told how many files are done, of how many."""
+
+
+def map_here(extract: Callable[[str], FileRows], files: Sequence[str]) -> Iterator[FileRows]:
+    """One file after the other, in this process."""
+    return map(extract, files)
+
+
+def build_table(
+    reader: Reader,
+    root: str | os.PathLike[str],
+    location: str | os.PathLike[str],
+    features: FeatureSpec | None = None,
+    *,
+    force: bool = False,
+    mapper: FileMapper = map_here,
+    progress: Progress = lambda done, total: None,
+) -> Outcome:
+    """Build the feature table of a corpus, unless it is there already.
+
+    Parameters
+    ----------
+    reader : Reader
+        Which corpus, and what to take of it.
+    root : path
+        The corpus's folder.
+    location : str or path
+        Folder or URI of the table; see `provide_table` for what happens to a table that is there.
+    features : FeatureSpec | None
+        How features are computed from signals; the defaults when None. Not for a corpus that ships its features.
+    force : bool
+        Replace a table that is there, whatever it is.
+    mapper : FileMapper
+        What applies a function to files. The table does not depend on it.
+    progress : Progress
+        Told after each file.
+
+    Returns
+    -------
+    Outcome
+        What was done, and the manifest.
+
+    Raises
+    ------
+    CorpusError
+        If the corpus, a file or the location is not what it should be. Nothing half-written is left.
+    """
+    root = Path(root)
+    if features is not None and reader.feature_origin is not None:
+        raise CorpusError(f"The features of '{reader.name}' are not computed here: expected no settings for them.")
+    features = features or FeatureSpec()
+    files = reader.files(root)
+    hashes = _hash_files(root, files)
+    build = _build_identity(reader, features, hashes)
+
+    def make() -> FeatureTable:
+        progress(0, len(files))
+        by_file: dict[str, FileRows] = {}
+        for rows in mapper(FileExtraction(reader, root, features), files):
+            by_file[rows.file] = rows
+            progress(len(by_file), len(files))
+        # in the order of the files, so that the table does not depend on who was ready first
+        return _table([by_file[file] for file in files], reader, features, hashes, build, str(root))
+
+    def is_ours(manifest: Manifest) -> bool:
+        return manifest.corpus == reader.corpus and manifest.provenance.get("reader") == reader.name
+
+    return provide_table(location, build, is_ours, make, force)
+
+
+def _build_identity(reader: Reader, features: FeatureSpec, hashes: dict[str, str]) -> str:
+    return fingerprint(
+        {
+            "reader": reader.name,
+            "reader_version": reader.version,
+            "reader_settings": reader.model_dump(mode="json"),
+            "extraction_version": EXTRACTION_VERSION,
+            # as a list, because the order of the bands is that of the features
+            "bands": list(features.bands.items()),
+            "features": features.model_dump(mode="json"),
+            "raw_files": hashes,
+        },
+        length=64,
+    )
+
+
+def _table(
+    parts: Sequence[FileRows],
+    reader: Reader,
+    features: FeatureSpec,
+    hashes: dict[str, str],
+    build: str,
+    where: str,
+) -> FeatureTable:
+    first = parts[0]
+    for part in parts:
+        check_alike(part.file, part, first)
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in ("subject", "session", "trial", "window", "label", "features")
+    }
+    origin = reader.feature_origin
+    manifest = Manifest(
+        corpus=reader.corpus,
+        channels=first.channels,
+        bands=first.bands,
+        window_s=first.window_s,
+        classes=reader.classes,
+        feature=origin.feature if origin else "differential_entropy",
+        unit=origin.unit if origin else UNIT,
+        provenance=_provenance(reader, features, [note for part in parts for note in part.notes]),
+        raw_files=hashes,
+        subjects={number: reader.subject_name(number) for number in np.unique(columns["subject"]).tolist()},
+        attribution=reader.attribution,
+        licence=reader.licence,
+        build=build,
+    )
+    return FeatureTable.assemble(manifest, **columns, where=f"'{where}'")
+
+
+def _provenance(reader: Reader, features: FeatureSpec, notes: list[str]) -> dict[str, Any]:
+    common = {
+        "reader": reader.name,
+        "reader_version": reader.version,
+        "reader_settings": reader.model_dump(mode="json"),
+        "notes": notes,
+    }
+    origin = reader.feature_origin
+    if origin is not None:
+        return {"origin": origin.origin, "log_base": origin.log_base, "form": origin.form, **common, **origin.facts}
+    return {
+        "origin": "computed",
+        "log_base": LOG_BASE,
+        "form": FORM,
+        **common,
+        "extraction_version": EXTRACTION_VERSION,
+        "filter": "Butterworth, second-order sections, forwards and backwards (zero phase), odd padding",
+        "variance": "divided by n",
+        "feature_settings": features.model_dump(mode="json", exclude={"bands", "window_s"}),
+    }
+
+
+def _hash_files(root: Path, files: Sequence[str]) -> dict[str, str]:
+    """SHA-256 of each file; a `CorpusError` where two files are the same, as after a copy to the wrong name."""
+    # hashing leaves the interpreter lock, so that threads are enough to keep a disk busy
+    with ThreadPoolExecutor() as pool:
+        hashes = dict(zip(files, pool.map(lambda file: _sha256(root / file), files), strict=True))
+    seen: dict[str, str] = {}
+    for file, digest in hashes.items():
+        if digest in seen:
+            raise CorpusError(
+                f"'{root / file}' is a copy of '{root / seen[digest]}': expected different recordings, found the same "
+                f"bytes (SHA-256 {digest[:16]})."
+            )
+        seen[digest] = file
+    return hashes
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise CorpusError(f"'{path}' cannot be read: expected a file, found {error.strerror}.") from error

@@ -1,0 +1,161 @@
+"""From one raw file to the rows of a feature table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scmmlab.corpora import FeatureRecording, Reader, Recording, TrialFeatures
+from scmmlab.errors import CorpusError
+from scmmlab.features import FeatureSpec, extract_features
+
+
+@dataclass(frozen=True, eq=False)
+class FileRows:
+    """The windows of one raw file, in the order of the file.
+
+    Parameters
+    ----------
+    file : str
+        The file, relative to the corpus's root.
+    channels, bands, window_s
+        What the features are; as in the manifest.
+    subject, session, trial, window, label : array, shape=(n_windows,)
+        As in the feature table.
+    features : array of float32, shape=(n_windows, n_channels, n_bands)
+        As in the feature table.
+    notes : tuple of str
+        What the reader noticed.
+    """
+
+    file: str
+    channels: tuple[str, ...]
+    bands: dict[str, tuple[float, float]]
+    window_s: float
+    subject: NDArray[np.int32]
+    session: NDArray[np.int32]
+    trial: NDArray[np.int32]
+    window: NDArray[np.int32]
+    label: NDArray[np.int64]
+    features: NDArray[np.float32]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FileExtraction:
+    """Reads one raw file and computes its features. It can be sent to another process, and remembers nothing."""
+
+    reader: Reader
+    root: Path
+    features: FeatureSpec
+
+    def __call__(self, file: str) -> FileRows:
+        """The rows of one of the reader's files.
+
+        Raises
+        ------
+        CorpusError
+            If the file is not what it should be.
+        """
+        return rows_of(file, map(self._with_features, self.reader.read(self.root, file)), len(self.reader.classes))
+
+    def _with_features(self, recording: Recording | FeatureRecording) -> FeatureRecording:
+        if isinstance(recording, FeatureRecording):
+            return recording
+        spans = [(trial.start, trial.stop) for trial in recording.trials]
+        try:
+            features = extract_features(recording.signal, recording.sampling_rate, spans, self.features)
+        except CorpusError as error:
+            raise CorpusError(f"{recording.source}: {error.message}", error.hint) from error
+        return FeatureRecording(
+            source=recording.source,
+            subject=recording.subject,
+            session=recording.session,
+            channels=recording.channels,
+            bands=self.features.bands,
+            window_s=self.features.window_s,
+            trials=[
+                TrialFeatures(trial.trial, trial.label, values)
+                for trial, values in zip(recording.trials, features, strict=True)
+            ],
+            notes=recording.notes,
+        )
+
+
+def rows_of(file: str, recordings: Iterator[FeatureRecording], classes: int) -> FileRows:
+    """The rows of the recordings of one file.
+
+    Raises
+    ------
+    CorpusError
+        If a label is outside the classes, a feature is not finite, or the recordings differ in channels, bands or
+        window.
+    """
+    first: FeatureRecording | None = None
+    columns: list[tuple[NDArray[np.int64], ...]] = []
+    features: list[NDArray[np.float32]] = []
+    notes: list[str] = []
+    for recording in recordings:
+        first = first or recording
+        check_alike(recording.source, recording, first)
+        notes += recording.notes
+        for trial in recording.trials:
+            _check_trial(recording, trial, classes)
+            keys = (recording.subject, recording.session, trial.trial, trial.label)
+            windows = np.arange(len(trial.features))
+            columns.append((*(np.full(len(windows), key) for key in keys), windows))
+            features.append(trial.features)
+    if first is None or not features:
+        raise CorpusError(f"There is no trial in {file}: expected at least one.")
+    subject, session, trial_number, label, window = (np.concatenate(column) for column in zip(*columns, strict=True))
+    return FileRows(
+        file=file,
+        channels=first.channels,
+        bands=first.bands,
+        window_s=first.window_s,
+        subject=subject.astype(np.int32),
+        session=session.astype(np.int32),
+        trial=trial_number.astype(np.int32),
+        window=window.astype(np.int32),
+        label=label,
+        features=np.concatenate(features),
+        notes=tuple(notes),
+    )
+
+
+def check_alike(source: str, found: FeatureRecording | FileRows, expected: FeatureRecording | FileRows) -> None:
+    """Raise a `CorpusError` unless both have the same channels, bands and window, in the same order."""
+    for what, of in (
+        ("channels", lambda part: list(part.channels)),
+        ("bands", lambda part: list(part.bands.items())),
+        ("window", lambda part: part.window_s),
+    ):
+        if of(found) != of(expected):
+            raise CorpusError(
+                f"{source} is unlike the files before it: expected {what} {of(expected)}, found {of(found)}."
+            )
+
+
+def _check_trial(recording: FeatureRecording, trial: TrialFeatures, classes: int) -> None:
+    where = f"trial {trial.trial} of subject {recording.subject}, session {recording.session}, in {recording.source}"
+    if not 0 <= trial.label < classes:
+        raise CorpusError(
+            f"A label is outside the classes: expected 0 to {classes - 1}, found {trial.label} at {where}."
+        )
+    shape: Sequence[int] = (len(trial.features), len(recording.channels), len(recording.bands))
+    if trial.features.shape != shape or not shape[0]:
+        raise CorpusError(
+            f"Features have the wrong shape: expected windows x {shape[1]} channels x {shape[2]} bands, found "
+            f"{trial.features.shape} at {where}."
+        )
+    wrong = np.argwhere(~np.isfinite(trial.features))
+    if len(wrong):
+        window, channel, band = wrong[0]
+        raise CorpusError(
+            f"A feature is not finite: expected finite numbers, found {trial.features[window, channel, band]} in "
+            f"channel {recording.channels[channel]}, band {list(recording.bands)[band]}, window {window} of {where}."
+        )
