@@ -1,0 +1,19 @@
+"""Where people look at a study as it goes: MLflow, a tracker in memory, and the versions that computed it."""
+
+from scmmlab.tracking.memory import MemoryTracker
+from scmmlab.tracking.mlflow_tracker import MlflowTracker
+from scmmlab.tracking.tracker import DataInput, Tracker, TuneTrialRecord
+from scmmlab.tracking.ui import default_tracking_uri, ui_command
+from scmmlab.tracking.versions import git_commit, versions
+
+__all__ = [
+    "DataInput",
+    "MemoryTracker",
+    "MlflowTracker",
+    "Tracker",
+    "TuneTrialRecord",
+    "default_tracking_uri",
+    "git_commit",
+    "ui_command",
+    "versions",
+]
