@@ -1,0 +1,1 @@
+"""The command line: parse, load a spec, call one function, print."""

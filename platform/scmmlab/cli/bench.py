@@ -1,0 +1,42 @@
+"""`scmmlab bench`: the rates of this machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser of all commands."""
+    parser = subparsers.add_parser(
+        "bench",
+        help="measure the training rates of this machine",
+        description="Measure pre-training and fine-tuning steps a second, single and packed, and the share of this "
+        "machine's matrix-multiply ceiling. Needs an idle machine.",
+    )
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    parser.add_argument("--threads", type=int, default=1, help="threads on the CPU (default: 1)")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions")
+    parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    parser.set_defaults(func=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure and print."""
+    from scmmlab.training.benchmark import benchmark
+
+    rates = benchmark(device=arguments.device, quick=arguments.quick, threads=arguments.threads)
+    print(json.dumps(rates, indent=2) if arguments.json else _table(rates))
+    return 0
+
+
+def _table(rates: Mapping[str, object], prefix: str = "") -> str:
+    lines: list[str] = []
+    for name, value in rates.items():
+        if isinstance(value, Mapping):
+            lines.append(_table(value, f"{prefix}{name}."))
+        else:
+            text = f"{value:.4g}" if isinstance(value, float) else str(value)
+            lines.append(f"{prefix + name:<45} {text}")
+    return "\n".join(lines)

@@ -1,0 +1,65 @@
+"""The entry point: one parser for all commands, and errors that end in a sentence and exit status 2."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from scmmlab import __version__
+from scmmlab.cli import bench, corpus, schema, study, ui, verify
+from scmmlab.errors import ScmmlabError, nearest
+
+COMMAND_GROUPS = (study, ui, corpus, verify, bench, schema)
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaint names what was meant, if that can be told."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        if "invalid choice" in message:
+            wrong = message.split("invalid choice: ")[1].split(" ")[0].strip("'\"")
+            known = [name for action in self._subparsers_actions() for name in action.choices]
+            close = nearest(wrong, known)
+            if close:
+                message += f". Did you mean {close!r}?"
+        self.exit(2, f"{self.prog}: {message} Hint: {self.prog} --help\n")
+
+    def _subparsers_actions(self) -> list[argparse._SubParsersAction[argparse.ArgumentParser]]:
+        return [action for action in self._actions if isinstance(action, argparse._SubParsersAction)]
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = _Parser(
+        prog="scmmlab",
+        description="Ablation studies and hyperparameter sweeps of SCMM, without leaks, on Ray.",
+        epilog="First steps: scmmlab plan ablations/demo.yaml, then scmmlab run ablations/demo.yaml.",
+    )
+    parser.add_argument("--version", action="version", version=f"scmmlab {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for group in COMMAND_GROUPS:
+        group.add_parser(subparsers)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 done, 1 not as it should be, 2 wrong input, 130 interrupted."""
+    arguments = make_parser().parse_args(argv)
+    try:
+        return int(arguments.func(arguments))
+    except ScmmlabError as error:
+        print(f"scmmlab: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"Hint: {error.hint}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("scmmlab: interrupted. What is finished is kept; the same command goes on from here.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `scmmlab results ... | head`
+        sys.stderr.close()
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

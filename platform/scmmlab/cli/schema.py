@@ -1,0 +1,24 @@
+"""`scmmlab schema`: the JSON schema of study files, for editors."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser of all commands."""
+    parser = subparsers.add_parser(
+        "schema",
+        help="print the JSON schema of study files",
+        description="Print the JSON schema of study files. An editor that knows it completes and checks as you type.",
+    )
+    parser.set_defaults(func=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the schema."""
+    from scmmlab.config.loading import json_schema
+
+    print(json.dumps(json_schema(), indent=2))
+    return 0
