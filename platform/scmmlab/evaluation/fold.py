@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from scmmlab.tables.checks import number_ranges
+
 Rows = NDArray[np.int64]
 
 
@@ -39,11 +41,4 @@ class Fold:
 def fold_name(subjects: Iterable[int]) -> str:
     """`subject 4`, `subjects 18-20` or `subjects 1-3, 7`."""
     numbers = sorted(subjects)
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    ranges = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
-    return f"subject {ranges}" if len(numbers) == 1 else f"subjects {ranges}"
+    return f"{'subject' if len(numbers) == 1 else 'subjects'} {number_ranges(numbers)}"

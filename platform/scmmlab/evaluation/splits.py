@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,7 @@ from scmmlab.evaluation.fold import Fold, fold_name
 from scmmlab.evaluation.subjects import left_in, subject_groups
 from scmmlab.evaluation.trials import Trials
 from scmmlab.evaluation.within_subject import FINETUNE, TEST, VALIDATION, part_of_trials, share_count
-
-if TYPE_CHECKING:
-    from scmmlab.tables import FeatureTable
+from scmmlab.tables import FeatureTable
 
 
 def make_folds(protocol: ProtocolSpec, source: FeatureTable, target: FeatureTable) -> tuple[Fold, ...]:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scmmlab.errors import SplitError
-
-if TYPE_CHECKING:
-    from scmmlab.tables import FeatureTable
+from scmmlab.tables import FeatureTable
 
 
 @dataclass(frozen=True, eq=False)

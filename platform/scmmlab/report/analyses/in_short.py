@@ -1,0 +1,114 @@
+"""What the study found, in a few sentences made from its numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scmmlab.evaluation import Verdict, bootstrap_interval, mean_and_sd, smallest_p, wilcoxon_p
+from scmmlab.report.analysis import Analysis, NotReady
+from scmmlab.report.card import Bullets, Card, Text
+from scmmlab.report.comparisons import Comparisons, compare, generator
+from scmmlab.report.inputs import StudyResults
+from scmmlab.report.leaks import leak_pairs
+from scmmlab.report.measures import MEASURES, chance_level, listed, p_value, plural
+from scmmlab.report.values import paired_subject_means, subject_means, test_windows
+
+
+class InShort(Analysis):
+    """The reference against chance, the verdicts, and what the released protocol adds."""
+
+    slug = "in-short"
+    title = "In short"
+
+    def compute(self, results: StudyResults) -> Card:
+        """One sentence each, by transfer."""
+        comparisons = compare(results)
+        sentences = []
+        for transfer in results.ablation.transfers:
+            sentences += _reference(results, transfer.name)
+            sentences += _verdicts(results, comparisons, transfer.name)
+            sentences += _leaks(results, transfer.name)
+        if not sentences:
+            raise NotReady("No cell is finished, so there is nothing to say yet.")
+        return self.card(Bullets(tuple(sentences)), _limits(comparisons, results.ablation.statistics.alpha))
+
+
+def _reference(results: StudyResults, transfer: str) -> list[str]:
+    statistics = results.ablation.statistics
+    measure = MEASURES[statistics.metric]
+    values = subject_means(results.finished(statistics.reference, transfer), measure.name)
+    windows = test_windows(results, transfer)
+    if not values or windows is None:
+        return []
+    mean, sd = mean_and_sd(list(values.values()))
+    chance = chance_level(measure.name, windows)
+    above = np.array(list(values.values())) - chance
+    rng = generator(results.ablation.name, measure.name, transfer, "chance")
+    low, high = bootstrap_interval(above, statistics.alpha, statistics.bootstrap_samples, rng)
+    p = wilcoxon_p(above)
+    if p < statistics.alpha and low > 0:
+        says = "above chance"
+    elif p < statistics.alpha and high < 0:
+        says = "below chance"
+    else:
+        says = "not shown to differ from chance"
+    return [
+        f"`{transfer}`: `{statistics.reference}` reaches a {measure.label} of {measure.mean_sd(mean, sd)} "
+        f"{measure.unit} "
+        f"(mean ± SD over {plural(len(values), 'subject')}; chance {measure.value(chance)}), {says}: "
+        f"{measure.difference(mean - chance)} {measure.difference_unit}, {_level(statistics.alpha)} interval "
+        f"{measure.interval(low, high)}, p = {p_value(p)}."
+    ]
+
+
+def _verdicts(results: StudyResults, comparisons: Comparisons, transfer: str) -> list[str]:
+    made = {variant: found for (variant, where), found in comparisons.made.items() if where == transfer}
+    if not made:
+        return []
+    reference = results.ablation.statistics.reference
+    parts = []
+    for verdict in (Verdict.BETTER, Verdict.WORSE):
+        names = [f"`{variant}`" for variant, found in made.items() if found.verdict is verdict]
+        if names:
+            parts.append(f"{len(names)} {'is' if len(names) == 1 else 'are'} {verdict} ({listed(names)})")
+    inconclusive = sum(found.verdict is Verdict.INCONCLUSIVE for found in made.values())
+    if inconclusive:
+        parts.append(f"{inconclusive} {'is' if inconclusive == 1 else 'are'} inconclusive")
+    compared = f"`{transfer}`: of {plural(len(made), 'variant')} compared with `{reference}`"
+    return [f"{compared}, {listed(parts)}."]
+
+
+def _leaks(results: StudyResults, transfer: str) -> list[str]:
+    measure = MEASURES[results.ablation.statistics.metric]
+    sentences = []
+    for pair in leak_pairs(results):
+        honest, released = paired_subject_means(
+            results.finished(pair.leak_free, transfer), results.finished(pair.released, transfer), measure.name
+        )
+        shared = sorted(set(honest) & set(released))
+        if shared:
+            values = [float(np.mean([side[subject] for subject in shared])) for side in (honest, released)]
+            sentences.append(
+                f"`{transfer}`: the same model and data give {measure.value(values[1])} {measure.unit} as "
+                f"`{pair.released}` and {measure.value(values[0])} {measure.unit} as `{pair.leak_free}`: the released "
+                f"protocol alone accounts for {measure.difference(values[1] - values[0])} {measure.difference_unit}."
+            )
+    return sentences
+
+
+def _limits(comparisons: Comparisons, alpha: float) -> Text | None:
+    """Where so few subjects and so many comparisons leave no room for a verdict, say so."""
+    if not comparisons.made:
+        return None
+    most = max(found.subjects for found in comparisons.made.values())
+    least = smallest_p(most, len(comparisons.made))
+    if least < alpha:
+        return None
+    return Text(
+        f"With {plural(most, 'subject')} and {plural(len(comparisons.made), 'comparison')}, the least p that Holm's "
+        f"correction leaves possible is {p_value(least)}: no comparison could have been anything but inconclusive."
+    )
+
+
+def _level(alpha: float) -> str:
+    return f"{100 * (1 - alpha):.3g} %"

@@ -1,0 +1,298 @@
+"""What leaks do to a figure: the same cells by the released and by a leak-free protocol."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scmmlab.config import ReleasedProtocol
+from scmmlab.evaluation import bootstrap_interval, mean_and_sd
+from scmmlab.report import drawing as draw
+from scmmlab.report.analyses import markers
+from scmmlab.report.analysis import Analysis, NotReady
+from scmmlab.report.card import Block, Bullets, Card, Figure, Row, Table, Text
+from scmmlab.report.comparisons import generator
+from scmmlab.report.inputs import CellResult, StudyResults
+from scmmlab.report.leaks import LeakPair, leak_pairs
+from scmmlab.report.measures import MEASURES, Measure, chance_level, plural
+from scmmlab.report.values import paired_subject_means, test_windows
+from scmmlab.report.words import RELEASED_MARK, quirks_in_words
+
+_ACCURACY = MEASURES["accuracy"]
+
+
+class LeakPage(Analysis):
+    """The released protocol beside the leak-free one: both figures, the gap, and what choosing the best epoch adds."""
+
+    slug = "leaks"
+    title = "What leaks do to the figures"
+
+    def compute(self, results: StudyResults) -> Card:
+        """Which leaks there are, the gap, and accuracy by epoch."""
+        released = [variant for variant in results.experiments() if markers.is_released(results, variant)]
+        if not released:
+            raise NotReady("No variant of this study is judged by the `released` protocol, so there is no gap to show.")
+        blocks: list[Block] = [
+            Text(
+                "The variants below differ from their leak-free counterparts in the protocol alone: same model, data "
+                "and "
+                "seeds. So the gap measures the protocol and not the method. Figures under the released protocol are "
+                "shown "
+                "to explain published ones, not as results."
+            ),
+            Bullets(tuple(_leaks_in_words(results, variant) for variant in released)),
+        ]
+        blocks += _gap(results, leak_pairs(results))
+        blocks += _epochs(results, released)
+        return self.card(*blocks)
+
+
+def _leaks_in_words(results: StudyResults, variant: str) -> str:
+    """The leaks that its records name, then the quirks that its settings switch on."""
+    protocol = results.experiments()[variant].protocol
+    assert isinstance(protocol, ReleasedProtocol)
+    named: dict[str, None] = {}
+    for cell in results.cells:
+        if cell.variant == variant and cell.record:
+            named |= dict.fromkeys(cell.record.get("leaks") or ())
+    leaks = f"Leaks found in its records: {'; '.join(named)}. " if named else ""
+    return (
+        f"`{variant}` {RELEASED_MARK}. {leaks}Its settings: {'; '.join(quirks_in_words(protocol)) or 'no quirk is on'}."
+    )
+
+
+def _gap(results: StudyResults, pairs: list[LeakPair]) -> list[Block]:
+    measure = MEASURES[results.ablation.statistics.metric]
+    if not pairs:
+        return [Text("No released variant has a counterpart with the same other settings, so no gap can be given.")]
+    rows = []
+    panels: list[tuple[str, LeakPair, NDArray[np.float64]]] = []
+    for transfer in results.ablation.transfers:
+        lines = []
+        for pair in pairs:
+            sides = paired_subject_means(
+                results.finished(pair.leak_free, transfer.name),
+                results.finished(pair.released, transfer.name),
+                measure.name,
+            )
+            shared = sorted(set(sides[0]) & set(sides[1]))
+            if shared:
+                values = np.array([[side[subject] for subject in shared] for side in sides])
+                lines.append(_gap_row(results, measure, transfer.name, pair, values))
+                panels.append((transfer.name, pair, values))
+        if lines and len(results.ablation.transfers) > 1:
+            rows.append(Row.of(f"`{transfer.name}`", kind="group"))
+        rows += lines
+    if not rows:
+        return [Text("No released variant shares a finished seed and a subject with its leak-free counterpart yet.")]
+    notes = [*markers.protocol_notes(results, [pair.released for pair in pairs])]
+    if not all(pair.same_split for pair in pairs):
+        notes.append("* tests other trials than its counterpart, so that the gap holds the split's difference too.")
+    level = f"{100 * (1 - results.ablation.statistics.alpha):.3g} %"
+    table = Table(
+        name="leaks",
+        caption=(
+            f"{measure.label.capitalize()} ({measure.unit}) by the two protocols, mean over n subjects (seeds averaged "
+            f"within a subject first), and the gap released − leak-free ({measure.difference_unit}) with its {level} "
+            "bootstrap interval over subjects."
+        ),
+        columns=(
+            "released",
+            "leak-free",
+            "n",
+            "by released",
+            "by leak-free",
+            f"gap ({measure.difference_unit})",
+            f"{level} interval",
+        ),
+        align="llrrrrr",
+        rows=tuple(rows),
+        notes=tuple(notes),
+    )
+    return [table, _slopes(results, measure, panels)]
+
+
+def _gap_row(
+    results: StudyResults, measure: Measure, transfer: str, pair: LeakPair, values: NDArray[np.float64]
+) -> Row:
+    statistics = results.ablation.statistics
+    gap = values[1] - values[0]
+    rng = generator(results.ablation.name, measure.name, transfer, pair.leak_free, pair.released)
+    low, high = bootstrap_interval(gap, statistics.alpha, statistics.bootstrap_samples, rng)
+    return Row.of(
+        markers.variant_label(results, pair.released) + ("" if pair.same_split else " *"),
+        markers.variant_label(results, pair.leak_free),
+        str(gap.size),
+        measure.mean_sd(*mean_and_sd(values[1])),
+        measure.mean_sd(*mean_and_sd(values[0])),
+        measure.difference(float(gap.mean())),
+        measure.interval(low, high),
+    )
+
+
+def _slopes(results: StudyResults, measure: Measure, panels: list[tuple[str, LeakPair, NDArray[np.float64]]]) -> Figure:
+    columns = min(len(panels), 4)
+    rows = -(-len(panels) // columns)
+    drawing, axes = draw.panels(rows, columns, 2.9 * rows, sharey=True)
+    for panel in axes.flat[len(panels) :]:
+        panel.set_visible(False)
+    for panel, (transfer, pair, values) in zip(axes.flat, panels, strict=False):
+        panel.set_title(transfer)
+        panel.grid(axis="y")
+        panel.plot([0, 1], values * measure.scale, color=draw.MUTED, alpha=0.4, linewidth=0.9, zorder=2)
+        means = values.mean(axis=1) * measure.scale
+        panel.plot([0, 1], means, color=draw.BAD, linewidth=2.4, marker="o", markersize=6, zorder=4)
+        for place, mean, side in ((0, means[0], "right"), (1, means[1], "left")):
+            panel.annotate(
+                f"{mean:.{1 if measure.percent else 3}f}", (place, mean), xytext=(-8 if place == 0 else 8, 0),
+                textcoords="offset points", ha=side, va="center", fontweight="bold", color=draw.BAD,
+            )  # fmt: skip
+        windows = test_windows(results, transfer)
+        if windows is not None:
+            draw.chance_line(panel, chance_level(measure.name, windows) * measure.scale, vertical=False)
+        panel.set_xlim(-0.45, 1.45)
+        panel.set_xticks([0, 1], [f"leak-free\n{pair.leak_free}", f"released\n{pair.released} {RELEASED_MARK}"])
+        panel.tick_params(axis="x", length=0)
+    for row in axes:
+        row[0].set_ylabel(f"{measure.label} ({measure.unit})")
+    return Figure(
+        name="leaks",
+        caption=(
+            f"{measure.label.capitalize()} of the same subjects by the two protocols: one grey line a subject (seeds "
+            "averaged), the mean over subjects in orange."
+        ),
+        alt=f"Slopes of {measure.label} from the leak-free to the released protocol; the numbers are in the table.",
+        drawing=drawing,
+    )
+
+
+def _epochs(results: StudyResults, released: list[str]) -> list[Block]:
+    """What choosing the best test epoch adds, where the records have test accuracy by epoch."""
+    curves = {
+        (transfer.name, variant): curve
+        for transfer in results.ablation.transfers
+        for variant in released
+        if (curve := _test_by_epoch(results.finished(variant, transfer.name)))
+    }
+    if not curves:
+        return []
+    rows = [
+        Row.of(
+            f"`{transfer}`",
+            markers.variant_label(results, variant),
+            str(len(folds)),
+            _ACCURACY.value(float(last.mean())),
+            _ACCURACY.value(float(best.mean())),
+            _ACCURACY.difference(float((best - last).mean())),
+            _ACCURACY.interval(*_over_folds(results, transfer, variant, best - last)),
+        )
+        for (transfer, variant), folds in curves.items()
+        for last, best in [_last_and_best(folds)]
+    ]
+    level = f"{100 * (1 - results.ablation.statistics.alpha):.3g} %"
+    table = Table(
+        name="epochs",
+        caption=(
+            "What the choice of the epoch by the test labels adds: accuracy (%) at the last epoch and at each fold's "
+            "best "
+            "test epoch, mean over folds (seeds averaged within a fold first), and the difference (pp) with its "
+            f"{level} "
+            "bootstrap interval over folds. Nothing but the choice differs between the two columns."
+        ),
+        columns=("transfer", "variant", "folds", "last epoch", "best test epoch", "added (pp)", f"{level} interval"),
+        align="llrrrrr",
+        rows=tuple(rows),
+        notes=markers.protocol_notes(results, [variant for _, variant in curves]),
+    )
+    return [table, _epoch_figure(results, curves)]
+
+
+def _test_by_epoch(cells: list[CellResult]) -> dict[str, NDArray[np.float64]]:
+    """Test accuracy by epoch of each fold, shape=(seeds, epochs)."""
+    folds: dict[str, list[list[float]]] = {}
+    for cell in cells:
+        assert cell.record is not None
+        for fold in cell.record["folds"]:
+            if fold.get("test_by_epoch"):
+                folds.setdefault(fold["name"], []).append(fold["test_by_epoch"])
+    return {name: np.array(curves, dtype=np.float64) for name, curves in folds.items()}
+
+
+def _last_and_best(folds: dict[str, NDArray[np.float64]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Each fold's accuracy at the last and at its best epoch; the best is chosen for each seed by itself."""
+    last = np.array([curves[:, -1].mean() for curves in folds.values()])
+    best = np.array([curves.max(axis=1).mean() for curves in folds.values()])
+    return last, best
+
+
+def _over_folds(results: StudyResults, transfer: str, variant: str, added: NDArray[np.float64]) -> tuple[float, float]:
+    statistics = results.ablation.statistics
+    rng = generator(results.ablation.name, transfer, variant, "best test epoch")
+    return bootstrap_interval(added, statistics.alpha, statistics.bootstrap_samples, rng)
+
+
+def _epoch_figure(results: StudyResults, curves: dict[tuple[str, str], dict[str, NDArray[np.float64]]]) -> Figure:
+    columns = min(len(curves), 3)
+    rows = -(-len(curves) // columns)
+    drawing, axes = draw.panels(rows, columns, 2.5 * rows, sharey=True)
+    for panel in axes.flat[len(curves) :]:
+        panel.set_visible(False)
+    for panel, ((transfer, variant), folds) in zip(axes.flat, curves.items(), strict=False):
+        _epoch_panel(panel, folds)
+        panel.set_title(
+            transfer if len({name for _, name in curves}) == 1 else f"{transfer}\n{variant} {RELEASED_MARK}"
+        )
+        windows = test_windows(results, transfer)
+        if windows is not None:
+            draw.chance_line(panel, 100 * chance_level("accuracy", windows), vertical=False)
+        panel.set_xlabel("fine-tuning epoch")
+    for row in axes:
+        row[0].set_ylabel("test accuracy (%)")
+    seeds = plural(len(results.ablation.seeds), "seed")
+    return Figure(
+        name="epochs",
+        caption=(
+            f"Test accuracy by epoch under the released protocol. Grey: one line a fold, {seeds} averaged; black: mean "
+            "over "
+            "folds. Orange triangles: each fold's best epoch; orange line: their mean, which the released protocol "
+            "reports; "
+            "blue line: the last epoch, with no choice made."
+        ),
+        alt="Test accuracy by epoch with the last and the best epoch marked; the numbers are in the table above.",
+        drawing=drawing,
+    )
+
+
+def _epoch_panel(panel: Any, folds: dict[str, NDArray[np.float64]]) -> None:
+    panel.grid(axis="y")
+    epochs = min(curves.shape[1] for curves in folds.values())
+    lines = 100 * np.array([curves[:, :epochs].mean(axis=0) for curves in folds.values()])
+    x = np.arange(1, epochs + 1)
+    panel.plot(x, lines.T, color=draw.MUTED, alpha=0.35, linewidth=0.8, zorder=2)
+    panel.plot(x, lines.mean(axis=0), color=draw.INK, linewidth=1.8, zorder=4)
+    for curves in folds.values():
+        for curve in curves:
+            best = int(curve.argmax())
+            panel.plot(
+                best + 1,
+                100 * curve[best],
+                "^",
+                color=draw.BAD,
+                alpha=0.55,
+                markersize=3.4,
+                markeredgewidth=0,
+                zorder=5,
+            )
+    last, best_of_folds = _last_and_best(folds)
+    for level, colour, word in (
+        (100 * best_of_folds.mean(), draw.BAD, "best test epoch"),
+        (100 * last.mean(), draw.GOOD, "last epoch"),
+    ):
+        panel.axhline(level, color=colour, linewidth=1.4, zorder=3)
+        panel.annotate(
+            f"{word} {level:.1f}", (0, level), xycoords=("axes fraction", "data"), xytext=(4, 2),
+            textcoords="offset points", fontsize=7.5, color=colour, va="bottom", fontweight="bold", zorder=6,
+            bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.6},
+        )  # fmt: skip

@@ -1,0 +1,101 @@
+"""Which parameters of a sweep matter: the share of the objective's variance that each explains by itself."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scmmlab.report import drawing as draw
+from scmmlab.report.analysis import Analysis, NotReady
+from scmmlab.report.card import Card, Figure, Row, Table
+from scmmlab.report.comparisons import generator
+from scmmlab.report.importance import LEAST_IN_A_BIN, MOST_BINS, Importance, importance
+from scmmlab.report.inputs import StudyResults
+from scmmlab.report.measures import number
+from scmmlab.report.sweeps import Judged, is_ordered, judged
+
+_LEAST = 8
+
+
+class SearchImportance(Analysis):
+    """Main effects, against what noise would give."""
+
+    slug = "importance"
+    title = "Importance of the parameters"
+
+    def compute(self, results: StudyResults) -> Card:
+        """A figure and the table of its numbers, the most important first."""
+        known = judged(results)
+        if len(known.trials) < _LEAST:
+            raise NotReady(
+                f"Importance needs at least {_LEAST} settings that were probed at the same epoch; there are "
+                f"{len(known.trials)}."
+            )
+        found = {path: _importance(results, known, path) for path in results.search.space}
+        ranked = dict(sorted(found.items(), key=lambda item: -item[1].share))
+        return self.card(_figure(ranked), _table(ranked, known))
+
+
+def _importance(results: StudyResults, known: Judged, path: str) -> Importance:
+    values = [trial.params[path] for trial in known.trials]
+    rng = generator(results.study.name, path, "importance")
+    return importance(values, np.array(known.values), is_ordered(results, path), rng)
+
+
+def _figure(ranked: dict[str, Importance]) -> Figure:
+    drawing, axes = draw.panels(1, 1, 0.7 + 0.28 * len(ranked))
+    panel = axes[0, 0]
+    panel.grid(axis="x")
+    rows = np.arange(len(ranked))
+    above = [found.share > found.noise for found in ranked.values()]
+    colours = [draw.GOOD if clear else draw.UNCLEAR for clear in above]
+    panel.barh(rows, [100 * found.share for found in ranked.values()], height=0.6, color=colours, zorder=2)
+    panel.plot(
+        [100 * found.noise for found in ranked.values()],
+        rows,
+        "|",
+        markersize=13,
+        markeredgewidth=2,
+        color=draw.INK,
+        zorder=3,
+    )
+    panel.set_yticks(rows, list(ranked))
+    panel.tick_params(axis="y", length=0)
+    panel.invert_yaxis()
+    panel.set_xlim(left=0)
+    panel.set_xlabel("main-effect share of the variance (%)")
+    return Figure(
+        name="importance",
+        caption=(
+            "Share of the objective's variance that each parameter explains by itself (table below). Black mark: what "
+            "95 % of "
+            "random permutations stay below; a bar that does not pass it (grey) is not told from noise."
+        ),
+        alt="Bars of the main-effect share of the variance; the numbers are in the table below.",
+        drawing=drawing,
+    )
+
+
+def _table(ranked: dict[str, Importance], known: Judged) -> Table:
+    at = "at the end" if known.epoch is None else f"at epoch {known.epoch}, the last that all of them reached"
+    return Table(
+        name="importance",
+        caption=(
+            f"Main effects over {len(known.trials)} settings, judged {at}. Share: bias-corrected share of the variance "
+            "between "
+            f"bins (ε²; up to {MOST_BINS} bins of equal numbers, at least {LEAST_IN_A_BIN} settings each; each choice "
+            "is a "
+            "bin). Noise: its 95 % quantile under permutation. Trend: Spearman's rank correlation with the objective. "
+            "Interactions are not counted, and a sampler that follows good settings explores the others less."
+        ),
+        columns=("parameter", "share (%)", "noise (%)", "trend"),
+        align="lrrr",
+        rows=tuple(
+            Row.of(
+                f"`{path}`",
+                number(100 * found.share, 1),
+                number(100 * found.noise, 1),
+                number(found.trend, 2, sign=True),
+            )
+            for path, found in ranked.items()
+        ),
+    )

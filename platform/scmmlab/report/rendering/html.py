@@ -1,0 +1,40 @@
+"""The report as one HTML file that needs nothing beside it: style and figures stand inside."""
+
+from __future__ import annotations
+
+import jinja2
+from markupsafe import Markup, escape
+
+from scmmlab.report.card import Figure
+from scmmlab.report.drawing import to_svg
+from scmmlab.report.rendering.document import Document
+
+
+def render_html(document: Document) -> str:
+    """The whole file."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("scmmlab.report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["rich"] = rich
+    environment.filters["svg"] = svg
+    environment.tests["block"] = lambda block, name: type(block).__name__ == name
+    return environment.get_template("report.html.j2").render(document=document)
+
+
+def rich(text: str) -> Markup:
+    """Text as HTML, with what stands between backticks as code."""
+    parts = [
+        Markup("<code>{}</code>").format(part) if position % 2 else escape(part)
+        for position, part in enumerate(text.split("`"))
+    ]
+    return Markup("").join(parts)
+
+
+def svg(figure: Figure) -> Markup:
+    """The figure as an SVG element."""
+    # the drawing is ours: matplotlib escapes the texts in it
+    return Markup(to_svg(figure.drawing, figure.name))

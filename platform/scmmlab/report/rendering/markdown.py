@@ -1,0 +1,66 @@
+"""The report as Markdown, with figures in files beside it."""
+
+from __future__ import annotations
+
+import re
+
+import jinja2
+
+from scmmlab.report.card import Row, Table
+from scmmlab.report.rendering.document import Document
+
+FIGURES = "figures"
+"""Folder of the figures, beside the report."""
+
+
+def render_markdown(document: Document) -> str:
+    """The whole file."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("scmmlab.report", "templates"),
+        autoescape=False,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["rich"] = rich
+    environment.filters["table"] = table
+    environment.tests["block"] = lambda block, name: type(block).__name__ == name
+    text = environment.get_template("report.md.j2").render(document=document, figures=FIGURES)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def rich(text: str) -> str:
+    """Text with Markdown's own characters escaped, but what stands between backticks left as code."""
+    parts = " ".join(text.split()).split("`")
+    return "`".join(part if position % 2 else _escaped(part) for position, part in enumerate(parts))
+
+
+def table(table: Table) -> str:
+    """A table in GitHub's form; a row that groups others has its name in the first column, in bold."""
+    marks = ["---:" if align == "r" else ":---" for align in table.align]
+    lines = [_line([rich(column) for column in table.columns]), _line(marks)]
+    lines += [_line(_cells(row, len(table.columns))) for row in table.rows]
+    return "\n".join(lines)
+
+
+def _cells(row: Row, columns: int) -> list[str]:
+    texts = [rich(cell.text) for cell in row.cells]
+    if row.kind == "group":
+        return [f"**{texts[0]}**", *[""] * (columns - 1)]
+    if row.kind == "reference":
+        return [f"**{texts[0]}**", *texts[1:]]
+    if row.kind == "total":
+        return [f"*{text}*" if text else "" for text in texts]
+    return texts
+
+
+def _line(cells: list[str]) -> str:
+    # a bar ends a cell even inside code
+    return "| " + " | ".join(re.sub(r"(?<!\\)\|", r"\\|", cell) for cell in cells) + " |"
+
+
+def _escaped(text: str) -> str:
+    # an underscore inside a word (no_aggregator) is not emphasis, and stays readable
+    text = re.sub(r"([\\*<>\[\]|])", r"\\\1", text)
+    return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)
