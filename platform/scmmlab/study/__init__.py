@@ -1,0 +1,46 @@
+"""Studies: cells and their keys, plans, the result store, and what is read from it."""
+
+from scmmlab.study.cells import Cell
+from scmmlab.study.describe import describe, protocol_sentence, transfer_sentence
+from scmmlab.study.estimate import Rates, estimate_seconds, finetune_steps, pretrain_steps
+from scmmlab.study.folder import StudyFolder
+from scmmlab.study.keys import cell_key, pretrain_key, sweep_key
+from scmmlab.study.objects import StoredObject
+from scmmlab.study.plan import Plan, make_plan
+from scmmlab.study.requests import cell_request, pretrain_request, sweep_request
+from scmmlab.study.results import ResultRow, result_rows, rows_csv, rows_json
+from scmmlab.study.splits import check_splits
+from scmmlab.study.status import CellState, CellStatus, StudyStatus, study_status
+from scmmlab.study.store import Failure, ResultStore
+
+__all__ = [
+    "Cell",
+    "CellState",
+    "CellStatus",
+    "Failure",
+    "Plan",
+    "Rates",
+    "ResultRow",
+    "ResultStore",
+    "StoredObject",
+    "StudyFolder",
+    "StudyStatus",
+    "cell_key",
+    "cell_request",
+    "check_splits",
+    "describe",
+    "estimate_seconds",
+    "finetune_steps",
+    "make_plan",
+    "pretrain_key",
+    "pretrain_request",
+    "pretrain_steps",
+    "protocol_sentence",
+    "result_rows",
+    "rows_csv",
+    "rows_json",
+    "study_status",
+    "sweep_key",
+    "sweep_request",
+    "transfer_sentence",
+]

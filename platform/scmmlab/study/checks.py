@@ -1,0 +1,108 @@
+"""What must be true of a transfer before anything of it is run."""
+
+from __future__ import annotations
+
+from scmmlab.config import CorpusSelection, ExperimentSpec, TransferSpec
+from scmmlab.errors import SpecError, nearest
+from scmmlab.tables import Manifest, check_mixable, common_channels
+from scmmlab.tables.checks import number_ranges
+
+
+def check_transfer(transfer: TransferSpec, source: Manifest, target: Manifest) -> tuple[str, ...]:
+    """Check that source and target go together and share nobody.
+
+    Parameters
+    ----------
+    transfer : TransferSpec
+        The transfer.
+    source, target : Manifest
+        Of its tables.
+
+    Returns
+    -------
+    tuple of str
+        The channels that they have in common, in the source's order.
+
+    Raises
+    ------
+    SpecError
+        If a selection names what its table lacks, or a subject is on both sides.
+    CorpusError
+        If the features were made differently, or no channel is common.
+    """
+    _check_selection(transfer, "source", transfer.source, source)
+    _check_selection(transfer, "target", transfer.target, target)
+    if len(selected_classes(transfer.target, target)) < 2:
+        raise SpecError(f"The target of transfer '{transfer.name}' must have at least two classes, got one.")
+    check_mixable(source, target)
+    channels = common_channels(source, target)
+    if _same_recordings(source, target):
+        both = sorted(set(selected_subjects(transfer.source, source)) & set(selected_subjects(transfer.target, target)))
+        if both:
+            raise SpecError(
+                f"Transfer '{transfer.name}' would leak: source and target are both of corpus '{target.corpus}' and "
+                f"share subjects {number_ranges(both)}, whose test windows would be pre-trained on.",
+                hint="give source and target different subjects.",
+            )
+    return channels
+
+
+def check_experiment(
+    where: str, experiment: ExperimentSpec, transfer: TransferSpec, source: Manifest, target: Manifest
+) -> None:
+    """Check that an experiment can be run on a transfer.
+
+    Raises
+    ------
+    SpecError
+        If a batch is larger than the whole source, or `zero_shot` lacks the same classes on both sides; `where` names
+        the variant.
+    """
+    pretrain = experiment.pretrain
+    if pretrain.enabled and pretrain.batch_size > source.windows:
+        raise SpecError(
+            f"Invalid value for 'pretrain.batch_size' of {where}: it must be at most the {source.windows} windows of "
+            f"the source of transfer '{transfer.name}', got {pretrain.batch_size}."
+        )
+    if experiment.protocol.kind == "zero_shot":
+        of_source, of_target = selected_classes(transfer.source, source), selected_classes(transfer.target, target)
+        if of_source != of_target:
+            raise SpecError(
+                f"The 'zero_shot' protocol of {where} needs the same classes in source and target of transfer "
+                f"'{transfer.name}', got {list(of_source)} and {list(of_target)}.",
+                hint="name the shared classes, in one order, under 'classes' of both.",
+            )
+
+
+def selected_subjects(selection: CorpusSelection, manifest: Manifest) -> tuple[int, ...]:
+    """The subjects that take part, in numeric order."""
+    return tuple(sorted(manifest.subjects if selection.subjects is None else selection.subjects))
+
+
+def selected_classes(selection: CorpusSelection, manifest: Manifest) -> tuple[str, ...]:
+    """The classes that take part, in the order of their labels."""
+    return selection.classes or manifest.classes
+
+
+def _check_selection(transfer: TransferSpec, side: str, selection: CorpusSelection, manifest: Manifest) -> None:
+    where = f"'{side}.{{}}' of transfer '{transfer.name}'"
+    missing = sorted(set(selection.subjects or ()) - set(manifest.subjects))
+    if missing:
+        raise SpecError(
+            f"Invalid value for {where.format('subjects')}: '{selection.table}' has subjects "
+            f"{number_ranges(sorted(manifest.subjects))}, got {number_ranges(missing)}, which it lacks."
+        )
+    for name in selection.classes or ():
+        if name not in manifest.classes:
+            guess = nearest(name, manifest.classes)
+            raise SpecError(
+                f"Invalid value for {where.format('classes')}: '{selection.table}' has {list(manifest.classes)}, "
+                f"got {name!r}" + (f"; did you mean {guess!r}?" if guess else ".")
+            )
+
+
+def _same_recordings(source: Manifest, target: Manifest) -> bool:
+    """Whether two tables hold the same people: the same table, or made from the same raw files in two ways."""
+    if source.fingerprint == target.fingerprint:
+        return True
+    return source.corpus == target.corpus and bool(set(source.raw_files.values()) & set(target.raw_files.values()))

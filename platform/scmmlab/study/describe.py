@@ -1,0 +1,186 @@
+"""A plan in words: what will be run, who may see what, and what is shared."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from scmmlab.config import (
+    Choices,
+    CorpusSelection,
+    HonestProtocol,
+    IntRange,
+    LosoProtocol,
+    ProtocolSpec,
+    ReleasedProtocol,
+    SweepSpec,
+    TransferSpec,
+    ZeroShotProtocol,
+)
+from scmmlab.study.checks import selected_classes, selected_subjects
+from scmmlab.study.plan import Plan
+from scmmlab.tables import Manifest
+from scmmlab.tables.checks import number_ranges
+
+
+def describe(plan: Plan, done: Collection[str] = ()) -> str:
+    """The plan as a text of several paragraphs.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan.
+    done : collection of str
+        Keys of finished stages, of cells and of pre-training.
+    """
+    parts = [_head(plan), _transfers(plan), _protocols(plan)]
+    parts += [_space(plan.study)] if isinstance(plan.study, SweepSpec) else [_cells(plan, done), _stages(plan, done)]
+    return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
+
+
+def protocol_sentence(protocol: ProtocolSpec) -> str:
+    """Who may see what, in a sentence."""
+    fold = (
+        "each subject is a fold" if protocol.subjects_per_fold == 1 else f"{protocol.subjects_per_fold} subjects a fold"
+    )
+    epoch = {
+        "last": "the last epoch is judged",
+        "best_validation": "the epoch that is best on validation is judged",
+        "best_test": "the epoch that is best ON THE TEST LABELS is reported",
+    }[protocol.epoch_selection]
+    match protocol:
+        case HonestProtocol():
+            split = (
+                f"{_first_trials(protocol)} of each target subject are fine-tuned on, their last "
+                f"{protocol.validation_share:.0%} validate, the rest is tested"
+            )
+        case LosoProtocol():
+            split = (
+                f"target subjects are left out, fine-tuned on the others ({protocol.validation_share:.0%} of whom "
+                "validate)"
+            )
+        case ZeroShotProtocol():
+            split = (
+                "the classifier learns on the source's labels alone "
+                f"({protocol.validation_share:.0%} of its subjects validate)"
+            )
+        case ReleasedProtocol():
+            within = protocol.split == "within_subject"
+            split = f"{_first_trials(protocol)} of each target subject are fine-tuned on" if within else (
+                "target subjects are left out, fine-tuned on the others"
+            )  # fmt: skip
+            split += ", nothing validates"
+    return f"{protocol.kind}: {split}; {fold}; {epoch}."
+
+
+def transfer_sentence(transfer: TransferSpec, source: Manifest, target: Manifest, channels: Collection[str]) -> str:
+    """What is pre-trained on and what is tested, in a sentence."""
+    classes = ", ".join(selected_classes(transfer.target, target))
+    return (
+        f"{transfer.name}: from {_selection(transfer.source, source)} to {_selection(transfer.target, target)}; "
+        f"{len(channels)} channels × {len(source.bands)} bands; classes {classes}."
+    )
+
+
+def _head(plan: Plan) -> Iterator[str]:
+    study = plan.study
+    if isinstance(study, SweepSpec):
+        size = f"{study.tune_trials} settings, {study.concurrency} at a time, by {study.sampler}"
+    else:
+        size = (
+            f"{_count(len(study.variants), 'variant')} × {_count(len(study.transfers), 'transfer')} × "
+            f"{_count(len(study.seeds), 'seed')} = {_count(len(plan.cells), 'cell')}"
+        )
+    yield f"{study.kind} '{study.name}': {size}"
+    if study.description:
+        yield study.description
+
+
+def _transfers(plan: Plan) -> Iterator[str]:
+    yield "Transfers"
+    for transfer in plan.study.transfers:
+        channels = plan.channels[transfer.name]
+        yield f"  {transfer_sentence(transfer, plan.source(transfer), plan.target(transfer), channels)}"
+
+
+def _protocols(plan: Plan) -> Iterator[str]:
+    yield "Protocols"
+    users: dict[str, list[str]] = {}
+    for cell in plan.cells or [plan.sampled("all settings", {})]:
+        names = users.setdefault(protocol_sentence(cell.experiment.protocol), [])
+        if cell.variant not in names:
+            names.append(cell.variant)
+    for sentence, names in users.items():
+        yield f"  {sentence}"
+        yield f"    {', '.join(names)}"
+
+
+def _space(study: SweepSpec) -> Iterator[str]:
+    yield "Search space"
+    width = max(map(len, study.space))
+    for path, values in study.space.items():
+        if isinstance(values, Choices):
+            text = "one of " + ", ".join("none" if choice is None else str(choice) for choice in values.choices)
+        else:
+            kind = "whole numbers" if isinstance(values, IntRange) else "numbers"
+            text = f"{kind} from {values.low:g} to {values.high:g}"
+            text += " by logarithm" if values.log else f" in steps of {values.step:g}" if values.step else ""
+        yield f"  {path:{width}}  {text}"
+    yield f"Judged by balanced accuracy on validation windows, every {_count(study.report_every, 'epoch')}" + (
+        f"; the poorer settings are stopped from epoch {study.asha.grace_epochs} on "
+        f"(one in {study.asha.reduction_factor} goes on)."
+        if study.asha
+        else "."
+    )
+
+
+def _cells(plan: Plan, done: Collection[str]) -> Iterator[str]:
+    yield "Cells"
+    rows = [("variant", "transfer", "seed", "pre-training", "cell", "")]
+    for cell in plan.cells:
+        shared = len(plan.pretraining[cell.pretrain_key]) if cell.pretrain_key else 0
+        pretraining = f"{cell.pretrain_key} (of {shared})" if shared > 1 else cell.pretrain_key or "none"
+        state = "finished" if cell.key in done else "to run"
+        first = plan.distinct[cell.key]
+        same = f", the same as {first.variant}" if first != cell else ""
+        rows.append((cell.variant, cell.transfer.name, str(cell.seed), pretraining, cell.key, state + same))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        yield "  " + "  ".join(f"{text:{width}}" for text, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _stages(plan: Plan, done: Collection[str]) -> Iterator[str]:
+    yield "Stages"
+    todo = sum(key not in done for key in plan.distinct)
+    needed = [key for key, cells in plan.pretraining.items() if any(cell.key not in done for cell in cells)]
+    left = sum(key not in done for key in needed)
+    saved_pretrainings, saved_cells = plan.saved
+    shared = sum(len(cells) for cells in plan.pretraining.values() if len(cells) > 1)
+    yield (
+        f"  {_count(len(plan.pretraining), 'pre-training')}, {left} to run"
+        + (f"; {shared} cells share theirs, which saves {saved_pretrainings}" if saved_pretrainings else "")
+    )
+    yield (
+        f"  {_count(len(plan.distinct), 'fine-tuning')}, {todo} to run"
+        + (f"; cells that are the same save {saved_cells}" if saved_cells else "")
+    )
+
+
+def _first_trials(protocol: HonestProtocol | ReleasedProtocol) -> str:
+    trials = (
+        f"the first {protocol.finetune_share:.0%} of the trials"
+        if protocol.finetune_trials is None
+        else f"the first {_count(protocol.finetune_trials, 'trial')}"
+    )
+    return f"{trials} of each session" + (" and class" if protocol.trial_order == "time_within_class" else "")
+
+
+def _selection(selection: CorpusSelection, manifest: Manifest) -> str:
+    subjects = selected_subjects(selection, manifest)
+    text = f"{manifest.corpus} ({_count(len(subjects), 'subject')}: {number_ranges(subjects)}"
+    if selection.sessions:
+        text += f"; sessions {number_ranges(sorted(selection.sessions))}"
+    return text + ")"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

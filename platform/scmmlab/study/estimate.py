@@ -1,0 +1,89 @@
+"""How long a plan will take, from the steps it has and the rate at which this machine makes them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from scmmlab.config import ExperimentSpec, HonestProtocol, ReleasedProtocol, TransferSpec
+from scmmlab.study.cells import Cell
+from scmmlab.study.checks import selected_subjects
+from scmmlab.study.plan import Plan
+from scmmlab.tables import Manifest
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What was measured in a short probe of the study's base."""
+
+    pretrain_steps: float
+    """Pre-training steps a second of one replica, all workers together (packs count each replica)."""
+    finetune_steps: float
+    """Fine-tuning steps a second of one fold, likewise."""
+    start_up: float = 0.0
+    """Seconds before the first step."""
+
+
+def estimate_seconds(plan: Plan, done: Collection[str], rates: Rates) -> float:
+    """Seconds that what is missing of `plan` will take.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan of an ablation; of a sweep, all settings are taken to run to the end.
+    done : collection of str
+        Keys of what is finished.
+    rates : Rates
+        Of this machine.
+    """
+    if not plan.cells:
+        base = plan.sampled("base", {})
+        settings = getattr(plan.study, "tune_trials", 0)
+        return rates.start_up + settings * pretrain_steps(base, plan.source(base.transfer)) / rates.pretrain_steps
+    todo = [cell for key, cell in plan.distinct.items() if key not in done]
+    pretraining = {cell.pretrain_key: cell for cell in todo if cell.pretrain_key and cell.pretrain_key not in done}
+    pretrain = sum(pretrain_steps(cell, plan.source(cell.transfer)) for cell in pretraining.values())
+    finetune = sum(finetune_steps(cell, plan.source(cell.transfer), plan.target(cell.transfer)) for cell in todo)
+    return (rates.start_up if todo else 0) + pretrain / rates.pretrain_steps + finetune / rates.finetune_steps
+
+
+def pretrain_steps(cell: Cell, source: Manifest) -> int:
+    """Steps of a cell's pre-training; exact where every subject has as many windows as the next."""
+    pretrain, protocol = cell.experiment.pretrain, cell.experiment.protocol
+    batches = max(1, _windows(cell.transfer, source, "source") // pretrain.batch_size)
+    if isinstance(protocol, ReleasedProtocol) and protocol.pretrain_batches is not None:
+        batches = min(batches, protocol.pretrain_batches)
+    return pretrain.epochs * batches
+
+
+def finetune_steps(cell: Cell, source: Manifest, target: Manifest) -> int:
+    """Steps of a cell's fine-tuning, all folds together; likewise."""
+    experiment = cell.experiment
+    subjects = len(selected_subjects(cell.transfer.target, target))
+    folds = math.ceil(subjects / experiment.protocol.subjects_per_fold)
+    windows = _windows(cell.transfer, target, "target")
+    if experiment.protocol.kind == "zero_shot":
+        windows = _windows(cell.transfer, source, "source")
+    seen = windows * _share(experiment, folds)
+    return folds * experiment.finetune.epochs * max(1, math.ceil(seen / experiment.finetune.batch_size))
+
+
+def _windows(transfer: TransferSpec, manifest: Manifest, side: str) -> int:
+    selection = transfer.source if side == "source" else transfer.target
+    return round(manifest.windows * len(selected_subjects(selection, manifest)) / max(1, len(manifest.subjects)))
+
+
+def _share(experiment: ExperimentSpec, folds: int) -> float:
+    """Share of the windows that one fold is fine-tuned on."""
+    protocol = experiment.protocol
+    validates = 0.0 if isinstance(protocol, ReleasedProtocol) else protocol.validation_share
+    if protocol.kind == "zero_shot":
+        return 1 - validates
+    within = isinstance(protocol, HonestProtocol) or (
+        isinstance(protocol, ReleasedProtocol) and protocol.split == "within_subject"
+    )
+    if within:
+        assert isinstance(protocol, HonestProtocol | ReleasedProtocol)
+        return protocol.finetune_share * (1 - validates) / folds
+    return (1 - 1 / folds) * (1 - validates)

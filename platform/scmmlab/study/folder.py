@@ -1,0 +1,68 @@
+"""A study's folder in the store: what belongs to the study as a whole, and to no cell of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from scmmlab.study.files import Files
+from scmmlab.study.objects import DamagedError, Record, from_json, to_json
+
+
+class StudyFolder:
+    """Files of one study; unlike objects they may be written again.
+
+    Made by `ResultStore.study_folder`.
+    """
+
+    def __init__(self, files: Files, name: str, set_aside: Callable[[str, str], None]):
+        assert re.fullmatch(r"[\w\-]+", name), f"not a study's name: {name!r}"
+        self._files = files
+        self._set_aside = set_aside
+        self._name = f"studies/{name}"
+
+    @property
+    def uri(self) -> str:
+        """Where the folder is."""
+        return f"{self._files.uri.rstrip('/')}/{self._name}"
+
+    @property
+    def local(self) -> Path | None:
+        """The folder on this machine, made if need be; None where the store is elsewhere."""
+        if self._files.local is None:
+            return None
+        folder = self._files.local / self._name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a file, such as `spec.yaml`."""
+        self._files.write(f"{self._name}/{name}", text.encode())
+
+    def read_text(self, name: str) -> str | None:
+        """The content of a file, or None where there is none."""
+        data = self._files.read(f"{self._name}/{name}")
+        return None if data is None else data.decode()
+
+    def put_trial(self, trial: str, record: Record) -> None:
+        """Keep what is known of a sweep's tune_trial, in place of what was known before."""
+        self._files.write(self._trial(trial), to_json("trial", trial, record))
+
+    def trials(self) -> dict[str, Record]:
+        """Records of a sweep's tune_trials by name, sorted; damaged ones are set aside."""
+        found: dict[str, Record] = {}
+        for file in self._files.names(f"{self._name}/trials"):
+            trial = file.removesuffix(".json")
+            data = self._files.read(self._trial(trial)) if file.endswith(".json") else None
+            if data is None:
+                continue
+            try:
+                found[trial] = from_json("trial", trial, data).record
+            except DamagedError as error:
+                self._set_aside(self._trial(trial), str(error))
+        return found
+
+    def _trial(self, trial: str) -> str:
+        assert re.fullmatch(r"[\w\-]+", trial), f"not a trial's name: {trial!r}"
+        return f"{self._name}/trials/{trial}.json"

@@ -1,0 +1,267 @@
+"""A key changes with what matters, and with nothing else."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from study_fakes import CHANNELS, manifest, transfer
+
+from scmmlab.config import CorpusSelection, ExperimentSpec, resolve_variant
+from scmmlab.study import keys
+from scmmlab.study.keys import cell_key, pretrain_key, sweep_key
+
+SOURCE, TARGET = manifest("one"), manifest("two")
+
+
+def both(changes: dict[str, Any], **other: Any) -> tuple[str | None, str]:
+    """The pre-training's key and the cell's, of the default experiment with `changes`."""
+    experiment = resolve_variant(ExperimentSpec(), changes)
+    facts: dict[str, Any] = {
+        "transfer": transfer(),
+        "source": SOURCE,
+        "target": TARGET,
+        "channels": CHANNELS,
+        "seed": 0,
+        **other,
+    }
+    target = facts.pop("target")
+    return pretrain_key(experiment, **facts), cell_key(experiment, target=target, **facts)
+
+
+MATTERS_TO_PRETRAINING = [
+    {"network.width": 64},
+    {"masking.mode": "random"},
+    {"masking.mode": "none"},
+    {"masking.ratio": 0.4},
+    {"masking.threshold": 0.2},
+    {"masking.views": 2},
+    {"contrast.enabled": False},
+    {"contrast.weights": "hard"},
+    {"contrast.distance": "manhattan"},
+    {"contrast.upper_bound": 0.4},
+    {"contrast.soft_weight_temperature": 0.1},
+    {"contrast.temperature": 0.4},
+    {"aggregator.enabled": False},
+    {"aggregator.top_k": 8},
+    {"reconstruction.enabled": False},
+    {"loss.weighting": "fixed"},
+    {"pretrain.epochs": 3},
+    {"pretrain.batch_size": 64},
+    {"pretrain.optimizer.learning_rate": 1e-3},
+    {"pretrain.optimizer.beta1": 0.8},
+    {"pretrain.optimizer.beta2": 0.8},
+    {"pretrain.optimizer.weight_decay": 0.0},
+    {"pretrain.optimizer.schedule": "constant"},
+    {"scaling": "standard"},
+    {"protocol.kind": "released"},
+]
+
+MATTERS_AFTER_PRETRAINING = [
+    {"network.classifier_width": 64},
+    {"finetune.epochs": 3},
+    {"finetune.batch_size": 64},
+    {"finetune.freeze_encoder": True},
+    {"finetune.optimizer.learning_rate": 1e-3},
+    {"finetune.optimizer.schedule": "constant"},
+    {"protocol.subjects_per_fold": 2},
+    {"protocol.trial_order": "time_within_class"},
+    {"protocol.finetune_trials": 9},
+    {"protocol.finetune_share": 0.5},
+    {"protocol.validation_share": 0.5},
+    {"protocol.epoch_selection": "best_validation"},
+    {"protocol.kind": "loso"},
+    {"protocol.kind": "zero_shot"},
+    {"protocol": {"kind": "released", "overwrite_originals": False, "pretrain_batches": None}},
+]
+
+RELEASED = {"protocol.kind": "released"}
+FIXED = {"loss.weighting": "fixed"}
+
+
+@pytest.mark.parametrize("change", MATTERS_TO_PRETRAINING, ids=str)
+def test_what_matters_to_pretraining_changes_both_keys(change):
+    (pretrain, cell), (changed_pretrain, changed_cell) = both({}), both(change)
+    assert changed_pretrain != pretrain
+    assert changed_cell != cell
+
+
+@pytest.mark.parametrize("change", MATTERS_AFTER_PRETRAINING, ids=str)
+def test_cells_that_differ_after_pretraining_share_it(change):
+    (pretrain, cell), (changed_pretrain, changed_cell) = both({}), both(change)
+    assert changed_pretrain == pretrain
+    assert changed_cell != cell
+
+
+@pytest.mark.parametrize(
+    ("given_that", "change"),
+    [
+        ({"masking.mode": "none"}, {"masking.ratio": 0.1, "masking.threshold": 0.9}),
+        ({"masking.mode": "random"}, {"masking.threshold": 0.9}),
+        ({"masking.mode": "channel"}, {"masking.threshold": 0.9}),
+        (
+            {"contrast.enabled": False},
+            {
+                "contrast.weights": "hard",
+                "contrast.distance": "euclidean",
+                "contrast.upper_bound": 0.1,
+                "contrast.soft_weight_temperature": 1.0,
+            },
+        ),
+        ({"contrast.enabled": False, "aggregator.enabled": False}, {"contrast.temperature": 1.0}),
+        ({"contrast.enabled": False, **FIXED}, {"loss.contrast_weight": 0.1}),
+        (
+            {"contrast.weights": "hard"},
+            {"contrast.distance": "euclidean", "contrast.upper_bound": 0.1, "contrast.soft_weight_temperature": 1.0},
+        ),
+        ({"aggregator.enabled": False}, {"aggregator.top_k": 8}),
+        ({"reconstruction.enabled": False}, {"aggregator.enabled": False, "aggregator.top_k": 8}),
+        ({"reconstruction.enabled": False, **FIXED}, {"loss.reconstruction_weight": 0.1}),
+        ({}, {"loss.contrast_weight": 0.1, "loss.reconstruction_weight": 0.1}),
+        (
+            {"pretrain.enabled": False},
+            {
+                "pretrain.epochs": 3,
+                "masking.mode": "none",
+                "contrast.enabled": False,
+                "aggregator.top_k": 8,
+                "loss.weighting": "fixed",
+            },
+        ),
+        ({"protocol.finetune_trials": 9}, {"protocol.finetune_share": 0.3}),
+        (
+            {**RELEASED, "protocol.split": "leave_subjects_out"},
+            {
+                "protocol.trial_order": "time_within_class",
+                "protocol.finetune_trials": 3,
+                "protocol.finetune_share": 0.3,
+            },
+        ),
+        ({**RELEASED, "masking.views": 2}, {"protocol.overwrite_originals": False}),
+        ({**RELEASED, "masking.mode": "none"}, {"protocol.overwrite_originals": False}),
+        ({**RELEASED, "scaling": "none"}, {"protocol.scale_each_part": False}),
+        (RELEASED, {"finetune.optimizer.schedule": "constant"}),
+        (
+            {**RELEASED, "pretrain.enabled": False},
+            {"protocol.overwrite_originals": False, "protocol.pretrain_batches": None},
+        ),
+    ],
+    ids=str,
+)
+def test_what_does_not_matter_changes_no_key(given_that, change):
+    assert both({**given_that, **change}) == both(given_that)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"protocol.split": "leave_subjects_out"},
+        {"protocol.scale_each_part": False},
+        {"protocol.zero_grad": True},
+        {"protocol.reload_best_training": False},
+        {"protocol.constant_learning_rate": False},
+        {"protocol.accuracy": "all_windows"},
+        {"protocol.epoch_selection": "last"},
+    ],
+    ids=str,
+)
+def test_each_quirk_after_pretraining_changes_the_cell_alone(change):
+    (pretrain, cell), (changed_pretrain, changed_cell) = both(RELEASED), both({**RELEASED, **change})
+    assert changed_pretrain == pretrain
+    assert changed_cell != cell
+
+
+@pytest.mark.parametrize("change", [{"protocol.overwrite_originals": False}, {"protocol.pretrain_batches": 3}], ids=str)
+def test_each_quirk_of_pretraining_changes_both(change):
+    assert not set(both(RELEASED)) & set(both({**RELEASED, **change}))
+
+
+@pytest.mark.parametrize(
+    ("given_that", "change"),
+    [
+        (FIXED, {"loss.contrast_weight": 0.1}),
+        (FIXED, {"loss.reconstruction_weight": 0.1}),
+        ({"contrast.enabled": False}, {"contrast.temperature": 1.0}),
+        ({"contrast.enabled": False}, {"loss.weighting": "fixed"}),
+        ({"reconstruction.enabled": False}, {"contrast.temperature": 1.0}),
+        ({"masking.mode": "parallel"}, {"masking.threshold": 0.9}),
+        ({"masking.mode": "none"}, {"masking.views": 2}),
+    ],
+    ids=str,
+)
+def test_what_still_matters_changes_both_keys(given_that, change):
+    assert not set(both(given_that)) & set(both({**given_that, **change}))
+
+
+def test_no_pretraining_has_no_key():
+    assert both({"pretrain.enabled": False})[0] is None
+
+
+def test_honest_and_left_out_subjects_share_pretraining_but_no_cell():
+    names = [{"protocol.kind": kind} for kind in ("honest", "loso", "zero_shot")]
+    assert len({both(name)[0] for name in names}) == 1
+    assert len({both(name)[1] for name in names}) == 3
+
+
+def test_seed_and_data_change_both_keys():
+    changed = [
+        both({}, seed=1),
+        both({}, source=manifest("one", fingerprint="other")),
+        both({}, channels=CHANNELS[:3]),
+        both({}, channels=CHANNELS[::-1]),
+        both({}, transfer=transfer(source=CorpusSelection(table="tables/one", subjects=(0, 1)))),
+        both({}, transfer=transfer(source=CorpusSelection(table="tables/one", sessions=(1,)))),
+        both({}, transfer=transfer(source=CorpusSelection(table="tables/one", classes=("rest", "task")))),
+    ]
+    for pair in zip(*changed, strict=True):
+        assert len(set(pair)) == len(changed)
+
+
+def test_the_target_changes_the_cell_alone():
+    changed = [
+        both({}, target=manifest("two", fingerprint="other")),
+        both({}, transfer=transfer(target=CorpusSelection(table="tables/two", subjects=(0, 1)))),
+        both({}, transfer=transfer(target=CorpusSelection(table="tables/two", classes=("task", "rest", "sleep")))),
+    ]
+    assert {pretrain for pretrain, _ in changed} == {both({})[0]}
+    assert len({cell for _, cell in changed} | {both({})[1]}) == 4
+
+
+def test_how_a_selection_is_written_changes_no_key():
+    everyone = CorpusSelection(table="elsewhere", subjects=tuple(reversed(range(8))), classes=("rest", "task", "sleep"))
+    assert both({}, transfer=transfer(source=everyone, target=everyone, name="other")) == both({})
+    assert both({}, channels=tuple(name.upper() for name in CHANNELS)) == both({})
+
+
+def test_the_order_of_the_sources_classes_matters_to_zero_shot_alone():
+    turned = transfer(source=CorpusSelection(table="tables/one", classes=("task", "rest", "sleep")))
+    assert both({}, transfer=turned) == both({})
+    pretrain, cell = both({"protocol.kind": "zero_shot"}, transfer=turned)
+    assert pretrain == both({})[0]
+    assert cell != both({"protocol.kind": "zero_shot"})[1]
+
+
+def test_other_numerics_change_both_keys(monkeypatch):
+    before = both({})
+    monkeypatch.setattr(keys, "NUMERICS_VERSION", "next")
+    assert not set(before) & set(both({}))
+
+
+def test_a_sweep_setting_does_not_know_of_finetuning():
+    def key(changes):
+        experiment = resolve_variant(ExperimentSpec(), changes)
+        return sweep_key(experiment, transfer(), SOURCE, TARGET, CHANNELS, 0, report_every=5)
+
+    assert key({"finetune.epochs": 1, "protocol.epoch_selection": "best_validation"}) == key({})
+    assert key({"protocol.validation_share": 0.5}) != key({})
+    assert key({"masking.ratio": 0.1}) != key({})
+    without = {"pretrain.enabled": False}
+    assert key(without) != key({})
+    assert key({**without, "network.width": 64}) != key(without)
+
+
+@settings(max_examples=40, deadline=None)
+@given(ratio=st.floats(0, 0.99), other=st.floats(0, 0.99), seed=st.integers(0, 9), other_seed=st.integers(0, 9))
+def test_keys_are_equal_exactly_when_what_matters_is(ratio, other, seed, other_seed):
+    same = both({"masking.ratio": ratio}, seed=seed) == both({"masking.ratio": other}, seed=other_seed)
+    assert same == ((ratio, seed) == (other, other_seed))
