@@ -37,10 +37,11 @@ class Notice:
 
 @dataclass(frozen=True)
 class Cell:
-    """One entry of a table."""
+    """One entry of a table; `mark` stands behind the text, where it does not push numbers out of line."""
 
     text: str
     tone: Tone = ""
+    mark: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,12 @@ class Table:
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
     in_latex: bool = False
+
+    @property
+    def marked(self) -> tuple[bool, ...]:
+        """Whether any cell of a column has a mark."""
+        lines = [row.cells for row in self.rows if row.kind != "group"]
+        return tuple(any(cells[column].mark for cells in lines) for column in range(len(self.columns)))
 
     def __post_init__(self) -> None:
         assert len(self.align) == len(self.columns)

@@ -126,7 +126,13 @@ def p_value(p: float) -> str:
     """`0.031`, `< 0.001`."""
     if math.isnan(p):
         return NOTHING
-    return "< 0.001" if p < 0.0005 else f"{p:.3f}"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def p_equals(p: float) -> str:
+    """`p = 0.031`, `p < 0.001`."""
+    text = p_value(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
 def setting(value: object) -> str:

@@ -51,7 +51,7 @@ def _setting(results: StudyResults, params: Any) -> Table:
     ]
     return Table(
         name="best",
-        caption="The best setting, as `path: value` to be put under `set` of a variant, and what was searched.",
+        caption="The best setting (numbers rounded to four digits), the base, and what was searched.",
         columns=("parameter", "best", "base", "searched"),
         align="lrrl",
         rows=tuple(rows),
@@ -70,8 +70,7 @@ def _ranking(results: StudyResults) -> Table:
         name="ranking",
         caption=(
             f"The {plural(len(rows), 'best setting')} tried to the end: validation balanced accuracy (%) of the probe, "
-            "mean "
-            "over folds. Neighbours in this table are as good as equal if their parameters differ much."
+            "mean over folds."
         ),
         columns=("number", "objective", *(f"`{path}`" for path in paths)),
         align="r" * (len(paths) + 2),
@@ -89,5 +88,7 @@ def _range(results: StudyResults, path: str) -> str:
 
 def _at(values: Any, path: str) -> object:
     for name in path.split("."):
-        values = values.get(name) if isinstance(values, dict) else None
-    return NOTHING if values is None else values
+        if not isinstance(values, dict) or name not in values:
+            return NOTHING
+        values = values[name]
+    return values

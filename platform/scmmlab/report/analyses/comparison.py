@@ -108,7 +108,7 @@ def _row(results: StudyResults, measure: Measure, variant: str, found: PairedCom
         number(found.effect, 2, sign=True),
         p_value(found.p),
         p_value(found.p_holm),
-        Cell(found.verdict.value + markers.VERDICT_MARKS[found.verdict], markers.TONES[found.verdict]),
+        Cell(found.verdict.value, markers.TONES[found.verdict], markers.VERDICT_MARKS[found.verdict]),
     )
 
 
@@ -131,7 +131,8 @@ def _forest(results: StudyResults, measure: Measure, comparisons: Comparisons) -
         panel.set_xlabel(f"difference in {measure.label} ({measure.difference_unit})")
     axes[0, 0].set_ylim(len(variants) - 0.4, -0.6)
     axes[0, 0].set_yticks(range(len(variants)), [markers.plain_label(results, variant) for variant in variants])
-    axes[0, 0].tick_params(axis="y", length=0)
+    for panel in axes[0]:
+        panel.tick_params(axis="y", length=0)
     return Figure(
         name="forest",
         caption=(

@@ -52,8 +52,10 @@ def _figure(results: StudyResults, transfer: str) -> Figure | None:
         _matrix(panel, pooled_confusion(results.finished(variant, transfer)))
         panel.set_title(markers.plain_label(results, variant), fontsize=8.5)
     names = [name if len(name) <= 10 else name[:9] + "…" for name in classes]
-    axes[0, 0].set_xticks(range(len(classes)), names, rotation=0 if len(classes) < 3 else 30)
-    axes[0, 0].set_yticks(range(len(classes)), names, rotation=90 if len(classes) < 3 else 0, va="center")
+    axes[0, 0].set_xticks(range(len(classes)), names)
+    axes[0, 0].set_yticks(range(len(classes)), names)
+    for panel in axes[-1]:
+        panel.tick_params(axis="x", labelrotation=0 if len(classes) < 4 else 40)
     drawing.supxlabel("predicted class", fontsize=8.5)
     drawing.supylabel("true class", fontsize=8.5)
     return Figure(

@@ -43,8 +43,8 @@ def _table(results: StudyResults, transfer: str, variants: list[str], position: 
     shown = reference if reference in variants else variants[0]
     cells = results.finished(shown, transfer)
     rows = []
-    for number, fold in enumerate((cells[0].record or {})["folds"]):
-        same = [(cell.record or {})["folds"][number] for cell in cells]
+    for fold in (cells[0].record or {})["folds"]:
+        same = [other for cell in cells for other in (cell.record or {})["folds"] if other["name"] == fold["name"]]
         windows = fold["windows"]
         rows.append(
             Row.of(

@@ -10,7 +10,7 @@ from scmmlab.report.card import Bullets, Card, Text
 from scmmlab.report.comparisons import Comparisons, compare, generator
 from scmmlab.report.inputs import StudyResults
 from scmmlab.report.leaks import leak_pairs
-from scmmlab.report.measures import MEASURES, chance_level, listed, p_value, plural
+from scmmlab.report.measures import MEASURES, chance_level, listed, p_equals, p_value, plural
 from scmmlab.report.values import paired_subject_means, subject_means, test_windows
 
 
@@ -54,10 +54,9 @@ def _reference(results: StudyResults, transfer: str) -> list[str]:
         says = "not shown to differ from chance"
     return [
         f"`{transfer}`: `{statistics.reference}` reaches a {measure.label} of {measure.mean_sd(mean, sd)} "
-        f"{measure.unit} "
-        f"(mean ± SD over {plural(len(values), 'subject')}; chance {measure.value(chance)}), {says}: "
+        f"{measure.unit} (mean ± SD over {plural(len(values), 'subject')}; chance {measure.value(chance)}), {says}: "
         f"{measure.difference(mean - chance)} {measure.difference_unit}, {_level(statistics.alpha)} interval "
-        f"{measure.interval(low, high)}, p = {p_value(p)}."
+        f"{measure.interval(low, high)}, {p_equals(p)}."
     ]
 
 

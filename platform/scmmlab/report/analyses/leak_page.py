@@ -286,13 +286,15 @@ def _epoch_panel(panel: Any, folds: dict[str, NDArray[np.float64]]) -> None:
                 zorder=5,
             )
     last, best_of_folds = _last_and_best(folds)
-    for level, colour, word in (
-        (100 * best_of_folds.mean(), draw.BAD, "best test epoch"),
-        (100 * last.mean(), draw.GOOD, "last epoch"),
+    # the best is never below the last, so one label goes above its line and the other below
+    for level, colour, word, side in (
+        (100 * best_of_folds.mean(), draw.BAD, "best test epoch", "bottom"),
+        (100 * last.mean(), draw.GOOD, "last epoch", "top"),
     ):
         panel.axhline(level, color=colour, linewidth=1.4, zorder=3)
         panel.annotate(
-            f"{word} {level:.1f}", (0, level), xycoords=("axes fraction", "data"), xytext=(4, 2),
-            textcoords="offset points", fontsize=7.5, color=colour, va="bottom", fontweight="bold", zorder=6,
+            f"{word} {level:.1f}", (0, level), xycoords=("axes fraction", "data"),
+            xytext=(4, 3 if side == "bottom" else -3), textcoords="offset points",
+            fontsize=7.5, color=colour, va=side, fontweight="bold", zorder=6,
             bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.6},
         )  # fmt: skip

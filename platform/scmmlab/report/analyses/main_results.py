@@ -49,7 +49,7 @@ def _table(results: StudyResults, measure: Measure, comparisons: Comparisons) ->
     )
 
     notes = [f"▲ better, ▼ worse than `{reference}` in the paired comparison; unmarked: no difference was shown."]
-    if any(markers.FEWER_SEEDS_MARK in cell.text for row in rows for cell in row.cells):
+    if any(markers.FEWER_SEEDS_MARK in cell.mark for row in rows for cell in row.cells):
         notes.append(f"{markers.FEWER_SEEDS_MARK} over fewer seeds than were asked for: the rest is missing.")
     return Table(
         name="main",
@@ -75,11 +75,11 @@ def _entry(results: StudyResults, measure: Measure, comparisons: Comparisons, va
     values = list(subject_means(finished, measure.name).values())
     if not values:
         return Cell(NOTHING, "muted")
-    text = measure.mean_sd(*mean_and_sd(values))
-    if len(finished) < len(results.ablation.seeds):
-        text += f" {markers.FEWER_SEEDS_MARK}"
     made = comparisons.made.get((variant, transfer))
-    return Cell(text + markers.VERDICT_MARKS[made.verdict if made else Verdict.INCONCLUSIVE])
+    mark = markers.VERDICT_MARKS[made.verdict if made else Verdict.INCONCLUSIVE]
+    if len(finished) < len(results.ablation.seeds):
+        mark += markers.FEWER_SEEDS_MARK
+    return Cell(measure.mean_sd(*mean_and_sd(values)), mark=mark)
 
 
 def _chance(results: StudyResults, measure: Measure, transfer: str) -> float | None:
@@ -117,7 +117,8 @@ def _figure(results: StudyResults, measure: Measure) -> Figure:
         panel.set_xlabel(f"{measure.label} ({measure.unit})")
         panel.set_ylim(len(variants) - 0.4, -0.6)
     axes[0, 0].set_yticks(range(len(variants)), [markers.plain_label(results, variant) for variant in variants])
-    axes[0, 0].tick_params(axis="y", length=0)
+    for panel in axes[0]:
+        panel.tick_params(axis="y", length=0)
     return Figure(
         name="main",
         caption=(

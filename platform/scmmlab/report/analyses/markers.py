@@ -14,7 +14,7 @@ from scmmlab.report.words import RELEASED_MARK, released_note
 REFERENCE_MARK = "(reference)"
 OTHER_PROTOCOL_MARK = "§"
 FEWER_SEEDS_MARK = "†"
-VERDICT_MARKS = {Verdict.BETTER: " ▲", Verdict.WORSE: " ▼", Verdict.INCONCLUSIVE: ""}
+VERDICT_MARKS = {Verdict.BETTER: "▲", Verdict.WORSE: "▼", Verdict.INCONCLUSIVE: ""}
 TONES: dict[Verdict, Tone] = {Verdict.BETTER: "good", Verdict.WORSE: "bad", Verdict.INCONCLUSIVE: "muted"}
 
 

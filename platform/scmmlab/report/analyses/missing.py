@@ -50,7 +50,7 @@ def _cells(results: StudyResults) -> Table:
     ]
     return Table(
         name="missing",
-        caption="Cells without which the study is not complete. Running the study again runs these and no others.",
+        caption="Cells without which the study is not complete. Running it again runs what is missing and no more.",
         columns=("variant", "transfer", "seed", "state", "why"),
         align="llrll",
         rows=tuple(rows),

@@ -51,7 +51,7 @@ def _protocols(results: StudyResults) -> list[str]:
         kind = words[text].kind
         leaky = " (leaks: shown for comparison only)" if isinstance(words[text], ReleasedProtocol) else ""
         judged = "all variants" if len(users) == 1 else listed([f"`{variant}`" for variant in variants])
-        sentences.append(f"Protocol `{kind}`{leaky}, {judged}. {text}")
+        sentences.append(f"Protocol `{kind}`{leaky} judges {judged}. {text}")
     return sentences
 
 

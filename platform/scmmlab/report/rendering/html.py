@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import jinja2
 from markupsafe import Markup, escape
 
@@ -26,12 +28,16 @@ def render_html(document: Document) -> str:
 
 
 def rich(text: str) -> Markup:
-    """Text as HTML, with what stands between backticks as code."""
+    """Text as HTML, with what stands between backticks as code, which may break after an underscore or a dot."""
     parts = [
-        Markup("<code>{}</code>").format(part) if position % 2 else escape(part)
+        Markup("<code>{}</code>").format(_breakable(part)) if position % 2 else escape(part)
         for position, part in enumerate(text.split("`"))
     ]
     return Markup("").join(parts)
+
+
+def _breakable(code: str) -> Markup:
+    return Markup(re.sub(r"([_.])(?=\w)", r"\1<wbr>", str(escape(code))))
 
 
 def svg(figure: Figure) -> Markup:

@@ -21,7 +21,7 @@ _SPECIAL = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': "''",
     "±": r"$\pm$",
     "−": r"$-$",
     "×": r"$\times$",
@@ -83,7 +83,7 @@ def _table(table: Table, banner: str | None) -> str:
 
 
 def _row(row: Row, columns: int) -> str:
-    texts = [escape(cell.text) for cell in row.cells]
+    texts = [escape(f"{cell.text} {cell.mark}" if cell.mark else cell.text) for cell in row.cells]
     if row.kind == "group":
         return rf"\multicolumn{{{columns}}}{{l}}{{\emph{{{texts[0]}}}}} \\"
     if row.kind == "reference":

@@ -45,7 +45,7 @@ def table(table: Table) -> str:
 
 
 def _cells(row: Row, columns: int) -> list[str]:
-    texts = [rich(cell.text) for cell in row.cells]
+    texts = [rich(f"{cell.text} {cell.mark}" if cell.mark else cell.text) for cell in row.cells]
     if row.kind == "group":
         return [f"**{texts[0]}**", *[""] * (columns - 1)]
     if row.kind == "reference":

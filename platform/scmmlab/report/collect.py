@@ -1,0 +1,62 @@
+"""What the store says of a study, as the values that a report is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from scmmlab.report.inputs import CellResult, StudyResults, TuneTrial
+from scmmlab.study import Plan, ResultStore, study_status
+
+
+def collect_results(plan: Plan, store: ResultStore, versions: Mapping[str, str]) -> StudyResults:
+    """A study as far as it got.
+
+    Parameters
+    ----------
+    plan : Plan
+        What was to be run.
+    store : ResultStore
+        What was.
+    versions : mapping of str to str
+        What computed it.
+    """
+    cells = []
+    for status in study_status(plan, store).cells:
+        cell = status.cell
+        cells.append(
+            CellResult(
+                variant=cell.variant,
+                transfer=cell.transfer.name,
+                seed=cell.seed,
+                key=cell.key,
+                experiment=cell.experiment,
+                state=status.state.value,
+                record=store.get_cell(cell.key) if status.state.value == "finished" else None,
+                error=status.failure.error if status.failure else None,
+            )
+        )
+    return StudyResults(
+        study=plan.study,
+        cells=tuple(cells),
+        corpora=plan.manifests,
+        versions=versions,
+        sweep=tuple(sorted(_tune_trials(plan, store), key=lambda trial: trial.number)),
+    )
+
+
+def _tune_trials(plan: Plan, store: ResultStore) -> list[TuneTrial]:
+    if plan.study.kind != "sweep":
+        return []
+    return [_tune_trial(record) for record in store.study_folder(plan.study.name).trials().values()]
+
+
+def _tune_trial(record: Mapping[str, Any]) -> TuneTrial:
+    return TuneTrial(
+        number=record["number"],
+        params=record["params"],
+        value=record["value"],
+        intermediate=tuple((epoch, value) for epoch, value in record["intermediate"]),
+        state=record["state"],
+        error=record.get("error"),
+    )
