@@ -55,6 +55,8 @@ def read_edf_header(path: Path) -> EdfHeader:
                     f"{path} is no EDF file: expected a header of {_MAIN_HEADER_BYTES} bytes that starts with '0', "
                     f"found {len(main)} bytes that start with {main[:8].decode('latin-1')!r}."
                 )
+            kind = main[192:197].decode("latin-1").strip()
+            _expect(path, "kind", "a continuous recording (EDF or EDF+C)", kind, kind != "EDF+D")
             header_bytes = int(_number(path, main, 184, 8, "bytes of header"))
             records = int(_number(path, main, 236, 8, "number of data records"))
             record_seconds = _number(path, main, 244, 8, "duration of a data record")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -71,7 +72,7 @@ class EegmatFeaturesReader(Reader):
         try:
             with np.load(path, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in ("X", "y", "subject", "ch_names", "bands")}
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
             raise CorpusError(f"{path} cannot be read: expected arrays in .npz format, found {error}.") from error
         windows = SUBJECTS * sum(SECONDS)
         _expect(path, "shape of X", (windows, len(CHANNELS), len(BANDS)), arrays["X"].shape)

@@ -70,7 +70,8 @@ def build_table(
     CorpusError
         If the corpus, a file or the location is not what it should be. Nothing half-written is left.
     """
-    root = Path(root)
+    # absolute, because workers may run in other folders
+    root = Path(root).expanduser().absolute()
     if features is not None and reader.feature_origin is not None:
         raise CorpusError(f"The features of '{reader.name}' are not computed here: expected no settings for them.")
     features = features or FeatureSpec()

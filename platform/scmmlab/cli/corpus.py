@@ -1,0 +1,234 @@
+"""`scmmlab corpus`: list the corpora, build a feature table, fake one, show one."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from scmmlab.config.overrides import apply_override
+from scmmlab.config.problems import SpecT, raise_problems, validate
+from scmmlab.config.yaml_text import parse_yaml
+from scmmlab.corpora import READERS, SyntheticSpec, reader_class
+from scmmlab.features import FeatureSpec
+from scmmlab.tables import (
+    FeatureTable,
+    FileMapper,
+    Outcome,
+    build_table,
+    map_here,
+    read_manifest,
+    read_table,
+    shipped_tables,
+    write_synthetic_table,
+)
+
+
+def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
+    """Add `corpus` and its commands."""
+    parser = subparsers.add_parser("corpus", help="build, fake and show feature tables")
+    commands = parser.add_subparsers(dest="corpus_command", metavar="COMMAND", required=True)
+
+    command = commands.add_parser("list", help="the corpora that can be read, and what each needs")
+    command.set_defaults(func=list_corpora)
+
+    command = commands.add_parser("build", help="build a feature table from a corpus on disk")
+    command.add_argument("name", metavar="NAME", help="a corpus of `scmmlab corpus list`")
+    command.add_argument("--root", required=True, metavar="DIR", help="the corpus's folder")
+    command.add_argument("--out", required=True, metavar="DIR", help="folder or URI of the feature table")
+    command.add_argument("--engine", choices=("ray", "local"), default="ray", help="where files are read (default ray)")
+    command.add_argument("--force", action="store_true", help="replace a feature table that is there")
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting of the corpus, or of the features as in features.window_s=2; may be given again",
+    )
+    command.set_defaults(func=build)
+
+    command = commands.add_parser("fake", help="make a feature table of a synthetic corpus")
+    command.add_argument("--out", required=True, metavar="DIR", help="folder or URI of the feature table")
+    command.add_argument("--force", action="store_true", help="replace a feature table that is there")
+    for name, field in SyntheticSpec.model_fields.items():
+        shown = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+        help_text = f"{field.description} (default {shown})".replace("%", "%%")
+        command.add_argument(f"--{name.replace('_', '-')}", dest=f"spec_{name}", metavar="VALUE", help=help_text)
+    command.set_defaults(func=fake)
+
+    command = commands.add_parser("show", help="what is known of a feature table")
+    command.add_argument("table", metavar="TABLE", help="folder or URI, or shipped:NAME")
+    command.set_defaults(func=show)
+
+
+def list_corpora(arguments: argparse.Namespace) -> int:
+    """Print the readers and the tables that come with scmmlab."""
+    for reader in READERS.values():
+        print(f"{reader.name}: {reader.summary}")
+        _print_facts(
+            [
+                ("needs", reader.needs),
+                ("licence", reader.licence),
+                *((f"--set {name}=", f"{field.default}") for name, field in reader.model_fields.items()),
+            ]
+        )
+        print()
+    print("Tables that come with scmmlab:")
+    for name in shipped_tables():
+        manifest = read_manifest(f"shipped:{name}")
+        print(f"  shipped:{name}  {manifest.windows} windows, {len(manifest.subjects)} subjects")
+    return 0
+
+
+def build(arguments: argparse.Namespace) -> int:
+    """Build a feature table."""
+    reader_type = reader_class(arguments.name)
+    values: dict[str, Any] = {}
+    for text in arguments.set:
+        apply_override(values, text)
+    features = _checked(FeatureSpec, values.pop("features"), "--set features") if "features" in values else None
+    reader = _checked(reader_type, values, f"the settings of '{arguments.name}'")
+    outcome = build_table(
+        reader,
+        arguments.root,
+        arguments.out,
+        features,
+        force=arguments.force,
+        mapper=_mapper(arguments.engine),
+        progress=_ProgressLine(),
+    )
+    _print_outcome(outcome, arguments.out)
+    return 0
+
+
+def fake(arguments: argparse.Namespace) -> int:
+    """Make a synthetic corpus."""
+    values: dict[str, Any] = {}
+    for name, field in SyntheticSpec.model_fields.items():
+        text = getattr(arguments, f"spec_{name}")
+        if text is not None and isinstance(field.default, tuple):
+            values[name] = [part.strip() for part in text.split(",")]
+        elif text is not None:
+            values[name] = text if isinstance(field.default, str) else parse_yaml(text, f"--{name}")
+    spec = _checked(SyntheticSpec, values, "the options of `corpus fake`")
+    _print_outcome(write_synthetic_table(spec, arguments.out, arguments.force), arguments.out)
+    return 0
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """Print what a table says about itself, and how many windows it has of whom."""
+    table = read_table(arguments.table)
+    manifest = table.manifest
+    provenance = dict(manifest.provenance)
+    notes = provenance.pop("notes", [])
+    bands = ", ".join(f"{name} {low:g}-{high:g}" for name, (low, high) in manifest.bands.items())
+    print(f"{manifest.corpus} ({arguments.table})")
+    _print_facts(
+        [
+            ("windows", f"{manifest.windows} of {manifest.window_s:g} s"),
+            ("subjects", str(len(manifest.subjects))),
+            ("channels", f"{len(manifest.channels)}: {' '.join(manifest.channels)}"),
+            ("bands", f"{bands} Hz"),
+            ("classes", ", ".join(manifest.classes)),
+            ("feature", f"{manifest.feature} in {manifest.unit}"),
+            *((key.replace("_", " "), _one_line(value)) for key, value in provenance.items()),
+            *(("note", note) for note in notes),
+            ("raw files", str(len(manifest.raw_files)) if manifest.raw_files else None),
+            ("licence", manifest.licence),
+            ("cite", manifest.attribution),
+            ("fingerprint", manifest.fingerprint),
+        ]
+    )
+    print()
+    _print_windows(table)
+    return 0
+
+
+class _ProgressLine:
+    """Files done, of how many, and the time left: on one line in a terminal, else a line whenever a tenth is done."""
+
+    def __init__(self) -> None:
+        self.in_terminal = sys.stderr.isatty()
+        self.first: tuple[int, float] | None = None
+
+    def __call__(self, done: int, total: int) -> None:
+        text = f"Reading files: {done} of {total} done"
+        if self.first is None and done:
+            # time is counted from the first file on: before it, an engine may have been starting
+            self.first = (done, time.monotonic())
+        elif self.first is not None and done < total:
+            files, start = self.first
+            seconds = (time.monotonic() - start) / (done - files) * (total - done)
+            text += f", about {_duration(seconds)} left"
+        if self.in_terminal:
+            print(f"\r\033[K{text}", end="\n" if done == total else "", file=sys.stderr, flush=True)
+        elif done * 10 // total > (done - 1) * 10 // total:
+            print(text, file=sys.stderr, flush=True)
+
+
+def _mapper(engine: str) -> FileMapper:
+    if engine == "local":
+        return map_here
+    # Ray takes seconds to import; the other commands do without
+    from scmmlab.execution.corpus_build import map_on_ray
+
+    return map_on_ray
+
+
+def _checked(model: type[SpecT], values: object, where: str) -> SpecT:
+    spec, problems = validate(model, values)
+    raise_problems((problem, where) for problem in problems)
+    assert spec is not None
+    return spec
+
+
+def _print_outcome(outcome: Outcome, location: str) -> None:
+    manifest = outcome.manifest
+    for note in manifest.provenance.get("notes", []):
+        print(f"Note: {note}.")
+    reason = f" ({outcome.reason})" if outcome.reason else ""
+    print(
+        f"{outcome.status.capitalize()}{reason}: {location} has {manifest.windows} windows of "
+        f"{len(manifest.subjects)} subjects of '{manifest.corpus}', fingerprint {manifest.fingerprint[:16]}."
+    )
+
+
+def _print_facts(facts: Iterable[tuple[str, str | None]]) -> None:
+    present = [(name, value) for name, value in facts if value]
+    width = max(len(name) for name, _ in present)
+    for name, value in present:
+        print(f"  {name:<{width}}  {value}")
+
+
+def _print_windows(table: FeatureTable) -> None:
+    """Windows of each subject by class, and how many trials they come from."""
+    classes = table.manifest.classes
+    rows: list[Sequence[str]] = [("subject", "sessions", "trials", *classes)]
+    for subject in np.unique(table.subject).tolist():
+        of_subject = table.subject == subject
+        sessions = table.session[of_subject]
+        trials = np.unique(np.stack([sessions, table.trial[of_subject]]), axis=1).shape[1]
+        counts = np.bincount(table.label[of_subject], minlength=len(classes))
+        rows.append([str(number) for number in (subject, len(np.unique(sessions)), trials, *counts)])
+    totals = np.bincount(table.label, minlength=len(classes))
+    rows.append(("all", "", "", *(str(number) for number in totals)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  " + "  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)))
+
+
+def _one_line(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_one_line(part)}" for key, part in value.items())
+    if isinstance(value, list):
+        return " ".join(_one_line(part) for part in value)
+    return str(value)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

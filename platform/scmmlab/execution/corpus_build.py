@@ -1,0 +1,56 @@
+"""Build a feature table with Ray Data: one raw file a task, on as many nodes as there are."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import ray.data
+
+from scmmlab.errors import ScmmlabError
+from scmmlab.execution.ray_session import ray_session
+from scmmlab.execution.shared_tables import quiet_ray_data
+from scmmlab.tables import FileRows
+
+
+def map_on_ray(extract: Callable[[str], FileRows], files: Sequence[str]) -> Iterator[FileRows]:
+    """Apply a function to each file, as `build_table` needs it; rows come as files are done.
+
+    Parameters
+    ----------
+    extract : callable
+        From a file to its rows. It and the files must be within reach of every node.
+    files : sequence of str
+        What it is called with.
+
+    Raises
+    ------
+    ScmmlabError
+        What the first file that failed raised.
+    """
+    with ray_session():
+        quiet_ray_data()
+        items = [{"file": file} for file in files]
+        # a block a file: files are large, and one a task keeps one in memory
+        dataset = ray.data.from_items(items, override_num_blocks=len(items)).map(_Extraction(extract))
+        for row in dataset.iter_rows():
+            answer = pickle.loads(row["answer"])
+            if isinstance(answer, ScmmlabError):
+                raise answer
+            yield answer
+
+
+class _Extraction:
+    """Calls a function in a worker and packs what it returns, or the user's mistake that it raises."""
+
+    def __init__(self, extract: Callable[[str], FileRows]):
+        self.extract = extract
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, bytes]:
+        try:
+            answer: FileRows | ScmmlabError = self.extract(row["file"])
+        except ScmmlabError as error:
+            # as a value: raised here, it would reach the user inside Ray's own error and after several attempts
+            answer = error
+        return {"answer": pickle.dumps(answer)}

@@ -1,0 +1,40 @@
+"""EDF files for tests: a plain writer, and a way to spoil a field of a header."""
+
+from pathlib import Path
+
+import numpy as np
+
+MAIN_FIELDS = {"version": (0, 8), "header_bytes": (184, 8), "kind": (192, 44), "records": (236, 8),
+               "record_seconds": (244, 8), "signals": (252, 4)}  # fmt: skip
+SIGNAL_FIELDS = {"label": (0, 16), "unit": (96, 8), "physical_min": (104, 8), "physical_max": (112, 8),
+                 "digital_min": (120, 8), "digital_max": (128, 8), "samples": (216, 8)}  # fmt: skip
+
+
+def write_edf(path: Path, labels, signal_CT, sampling_rate, unit="uV"):
+    """Write channels, in µV within ±200, as 1-s data records."""
+    count, records = len(labels), signal_CT.shape[1] // sampling_rate
+
+    def texts(values, width):
+        return b"".join(str(value).encode("latin-1").ljust(width) for value in values)
+
+    main = texts([0], 8) + texts(["X X X X", "Startdate X X X X"], 80) + texts(["01.01.20", "00.00.00"], 8)
+    main += texts([256 * (count + 1)], 8) + texts([""], 44) + texts([records, 1], 8) + texts([count], 4)
+    fields = texts(labels, 16) + texts([""] * count, 80) + texts([unit] * count, 8)
+    for value in (-200, 200, -32768, 32767):
+        fields += texts([value] * count, 8)
+    fields += texts([""] * count, 80) + texts([sampling_rate] * count, 8) + texts([""] * count, 32)
+    digital = np.round((signal_CT + 200) / 400 * 65535 - 32768).astype("<i2")
+    by_record = digital[:, : records * sampling_rate].reshape(count, records, sampling_rate).swapaxes(0, 1)
+    path.write_bytes(main + fields + by_record.tobytes())
+
+
+def spoil(path: Path, field: str, value: str, signal: int = 0):
+    """Overwrite a field of the header."""
+    data = bytearray(path.read_bytes())
+    if field in MAIN_FIELDS:
+        start, width = MAIN_FIELDS[field]
+    else:
+        offset, width = SIGNAL_FIELDS[field]
+        start = 256 + int(data[252:256]) * offset + signal * width
+    data[start : start + width] = value.encode("latin-1").ljust(width)
+    path.write_bytes(data)
