@@ -1,126 +1,218 @@
-from __future__ import annotations
+"""MLflow shows a study as a parent run with a child for each cell, each once, whatever was interrupted."""
 
-import re
-import subprocess
-from pathlib import Path
+import json
+import os
+import shutil
+import threading
 
 import pytest
+from tracker_conformance import BARE, DATASETS, FROZEN, FULL, VERSIONS, Conformance, Seen, record
 
-from scmmlab.tracking import MlflowTracker, Tracker, default_tracking_uri, git_commit, ui_command, versions
-from tracking.tracker_conformance import INPUTS, TrackerConformance, example_cell, example_record, tell
+from scmmlab.tracking import MlflowTracker, default_tracking_uri
 
 pytestmark = pytest.mark.slow
 
+STATES = {"RUNNING": "running", "FINISHED": "finished", "FAILED": "failed", "KILLED": "killed"}
 
-@pytest.fixture(scope="module")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """An empty database of MLflow's: its fifty migrations take longer than the tests."""
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory):
+    """An MLflow database without a run: making one takes seconds, copying it none."""
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    from mlflow.tracking import MlflowClient
+
     folder = tmp_path_factory.mktemp("mlflow")
-    with MlflowTracker(default_tracking_uri(folder)) as tracker:
-        tracker.start_study("empty", {}, "", {})
-    return (folder / "mlflow.db").read_bytes()
+    MlflowClient(default_tracking_uri(folder)).search_experiments()
+    return folder / "mlflow.db"
 
 
-class TestMlflowTracker(TrackerConformance):
+def client_of(folder):
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient(default_tracking_uri(folder))
+
+
+def runs_of(folder, name="small"):
+    client = client_of(folder)
+    return client.search_runs([client.get_experiment_by_name(name).experiment_id])
+
+
+def split(runs):
+    parents = [run for run in runs if run.data.tags["scmmlab.role"] == "study"]
+    children = {run.info.run_name: run for run in runs if run.data.tags["scmmlab.role"] == "cell"}
+    assert len(parents) == 1
+    assert len(children) == len(runs) - 1
+    return parents[0], children
+
+
+class TestMlflowTracker(Conformance):
     @pytest.fixture(autouse=True)
-    def _database(self, tmp_path: Path, migrated: bytes) -> None:
-        (tmp_path / "mlflow.db").write_bytes(migrated)
-        self.uri = default_tracking_uri(tmp_path)
-        self.artifacts = tmp_path / "artifacts"
+    def _database(self, empty_database):
+        self.empty_database = empty_database
 
-    def make_tracker(self) -> Tracker:
-        return MlflowTracker(self.uri, self.artifacts.as_uri())
+    def make(self, folder):
+        if not (folder / "mlflow.db").exists():
+            shutil.copy(self.empty_database, folder / "mlflow.db")
+        return MlflowTracker.in_folder(folder)
 
-    def remembered(self, tracker: Tracker) -> dict[tuple[str, int], str]:
-        assert isinstance(tracker, MlflowTracker)
-        assert tracker.refused == 0
-        runs = self.runs("tags.`scmmlab.role` = 'cell'")
-        names = [run.data.tags["scmmlab.name"] for run in runs]
-        assert len(set(names)) == len(names), "a run was duplicated"
-        return {(run.data.tags["variant"], int(run.data.params["seed"])): run.info.status.lower() for run in runs}
+    def seen(self, tracker, folder):
+        client = client_of(folder)
+        parent, children = split(runs_of(folder))
+        shown = {}
+        for name, run in children.items():
+            for metric in run.data.metrics:
+                stage, _, figure = metric.partition("/")
+                if figure == "loss":
+                    history = client.get_metric_history(run.info.run_id, metric)
+                    shown[name, stage] = sorted(point.step for point in history)
+        return Seen(
+            client.get_experiment(parent.info.experiment_id).name,
+            {"FINISHED": True, "FAILED": False}.get(parent.info.status),
+            {name: STATES[run.info.status] for name, run in children.items()},
+            shown,
+            {n: r.data.tags["scmmlab.error"] for n, r in children.items() if "scmmlab.error" in r.data.tags},
+        )
 
-    def runs(self, condition: str = "") -> list:
-        from mlflow import MlflowClient
-
-        client = MlflowClient(self.uri)
-        experiment = client.get_experiment_by_name("demo")
-        return list(client.search_runs([experiment.experiment_id], condition))
-
-    def test_children_stand_under_one_parent_with_parameters_curves_and_data(self) -> None:
-        with self.make_tracker() as tracker:
-            tell(tracker, epochs=1000)
-        (parent,) = self.runs("tags.`scmmlab.role` = 'study'")
-        assert parent.data.metrics["cells.finished"] == 2
-        children = [run for run in self.runs() if run.info.run_id != parent.info.run_id]
-        assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
-        (run,) = (run for run in children if run.data.tags.get("variant") == "full")
-        assert run.data.params["masking.ratio"] == "0.5"
-        assert run.data.params["finetune.optimizer.learning_rate"] == "0.0005"
-        assert run.data.metrics["test.balanced_accuracy"] == pytest.approx(0.7)
-        assert run.data.metrics["pretrain.loss"] == pytest.approx(1 / 1000)
-        assert run.data.tags["mlflow.source.git.commit"] == "abc"
-        assert {data.dataset.name for data in run.inputs.dataset_inputs} == {"eegmat"}
-        from mlflow import MlflowClient
-
-        history = MlflowClient(self.uri).get_metric_history(run.info.run_id, "pretrain.loss")
-        assert [point.step for point in history] == list(range(1, 1001))
-
-    def test_a_leak_is_tagged_and_a_failure_names_its_error(self) -> None:
-        with self.make_tracker() as tracker:
-            tell(tracker)
-        tags = {run.data.tags.get("variant"): run.data.tags for run in self.runs()}
-        assert tags["twin"]["scmmlab.leaks"] == "epoch chosen on test labels"
-        assert tags["no_contrast"]["error"] == "loss is not finite in epoch 2"
-        assert "scmmlab.leaks" not in tags["full"]
-
-    def test_every_setting_of_a_sweep_has_a_run(self) -> None:
-        with self.make_tracker() as tracker:
-            tell(tracker)
-        runs = {run.data.tags["state"]: run for run in self.runs("tags.`scmmlab.role` = 'tune_trial'")}
-        assert set(runs) == {"complete", "pruned"}
-        assert runs["complete"].data.metrics["objective"] == 0.6
-        assert runs["pruned"].data.metrics["validation.probe"] == 0.4
-
-    def test_the_report_and_the_fold_table_are_artifacts(self, tmp_path: Path) -> None:
+    def test_a_child_has_parameters_figures_tables_datasets_and_versions(self, tmp_path):
         report = tmp_path / "report"
         report.mkdir()
-        (report / "report.html").write_text("<p>figures</p>")
-        with self.make_tracker() as tracker:
-            tell(tracker)
-            tracker.finish_study(report, complete=True)
-        texts = {path.name: path.read_text() for path in self.artifacts.rglob("*") if path.is_file()}
-        assert texts["report.html"] == "<p>figures</p>"
-        assert texts["plan.txt"] == "the plan"
-        rows = texts["folds.csv"].splitlines()
-        assert rows[0].startswith("fold,subjects,test_windows,epoch,validation.accuracy")
-        assert rows[2].startswith("subjects 21-23,18 19 20,40,3,,,,,,0.75")
+        (report / "report.html").write_text("<html>")
+        tracker = self.start(tmp_path)
+        self.run(tracker, FULL)
+        tracker.finish_study(report)
+        tracker.close()
+        client = client_of(tmp_path)
+        parent, children = split(runs_of(tmp_path))
+        child = children["full · a-to-b · 0"]
+        assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert child.data.tags["scmmlab.cell_key"] == FULL.key
+        assert child.data.tags["mlflow.source.git.commit"] == "0123abc"
+        assert child.data.tags["scmmlab.version.scmmlab"] == "0.1"
+        assert child.data.params["masking.ratio"] == "0.5"
+        assert child.data.metrics["test/accuracy"] == 0.625
+        assert child.data.metrics["validation/accuracy"] == 0.75
+        inputs = {i.tags[0].value: i.dataset for i in client.get_run(child.info.run_id).inputs.dataset_inputs}
+        assert set(inputs) == {"source", "target"}
+        assert inputs["source"].digest == DATASETS[0].fingerprint[:36]
+        assert json.loads(inputs["source"].profile)["fingerprint"] == DATASETS[0].fingerprint
+        folder = tmp_path / "mlflow-artifacts"
+        assert (folder / parent.info.run_id / "artifacts" / "plan.txt").read_text() == "the plan"
+        assert (folder / parent.info.run_id / "artifacts" / "report" / "report.html").exists()
+        artifacts = folder / child.info.run_id / "artifacts"
+        assert (artifacts / "folds.csv").read_text().startswith("fold,subjects,epoch,part")
+        assert json.loads((artifacts / "confusion.json").read_text())["all"] == [[12, 8], [4, 16]]
+
+    def test_an_epoch_of_a_shared_pretraining_is_one_of_every_cell_that_starts_from_it(self, tmp_path):
+        tracker = self.start(tmp_path)
+        for cell in (FULL, FROZEN, BARE):
+            tracker.start_cell(cell, DATASETS)
+        for epoch in (1, 2):
+            tracker.epoch("p-shared", "pretrain", epoch, {"loss": 1.0 / epoch})
+        tracker.finish_study(complete=False)
+        tracker.close()
+        seen = self.seen(tracker, tmp_path)
+        assert seen.epochs == {(FULL.name, "pretrain"): [1, 2], (FROZEN.name, "pretrain"): [1, 2]}
+
+    def test_a_thousand_epochs_are_a_few_requests(self, tmp_path, monkeypatch):
+        from mlflow.tracking import MlflowClient
+
+        requests = []
+        log_batch = MlflowClient.log_batch
+
+        def counted(client, run_id, metrics=(), params=(), tags=(), synchronous=None):
+            assert len(metrics) <= 1000
+            assert len(params) <= 100
+            requests.append(len(metrics))
+            return log_batch(client, run_id, metrics, params, tags, synchronous)
+
+        monkeypatch.setattr(MlflowClient, "log_batch", counted)
+        tracker = self.start(tmp_path)
+        self.run(tracker, FULL, epochs=1000)
+        tracker.finish_study()
+        tracker.close()
+        assert sum(requests) == 3000 + 4
+        assert sum(size > 0 for size in requests) <= 12
+        seen = self.seen(tracker, tmp_path)
+        assert seen.epochs[FULL.name, "pretrain"] == list(range(1, 1001))
+
+    def test_an_interrupted_study_says_so(self, tmp_path):
+        with self.start(tmp_path) as tracker:
+            tracker.start_cell(FULL, DATASETS)
+        parent, children = split(runs_of(tmp_path))
+        assert parent.info.status == "KILLED"
+        assert children[FULL.name].info.status == "KILLED"
+
+    def test_a_finished_run_is_left_alone(self, tmp_path):
+        def session():
+            tracker = self.start(tmp_path)
+            self.run(tracker, FULL)
+            tracker.finish_study()
+            tracker.close()
+            _, children = split(runs_of(tmp_path))
+            return children[FULL.name].to_dictionary()
+
+        assert session() == session()
+
+    def test_curves_that_were_missed_are_taken_from_the_record(self, tmp_path):
+        tracker = self.start(tmp_path)
+        tracker.start_cell(FULL, DATASETS)
+        tracker.epoch(FULL.key, "finetune", 2, {"loss": 1.0, "train_accuracy": 0.5})
+        tracker.finish_cell(FULL, record(FULL))
+        tracker.finish_study()
+        tracker.close()
+        seen = self.seen(tracker, tmp_path)
+        assert seen.epochs[FULL.name, "finetune"] == [1, 2, 3]
+        assert seen.epochs[FULL.name, "pretrain"] == [1, 2, 3]
+
+    def test_a_server_that_is_away_for_a_while_loses_nothing(self, tmp_path, monkeypatch):
+        from mlflow.tracking import MlflowClient
+
+        monkeypatch.setattr("scmmlab.tracking.writer._FIRST_PAUSE_S", 0.001)
+        monkeypatch.setattr("scmmlab.tracking.writer._LONGEST_PAUSE_S", 0.001)
+        away, noticed = threading.Event(), threading.Event()
+
+        def failing(name):
+            method = getattr(MlflowClient, name)
+
+            def call(*arguments, **options):
+                if away.is_set():
+                    noticed.set()
+                    raise ConnectionError("the server is away")
+                return method(*arguments, **options)
+
+            monkeypatch.setattr(MlflowClient, name, call)
+
+        for name in ("create_run", "log_batch", "search_runs", "search_experiments", "update_run", "set_terminated"):
+            failing(name)
+        tracker = self.start(tmp_path)
+        self.run(tracker, FULL)
+        away.set()
+        self.run(tracker, FROZEN)
+        assert noticed.wait(120)
+        away.clear()
+        self.run(tracker, BARE)
+        tracker.finish_study()
+        tracker.close()
+        assert tracker.left_out == 0
+        seen = self.seen(tracker, tmp_path)
+        assert seen.cells == {cell.name: "finished" for cell in (FULL, FROZEN, BARE)}
+        assert all(steps == [1, 2, 3] for steps in seen.epochs.values())
+
+    def test_a_deleted_experiment_comes_back(self, tmp_path):
+        tracker = self.start(tmp_path)
+        tracker.finish_study()
+        tracker.close()
+        client = client_of(tmp_path)
+        client.delete_experiment(client.get_experiment_by_name("small").experiment_id)
+        tracker = self.start(tmp_path)
+        self.run(tracker, FULL)
+        tracker.finish_study()
+        tracker.close()
+        assert client.get_experiment_by_name("small").lifecycle_stage == "active"
 
 
-def test_a_study_goes_on_where_mlflow_cannot_be_reached(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
-    (tmp_path / "a file").write_text("")
-    with MlflowTracker(f"sqlite:///{tmp_path / 'a file' / 'mlflow.db'}") as tracker:
-        tell(tracker)
-        tracker.finish_cell(example_cell(seed=7), INPUTS, example_record())
-    assert tracker.refused > 1
-    assert len([record for record in caplog.records if "The study goes on" in record.message]) == 1
-
-
-def test_the_commit_says_when_files_differ_from_it(tmp_path: Path) -> None:
-    assert git_commit(tmp_path) is None
-    for command in (
-        ["init", "-q"],
-        ["-c", "user.name=a", "-c", "user.email=a@b.invalid", "commit", "-q", "--allow-empty", "-m", "x"],
-    ):
-        subprocess.run(["git", *command], cwd=tmp_path, check=True)
-    commit = git_commit(tmp_path)
-    assert commit is not None
-    assert re.fullmatch("[0-9a-f]{40}", commit)
-    (tmp_path / "a.txt").write_text("1")
-    subprocess.run(["git", "add", "a.txt"], cwd=tmp_path, check=True)
-    assert git_commit(tmp_path) == f"{commit}+changes"
-    assert versions(tmp_path)["commit"] == f"{commit}+changes"
-
-
-def test_the_ui_listens_on_loopback_only() -> None:
-    command = ui_command("sqlite:////runs/demo/mlflow.db", 5001)
-    assert command[command.index("--host") + 1] == "127.0.0.1"
+def test_a_wrong_address_stops_nothing(tmp_path):
+    tracker = MlflowTracker("http://127.0.0.1:9", patience_s=0.1)
+    tracker.start_study("small", "", "", VERSIONS)
+    tracker.start_cell(FULL)
+    tracker.close()

@@ -1,96 +1,184 @@
-"""What every tracker must do; a test class inherits it and says what it remembers."""
+"""What every tracker does; `Conformance` is inherited by the test of each."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from scmmlab.config import CorpusSelection, ExperimentSpec, TransferSpec
-from scmmlab.study.cells import Cell
-from scmmlab.tracking import DataInput, Tracker, TuneTrialRecord
+from scmmlab.tracking import DatasetInfo, Tracker
 
-METRICS = {"accuracy": 0.75, "balanced_accuracy": 0.7, "macro_f1": 0.7, "macro_auroc": 0.8, "cohen_kappa": 0.4}
-INPUTS = (
-    DataInput("source", "eegmat", "shipped:eegmat", "a" * 64, 4392),
-    DataInput("target", "eegmat", "shipped:eegmat", "a" * 64, 4392),
+METRICS = ("accuracy", "balanced_accuracy")
+
+
+TRANSFER = TransferSpec(name="a-to-b", source=CorpusSelection(table="a"), target=CorpusSelection(table="b"))
+EXPERIMENT = ExperimentSpec()
+
+
+@dataclass(frozen=True)
+class FakeCell:
+    """A cell as trackers see it."""
+
+    variant: str
+    seed: int
+    key: str
+    pretrain_key: str | None
+    transfer: TransferSpec = TRANSFER
+    experiment: ExperimentSpec = EXPERIMENT
+    channels: tuple[str, ...] = ("Fp1", "Fp2")
+
+    @property
+    def name(self) -> str:
+        return f"{self.variant} · {self.transfer.name} · {self.seed}"
+
+
+FULL = FakeCell("full", 0, "k-full", "p-shared")
+FROZEN = FakeCell("frozen", 0, "k-frozen", "p-shared")
+BARE = FakeCell("bare", 0, "k-bare", None)
+DATASETS = tuple(
+    DatasetInfo(role, corpus, f"{corpus}-fingerprint" * 3, 100, 4, ("rest", "task"), 2, ("alpha",))
+    for role, corpus in (("source", "a"), ("target", "b"))
 )
+VERSIONS = {"scmmlab": "0.1", "git_commit": "0123abc"}
 
 
-def example_cell(variant: str = "full", seed: int = 0, key: str | None = None) -> Cell:
-    selection = CorpusSelection(table="shipped:eegmat")
-    return Cell(
-        variant=variant,
-        transfer=TransferSpec(name="a-to-b", source=selection, target=selection),
-        seed=seed,
-        experiment=ExperimentSpec(),
-        channels=("Fp1", "Fp2"),
-        key=key or f"key-{variant}-{seed}",
-        pretrain_key=f"pretrain-{variant}-{seed}",
-    )
-
-
-def example_record(epochs: int = 3, leaks: tuple[str, ...] = ()) -> dict[str, Any]:
-    fold = {
-        "name": "subjects 18-20",
-        "subjects": [18, 19, 20],
-        "windows": {"finetune": 100, "validation": 20, "test": 40},
-        "epoch": epochs,
-        "validation": METRICS,
-        "test": METRICS,
-        "confusion": [[15, 5], [5, 15]],
-        "by_subject": {"18": METRICS, "19": METRICS, "20": METRICS},
-    }
+def record(cell: FakeCell, epochs: int = 3) -> dict[str, Any]:
+    """A record of the evaluate stage."""
+    folds = [
+        {
+            "name": f"subject {subject}",
+            "subjects": [subject],
+            "windows": {"finetune": 30, "validation": 10, "test": 20},
+            "epoch": epochs,
+            "validation": dict.fromkeys(METRICS, 0.75),
+            "test": {"accuracy": 0.5 + subject / 4, "balanced_accuracy": None if subject else 0.25},
+            "confusion": [[6, 4], [2, 8]],
+        }
+        for subject in (0, 1)
+    ]
+    pretrain = [{"epoch": epoch, "loss": 1.0 / epoch} for epoch in range(1, epochs + 1)] if cell.pretrain_key else []
+    finetune = [{"epoch": epoch, "loss": 2.0 / epoch, "train_accuracy": 0.5} for epoch in range(1, epochs + 1)]
     return {
-        "classes": ["rest", "arithmetic"],
-        "leaks": list(leaks),
-        "folds": [fold, {**fold, "name": "subjects 21-23", "validation": None}],
-        "curves": {
-            "pretrain": [{"epoch": e + 1, "loss": 1 / (e + 1), "contrast": 1.0} for e in range(epochs)],
-            "finetune": [{"epoch": e + 1, "loss": 0.5, "validation_balanced_accuracy": None} for e in range(epochs)],
-        },
+        "folds": folds,
+        "classes": ["rest", "task"],
+        "leaks": [],
+        "curves": {"pretrain": pretrain, "finetune": finetune},
     }
 
 
-def tell(tracker: Tracker, epochs: int = 3) -> None:
-    """A study of three cells, of which one fails, and two settings of a sweep."""
-    tracker.start_study(
-        "demo", {"name": "demo", "description": "a test"}, "the plan", {"scmmlab": "0", "commit": "abc"}
-    )
-    good, failing, twin = example_cell(), example_cell("no_contrast"), example_cell("twin", key="key-full-0")
-    for cell in (good, failing, twin):
-        tracker.start_cell(cell, INPUTS)
-    tracker.finish_cell(good, INPUTS, example_record(epochs))
-    tracker.fail_cell(failing, INPUTS, "loss is not finite in epoch 2")
-    tracker.finish_cell(twin, INPUTS, example_record(epochs, leaks=("epoch chosen on test labels",)))
-    tracker.finish_tune_trial(TuneTrialRecord(0, "t0", {"masking.ratio": 0.3}, ((3, 0.5), (6, 0.6)), 0.6, "complete"))
-    tracker.finish_tune_trial(TuneTrialRecord(1, "t1", {"masking.ratio": 0.9}, ((3, 0.4),), None, "pruned"))
-    tracker.progress(2, 1, 3)
+@dataclass
+class Seen:
+    """What a tracker shows of a study."""
+
+    name: str
+    complete: bool | None
+    cells: dict[str, str]
+    """State by name: running, finished, failed."""
+    epochs: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    """(name, stage) → epochs that are shown, each as often as it is."""
+    errors: dict[str, str] = field(default_factory=dict)
+    """Errors of failed cells by name."""
 
 
-class TrackerConformance:
-    """Inherit, and define `remembered(tracker)`: (variant, seed) → state, after `tell` and `close`."""
+class Conformance:
+    """Inherited by the test of each tracker, which says how to make one and what it shows."""
 
-    def make_tracker(self) -> Tracker:
-        raise AssertionError("a conformance test says how its tracker is made")
+    def make(self, folder: Path) -> Tracker:
+        """A tracker; of the same folder, one that goes on."""
+        raise AssertionError("the test of a tracker says how to make it")
 
-    def remembered(self, tracker: Tracker) -> dict[tuple[str, int], str]:
-        raise AssertionError("a conformance test says what its tracker remembers")
+    def seen(self, tracker: Tracker, folder: Path) -> Seen:
+        """What a closed tracker shows."""
+        raise AssertionError("the test of a tracker says what it shows")
 
-    def test_the_state_of_every_cell_is_remembered(self) -> None:
-        with self.make_tracker() as tracker:
-            tell(tracker)
-            tracker.finish_study(None, complete=False)
-        states = self.remembered(tracker)
-        assert states == {("full", 0): "finished", ("no_contrast", 0): "failed", ("twin", 0): "finished"}
+    def start(self, folder: Path) -> Tracker:
+        tracker = self.make(folder)
+        tracker.start_study("small", "what it asks", "the plan", VERSIONS)
+        return tracker
 
-    def test_telling_twice_remembers_once(self) -> None:
+    def run(self, tracker: Tracker, cell: FakeCell, epochs: int = 3) -> None:
+        tracker.start_cell(cell, DATASETS)
+        if cell.pretrain_key:
+            for epoch in range(1, epochs + 1):
+                tracker.epoch(cell.pretrain_key, "pretrain", epoch, {"loss": 1.0 / epoch})
+        for epoch in range(1, epochs + 1):
+            tracker.epoch(cell.key, "finetune", epoch, {"loss": 2.0 / epoch, "train_accuracy": 0.5})
+        tracker.finish_cell(cell, record(cell, epochs))
+
+    def test_a_study_shows_its_cells_curves_and_end(self, tmp_path):
+        tracker = self.start(tmp_path)
+        self.run(tracker, FULL)
+        self.run(tracker, BARE)
+        tracker.finish_study(complete=True)
+        tracker.close()
+        seen = self.seen(tracker, tmp_path)
+        assert (seen.name, seen.complete) == ("small", True)
+        assert seen.cells == {FULL.name: "finished", BARE.name: "finished"}
+        assert seen.epochs[FULL.name, "pretrain"] == [1, 2, 3]
+        assert seen.epochs[FULL.name, "finetune"] == [1, 2, 3]
+        assert (BARE.name, "pretrain") not in seen.epochs
+
+    def test_running_a_study_again_shows_nothing_twice(self, tmp_path):
         for _ in range(2):
-            with self.make_tracker() as tracker:
-                tell(tracker)
-                tracker.finish_study(None, complete=False)
-        assert len(self.remembered(tracker)) == 3
+            tracker = self.start(tmp_path)
+            self.run(tracker, FULL)
+            tracker.finish_study(complete=True)
+            tracker.close()
+        seen = self.seen(tracker, tmp_path)
+        assert seen.cells == {FULL.name: "finished"}
+        assert seen.epochs[FULL.name, "finetune"] == [1, 2, 3]
 
-    def test_a_cell_that_failed_and_then_finished_is_finished(self) -> None:
-        with self.make_tracker() as tracker:
-            tell(tracker)
-            tracker.finish_cell(example_cell("no_contrast"), INPUTS, example_record())
-        assert self.remembered(tracker)["no_contrast", 0] == "finished"
+    def test_a_cell_goes_on_after_an_interruption_without_a_doubled_epoch(self, tmp_path):
+        tracker = self.start(tmp_path)
+        tracker.start_cell(FULL, DATASETS)
+        for epoch in (1, 2):
+            tracker.epoch(FULL.key, "finetune", epoch, {"loss": 2.0 / epoch, "train_accuracy": 0.5})
+        tracker.close()
+        tracker = self.start(tmp_path)
+        self.run(tracker, FULL)
+        tracker.finish_study()
+        tracker.close()
+        seen = self.seen(tracker, tmp_path)
+        assert seen.cells == {FULL.name: "finished"}
+        assert seen.epochs[FULL.name, "finetune"] == [1, 2, 3]
+
+    def test_a_failed_cell_may_be_finished_later(self, tmp_path):
+        tracker = self.start(tmp_path)
+        tracker.start_cell(FULL, DATASETS)
+        tracker.fail_cell(FULL, "the loss is not finite")
+        tracker.finish_study(complete=False)
+        tracker.close()
+        seen = self.seen(tracker, tmp_path)
+        assert seen.cells == {FULL.name: "failed"}
+        assert seen.errors == {FULL.name: "the loss is not finite"}
+        assert seen.complete is False
+        tracker = self.start(tmp_path)
+        self.run(tracker, FULL)
+        tracker.finish_study(complete=True)
+        tracker.close()
+        seen = self.seen(tracker, tmp_path)
+        assert seen.cells == {FULL.name: "finished"}
+        assert seen.errors == {}
+        assert seen.complete is True
+
+    def test_a_cell_that_was_never_started_may_fail_or_be_finished(self, tmp_path):
+        tracker = self.start(tmp_path)
+        tracker.finish_cell(FULL, record(FULL))
+        tracker.fail_cell(BARE, "its pre-training failed")
+        tracker.finish_study(complete=False)
+        tracker.close()
+        assert self.seen(tracker, tmp_path).cells == {FULL.name: "finished", BARE.name: "failed"}
+
+    def test_epochs_of_an_unknown_key_disturb_nothing(self, tmp_path):
+        tracker = self.start(tmp_path)
+        tracker.epoch("nobody", "pretrain", 1, {"loss": 1.0})
+        self.run(tracker, BARE)
+        tracker.finish_study()
+        tracker.close()
+        assert self.seen(tracker, tmp_path).cells == {BARE.name: "finished"}
+
+    def test_closing_twice_does_nothing(self, tmp_path):
+        with self.start(tmp_path) as tracker:
+            tracker.finish_study()
+        tracker.close()

@@ -1,0 +1,326 @@
+"""A study in MLflow: one experiment, a parent run with plan and report, a child run for each cell.
+
+Runs are recognised by tags, so that a study that is run again goes on in the runs that it has: a finished one is left
+as it is, another one is opened again. Everything goes through `MlflowClient`, in one thread, in batches. MLflow gets
+hashes and figures: no path, no subject's name, no recording.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, TypeVar, assert_never
+
+from scmmlab.tracking.base import TrackedCell
+from scmmlab.tracking.datasets import DatasetInfo
+from scmmlab.tracking.events import (
+    CellFailed,
+    CellFinished,
+    CellStarted,
+    Epochs,
+    Event,
+    Point,
+    StudyEnded,
+    StudyStarted,
+)
+from scmmlab.tracking.figures import confusion_matrices, curves, fold_table, mean_figures
+from scmmlab.tracking.parameters import cell_parameters
+
+ROLE = "scmmlab.role"
+"""Tag of a run: `study` or `cell`."""
+CELL_KEY = "scmmlab.cell_key"
+"""Tag of a child run: the cell's key."""
+CELL_NAME = "scmmlab.cell"
+"""Tag of a child run: the cell's name."""
+PARENT = "mlflow.parentRunId"
+ERROR = "scmmlab.error"
+
+METRICS_A_REQUEST = 1000
+PARAMETERS_A_REQUEST = 100
+RUNS_A_PAGE = 1000
+LONGEST_TAG = 5000
+LONGEST_DIGEST = 36
+
+ItemT = TypeVar("ItemT")
+
+
+@dataclass
+class _Child:
+    """A cell's run."""
+
+    run_id: str
+    finished: bool
+    logged: dict[str, set[int]] | None = field(default_factory=dict)
+    """Epochs that are written, by stage; None until they were asked for."""
+
+
+class MlflowView:
+    """Writes a study's events to MLflow; each may be written again, and stands once.
+
+    Parameters
+    ----------
+    tracking_uri : str
+        Of MLflow: `sqlite:///…`, `http://…`.
+    artifact_root : str | None
+        URI of a folder for artifacts; MLflow's own when None.
+    """
+
+    def __init__(self, tracking_uri: str, artifact_root: str | None = None):
+        # telemetry has raised from a thread of its own; retries are ours, so that closing need not wait for MLflow's
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+        for logger in ("mlflow", "alembic"):
+            logging.getLogger(logger).setLevel(logging.ERROR)
+        from mlflow.tracking import MlflowClient
+
+        self._client = MlflowClient(tracking_uri=tracking_uri)
+        self._artifact_root = artifact_root
+        self._study: StudyStarted | None = None
+        self._experiment_id = ""
+        self._parent_id = ""
+        self._children: dict[tuple[str, str], _Child] = {}
+        self._started: dict[tuple[str, str], CellStarted] = {}
+        self._of_key: dict[str, set[tuple[str, str]]] = {}
+        self._in_doubt = True
+
+    def reachable(self) -> bool:
+        """Whether MLflow answers."""
+        try:
+            self._client.search_experiments(max_results=1)
+        except Exception:
+            return False
+        return True
+
+    def write(self, event: Event) -> None:
+        """Write an event. Where it raises, what is there is looked up again before the next one."""
+        in_doubt, self._in_doubt = self._in_doubt, True
+        if isinstance(event, StudyStarted):
+            self._study = event
+            self._start_study(event)
+        else:
+            assert self._study is not None, "a study is started before anything of it"
+            if in_doubt:
+                self._start_study(self._study)
+            match event:
+                case CellStarted():
+                    self._start_cell(event)
+                case Epochs():
+                    for place in self._of_key.get(event.key, ()):
+                        self._log_points(self._child(place), event.points)
+                case CellFinished():
+                    self._finish_cell(event)
+                case CellFailed():
+                    self._fail_cell(event)
+                case StudyEnded():
+                    self._end_study(event)
+                case _:
+                    assert_never(event)
+        self._in_doubt = False
+
+    # --- study
+
+    def _start_study(self, event: StudyStarted) -> None:
+        self._experiment_id = self._experiment(event)
+        self._parent_id = ""
+        self._children = {}
+        for run in self._runs():
+            tags = run.data.tags
+            if tags.get(ROLE) == "study":
+                self._parent_id = run.info.run_id
+            elif CELL_KEY in tags:
+                finished = run.info.status == "FINISHED"
+                self._children[tags[CELL_KEY], tags.get(CELL_NAME, "")] = _Child(run.info.run_id, finished, None)
+        tags = {ROLE: "study", **_version_tags(event.versions)}
+        if self._parent_id:
+            self._client.update_run(self._parent_id, status="RUNNING")
+            for name, value in tags.items():
+                self._client.set_tag(self._parent_id, name, value)
+        else:
+            tags["mlflow.note.content"] = event.description
+            run = self._client.create_run(self._experiment_id, tags=tags, run_name=f"study {event.name}")
+            self._parent_id = run.info.run_id
+        self._client.log_text(self._parent_id, event.plan, "plan.txt")
+
+    def _experiment(self, event: StudyStarted) -> str:
+        found = self._client.get_experiment_by_name(event.name)
+        if found is None:
+            tags = {"mlflow.note.content": event.description}
+            return self._client.create_experiment(event.name, artifact_location=self._artifact_root, tags=tags)
+        if found.lifecycle_stage == "deleted":
+            self._client.restore_experiment(found.experiment_id)
+        return found.experiment_id
+
+    def _runs(self) -> Iterator[Any]:
+        token = None
+        while True:
+            page = self._client.search_runs([self._experiment_id], max_results=RUNS_A_PAGE, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _end_study(self, event: StudyEnded) -> None:
+        if event.artifacts is not None and event.artifacts.is_dir():
+            self._client.log_artifacts(self._parent_id, str(event.artifacts), "report")
+        if event.complete is None:
+            for run in self._runs():
+                if run.info.status == "RUNNING" and run.data.tags.get(ROLE) == "cell":
+                    self._client.set_terminated(run.info.run_id, "KILLED")
+        status = {True: "FINISHED", False: "FAILED", None: "KILLED"}[event.complete]
+        self._client.set_terminated(self._parent_id, status)
+
+    # --- cells
+
+    def _start_cell(self, event: CellStarted) -> None:
+        cell, place = event.cell, (event.cell.key, event.cell.name)
+        self._started[place] = event
+        for key in {cell.key, cell.pretrain_key or cell.key}:
+            self._of_key.setdefault(key, set()).add(place)
+        child = self._children.get(place)
+        if child is None:
+            self._create(event)
+        elif not child.finished:
+            self._client.update_run(child.run_id, status="RUNNING")
+            self._describe(child.run_id, event)
+
+    def _child(self, place: tuple[str, str]) -> _Child:
+        if place not in self._children:
+            self._create(self._started[place])
+        return self._children[place]
+
+    def _create(self, event: CellStarted) -> None:
+        assert self._study is not None
+        cell = event.cell
+        tags = {
+            ROLE: "cell",
+            PARENT: self._parent_id,
+            CELL_KEY: cell.key,
+            CELL_NAME: cell.name,
+            "scmmlab.protocol": cell.experiment.protocol.kind,
+            **_version_tags(self._study.versions),
+        }
+        run_id = self._client.create_run(self._experiment_id, tags=tags, run_name=cell.name).info.run_id
+        self._children[cell.key, cell.name] = _Child(run_id, False)
+        self._describe(run_id, event)
+
+    def _describe(self, run_id: str, event: CellStarted) -> None:
+        """Parameters and datasets, where they are not there yet."""
+        from mlflow.entities import Param
+
+        run = self._client.get_run(run_id)
+        parameters = [
+            Param(name, value)
+            for name, value in cell_parameters(event.cell).items()
+            if name not in run.data.params  # a parameter cannot be written twice
+        ]
+        for some in _batches(parameters, PARAMETERS_A_REQUEST):
+            self._client.log_batch(run_id, params=some)
+        if event.datasets and not (run.inputs and run.inputs.dataset_inputs):
+            self._client.log_inputs(run_id, datasets=[_dataset_input(dataset) for dataset in event.datasets])
+
+    def _finish_cell(self, event: CellFinished) -> None:
+        child, record = self._child_of(event.cell), event.record
+        if child.finished:
+            return
+        rows = [Point(stage, epoch, metrics, event.timestamp) for stage, epoch, metrics in curves(record)]
+        self._log_points(child, rows)
+        self._log_metrics(child, [(name, value, event.timestamp, 0) for name, value in mean_figures(record).items()])
+        if "folds" in record:
+            self._client.log_text(child.run_id, fold_table(record), "folds.csv")
+            self._client.log_dict(child.run_id, confusion_matrices(record), "confusion.json")
+        for name in ("leaks", "state"):
+            if record.get(name):
+                text = record[name] if isinstance(record[name], str) else "; ".join(record[name])
+                self._client.set_tag(child.run_id, f"scmmlab.{name}", text[:LONGEST_TAG])
+        if ERROR in self._client.get_run(child.run_id).data.tags:  # it failed before
+            self._client.delete_tag(child.run_id, ERROR)
+        self._client.set_terminated(child.run_id, "FINISHED")
+        child.finished = True
+        child.logged = {}
+
+    def _fail_cell(self, event: CellFailed) -> None:
+        child = self._child_of(event.cell)
+        if not child.finished:
+            self._client.set_tag(child.run_id, ERROR, event.error[:LONGEST_TAG])
+            self._client.set_terminated(child.run_id, "FAILED")
+
+    def _child_of(self, cell: TrackedCell) -> _Child:
+        """The cell's run, made where the cell was never started here."""
+        place = (cell.key, cell.name)
+        if place not in self._started:
+            self._started[place] = CellStarted(cell, ())
+        return self._child(place)
+
+    # --- figures
+
+    def _log_points(self, child: _Child, points: Sequence[Point]) -> None:
+        """Write the epochs that are not written yet."""
+        if child.finished:
+            return
+        if child.logged is None:
+            child.logged = self._written_epochs(child.run_id)
+        new = {(p.stage, p.epoch): p for p in points if p.epoch not in child.logged.get(p.stage, ())}
+        rows = [
+            (f"{point.stage}/{name}", value, point.timestamp, point.epoch)
+            for point in new.values()
+            for name, value in point.metrics.items()
+            if value is not None
+        ]
+        self._log_metrics(child, rows)
+        for stage, epoch in new:
+            child.logged.setdefault(stage, set()).add(epoch)
+
+    def _written_epochs(self, run_id: str) -> dict[str, set[int]]:
+        """Epochs that an earlier session wrote, by stage."""
+        written: dict[str, set[int]] = {}
+        for name in self._client.get_run(run_id).data.metrics:
+            stage, slash, _ = name.partition("/")
+            if slash and stage in ("pretrain", "finetune", "probe"):
+                history = self._client.get_metric_history(run_id, name)
+                written.setdefault(stage, set()).update(metric.step for metric in history)
+        return written
+
+    def _log_metrics(self, child: _Child, rows: Sequence[tuple[str, float, int, int]]) -> None:
+        from mlflow.entities import Metric
+
+        for some in _batches(rows, METRICS_A_REQUEST):
+            self._client.log_batch(child.run_id, metrics=[Metric(*row) for row in some])
+
+
+def _version_tags(versions: Mapping[str, str]) -> dict[str, str]:
+    tags = {f"scmmlab.version.{name}": text for name, text in versions.items() if name != "git_commit"}
+    return {**tags, "mlflow.source.git.commit": versions["git_commit"]} if "git_commit" in versions else tags
+
+
+def _dataset_input(dataset: DatasetInfo) -> Any:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    facts = {
+        "windows": dataset.windows,
+        "subjects": dataset.subjects,
+        "classes": list(dataset.classes),
+        "fingerprint": dataset.fingerprint,
+    }
+    shape = {"channels": dataset.channels, "bands": list(dataset.bands)}
+    return DatasetInput(
+        Dataset(
+            name=dataset.corpus,
+            digest=dataset.fingerprint[:LONGEST_DIGEST],
+            source_type="scmmlab feature table",
+            source=json.dumps({"corpus": dataset.corpus, "fingerprint": dataset.fingerprint}),
+            schema=json.dumps(shape),
+            profile=json.dumps(facts, ensure_ascii=False),
+        ),
+        tags=[InputTag("mlflow.data.context", dataset.role)],
+    )
+
+
+def _batches(items: Sequence[ItemT], size: int) -> Iterator[list[ItemT]]:
+    iterator = iter(items)
+    while some := list(islice(iterator, size)):
+        yield some
