@@ -1,6 +1,5 @@
 """Pre-training, fine-tuning and evaluation of packs; checkpoints, seeds, and the sweep's probe."""
 
-from scmmlab.training.numerics import NUMERICS
 from scmmlab.training.reporter import Reporter
 from scmmlab.training.requests import (
     CellRequest,
@@ -12,7 +11,6 @@ from scmmlab.training.requests import (
 )
 
 __all__ = [
-    "NUMERICS",
     "CellRequest",
     "PretrainRequest",
     "Reporter",

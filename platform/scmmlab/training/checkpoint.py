@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from scmmlab.training.numerics import NUMERICS
+from scmmlab.model.version import NUMERICS_VERSION
 
 FORMAT = 1
 _HEADER = "scmmlab"
@@ -42,7 +42,7 @@ def to_bytes(checkpoint: Checkpoint, key: str, stage: str) -> bytes:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
     header = {
         "format": FORMAT,
-        "numerics": NUMERICS,
+        "numerics": NUMERICS_VERSION,
         "key": key,
         "stage": stage,
         "epoch": checkpoint.epoch,
@@ -73,7 +73,7 @@ def from_bytes(data: bytes | None, key: str, stage: str, expected: Mapping[str, 
         header = _header(data)
         tensors = safetensors.torch.load(data)
         found = {name: header[name] for name in ("format", "numerics", "key", "stage")}
-        wanted = {"format": FORMAT, "numerics": NUMERICS, "key": key, "stage": stage}
+        wanted = {"format": FORMAT, "numerics": NUMERICS_VERSION, "key": key, "stage": stage}
         reason = ""
         if found != wanted:
             reason = f"it is of {found}, expected {wanted}"

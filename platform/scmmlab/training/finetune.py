@@ -37,8 +37,9 @@ from scmmlab.training.windows import Scaling, WindowPool, padded
 BATCHES = "finetune/batches"
 """Purpose of the random order of windows."""
 
-PREDICTED_ROWS = 8192
-"""Rows of all replicas that are predicted at a time, to bound memory."""
+PREDICTED_ROWS = 128
+"""Windows of each replica that are predicted at a time. Always as many, the last ones padded: with another number a
+matrix multiplication may round otherwise, and a prediction must not depend on how many windows a neighbour has."""
 
 
 @dataclass(frozen=True)
@@ -273,7 +274,8 @@ class FinetunePack:
         """Figures of each replica's validation part; none without one."""
         if self.validation_rows_RN.shape[1] == 0:
             return [{} for _ in self.runs]
-        predicted_RN = self._predict(self.validation_rows_RN, self.scaling).argmax(-1)
+        windows = self.validation_rows_RN.shape[1]
+        predicted_RN = self._predict(self.validation_rows_RN, self.scaling)[:, :windows].argmax(-1)
         # confusion matrices of all replicas by one sum over the cells (label, prediction)
         cell_RN = self.validation_label_RN * self.classes + predicted_RN
         flat = torch.zeros(len(self.runs), self.classes**2, dtype=torch.int64, device=self.device)
@@ -291,12 +293,12 @@ class FinetunePack:
 
     @torch.no_grad()
     def _predict(self, rows_RN: Tensor, scaling: Scaling) -> Tensor:
-        """Logits [R, N, K], with running statistics."""
-        chunk = max(PREDICTED_ROWS // len(self.runs), 1)
+        """Logits [R, at least N, K], with running statistics."""
+        rows_RN = torch.nn.functional.pad(rows_RN, (0, -rows_RN.shape[1] % PREDICTED_ROWS))
         return torch.cat(
             [
                 classify(self.encoder, self.classifier, scaling.apply(self.pool.gather(rows)), False)
-                for rows in rows_RN.split(chunk, dim=1)
+                for rows in rows_RN.split(PREDICTED_ROWS, dim=1)
             ],
             dim=1,
         )

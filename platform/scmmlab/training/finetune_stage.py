@@ -14,10 +14,10 @@ from torch import Tensor
 from scmmlab.errors import TrainingError
 from scmmlab.evaluation import json_scores, scores
 from scmmlab.model import initial_pretraining
+from scmmlab.model.version import NUMERICS_VERSION
 from scmmlab.training.checkpoint import from_bytes, to_bytes
 from scmmlab.training.data import CellData, Selections, cell_data
 from scmmlab.training.finetune import FinetunePack, FoldResult, FoldRun, Mode
-from scmmlab.training.numerics import NUMERICS
 from scmmlab.training.predictions import probabilities
 from scmmlab.training.pretrain import pretrain_shape
 from scmmlab.training.pretrain_stage import RECORD_FORMAT, curve_from_arrays, stage_failure
@@ -78,7 +78,8 @@ def starting_encoder(request: CellRequest, bands: int) -> Mapping[str, Tensor]:
     if (request.encoder is not None) != request.experiment.pretrain.enabled:
         raise TrainingError(
             f"A cell must come with a pre-trained encoder exactly where 'pretrain.enabled' is true, but {request.key} "
-            f"has pretrain.enabled {request.experiment.pretrain.enabled} and {'an' if request.encoder else 'no'} encoder."
+            f"has pretrain.enabled {request.experiment.pretrain.enabled} and {'an' if request.encoder else 'no'} "
+            "encoder."
         )
     if request.encoder is not None:
         return {
@@ -310,7 +311,7 @@ def finetune_output(cell: Cell, results: Sequence[FoldResult]) -> StageOutput:
             },
             "source_fingerprint": cell.data.source_fingerprint,
             "target_fingerprint": cell.data.target_fingerprint,
-            "numerics": NUMERICS,
+            "numerics": NUMERICS_VERSION,
         },
         tensors=tensors,
     )

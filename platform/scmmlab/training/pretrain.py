@@ -18,14 +18,23 @@ from torch import Tensor
 
 from scmmlab.config import ExperimentSpec, ReleasedProtocol
 from scmmlab.errors import TrainingError
-from scmmlab.model import Settings, Shape, gradients, initial_pretraining, masks, pretraining_losses
+from scmmlab.model import (
+    SINGLE_PROCESS,
+    Collectives,
+    Settings,
+    Shape,
+    gradients,
+    initial_pretraining,
+    masks,
+    pretraining_losses,
+)
 from scmmlab.training.batches import epoch_batches, steps_per_epoch
 from scmmlab.training.checkpoint import Checkpoint
 from scmmlab.training.data import PretrainData
 from scmmlab.training.learner import Learner
 from scmmlab.training.schedule import learning_rate
 from scmmlab.training.seeding import PRETRAIN, derive_seed
-from scmmlab.training.windows import Scaling, WindowPool
+from scmmlab.training.windows import Scaling, Windows
 
 LOSSES = ("loss", "contrast", "reconstruction")
 """Figures of an epoch, means over its steps."""
@@ -87,13 +96,15 @@ class PretrainPack:
     encoders : sequence of Encoder
         The replicas. Their batches must have the same shape: channels, bands, width, views and batch size; the number
         of windows may differ (a replica with fewer steps is idle in the rest).
-    pool : WindowPool
+    pool : Windows
         Holds their data; its device and precision are those of the training.
+    group : Collectives
+        The workers that share each batch; all of them build the same pack and call the same methods.
     """
 
-    def __init__(self, encoders: Sequence[Encoder], pool: WindowPool):
+    def __init__(self, encoders: Sequence[Encoder], pool: Windows, group: Collectives = SINGLE_PROCESS):
         self.encoders = [replace(encoder, epoch=0, curve=[], probes=[]) for encoder in encoders]
-        self.pool = pool
+        self.pool, self.group = pool, group
         self.device, self.dtype = pool.windows.device, pool.windows.dtype
         experiments = [encoder.experiment for encoder in self.encoders]
         data = [encoder.data for encoder in self.encoders]
@@ -144,10 +155,24 @@ class PretrainPack:
     def _step(self, rows_RB: Tensor, epoch_R: Tensor, step: int, rate_R: Tensor, active_R: Tensor | None) -> Tensor:
         x_RBCF = self.scaling.apply(self.pool.gather(rows_RB))
         keep_RMCF = masks(self.settings, self.seed_R, epoch_R, step, self.batch_size, self.channels, self.bands)
-        losses = pretraining_losses(self.parameters, x_RBCF, keep_RMCF, self.settings, active_R=active_R)
+        x_RBCF, keep_RMCF = self._own_part(x_RBCF, keep_RMCF)
+        losses = pretraining_losses(self.parameters, x_RBCF, keep_RMCF, self.settings, self.group, active_R)
         (gradient,) = gradients(losses.total_R, self.parameters)
-        self.learner.step(gradient, rate_R, active_R)
+        # a worker's gradient is its part of a sum over workers
+        self.learner.step(self.group.sum(gradient), rate_R, active_R)
         return torch.stack(losses).detach()
+
+    def _own_part(self, x_RBCF: Tensor, keep_RMCF: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Of a batch, the windows of this worker, and the masks of their copies."""
+        if self.group.workers == 1:
+            return x_RBCF, keep_RMCF
+        share = self.batch_size // self.group.workers
+        own = slice(self.group.rank * share, (self.group.rank + 1) * share)
+        if keep_RMCF is not None:
+            # copies are the batch, tiled once for each view
+            keep_RVBCF = keep_RMCF.unflatten(1, (self.settings.views, self.batch_size))
+            keep_RMCF = keep_RVBCF[:, :, own].flatten(1, 2)
+        return x_RBCF[:, own], keep_RMCF
 
     def checkpoint(self, replica: int) -> Checkpoint:
         """The state of one replica."""
@@ -167,7 +192,7 @@ class PretrainPack:
 
     def only(self, replicas: Sequence[int]) -> PretrainPack:
         """The pack without its other replicas, whose work is spared from then on."""
-        rest = PretrainPack([self.encoders[r] for r in replicas], self.pool)
+        rest = PretrainPack([self.encoders[r] for r in replicas], self.pool, self.group)
         for new, old in enumerate(replicas):
             rest.restore(new, self.checkpoint(old))
         return rest

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from scmmlab.model import SINGLE_PROCESS, Collectives
+from scmmlab.model.version import NUMERICS_VERSION
 from scmmlab.training.checkpoint import from_bytes, to_bytes
-from scmmlab.training.numerics import NUMERICS
 from scmmlab.training.pretrain import LOSSES, Encoder, PretrainPack
 from scmmlab.training.reporter import Reporter
 from scmmlab.training.requests import PretrainRequest, StageFailure, StageKind, StageOutput
-from scmmlab.training.windows import WindowPool
+from scmmlab.training.windows import Windows
 
 RECORD_FORMAT = 1
 
@@ -58,11 +59,12 @@ def epoch_losses(encoder: Encoder, _: Callable[[], dict[str, Tensor]]) -> dict[s
 
 def train_encoders(
     encoders: Sequence[Encoder],
-    pool: WindowPool,
+    pool: Windows,
     reporter: Reporter,
     checkpoint_every: int,
     stage: Literal["pretrain", "probe"] = "pretrain",
     figures: Figures = epoch_losses,
+    group: Collectives = SINGLE_PROCESS,
 ) -> Iterator[TrainedEncoder | StageFailure]:
     """Train a pack to the end; each encoder is handed out as it ends, and its work is spared from then on.
 
@@ -70,7 +72,7 @@ def train_encoders(
     ----------
     encoders : sequence of Encoder
         The replicas, none of them begun; where there is a checkpoint, they go on from it.
-    pool : WindowPool
+    pool : Windows
         Holds their data.
     reporter : Reporter
         Is told of the epochs, may stop a replica, and keeps the checkpoints. What it raises is raised here.
@@ -80,16 +82,18 @@ def train_encoders(
         What the reporter hears.
     figures : callable
         What is reported of an epoch.
+    group : Collectives
+        The workers that share each batch, all of which make this same call.
     """
     saved = [reporter.load_checkpoint(encoder.key, stage) for encoder in encoders]
     try:
-        pack = PretrainPack(encoders, pool)
+        pack = PretrainPack(encoders, pool, group)
         for replica, data in enumerate(saved):
             expected = pack.checkpoint(replica).tensors
             if (checkpoint := from_bytes(data, encoders[replica].key, stage, expected)) is not None:
                 pack.restore(replica, checkpoint)
     except Exception as error:
-        yield from _one_by_one(error, encoders, pool, reporter, checkpoint_every, stage, figures)
+        yield from _one_by_one(error, encoders, pool, reporter, checkpoint_every, stage, figures, group)
         return
 
     leaving: list[int] = []
@@ -104,7 +108,7 @@ def train_encoders(
         try:
             errors: list[Exception | None] = list(pack.train_epoch())
         except Exception as error:
-            yield from _one_by_one(error, pack.encoders, pool, reporter, checkpoint_every, stage, figures)
+            yield from _one_by_one(error, pack.encoders, pool, reporter, checkpoint_every, stage, figures, group)
             return
         for replica, (encoder, failure) in enumerate(zip(pack.encoders, errors, strict=True)):
             tensors = partial(pack.parameters.replica_state, replica)
@@ -130,11 +134,12 @@ def train_encoders(
 def _one_by_one(
     error: Exception,
     encoders: Sequence[Encoder],
-    pool: WindowPool,
+    pool: Windows,
     reporter: Reporter,
     checkpoint_every: int,
     stage: Literal["pretrain", "probe"],
     figures: Figures,
+    group: Collectives,
 ) -> Iterator[TrainedEncoder | StageFailure]:
     """What becomes of a pack that raised: halves go on from their checkpoints, until the one that is at fault is alone.
 
@@ -145,7 +150,7 @@ def _one_by_one(
         return
     middle = len(encoders) // 2
     for half in (encoders[:middle], encoders[middle:]):
-        yield from train_encoders(half, pool, reporter, checkpoint_every, stage, figures)
+        yield from train_encoders(half, pool, reporter, checkpoint_every, stage, figures, group)
 
 
 def stage_failure(key: str, kind: StageKind, error: Exception) -> StageFailure:
@@ -180,7 +185,7 @@ def pretrain_output(request: PretrainRequest, trained: TrainedEncoder) -> StageO
             "state": trained.state,
             "curve": encoder.curve,
             "source_fingerprint": encoder.data.fingerprint,
-            "numerics": NUMERICS,
+            "numerics": NUMERICS_VERSION,
         },
         tensors={name: tensor.cpu().numpy() for name, tensor in trained.tensors.items()} | curve_arrays(encoder.curve),
     )

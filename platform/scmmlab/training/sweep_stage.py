@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from scmmlab.model import initial_pretraining
+from scmmlab.model.version import NUMERICS_VERSION
 from scmmlab.training.data import CellData, PretrainData
-from scmmlab.training.numerics import NUMERICS
 from scmmlab.training.pretrain import LOSSES, Encoder, pretrain_shape
 from scmmlab.training.pretrain_stage import RECORD_FORMAT, train_encoders
 from scmmlab.training.probe import EmbeddingProbe
@@ -50,7 +50,8 @@ class Sweep:
         """Pre-train, with a probe every `report_every` epochs and at the last.
 
         Each probe goes to ``reporter.epoch(key, "probe", epoch, epochs, {"probe": …, "loss": …, …})``; the reporter
-        stops the training by returning False. Where the setting has no pre-training, the initial encoder is probed once.
+        stops the training by returning False. Where the setting has no pre-training, the initial encoder is probed
+        once.
         """
         if self.encoder is None:
             return self._probe_initial(reporter)
@@ -98,7 +99,7 @@ def _output(
             "curve": curve,
             "source_fingerprint": data.source_fingerprint,
             "target_fingerprint": data.target_fingerprint,
-            "numerics": NUMERICS,
+            "numerics": NUMERICS_VERSION,
         },
         tensors={},
     )

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -16,6 +17,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scmmlab.features import Scaler
+
+
+class Windows(Protocol):
+    """Windows that are gathered by row, wherever they are."""
+
+    @property
+    def windows(self) -> Tensor:
+        """Those that this process holds, [n, C, F]."""
+
+    def first_row(self, array: NDArray[np.float32]) -> int:
+        """Row where one of the arrays begins."""
+
+    def gather(self, rows_RN: Tensor) -> Tensor:
+        """The windows of these rows, [R, N, C, F], in memory that the caller may change."""
 
 
 class WindowPool:
