@@ -17,8 +17,10 @@ class Completeness:
     ----------
     cells : int
         Cells (of a sweep: settings) that were asked for.
-    missing, failed : tuple of CellResult
-        Cells that were not run, or ended in an error.
+    missing : tuple of (variant, transfer, seed)
+        Cells that were not run.
+    failed : tuple of CellResult
+        Cells that ended in an error.
     untested : tuple of (CellResult, tuple of int)
         Finished cells whose folds do not test every subject, and the subjects that they lack.
     settings_missing, settings_failed : int
@@ -26,7 +28,7 @@ class Completeness:
     """
 
     cells: int
-    missing: tuple[CellResult, ...] = ()
+    missing: tuple[tuple[str, str, int], ...] = ()
     failed: tuple[CellResult, ...] = ()
     untested: tuple[tuple[CellResult, tuple[int, ...]], ...] = ()
     settings_missing: int = 0
@@ -68,9 +70,12 @@ def completeness(results: StudyResults) -> Completeness:
             lacks = sorted(_expected_subjects(results, cell) - set(subject_scores(cell.record, "accuracy")))
             if lacks:
                 lacking.append((cell, tuple(lacks)))
+    study = results.ablation
+    there = {(cell.variant, cell.transfer, cell.seed) for cell in results.cells if cell.state != "missing"}
+    grid = [(variant, one.name, seed) for one in study.transfers for variant in study.variants for seed in study.seeds]
     return Completeness(
-        len(results.cells),
-        tuple(cell for cell in results.cells if cell.state == "missing"),
+        len(grid),
+        tuple(name for name in grid if name not in there),
         tuple(cell for cell in results.cells if cell.state == "failed"),
         tuple(lacking),
     )

@@ -30,13 +30,23 @@ class Measure:
 
     @property
     def unit(self) -> str:
-        """Unit of a value, in words."""
+        """Unit of a value, for headings."""
         return "%" if self.percent else "−1 to 1"
 
     @property
     def difference_unit(self) -> str:
-        """Unit of a difference."""
-        return "pp" if self.percent else "units of kappa"
+        """Unit of a difference, for headings."""
+        return "pp" if self.percent else "on −1 to 1"
+
+    @property
+    def suffix(self) -> str:
+        """What follows a value in a sentence."""
+        return " %" if self.percent else ""
+
+    @property
+    def difference_suffix(self) -> str:
+        """What follows a difference in a sentence."""
+        return " pp" if self.percent else ""
 
     @property
     def scale(self) -> float:

@@ -53,9 +53,9 @@ def _reference(results: StudyResults, transfer: str) -> list[str]:
     else:
         says = "not shown to differ from chance"
     return [
-        f"`{transfer}`: `{statistics.reference}` reaches a {measure.label} of {measure.mean_sd(mean, sd)} "
-        f"{measure.unit} (mean ± SD over {plural(len(values), 'subject')}; chance {measure.value(chance)}), {says}: "
-        f"{measure.difference(mean - chance)} {measure.difference_unit}, {_level(statistics.alpha)} interval "
+        f"`{transfer}`: `{statistics.reference}` reaches a {measure.label} of {measure.mean_sd(mean, sd)}"
+        f"{measure.suffix} (mean ± SD over {plural(len(values), 'subject')}; chance {measure.value(chance)}), {says}: "
+        f"{measure.difference(mean - chance)}{measure.difference_suffix}, {_level(statistics.alpha)} interval "
         f"{measure.interval(low, high)}, {p_equals(p)}."
     ]
 
@@ -88,9 +88,9 @@ def _leaks(results: StudyResults, transfer: str) -> list[str]:
         if shared:
             values = [float(np.mean([side[subject] for subject in shared])) for side in (honest, released)]
             sentences.append(
-                f"`{transfer}`: the same model and data give {measure.value(values[1])} {measure.unit} as "
-                f"`{pair.released}` and {measure.value(values[0])} {measure.unit} as `{pair.leak_free}`: the released "
-                f"protocol alone accounts for {measure.difference(values[1] - values[0])} {measure.difference_unit}."
+                f"`{transfer}`: the same model and data give {measure.value(values[1])}{measure.suffix} as "
+                f"`{pair.released}` and {measure.value(values[0])}{measure.suffix} as `{pair.leak_free}`: the released "
+                f"protocol alone accounts for {measure.difference(values[1] - values[0])}{measure.difference_suffix}."
             )
     return sentences
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from scmmlab.report.analyses import markers
 from scmmlab.report.analysis import Analysis, NotReady
 from scmmlab.report.card import Card, Cell, Notice, Row, Table
 from scmmlab.report.completeness import completeness
-from scmmlab.report.inputs import StudyResults
+from scmmlab.report.inputs import CellResult, StudyResults
 from scmmlab.report.measures import plural
+from scmmlab.tables.checks import number_ranges
 
 
 class Missing(Analysis):
@@ -19,7 +21,9 @@ class Missing(Analysis):
         """A table of them, or a sentence that there are none."""
         found = completeness(results)
         if found.complete:
-            raise NotReady(f"Nothing: all {plural(found.cells, 'cell' if results.cells else 'setting')} are there.")
+            raise NotReady(
+                f"Nothing: all {plural(found.cells, 'setting' if results.study.kind == 'sweep' else 'cell')} are there."
+            )
         return self.card(
             Notice(found.in_words()), _settings(results) if results.study.kind == "sweep" else _cells(results)
         )
@@ -28,33 +32,33 @@ class Missing(Analysis):
 def _cells(results: StudyResults) -> Table:
     found = completeness(results)
     rows = [
-        Row.of(
-            f"`{cell.variant}`",
-            f"`{cell.transfer}`",
-            str(cell.seed),
-            Cell("failed", "bad"),
-            cell.error or "no error was recorded",
-        )
+        _row(results, _name(cell), Cell("failed", "bad"), cell.error or "no error was recorded")
         for cell in found.failed
     ]
-    rows += [
-        Row.of(
-            f"`{cell.variant}`", f"`{cell.transfer}`", str(cell.seed), "folds missing",
-            f"not tested: {plural(len(subjects), 'subject')} ({', '.join(map(str, subjects))})",
-        )
-        for cell, subjects in found.untested
-    ]  # fmt: skip
-    rows += [
-        Row.of(f"`{cell.variant}`", f"`{cell.transfer}`", str(cell.seed), "missing", "not run yet")
-        for cell in found.missing
-    ]
+    for cell, subjects in found.untested:
+        lacks = f"not tested: {plural(len(subjects), 'subject')} ({number_ranges(subjects)})"
+        rows.append(_row(results, _name(cell), "folds missing", lacks))
+    rows += [_row(results, name, "missing", "not run yet") for name in found.missing]
+    variants = [cell.variant for cell in (*found.failed, *(cell for cell, _ in found.untested))]
+    variants += [variant for variant, _, _ in found.missing]
     return Table(
         name="missing",
         caption="Cells without which the study is not complete. Running it again runs what is missing and no more.",
         columns=("variant", "transfer", "seed", "state", "why"),
         align="llrll",
         rows=tuple(rows),
+        notes=markers.protocol_notes(results, variants),
     )
+
+
+def _name(cell: CellResult) -> tuple[str, str, int]:
+    return cell.variant, cell.transfer, cell.seed
+
+
+def _row(results: StudyResults, name: tuple[str, str, int], state: str | Cell, why: str) -> Row:
+    variant, transfer, seed = name
+    label = markers.variant_label(results, variant, reference=False)
+    return Row.of(label, f"`{transfer}`", str(seed), state, why)
 
 
 def _settings(results: StudyResults) -> Table | None:

@@ -20,8 +20,8 @@ class Document:
         Name of the study, what kind of study it is, and what it asks.
     facts : tuple of (str, str)
         What and how much, for the head.
-    banner : str | None
-        What is missing, if anything: the report then does not call the study complete.
+    incomplete : str | None
+        What is missing, in words; None for a complete study, and for no other.
     cards : tuple of Card
         The sections.
     """
@@ -30,7 +30,7 @@ class Document:
     kind: str
     description: str
     facts: tuple[tuple[str, str], ...]
-    banner: str | None
+    incomplete: str | None
     cards: tuple[Card, ...]
 
     @classmethod
@@ -38,12 +38,9 @@ class Document:
         """The report of `results` with these sections."""
         study = results.study
         found = completeness(results)
-        banner = None
-        if not found.complete:
-            advice = "Its figures may change: run the study again for what is missing, listed below."
-            banner = f"{found.in_words()} {advice}"
+        incomplete = None if found.complete else found.in_words()
         kind = "ablation study" if study.kind == "ablation" else "hyperparameter sweep"
-        return cls(study.name, kind, study.description, tuple(_facts(results)), banner, tuple(cards))
+        return cls(study.name, kind, study.description, tuple(_facts(results)), incomplete, tuple(cards))
 
 
 def _facts(results: StudyResults) -> list[tuple[str, str]]:
@@ -58,7 +55,7 @@ def _facts(results: StudyResults) -> list[tuple[str, str]]:
             ("transfer", transfers[0]),
             ("objective", "validation balanced accuracy of a probe"),
         ]
-    done = len(results.cells) - len(found.missing) - len(found.failed) - len(found.untested)
+    done = found.cells - len(found.missing) - len(found.failed) - len(found.untested)
     return [
         ("cells", f"{done} of {found.cells} finished" if not found.complete else f"all {found.cells} finished"),
         (

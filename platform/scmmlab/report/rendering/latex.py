@@ -44,9 +44,9 @@ def render_latex(document: Document) -> str:
     tables = [block for card in document.cards for block in card.blocks if isinstance(block, Table) and block.in_latex]
     head = [
         f"% Tables of the study '{document.title}'. In the preamble: \\usepackage{{booktabs,amssymb}}",
-        *([f"% {' '.join(document.banner.split())}"] if document.banner else []),
+        *([f"% {' '.join(document.incomplete.split())}"] if document.incomplete else []),
     ]
-    return "\n".join([*head, *(_table(table, document.banner) for table in tables)]) + "\n"
+    return "\n".join([*head, *(_table(table, document.incomplete) for table in tables)]) + "\n"
 
 
 def escape(text: str) -> str:
@@ -55,13 +55,15 @@ def escape(text: str) -> str:
     return "".join(rf"\texttt{{{part}}}" if position % 2 else part for position, part in enumerate(parts))
 
 
-def _table(table: Table, banner: str | None) -> str:
-    caption = table.caption if banner is None else f"{table.caption} INCOMPLETE STUDY: {banner}"
+def _table(table: Table, incomplete: str | None) -> str:
+    caption = escape(table.caption)
+    if incomplete is not None:
+        caption += rf" \textbf{{{escape(incomplete)}}}"
     lines = [
         "",
         r"\begin{table}",
         r"  \centering",
-        rf"  \caption{{{escape(caption)}}}",
+        rf"  \caption{{{caption}}}",
         rf"  \label{{tab:{re.sub(r'[^A-Za-z0-9:-]', '-', table.name)}}}",
         rf"  \begin{{tabular}}{{{table.align}}}",
         r"    \toprule",

@@ -61,6 +61,6 @@ def _line(cells: list[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    # an underscore inside a word (no_aggregator) is not emphasis, and stays readable
-    text = re.sub(r"([\\*<>\[\]|])", r"\\\1", text)
+    # only where a sign would mean something: `p < 0.001`, `[−1, 1]` and no_aggregator stay readable
+    text = re.sub(r"([\\*|]|<(?=[A-Za-z/!?])|(?<=\])\(|^[#>+-](?=\s))", r"\\\1", text)
     return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", text)

@@ -1,0 +1,276 @@
+"""A report is self-contained, says what is missing, marks what leaks, and survives a broken analysis."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from report.example_results import ablation, ablation_results, record, sweep_results
+from scmmlab.config import AblationSpec
+from scmmlab.report import (
+    Analysis,
+    Card,
+    CellResult,
+    Figure,
+    NotReady,
+    ReportPaths,
+    StudyResults,
+    Table,
+    analyses_of,
+    completeness,
+    compute_cards,
+    write_report,
+)
+from scmmlab.report.analyses import Comparison, ConfusionMatrices, InShort, LeakPage, MainResults, Missing, WhatWasRun
+from scmmlab.report.drawing import figure_style
+
+HOSTILE = '<script>alert(1)</script> & "quotes" `code'
+
+
+class Page(HTMLParser):
+    """The attributes of every element."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attributes)))
+
+
+@pytest.fixture(scope="module")
+def results() -> StudyResults:
+    found = ablation_results()
+    study = found.ablation.model_copy(update={"description": HOSTILE})
+    return dataclasses.replace(found, study=study)
+
+
+@pytest.fixture(scope="module")
+def paths(results: StudyResults, tmp_path_factory: pytest.TempPathFactory) -> ReportPaths:
+    return write_report(results, tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture(scope="module")
+def cards(results: StudyResults) -> list[Card]:
+    with figure_style():
+        return compute_cards(analyses_of(results), results)
+
+
+@pytest.fixture(scope="module")
+def html(paths: ReportPaths) -> str:
+    return paths.html.read_text()
+
+
+def test_html_needs_nothing_beside_it(html: str) -> None:
+    for tag, attributes in Page(html).elements:
+        assert tag not in ("link", "script", "iframe", "object", "img")
+        for name in ("src", "href", "xlink:href", "data"):
+            value = attributes.get(name)
+            assert value is None or value.startswith(("#", "data:")), (tag, value)
+    assert "http://" not in html
+    assert "https://" not in html
+    assert "@import" not in html
+    assert not re.search(r"url\((?!#)", html)
+
+
+def test_html_ids_are_unique_and_links_lead_somewhere(html: str) -> None:
+    elements = Page(html).elements
+    ids = [attributes["id"] for _, attributes in elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    links = {(attributes.get("href") or "").removeprefix("#") for _, attributes in elements if "href" in attributes}
+    assert links <= set(ids)
+
+
+def test_text_of_the_user_is_escaped(html: str) -> None:
+    assert "<script>" not in html
+    assert "&lt;script&gt;" in html
+    assert "not finite &lt;nan&gt;" in html
+
+
+def test_every_figure_has_a_caption_a_picture_and_a_file(results: StudyResults, paths: ReportPaths, html: str) -> None:
+    figures = [attributes for tag, attributes in Page(html).elements if tag == "figure"]
+    assert {f"figure-{path.stem}" for path in paths.figures} == {attributes["id"] for attributes in figures}
+    assert html.count("<figcaption>") == html.count("<svg ") == len(figures)
+    markdown = paths.markdown.read_text()
+    for path in paths.figures:
+        assert path.read_bytes().startswith(b"\x89PNG")
+        assert f"(figures/{path.name})" in markdown
+
+
+def test_the_same_results_give_the_same_bytes(tmp_path: Path) -> None:
+    study = ablation(("eegmat",), ("full", "released"))
+    analyses = [MainResults(), ConfusionMatrices(), LeakPage()]
+    one, other = (write_report(ablation_results(study), tmp_path / name, analyses) for name in ("one", "other"))
+    for first, second in zip(
+        [one.html, one.markdown, one.latex, *one.figures],
+        [other.html, other.markdown, other.latex, *other.figures],
+        strict=True,
+    ):
+        assert first.read_bytes() == second.read_bytes(), first.name
+
+
+def test_an_incomplete_study_is_called_so_and_what_is_missing_is_named(paths: ReportPaths, html: str) -> None:
+    banner = "Incomplete: 2 of 48 cells missing, 1 of 48 cells failed, 1 of 48 cells with folds missing."
+    assert html.index(banner) < html.index("<section")
+    markdown = paths.markdown.read_text()
+    assert banner in markdown
+    assert rf"\textbf{{{banner}}}" in paths.latex.read_text()
+    assert re.search(r"`no_masking` \| `to_film` \| 1 \| missing", markdown)
+    assert re.search(r"`hard_weights` \| `eegmat` \| 2 \| failed \| TrainingError: the loss of epoch 3", markdown)
+    assert re.search(r"`no_contrast` \| `eegmat` \| 1 \| folds missing \| not tested: 3 subjects \(33-35\)", markdown)
+    assert "all 48 finished" not in html
+
+
+def test_every_table_that_shows_a_released_variant_says_so(cards: list[Card]) -> None:
+    tables = [block for card in cards for block in card.blocks if isinstance(block, Table)]
+    showing = [
+        table
+        for table in tables
+        if any(
+            re.match("`released`", text)
+            for text in [*table.columns, *(cell.text for row in table.rows for cell in row.cells)]
+        )
+    ]
+    assert len(showing) >= 8
+    for table in showing:
+        texts = [*table.columns, *(cell.text for row in table.rows for cell in row.cells)]
+        assert all("‡" in text for text in texts if text.startswith("`released`")), table.name
+        assert any("chooses by test labels" in note for note in table.notes), table.name
+
+
+def test_a_complete_study_is_called_complete(tmp_path: Path) -> None:
+    results = ablation_results(ablation(("eegmat",), ("full", "no_masking")), holes=False)
+    assert completeness(results).complete
+    paths = write_report(results, tmp_path, [MainResults(), Missing()])
+    markdown = paths.markdown.read_text()
+    assert "Incomplete" not in markdown
+    assert "all 6 finished" in markdown
+    assert "Nothing: all 6 cells are there." in markdown
+
+
+def test_a_cell_that_nobody_planned_for_is_missing_all_the_same() -> None:
+    results = ablation_results(ablation(("eegmat",), ("full", "no_masking")), holes=False)
+    found = completeness(dataclasses.replace(results, cells=results.cells[:-1]))
+    assert found.missing == (("no_masking", "eegmat", 2),)
+    assert found.in_words() == "Incomplete: 1 of 6 cells missing."
+
+
+def test_a_finished_cell_that_lacks_a_subject_is_not_complete() -> None:
+    results = ablation_results(ablation(("to_film",), ("full", "no_masking")), holes=False)
+    assert results.cells[0].record is not None
+    results.cells[0].record["folds"].pop()
+    found = completeness(results)
+    assert not found.complete
+    # the target names no subjects, so the manifest says who they are; and without it, the other cells
+    for known in (results, dataclasses.replace(results, corpora={})):
+        assert completeness(known).untested == ((results.cells[0], (9, 10, 11)),)
+
+
+class Broken(Analysis):
+    slug = "broken"
+    title = "Broken"
+
+    def compute(self, results: StudyResults) -> Card:
+        raise ZeroDivisionError("division by <zero>")
+
+
+class Early(Analysis):
+    slug = "early"
+    title = "Early"
+
+    def compute(self, results: StudyResults) -> Card:
+        raise NotReady("There is nothing yet.")
+
+
+def test_a_broken_analysis_costs_its_section_and_not_the_report(
+    results: StudyResults, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    paths = write_report(results, tmp_path, [Broken(), Early(), Missing()])
+    html = paths.html.read_text()
+    assert "This section could not be computed: ZeroDivisionError: division by &lt;zero&gt;" in html
+    assert "There is nothing yet." in html
+    assert "What is missing" in html
+    assert "analysis 'broken' failed" in caplog.text
+
+
+def nothing_finished() -> StudyResults:
+    results = ablation_results(holes=False)
+    cells = tuple(dataclasses.replace(cell, state="missing", record=None) for cell in results.cells)
+    return dataclasses.replace(results, cells=cells)
+
+
+def one_subject() -> StudyResults:
+    """One variant, seed, transfer and subject: nothing to compare, no spread, no interval."""
+    study = ablation(("eegmat",), ("full", "released"))
+    study = AblationSpec.model_validate({**study.model_dump(mode="json"), "seeds": [0]})
+    cells = []
+    for cell in ablation_results(study, holes=False).cells:
+        assert cell.record is not None
+        fold = cell.record["folds"][0]
+        fold["by_subject"] = {"18": fold["by_subject"]["18"]}
+        cells.append(dataclasses.replace(cell, record={**cell.record, "folds": [fold]}))
+    return StudyResults(study, tuple(cells))
+
+
+@pytest.mark.parametrize(
+    "results",
+    [nothing_finished(), one_subject(), sweep_results(0), sweep_results(3), sweep_results(), StudyResults(ablation())],
+    ids=["nothing finished", "one subject", "no setting", "three settings", "sweep", "no plan"],
+)
+def test_no_analysis_breaks_on_thin_data(results: StudyResults) -> None:
+    with figure_style():
+        cards = compute_cards(analyses_of(results), results)
+    assert [card.slug for card in cards if card.state == "failed"] == []
+
+
+def test_kappa_is_written_without_percent() -> None:
+    study = ablation(("eegmat",), ("full", "no_masking"))
+    study = AblationSpec.model_validate(
+        {**study.model_dump(mode="json"), "statistics": {"metric": "cohen_kappa", "bootstrap_samples": 200}}
+    )
+    with figure_style():
+        cards = compute_cards([InShort(), MainResults(), Comparison()], ablation_results(study, holes=False))
+    assert all(card.state == "ready" for card in cards)
+    assert "%" not in str(cards[0].blocks).replace("95 %", "")
+
+
+def test_what_few_subjects_cannot_show_is_said() -> None:
+    study = ablation(("eegmat",), ("full", "no_masking"))
+    cells = [
+        CellResult(variant, "eegmat", 0, variant, cell.experiment, "finished", record(study, variant, "eegmat", 0))
+        for variant in ("full", "no_masking")
+        for cell in [ablation_results(study).cells[0]]
+    ]
+    for cell in cells:
+        assert cell.record is not None
+        del cell.record["folds"][1:]
+    card = InShort().compute(StudyResults(study, tuple(cells)))
+    assert "With 3 subjects and 1 comparison, the least p that Holm's correction leaves possible is 0.250" in str(card)
+
+
+def test_pretraining_on_the_tested_subjects_is_said() -> None:
+    study = ablation(("eegmat",), ("full",)).model_dump(mode="json")
+    study["transfers"][0]["source"]["subjects"] = "10-20"
+    results = StudyResults(AblationSpec.model_validate(study), (), ablation_results().corpora)
+    assert "share 3 subjects of one table (18-20), so pre-training sees windows of the test parts" in str(
+        WhatWasRun().compute(results)
+    )
+    assert "transductive" not in str(WhatWasRun().compute(ablation_results()))
+
+
+def test_a_stale_figure_of_an_earlier_report_is_removed(results: StudyResults, tmp_path: Path) -> None:
+    write_report(results, tmp_path, [MainResults()])
+    assert (tmp_path / "figures" / "main.png").exists()
+    paths = write_report(results, tmp_path, [Missing()])
+    assert paths.figures == ()
+    assert not list((tmp_path / "figures").iterdir())
+
+
+def test_figures_and_tables_have_names_of_their_own(cards: list[Card]) -> None:
+    named = [block for card in cards for block in card.blocks if isinstance(block, Figure | Table)]
+    assert len({(type(block), block.name) for block in named}) == len(named)
