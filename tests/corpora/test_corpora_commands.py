@@ -62,23 +62,23 @@ def test_settings_of_the_corpus_and_of_the_features_can_be_set(tmp_path):
 
 
 def test_an_unknown_setting_is_refused_with_the_nearest_name(tmp_path):
-    with pytest.raises(SpecError, match="Unknown key 'blok_seconds'.*did you mean 'block_seconds'"):
+    with pytest.raises(SpecError, match=r"Unknown key 'blok_seconds'.*did you mean 'block_seconds'"):
         build(tmp_path / "table", "--set", "blok_seconds=5")
 
 
 def test_a_setting_out_of_range_is_refused(tmp_path):
-    with pytest.raises(SpecError, match="Invalid value for 'block_seconds'.*it must be above 0, got -1"):
+    with pytest.raises(SpecError, match=r"Invalid value for 'block_seconds'.*it must be above 0, got -1"):
         build(tmp_path / "table", "--set", "block_seconds=-1")
 
 
 def test_settings_of_features_that_are_not_computed_here_are_refused(tmp_path):
-    with pytest.raises(CorpusError, match="The features of 'eegmat_features' are not computed here"):
+    with pytest.raises(CorpusError, match=r"The features of 'eegmat_features' are not computed here"):
         scmmlab("build", "eegmat_features", "--root", tmp_path, "--out", tmp_path / "o", "--set", "features.window_s=2",
                 "--engine", "local")  # fmt: skip
 
 
 def test_an_unknown_corpus_is_refused(tmp_path):
-    with pytest.raises(CorpusError, match="Unknown corpus 'egmat'"):
+    with pytest.raises(CorpusError, match=r"Unknown corpus 'egmat'"):
         scmmlab("build", "egmat", "--root", tmp_path, "--out", tmp_path / "table")
 
 
@@ -92,7 +92,7 @@ def test_fake_makes_a_corpus_of_the_size_asked_for(tmp_path, capsys):
 
 
 def test_fake_refuses_a_wrong_number(tmp_path):
-    with pytest.raises(SpecError, match="Invalid value for 'subjects'.*must be a whole number, got 'many'"):
+    with pytest.raises(SpecError, match=r"Invalid value for 'subjects'.*must be a whole number, got 'many'"):
         scmmlab("fake", "--out", tmp_path / "fake", "--subjects", "many")
 
 
@@ -107,7 +107,7 @@ def test_show_prints_the_manifest_and_the_windows_by_subject_and_class(capsys):
 
 
 def test_show_refuses_a_folder_without_a_table(tmp_path):
-    with pytest.raises(CorpusError, match="There is no feature table in"):
+    with pytest.raises(CorpusError, match=r"There is no feature table in"):
         scmmlab("show", tmp_path)
 
 
@@ -124,7 +124,7 @@ def test_a_damaged_file_is_named_by_ray_as_well(tmp_path):
     shutil.copytree(REAL_PAIR, tmp_path / "raw")
     damaged = tmp_path / "raw" / "Subject00_2.edf"
     damaged.write_bytes(damaged.read_bytes()[:-1000])
-    with pytest.raises(CorpusError, match="Subject00_2.edf is truncated: expected 20 data records") as error:
+    with pytest.raises(CorpusError, match=r"Subject00_2.edf is truncated: expected 20 data records") as error:
         scmmlab("build", "eegmat", "--root", tmp_path / "raw", "--out", tmp_path / "tables" / "ray")
     assert error.value.hint == "copy or download the file again."
     assert not list(tmp_path.glob("tables/*"))

@@ -14,7 +14,8 @@ from scmmlab.errors import CorpusError
 from scmmlab.tables import build_table, read_table
 
 REAL_PAIR = Path(__file__).parent.parent / "data" / "eegmat"
-OLD_LABELS = [f"EEG {dict(T7='T3', T8='T4', P7='T5', P8='T6').get(name, name)}" for name in eegmat.CHANNELS]
+_OLD = {"T7": "T3", "T8": "T4", "P7": "T5", "P8": "T6"}
+OLD_LABELS = [f"EEG {_OLD.get(name, name)}" for name in eegmat.CHANNELS]
 
 
 def copy_real_pair(root):
@@ -115,7 +116,7 @@ def test_a_missing_recording_is_named(root, gone):
 
 def test_a_file_with_another_name_is_named(root):
     (root / "Subject00_2.edf").rename(root / "Subject0_2.edf")
-    with pytest.raises(CorpusError, match="Subject0_2.edf' is no file of eegmat: expected SubjectNN_1.edf"):
+    with pytest.raises(CorpusError, match=r"Subject0_2.edf' is no file of eegmat: expected SubjectNN_1.edf"):
         EegmatReader().files(root)
 
 
@@ -126,7 +127,7 @@ def test_files_that_are_no_recordings_are_left_alone(root):
 
 
 def test_a_folder_above_the_recordings_is_pointed_down(root):
-    with pytest.raises(CorpusError, match="no recordings") as error:
+    with pytest.raises(CorpusError, match=r"no recordings") as error:
         EegmatReader().files(root.parent)
     assert error.value.hint == f"--root {root} has some."
 
@@ -134,7 +135,7 @@ def test_a_folder_above_the_recordings_is_pointed_down(root):
 def test_a_missing_channel_is_named_by_its_new_name(root, tmp_path):
     spoil(root / "Subject00_2.edf", "label", "EEG X3", signal=OLD_LABELS.index("EEG T3"))
     with pytest.raises(
-        CorpusError, match="Subject00_2.edf has no channel T7: expected Fp1, .*, found EEG Fp1, .*EEG X3"
+        CorpusError, match=r"Subject00_2.edf has no channel T7: expected Fp1, .*, found EEG Fp1, .*EEG X3"
     ):
         build_table(EegmatReader(), root, tmp_path / "table")
 
@@ -142,7 +143,7 @@ def test_a_missing_channel_is_named_by_its_new_name(root, tmp_path):
 def test_another_sampling_rate_is_refused(tmp_path):
     signal = np.random.default_rng(0).normal(0, 20, (19, 30 * 250)).clip(-190, 190)
     write_edf(tmp_path / "Subject00_1.edf", OLD_LABELS, signal, 250)
-    with pytest.raises(CorpusError, match="Subject00_1.edf .*expected 500 Hz, found 250 Hz"):
+    with pytest.raises(CorpusError, match=r"Subject00_1.edf .*expected 500 Hz, found 250 Hz"):
         next(EegmatReader().read(tmp_path, "Subject00_1.edf"))
 
 
@@ -150,18 +151,18 @@ def test_a_flat_channel_is_refused(tmp_path):
     signal = np.random.default_rng(0).normal(0, 20, (19, 30 * 500)).clip(-190, 190)
     signal[4] = 3.0
     write_edf(tmp_path / "Subject00_1.edf", OLD_LABELS, signal, 500)
-    with pytest.raises(CorpusError, match="A channel is flat in .*Subject00_1.edf: .*throughout channel F7"):
+    with pytest.raises(CorpusError, match=r"A channel is flat in .*Subject00_1.edf: .*throughout channel F7"):
         next(EegmatReader().read(tmp_path, "Subject00_1.edf"))
 
 
 def test_a_copy_of_a_recording_under_another_name_is_refused(root, tmp_path):
     shutil.copy(root / "Subject00_1.edf", root / "Subject01_1.edf")
     shutil.copy(root / "Subject00_2.edf", root / "Subject01_2.edf")
-    with pytest.raises(CorpusError, match="Subject01_1.edf' is a copy of .*Subject00_1.edf'"):
+    with pytest.raises(CorpusError, match=r"Subject01_1.edf' is a copy of .*Subject00_1.edf'"):
         build_table(EegmatReader(), root, tmp_path / "table")
     assert not (tmp_path / "table").exists()
 
 
 def test_a_window_longer_than_a_block_is_refused_with_the_file(root, tmp_path):
-    with pytest.raises(CorpusError, match="Subject00_1.edf: A trial is shorter than a window: expected at least 1 s"):
+    with pytest.raises(CorpusError, match=r"Subject00_1.edf: A trial is shorter than a window: expected at least 1 s"):
         build_table(EegmatReader(block_seconds=0.5), root, tmp_path / "table")

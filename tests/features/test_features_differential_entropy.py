@@ -101,17 +101,17 @@ def test_a_band_that_does_not_fit_the_sampling_rate_is_refused(edges):
 
 
 def test_a_window_that_is_no_whole_number_of_samples_is_refused(signal):
-    with pytest.raises(CorpusError, match="'window_s': it must be a whole number of samples at 200 Hz, got 0.333 s"):
+    with pytest.raises(CorpusError, match=r"'window_s': it must be a whole number of samples at 200 Hz, got 0.333 s"):
         extract_features(signal, RATE, [(0, 400)], FeatureSpec(window_s=0.333))
 
 
 def test_a_trial_shorter_than_a_window_is_refused(signal):
-    with pytest.raises(CorpusError, match="shorter than a window: expected at least 1 s, found 0.5 s"):
+    with pytest.raises(CorpusError, match=r"shorter than a window: expected at least 1 s, found 0.5 s"):
         extract_features(signal, RATE, [(0, 400), (400, 500)], FeatureSpec())
 
 
 def test_a_signal_too_short_for_the_filter_is_refused():
-    with pytest.raises(CorpusError, match="too short to be filtered: expected more than 27 samples, found 27"):
+    with pytest.raises(CorpusError, match=r"too short to be filtered: expected more than 27 samples, found 27"):
         band_pass(np.zeros((1, 27)), RATE, 8, 14)
 
 

@@ -61,7 +61,8 @@ def read_table(location: str | os.PathLike[str]) -> FeatureTable:
     place = locate(location)
     manifest = _read_manifest(place)
     expected = table_schema(manifest)
-    parts = [_read_part(place, name, expected) for name in place.names() or [] if _PART.fullmatch(name)]
+    names = [name for name in place.names() or [] if _PART.fullmatch(name)]
+    parts = [_read_part(place, name, expected, manifest.corpus) for name in names]
     table = from_arrow(manifest, pa.concat_tables(parts) if parts else expected.empty_table())
     found = table.content_fingerprint()
     if found != manifest.fingerprint:
@@ -166,7 +167,7 @@ def _read_manifest(place: Location) -> Manifest:
         ) from error
 
 
-def _read_part(place: Location, name: str, expected: pa.Schema) -> pa.Table:
+def _read_part(place: Location, name: str, expected: pa.Schema, corpus: str) -> pa.Table:
     try:
         # one file at a time and by its own reader: as a data set, folders such as `a=1` would become columns
         with place.filesystem.open_input_file(place.join(name)) as file:
@@ -185,6 +186,12 @@ def _read_part(place: Location, name: str, expected: pa.Schema) -> pa.Table:
             f"'{place.shown}/{name}' is not of the table that the manifest describes: expected columns "
             f"{expected.names} with fingerprint {expected.metadata[FINGERPRINT_KEY].decode()[:16]}, found "
             f"{rows.schema.names} with {(rows.schema.metadata or {}).get(FINGERPRINT_KEY, b'none').decode()[:16]}.",
+            "build the table again.",
+        )
+    strangers = set(rows.column("corpus").unique().to_pylist()) - {corpus}
+    if strangers:
+        raise CorpusError(
+            f"'{place.shown}/{name}' holds rows of another corpus: expected '{corpus}', found {sorted(strangers)}.",
             "build the table again.",
         )
     return rows

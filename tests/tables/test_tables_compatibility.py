@@ -1,0 +1,50 @@
+"""Which tables may take part in one transfer."""
+
+import pytest
+from table_strategies import manifest
+
+from scmmlab.errors import CorpusError
+from scmmlab.tables import check_mixable, common_channels
+
+HERE = {"origin": "computed", "log_base": "e", "form": "0.5*ln(2*pi*e*variance)"}
+
+
+def test_common_channels_are_in_the_order_and_spelling_of_the_source():
+    source, target = manifest(channels=("FP1", "FZ", "CZ", "OZ")), manifest(channels=("Cz", "Oz", "Fp1", "T7"))
+    assert common_channels(source, target) == ("FP1", "CZ", "OZ")
+    assert common_channels(target, source) == ("Cz", "Oz", "Fp1")
+
+
+def test_tables_without_a_channel_in_common_are_refused():
+    with pytest.raises(CorpusError, match="no channel in common"):
+        common_channels(manifest(channels=("A",)), manifest(channels=("B",)))
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"feature": "power"}, "feature"),
+        ({"unit": "bit"}, "unit"),
+        ({"bands": {"theta": (4.0, 8.0), "alpha": (8.0, 13.0)}}, "bands"),
+        ({"bands": {"alpha": (8.0, 14.0), "theta": (4.0, 8.0)}}, "bands"),
+        ({"provenance": {**HERE, "log_base": "2"}}, "log base"),
+        ({"provenance": {**HERE, "form": "log2(100*energy)"}}, "form"),
+        ({"provenance": {**HERE, "origin": "shipped"}}, "origin"),
+    ],
+)
+def test_features_that_were_made_otherwise_are_refused(change, what):
+    with pytest.raises(CorpusError, match=f"cannot be mixed: expected the same {what}, found"):
+        check_mixable(manifest(), manifest(**change))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"window_s": 4.0}, {"corpus": "b", "classes": ("x",)}, {"provenance": {**HERE, "origin": "synthetic"}}],
+)
+def test_windows_classes_and_synthetic_corpora_may_differ(change):
+    check_mixable(manifest(), manifest(**change))
+
+
+def test_two_corpora_with_shipped_features_may_be_mixed():
+    shipped = {**HERE, "origin": "shipped"}
+    check_mixable(manifest(provenance=shipped), manifest(provenance=shipped))
