@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scmmlab.config import AblationSpec, ExperimentSpec, SweepSpec
+from scmmlab.config import AblationSpec, ExperimentSpec, SweepSpec, resolve_variant
 from scmmlab.evaluation import confusion, json_scores, scores
 from scmmlab.report import CellResult, StudyResults, TuneTrial
 from scmmlab.tables import Manifest
@@ -79,14 +79,7 @@ def ablation(
 
 
 def experiment(study: AblationSpec, variant: str) -> ExperimentSpec:
-    values = study.base.model_dump(mode="json")
-    for path, value in study.variants[variant].set.items():
-        *parents, name = path.split(".")
-        inner = values
-        for parent in parents:
-            inner = inner[parent]
-        inner[name] = value
-    return ExperimentSpec.model_validate(values)
+    return resolve_variant(study.base, study.variants[variant].set)
 
 
 def record(study: AblationSpec, variant: str, transfer: str, seed: int) -> dict[str, Any]:

@@ -33,7 +33,8 @@ def protocol_in_words(protocol: ProtocolSpec) -> str:
                 if protocol.split == "within_subject"
                 else f"{_tested(protocol.subjects_per_fold)} The model is fine-tuned on all other target subjects."
             )
-            return f"{split} As the released code does: {'; '.join(quirks_in_words(protocol)) or 'no quirk is on'}."
+            quirks = "; ".join(quirks_in_words(protocol)) or "no quirk is on"
+            return f"{split} Nothing validates. As the released code does: {quirks}."
 
 
 def quirks_in_words(protocol: ReleasedProtocol) -> list[str]:

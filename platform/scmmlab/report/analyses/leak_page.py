@@ -14,7 +14,8 @@ from scmmlab.report.analyses import markers
 from scmmlab.report.analysis import Analysis, NotReady
 from scmmlab.report.card import Block, Bullets, Card, Figure, Row, Table, Text
 from scmmlab.report.comparisons import generator
-from scmmlab.report.inputs import CellResult, StudyResults
+from scmmlab.report.epochs import last_and_best, test_by_epoch
+from scmmlab.report.inputs import StudyResults
 from scmmlab.report.leaks import LeakPair, leak_pairs
 from scmmlab.report.measures import MEASURES, Measure, chance_level, plural
 from scmmlab.report.values import paired_subject_means, test_windows
@@ -40,7 +41,11 @@ class LeakPage(Analysis):
                 "and "
                 "seeds. So the gap measures the protocol and not the method. Figures under the released protocol are "
                 "shown "
-                "to explain published ones, not as results."
+                "to explain published ones, not as results. Since nothing validates there, its models are fine-tuned "
+                "on "
+                "what validates in the leak-free protocol, too; what the choice of the epoch adds by itself stands in "
+                "the "
+                "table of epochs."
             ),
             Bullets(tuple(_leaks_in_words(results, variant) for variant in released)),
         ]
@@ -174,7 +179,7 @@ def _epochs(results: StudyResults, released: list[str]) -> list[Block]:
         (transfer.name, variant): curve
         for transfer in results.ablation.transfers
         for variant in released
-        if (curve := _test_by_epoch(results.finished(variant, transfer.name)))
+        if (curve := test_by_epoch(results.finished(variant, transfer.name)))
     }
     if not curves:
         return []
@@ -189,7 +194,7 @@ def _epochs(results: StudyResults, released: list[str]) -> list[Block]:
             _ACCURACY.interval(*_over_folds(results, transfer, variant, best - last)),
         )
         for (transfer, variant), folds in curves.items()
-        for last, best in [_last_and_best(folds)]
+        for last, best in [last_and_best(folds)]
     ]
     level = f"{100 * (1 - results.ablation.statistics.alpha):.3g} %"
     table = Table(
@@ -207,24 +212,6 @@ def _epochs(results: StudyResults, released: list[str]) -> list[Block]:
         notes=markers.protocol_notes(results, [variant for _, variant in curves]),
     )
     return [table, _epoch_figure(results, curves)]
-
-
-def _test_by_epoch(cells: list[CellResult]) -> dict[str, NDArray[np.float64]]:
-    """Test accuracy by epoch of each fold, shape=(seeds, epochs)."""
-    folds: dict[str, list[list[float]]] = {}
-    for cell in cells:
-        assert cell.record is not None
-        for fold in cell.record["folds"]:
-            if fold.get("test_by_epoch"):
-                folds.setdefault(fold["name"], []).append(fold["test_by_epoch"])
-    return {name: np.array(curves, dtype=np.float64) for name, curves in folds.items()}
-
-
-def _last_and_best(folds: dict[str, NDArray[np.float64]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Each fold's accuracy at the last and at its best epoch; the best is chosen for each seed by itself."""
-    last = np.array([curves[:, -1].mean() for curves in folds.values()])
-    best = np.array([curves.max(axis=1).mean() for curves in folds.values()])
-    return last, best
 
 
 def _over_folds(results: StudyResults, transfer: str, variant: str, added: NDArray[np.float64]) -> tuple[float, float]:
@@ -285,7 +272,7 @@ def _epoch_panel(panel: Any, folds: dict[str, NDArray[np.float64]]) -> None:
                 markeredgewidth=0,
                 zorder=5,
             )
-    last, best_of_folds = _last_and_best(folds)
+    last, best_of_folds = last_and_best(folds)
     # the best is never below the last, so one label goes above its line and the other below
     for level, colour, word, side in (
         (100 * best_of_folds.mean(), draw.BAD, "best test epoch", "bottom"),
