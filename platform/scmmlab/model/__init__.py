@@ -5,10 +5,11 @@ from scmmlab.model.encoder import encode
 from scmmlab.model.finetuning import classify, finetuning_loss
 from scmmlab.model.masking import masks
 from scmmlab.model.optimizer import Adam
-from scmmlab.model.parameters import Parameters, Shape, gradients, initial_classifier, initial_pretraining
+from scmmlab.model.parameters import Parameters, gradients, initial_classifier, initial_pretraining
 from scmmlab.model.pretraining import Losses, pretraining_losses
 from scmmlab.model.random import permutation, uniform
 from scmmlab.model.settings import Settings
+from scmmlab.model.shape import Shape
 
 __all__ = [
     "SINGLE_PROCESS",

@@ -1,4 +1,9 @@
-"""The aggregator: each row rebuilt from the batch's others by similarity."""
+"""The aggregator's weights: each row is rebuilt from the batch's others, or from the k most similar of them.
+
+h^r_i = Σ_j p_ij h_j, p the softmax of the similarities s_i without the row itself. Paper: arXiv 2408.09186, aggregator.
+
+Legend: R replica, N row of this worker, J row of any worker.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +13,39 @@ import torch
 from torch import Tensor
 
 
-def aggregation_weights(s_RNJ: Tensor, top_k: Sequence[int | None]) -> Tensor:
-    """Softmax of each row over its k greatest similarities; the row itself is −inf in `s_RNJ`."""
-    others = s_RNJ.shape[-1] - 1
-    if any(k is not None and k < others for k in top_k):
-        s_RNJ = s_RNJ.clone()
-        for r, k in enumerate(top_k):
-            if k is not None and k < others:
-                least = s_RNJ[r].detach().topk(k, dim=-1).values[:, -1:]
-                s_RNJ[r] = s_RNJ[r].masked_fill(s_RNJ[r] < least, -torch.inf)
-    return s_RNJ.softmax(-1)
+def restricts(top_k: Sequence[int | None], rows: int) -> bool:
+    """Whether any replica's k leaves one of the `rows` − 1 others out."""
+    return any(k is not None and k < rows - 1 for k in top_k)
+
+
+def keep_top_k(p_RNJ: Tensor, s_RNJ: Tensor, top_k: Sequence[int | None]) -> Tensor:
+    """The softmax over the k most similar rows alone: p where s_ij ≥ the row's k-th greatest, divided by its sum.
+
+    Ties stay, all of them. The choice is a constant for the gradient, what stays is differentiable.
+
+    Parameters
+    ----------
+    p_RNJ, s_RNJ : Tensor
+        Softmax and similarities; a row with itself has p = 0 and the least s.
+    top_k : sequence of int or None
+        k of each replica; None, or a k that reaches all others, is the published softmax, unchanged.
+    """
+    rows = s_RNJ.shape[-1]
+    kept = p_RNJ.clone()
+    for r, k in enumerate(top_k):
+        if k is None or k >= rows - 1:
+            continue
+        # from whichever end is nearer: the cost of topk grows with its k
+        if 2 * k <= rows:
+            least = s_RNJ[r].topk(k, dim=-1, sorted=False).values.amin(-1, keepdim=True)
+        else:
+            least = s_RNJ[r].topk(rows - k + 1, dim=-1, largest=False, sorted=False).values.amax(-1, keepdim=True)
+        kept[r] *= s_RNJ[r] >= least
+        kept[r] /= kept[r].sum(-1, keepdim=True)
+    return kept
+
+
+def softmax_gradient(dp_RNJ: Tensor, p_RNJ: Tensor) -> Tensor:
+    """∂L/∂s = p ⊙ (∂L/∂p − Σ_j ∂L/∂p_ij p_ij), of a full or a restricted softmax."""
+    g = dp_RNJ * p_RNJ
+    return g.addcmul_(p_RNJ, g.sum(-1, keepdim=True), value=-1)

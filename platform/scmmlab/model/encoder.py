@@ -1,28 +1,90 @@
 """The encoder: three blocks of convolution, batch norm, ReLU and max-pooling.
 
-Legend: R replica, N row, C channel, F band, D width, L point; rows are the last, contiguous dimension inside.
+Legend: R replica, N row, C channel, F band, O feature, E number of the embedding.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from scmmlab.model.batch_norm import batch_norm
+from scmmlab.model.batch_norm import EPSILON, Batch, update_running
 from scmmlab.model.collectives import SINGLE_PROCESS, Collectives
-from scmmlab.model.parameters import Parameters, conv_length
-from scmmlab.model.toeplitz import toeplitz
+from scmmlab.model.convolution import toeplitz, toeplitz_adjoint
+from scmmlab.model.dense_block import Saved, activate, block_backward, block_forward
+from scmmlab.model.parameters import Parameters
+from scmmlab.model.shape import conv_length, pooled_length
+
+LAYERS = (("encoder.0", "encoder.1"), ("encoder.4", "encoder.5"), ("encoder.8", "encoder.9"))
+"""Convolution and batch norm of each block."""
 
 
-def _max_pool(x_RCLN: Tensor) -> Tensor:
-    """``MaxPool1d(2, 2, padding 1)`` over points of numbers that are not negative."""
-    length = x_RCLN.shape[2]
-    parts = [x_RCLN[:, :, :1]]
-    pairs = (length - 1) // 2
-    parts.append(torch.maximum(x_RCLN[:, :, 1 : 2 * pairs : 2], x_RCLN[:, :, 2 : 2 * pairs + 1 : 2]))
-    if length % 2 == 0:
-        parts.append(x_RCLN[:, :, -1:])
-    return torch.cat(parts, dim=2)
+class _Encoder(torch.autograd.Function):
+    """All three blocks; the gradient goes through `block_backward` from last to first."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x_RNCF: Tensor, row_mask_RN: Tensor | None, group: Collectives, batches: list[Batch], *weights: Tensor
+    ) -> Tensor:
+        points = x_RNCF.shape[3]
+        # numbers of a row in the order (C, F); between blocks, points are major
+        x_RKN = x_RNCF.flatten(2).transpose(1, 2)
+        blocks = []
+        for block in range(len(LAYERS)):
+            kernel, gain, shift = weights[3 * block : 3 * block + 3]
+            matrix = toeplitz(kernel, points, channel_major=block == 0)
+            point_major = block < len(LAYERS) - 1
+            saved, batch = block_forward(matrix, x_RKN, gain, shift, True, point_major, row_mask_RN, group)
+            batches.append(batch)
+            blocks.append((saved, batch.count, kernel.shape, points))
+            points = pooled_length(conv_length(points))
+            x_RKN = saved.out.flatten(1, 2)
+        ctx.save_for_backward(row_mask_RN, *(tensor for saved, *_ in blocks for tensor in saved))
+        ctx.sizes = [sizes for _, *sizes in blocks]
+        ctx.group = group
+        return x_RKN
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        row_mask, *tensors = ctx.saved_tensors
+        gradients: list[Tensor | None] = []
+        upstream: Tensor | None = grad
+        for block in reversed(range(len(LAYERS))):
+            saved = Saved(*tensors[len(Saved._fields) * block : len(Saved._fields) * (block + 1)])
+            count, shape, points = ctx.sizes[block]
+            assert upstream is not None
+            d_matrix, upstream, d_gain, d_shift = block_backward(
+                upstream,
+                saved,
+                count,
+                True,
+                block < len(LAYERS) - 1,
+                row_mask,
+                ctx.group,
+                input_gradient=block > 0,
+            )
+            gradients = [toeplitz_adjoint(d_matrix, shape, points, block == 0), d_gain, d_shift, *gradients]
+        return None, None, None, None, *gradients
+
+
+@torch.no_grad()
+def _encode_frozen(parameters: Parameters, x_RNCF: Tensor) -> Tensor:
+    points = x_RNCF.shape[3]
+    x_RKN = x_RNCF.flatten(2).transpose(1, 2)
+    for block, (conv, norm) in enumerate(LAYERS):
+        gain, shift = parameters[f"{norm}.weight"], parameters[f"{norm}.bias"]
+        matrix = toeplitz(parameters[f"{conv}.weight"], points, channel_major=block == 0)
+        y_ROTN = torch.bmm(matrix, x_RKN).view(*gain.shape, -1, x_RKN.shape[-1])
+        y_ROTN.sub_(parameters.running_mean[norm][..., None, None])
+        slope = gain * (parameters.running_var[norm] + EPSILON).rsqrt()
+        _, out = activate(y_ROTN, slope, shift, True, point_major=block < len(LAYERS) - 1)
+        points = pooled_length(conv_length(points))
+        x_RKN = out.flatten(1, 2)
+    return x_RKN
 
 
 def encode_columns(
@@ -33,18 +95,17 @@ def encode_columns(
     group: Collectives = SINGLE_PROCESS,
     active_R: Tensor | None = None,
 ) -> Tensor:
-    """h with rows last, [R, 3D, N]; else as `encode`."""
-    replicas, rows, _, points = x_RNCF.shape
-    x = x_RNCF.reshape(replicas, rows, -1).transpose(1, 2)
-    for block in range(3):
-        weight = parameters[f"encoder.{4 * block}.weight"]
-        length = conv_length(points)
-        y = torch.bmm(toeplitz(weight, points), x).view(replicas, weight.shape[1], length, rows)
-        y = batch_norm(parameters, f"encoder.{4 * block + 1}", y, training, row_mask_RN, group, active_R)
-        y = _max_pool(y.relu())
-        points = y.shape[2]
-        x = y.reshape(replicas, -1, rows)
-    return x
+    """The embedding with rows last, [R, E, N]; parameters as in `encode`, and the workers that share the rows."""
+    if not training:
+        return _encode_frozen(parameters, x_RNCF)
+    weights = [
+        parameters[name] for conv, norm in LAYERS for name in (f"{conv}.weight", f"{norm}.weight", f"{norm}.bias")
+    ]
+    batches: list[Batch] = []
+    h: Tensor = _Encoder.apply(x_RNCF, row_mask_RN, group, batches, *weights)
+    for (_, norm), batch in zip(LAYERS, batches, strict=True):
+        update_running(parameters, norm, batch, active_R)
+    return h
 
 
 def encode(
@@ -61,9 +122,9 @@ def encode(
     parameters : Parameters
         With the encoder's names. In training its running statistics are updated.
     x_RNCF : Tensor, shape=(R, N, C, F)
-        Scaled features.
+        Scaled features, finite.
     training : bool
-        Whether batch norm uses the statistics of the rows, else its running statistics.
+        Whether batch norm uses the statistics of the rows; else its running statistics, and then no gradient flows.
     row_mask : Tensor, bool, shape=(R, N), or None
         In training, the rows that count; what the others hold has no influence on these. A replica without any keeps
         its running statistics.

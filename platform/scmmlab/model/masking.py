@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from scmmlab.model.random import uniform
+from scmmlab.model.random import words
 from scmmlab.model.settings import MASK_MODES, Settings
 
 
@@ -15,8 +15,8 @@ def masks(
     """What each masked copy keeps.
 
     `random` draws for each value, `channel` for each channel of each copy, `parallel` chooses one of the two for each
-    copy and `hybrid` for each channel of each copy (a draw above the threshold means `random`). Each draw hides with
-    probability `mask_ratio`. Paper: arXiv 2408.09186, hybrid masking; the code's other modes beside it.
+    copy and `hybrid` for each channel of each copy (a draw above the threshold means `random`). A draw hides with
+    probability `masking.ratio`. Paper: arXiv 2408.09186, hybrid masking; the other modes are its code's.
 
     Parameters
     ----------
@@ -39,30 +39,29 @@ def masks(
         return None
     copies = windows * settings.views
 
-    def draw(purpose: str, *size: int) -> Tensor:
-        count = torch.Size(size).numel()
-        return uniform(seed_R, purpose, epoch, step, count).view(-1, *size)
+    def per_replica(numbers_R: Tensor) -> Tensor:
+        return numbers_R.view(-1, 1, 1, 1)
 
-    def per_replica(values_R: Tensor) -> Tensor:
-        return values_R.view(-1, 1, 1, 1)
-
-    ratio = per_replica(settings.mask_ratio_R)
-    threshold = per_replica(settings.mask_threshold_R)
+    # one stream a step: a word for each channel of each copy, one for its choice, one for each value
+    parts = 1 if modes <= {"none", "channel"} else 2 + bands
+    drawn = words(seed_R, "masks", epoch, step, copies * channels * parts).view(-1, copies * parts, channels, 1)
+    ratio, threshold = per_replica(settings.mask_ratio_R), per_replica(settings.mask_threshold_R)
     mode = per_replica(settings.mask_mode_R)
-    by_channel = draw("mask channels", copies, channels, 1) >= ratio
-    if modes <= {"none", "channel"}:
-        keep = by_channel.expand(-1, copies, channels, bands)
+    keep = drawn[:, :copies] >= ratio
+    if parts == 1:
+        keep = keep.expand(-1, copies, channels, bands)
     else:
-        by_value = draw("mask values", copies, channels, bands) >= ratio
-        # mode → whether a channel of a copy draws its values one by one
+        above = drawn[:, copies : 2 * copies] >= threshold
+        # whether a channel of a copy draws its values one by one
         random = mode == MASK_MODES.index("random")
-        if "parallel" in modes:
-            chosen = draw("mask choice of a copy", copies, 1, 1) > threshold
-            random = random | ((mode == MASK_MODES.index("parallel")) & chosen)
         if "hybrid" in modes:
-            chosen = draw("mask choice of a channel", copies, channels, 1) > threshold
-            random = random | ((mode == MASK_MODES.index("hybrid")) & chosen)
-        keep = torch.where(random, by_value, by_channel)
+            random = random | (above & (mode == MASK_MODES.index("hybrid")))
+        if "parallel" in modes:
+            # a copy's choice is that of its first channel
+            random = random | (above[:, :, :1] & (mode == MASK_MODES.index("parallel")))
+        values = drawn[:, 2 * copies :].reshape(-1, copies, channels, bands) >= ratio
+        # random ? values : keep, on bits, which is faster than a choice
+        keep = (values | ~random) & (keep | random)
     if "none" in modes:
         keep = keep | (mode == MASK_MODES.index("none"))
     return keep

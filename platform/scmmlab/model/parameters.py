@@ -4,59 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from scmmlab.errors import TrainingError
 from scmmlab.model.random import uniform
-
-KERNEL = 8
-PADDING = 4
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Sizes of the network and of its input; all replicas of a pack share them."""
-
-    channels: int
-    """C."""
-    bands: int = 5
-    """F."""
-    width: int = 128
-    """D."""
-    classifier_width: int = 128
-    """Units of the classifier's hidden layer."""
-    classes: int = 2
-    """Classes of the target."""
-    views: int = 1
-    """Masked copies V of each window."""
-
-    @property
-    def blocks(self) -> tuple[tuple[int, int], ...]:
-        """(input, output) channels of the encoder's three convolutions."""
-        d = self.width
-        return (self.channels, d // 4), (d // 4, d // 2), (d // 2, d)
-
-    @property
-    def embedding(self) -> int:
-        """Numbers of h: D times the points that are left after three blocks (3 for 5 bands, so 3·D)."""
-        points = self.bands
-        for _ in self.blocks:
-            points = pooled_length(conv_length(points))
-        return self.width * points
-
-
-def conv_length(points: int) -> int:
-    """Points after a convolution of kernel 8 and padding 4."""
-    return points + 2 * PADDING - KERNEL + 1
-
-
-def pooled_length(points: int) -> int:
-    """Points after max-pooling by 2 with padding 1."""
-    return points // 2 + 1
-
+from scmmlab.model.shape import KERNEL, Shape
 
 Sizes = dict[str, tuple[int, ...]]
 """Name → shape of one replica's tensor, in the order of the flat buffer."""
@@ -102,11 +56,22 @@ def classifier_sizes(shape: Shape) -> Sizes:
     )
 
 
+def _stored(size: tuple[int, ...]) -> tuple[int, ...]:
+    """How a tensor lies in the flat buffer: kernels tap-major."""
+    return (size[0], size[2], size[1]) if len(size) == 3 else size
+
+
+def _released(stored: Tensor) -> Tensor:
+    """A tensor [R, …] as stored ↔ in the released layout; the same exchange both ways."""
+    return stored.transpose(2, 3) if stored.ndim == 4 else stored
+
+
 class Parameters:
     """Learned numbers and batch-norm buffers of R replicas.
 
     ``parameters["encoder.0.weight"]`` is a view [R, out, in, 8] of `values`: a change of `values` in place is seen
-    through it, and it is a leaf of the autograd graph (see `gradients`).
+    through it, and it is a leaf of the autograd graph (see `gradients`). In `values` kernels lie tap-major, (out, 8,
+    in), which is how the encoder reads them; by name they have the released layout.
 
     Parameters
     ----------
@@ -122,12 +87,7 @@ class Parameters:
         self.sizes = dict(sizes)
         self.values = torch.zeros(replicas, sum(math.prod(s) for s in sizes.values()), device=device, dtype=dtype)
         """[R, n], in the order of `names`."""
-        self._views: dict[str, Tensor] = {}
-        start = 0
-        for name, size in sizes.items():
-            end = start + math.prod(size)
-            self._views[name] = self.values[:, start:end].view(replicas, *size).detach().requires_grad_()
-            start = end
+        self._views = {name: view.detach().requires_grad_() for name, view in self.named(self.values).items()}
         self.norms = tuple(norm for norm in NORMS if f"{norm}.weight" in sizes)
         self.running_mean = {n: self.values.new_zeros(replicas, *sizes[f"{n}.weight"]) for n in self.norms}
         """Batch norm → running mean [R, features]."""
@@ -152,6 +112,15 @@ class Parameters:
     def leaves(self) -> Iterator[Tensor]:
         """The named views, in the order of `values`."""
         return iter(self._views.values())
+
+    def named(self, flat_Rn: Tensor) -> dict[str, Tensor]:
+        """Views of a tensor that is laid out as `values` (a gradient, a moment), by name and in the released layouts."""
+        views, start = {}, 0
+        for name, size in self.sizes.items():
+            end = start + math.prod(size)
+            views[name] = _released(flat_Rn[:, start:end].view(-1, *_stored(size)))
+            start = end
+        return views
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
         for name, view in self._views.items():
@@ -199,12 +168,11 @@ def gradients(loss_R: Tensor, *parameters: Parameters) -> tuple[Tensor, ...]:
     Replicas do not touch each other's parameters, so the gradient of the sum over replicas is each one's own.
     """
     leaves = [leaf for p in parameters for leaf in p.leaves()]
+    found: tuple[Tensor | None, ...] = (None,) * len(leaves)
     if loss_R.requires_grad:
         found = torch.autograd.grad(loss_R.sum(), leaves, allow_unused=True)
-    else:
-        found = (None,) * len(leaves)
     flat = iter(torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, found, strict=True))
-    return tuple(torch.cat([next(flat).reshape(p.replicas, -1) for _ in p.names], dim=1) for p in parameters)
+    return tuple(torch.cat([_released(next(flat)).reshape(p.replicas, -1) for _ in p.names], dim=1) for p in parameters)
 
 
 def _initialise(parameters: Parameters, seed_R: Tensor) -> Parameters:

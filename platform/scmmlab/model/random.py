@@ -2,12 +2,6 @@
 
 Nothing here has a state. A replica's numbers depend on its own seed alone, so they do not change with its
 neighbours, with the device, or with the moment at which it joined a pack.
-
-| symbol | meaning | shape |
-|---|---|---|
-| R | replicas | |
-| k0, k1 | two 32-bit words that stand for (seed, purpose, epoch, step) | [R] |
-| counter | position in the stream, 0 … count − 1 | [count] |
 """
 
 from __future__ import annotations
@@ -18,59 +12,70 @@ import torch
 from torch import Tensor
 
 _WORD = 0xFFFFFFFF
+"""Words are 32 bits wide: non-negative numbers in Python, int32 in tensors, whose products wrap modulo 2³²."""
 
 
-def _signed(constant: int) -> int:
-    """A 32-bit multiplier as a signed number of the same residue.
-
-    A 32-bit word times a signed 32-bit constant stays inside int64, so no product overflows, and `& _WORD` gives the
-    product modulo 2³².
-    """
-    return constant - (1 << 32) if constant >> 31 else constant
+def _signed(word: int) -> int:
+    """The int32 with the bits of `word`."""
+    return word - (1 << 32) if word >> 31 else word
 
 
-# Multipliers of the three-round integer hash with the least measured bias (C. Wellons, "prospecting for hash functions").
-_FIRST, _SECOND, _THIRD = _signed(0xED5AD4BB), _signed(0xAC4C1B51), _signed(0x31848BAB)
+# multipliers and shifts of the three-round hash of 32-bit words with the least measured bias (C. Wellons, "Prospecting
+# for Hash Functions", 2018)
+_MULTIPLIERS = 0xED5AD4BB, 0xAC4C1B51, 0x31848BAB
+_LANES = 0x9E3779B9, 0x7F4A7C15
+"""What makes the two words of a key differ: digits of the golden ratio."""
+
+
+def _hash_number(word: int, key: int) -> int:
+    """A word from a word, a bijection for each `key` (a word that enters in the first round)."""
+    first, second, third = _MULTIPLIERS
+    word = ((word ^ (word >> 17)) * first + key) & _WORD
+    word = ((word ^ (word >> 11)) * second) & _WORD
+    word = ((word ^ (word >> 15)) * third) & _WORD
+    return word ^ (word >> 14)
 
 
 def _hash_words(word: Tensor, key: Tensor | int) -> Tensor:
-    """32-bit words from 32-bit words: a bijection for each `key`, which enters between the rounds.
-
-    Parameters
-    ----------
-    word : Tensor, int64
-        Words in [0, 2³²). Not changed.
-    key : Tensor or int
-        Word added after the first round, in a shape that broadcasts.
-    """
-    word = (word ^ (word >> 17)).mul_(_FIRST).add_(key).bitwise_and_(_WORD)
-    word.bitwise_xor_(word >> 11).mul_(_SECOND).bitwise_and_(_WORD)
-    word.bitwise_xor_(word >> 15).mul_(_THIRD).bitwise_and_(_WORD)
-    return word.bitwise_xor_(word >> 14)
+    """`_hash_number` of int32 tensors; int32 shifts copy the sign down, so what they bring in is masked off."""
+    first, second, third = (_signed(multiplier) for multiplier in _MULTIPLIERS)
+    word = ((word >> 17).bitwise_and_(_WORD >> 17)).bitwise_xor_(word).mul_(first).add_(key)
+    word.bitwise_xor_((word >> 11).bitwise_and_(_WORD >> 11)).mul_(second)
+    word.bitwise_xor_((word >> 15).bitwise_and_(_WORD >> 15)).mul_(third)
+    return word.bitwise_xor_((word >> 14).bitwise_and_(_WORD >> 14))
 
 
-def _keys(seed_R: Tensor, purpose: str, epoch: Tensor | int, step: Tensor | int) -> tuple[Tensor, Tensor]:
-    """The two key words of a stream, each [R, 1]; together they make equal streams as rare as equal 64-bit words."""
-    zero_R = torch.zeros_like(seed_R)
-    k0 = zero_R + zlib.crc32(purpose.encode())
-    k1 = _hash_words(k0, 1)
-    for number in (seed_R, epoch, step):
-        number_R = zero_R + number
-        for word in (number_R & _WORD, (number_R >> 32) & _WORD):
-            k0 = _hash_words(k0 ^ word, 0x9E3779B9)
-            k1 = _hash_words(k1 ^ word, 0x7F4A7C15)
-    return k0.unsqueeze(-1), k1.unsqueeze(-1)
+def _keys(seed_R: Tensor, purpose: str, epoch: Tensor | int, step: Tensor | int) -> Tensor:
+    """The two words, int32 [2, R, 1], that stand for a stream: 64 bits, so that no two streams of a study coincide."""
+    start = zlib.crc32(purpose.encode())
+    lanes = [start ^ lane for lane in _LANES]
+    keys: Tensor | None = None
+    # Python's numbers are absorbed as such, which costs a tenth of tensors; from the first tensor on all are tensors
+    for number in (epoch, step, seed_R):
+        for shift in (0, 32):
+            word = (number >> shift) & _WORD
+            if isinstance(word, int) and keys is None:
+                lanes = [_hash_number(key ^ word, start) for key in lanes]
+                continue
+            word = _signed(word) if isinstance(word, int) else word.to(torch.int32)
+            if keys is None:
+                keys = torch.tensor([_signed(key) for key in lanes], dtype=torch.int32, device=seed_R.device).unsqueeze(
+                    -1
+                )
+            keys = _hash_words(keys ^ word, _signed(start))
+    assert keys is not None
+    return keys.unsqueeze(-1)
 
 
 def words(seed_R: Tensor, purpose: str, epoch: Tensor | int, step: Tensor | int, count: int) -> Tensor:
-    """Random 32-bit words, int64 [R, count], each in [0, 2³²). Arguments as in `uniform`."""
-    k0, k1 = _keys(seed_R, purpose, epoch, step)
-    counter = torch.arange(count, device=seed_R.device, dtype=torch.int64)
-    return _hash_words(counter ^ k0, k1)
+    """Random words, int32 [R, count], each in [−2³¹, 2³¹). Arguments as in `uniform`."""
+    first, second = _keys(seed_R, purpose, epoch, step)
+    counter = torch.arange(count, device=seed_R.device, dtype=torch.int32)
+    return _hash_words(counter ^ first, second)
 
 
 def uniform(seed_R: Tensor, purpose: str, epoch: Tensor | int, step: Tensor | int, count: int) -> Tensor:
-    """Uniform numbers in [0, 1), multiples of 2⁻²⁴, hence the same in float32 and float64.
+    """Uniform numbers in [0, 1), multiples of 2⁻²⁴, which float32 holds exactly.
 
     Parameters
     ----------
@@ -87,12 +92,14 @@ def uniform(seed_R: Tensor, purpose: str, epoch: Tensor | int, step: Tensor | in
     -------
     Tensor, float32, shape=(R, count)
     """
-    return (words(seed_R, purpose, epoch, step, count) >> 8).to(torch.float32).mul_(2.0**-24)
+    bits = (words(seed_R, purpose, epoch, step, count) >> 8).bitwise_and_(_WORD >> 8)
+    return bits.to(torch.float32).mul_(2.0**-24)
 
 
 def permutation(seed_R: Tensor, purpose: str, epoch: Tensor | int, n: int) -> Tensor:
     """A random order of 0 … n − 1 for each replica, int64 [R, n]. Arguments as in `uniform`."""
-    # sort by 31 random bits; the position beneath them makes keys differ, so that no sort's way with ties matters
-    random = words(seed_R, purpose, epoch, 0, n) >> 1
+    # sorted by 31 random bits; the position beneath them makes all keys differ, so that it does not matter how a sort
+    # treats ties
+    random = words(seed_R, purpose, epoch, 0, n).to(torch.int64) & (_WORD >> 1)
     position = torch.arange(n, device=seed_R.device, dtype=torch.int64)
     return ((random << 32) | position).argsort(dim=-1)

@@ -1,4 +1,4 @@
-"""The settings of a pack: each replica's numbers and switches as tensors [R], and which work any replica needs at all."""
+"""The settings of a pack: each replica's numbers and switches as tensors [R], and which work any replica needs."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Settings:
     mask_modes: frozenset[str]
     """The modes that any replica uses."""
     mask_ratio_R: Tensor
-    """Probability that a value (or channel) is hidden."""
+    """int32: the word, counted from −2³¹ in steps of 2⁻³², below which a value (or channel) is hidden."""
     mask_threshold_R: Tensor
-    """`parallel` and `hybrid`: a draw above it means random."""
+    """int32: `parallel` and `hybrid`, a word from it on means random."""
     overwrite_originals_R: Tensor
     """bool: the windows themselves are masked like their only copies."""
     any_overwrite: bool
@@ -41,29 +41,46 @@ class Settings:
     """τ_s."""
     temperature_R: Tensor
     """τ."""
-    contrast_R: Tensor
-    """bool: the contrastive loss takes part."""
     any_contrast: bool
-    soft_R: Tensor
-    """bool: soft weights; else 1 for views of one window and 0 for the rest."""
+    """Whether any replica has a contrastive loss."""
     distance_replicas: tuple[tuple[str, tuple[int, ...]], ...]
-    """Distance → the replicas whose soft weights use it; a distance that none uses is absent."""
+    """Distance → the replicas whose soft weights use it; a distance that none uses is absent, and so are replicas of
+    hard weights (1 for views of one window, else 0)."""
     aggregate_R: Tensor
     """bool: rows are rebuilt from the others; else each from itself."""
     any_aggregate: bool
+    """Whether any replica reconstructs from aggregated rows."""
     all_aggregate: bool
+    """Whether all of them do."""
     top_k: tuple[int | None, ...]
     """Rows that the aggregator keeps; None for all."""
-    reconstruct_R: Tensor
-    """bool: the reconstruction loss takes part."""
     any_reconstruct: bool
+    """Whether any replica has a reconstruction loss."""
+    pairs_R: Tensor
+    """bool: pairs of rows are compared at all, for the one loss or the other."""
+    all_pairs: bool
+    """Whether all replicas compare pairs."""
+    loss_R2: Tensor
+    """bool: whether the contrastive and the reconstruction loss take part."""
     adaptive_R: Tensor
     """bool: loss weights are learned."""
-    any_adaptive: bool
-    contrast_weight_R: Tensor
-    """Fixed weight of the contrastive loss."""
-    reconstruction_weight_R: Tensor
-    """Fixed weight of the reconstruction loss."""
+    fixed_weight_R2: Tensor
+    """Fixed weights of both losses."""
+
+    @property
+    def any_pairs(self) -> bool:
+        """Whether any replica compares pairs of rows."""
+        return self.any_contrast or self.any_aggregate
+
+    def active_projectors(self, active_R: Tensor | None) -> Tensor | None:
+        """Which of the active replicas use their projector, and so update its running statistics; None for all."""
+        if self.all_pairs:
+            return active_R
+        return self.pairs_R if active_R is None else self.pairs_R & active_R
+
+    def choose_aggregated(self, aggregated_RNF: Tensor, own_RNF: Tensor) -> Tensor:
+        """`aggregated_RNF` of replicas that aggregate, `own_RNF` of the others."""
+        return torch.where(self.aggregate_R[:, None, None], aggregated_RNF, own_RNF)
 
     @property
     def replicas(self) -> int:
@@ -102,17 +119,21 @@ class Settings:
             )
         overwrite = [flag and e.masking.views == 1 for e, flag in zip(experiments, overwrite_originals, strict=True)]
 
-        def number(values: Sequence[float]) -> Tensor:
+        def number(values: Sequence[float | tuple[float, float]]) -> Tensor:
             return torch.tensor(values, device=device, dtype=dtype)
 
-        def flag(values: Sequence[bool]) -> Tensor:
+        def words(probabilities: Sequence[float]) -> Tensor:
+            numbers = [min(round(p * 2**32) - 2**31, 2**31 - 1) for p in probabilities]
+            return torch.tensor(numbers, device=device, dtype=torch.int32)
+
+        def flag(values: Sequence[bool | tuple[bool, bool]]) -> Tensor:
             return torch.tensor(values, device=device, dtype=torch.bool)
 
         contrast = [e.contrast.enabled for e in experiments]
         soft = [e.contrast.weights == "soft" for e in experiments]
         reconstruct = [e.reconstruction.enabled for e in experiments]
-        aggregate = [e.aggregator.enabled for e in experiments]
-        adaptive = [e.loss.weighting == "adaptive" for e in experiments]
+        aggregate = [e.aggregator.enabled and e.reconstruction.enabled for e in experiments]
+        pairs = [c or a for c, a in zip(contrast, aggregate, strict=True)]
         users = {
             name: tuple(r for r, e in enumerate(experiments) if contrast[r] and soft[r] and e.contrast.distance == name)
             for name in DISTANCES
@@ -121,25 +142,23 @@ class Settings:
             views=views.pop(),
             mask_mode_R=torch.tensor([MASK_MODES.index(e.masking.mode) for e in experiments], device=device),
             mask_modes=frozenset(e.masking.mode for e in experiments),
-            mask_ratio_R=number([e.masking.ratio for e in experiments]),
-            mask_threshold_R=number([e.masking.threshold for e in experiments]),
+            mask_ratio_R=words([e.masking.ratio for e in experiments]),
+            mask_threshold_R=words([e.masking.threshold for e in experiments]),
             overwrite_originals_R=flag(overwrite),
             any_overwrite=any(overwrite),
             upper_bound_R=number([e.contrast.upper_bound for e in experiments]),
             soft_weight_temperature_R=number([e.contrast.soft_weight_temperature for e in experiments]),
             temperature_R=number([e.contrast.temperature for e in experiments]),
-            contrast_R=flag(contrast),
             any_contrast=any(contrast),
-            soft_R=flag(soft),
             distance_replicas=tuple((name, replicas) for name, replicas in users.items() if replicas),
             aggregate_R=flag(aggregate),
-            any_aggregate=any(a and r for a, r in zip(aggregate, reconstruct, strict=True)),
+            any_aggregate=any(aggregate),
             all_aggregate=all(aggregate),
             top_k=tuple(e.aggregator.top_k for e in experiments),
-            reconstruct_R=flag(reconstruct),
             any_reconstruct=any(reconstruct),
-            adaptive_R=flag(adaptive),
-            any_adaptive=any(adaptive),
-            contrast_weight_R=number([e.loss.contrast_weight for e in experiments]),
-            reconstruction_weight_R=number([e.loss.reconstruction_weight for e in experiments]),
+            pairs_R=flag(pairs),
+            all_pairs=all(pairs),
+            loss_R2=flag(list(zip(contrast, reconstruct, strict=True))),
+            adaptive_R=flag([e.loss.weighting == "adaptive" for e in experiments]),
+            fixed_weight_R2=number([(e.loss.contrast_weight, e.loss.reconstruction_weight) for e in experiments]),
         )

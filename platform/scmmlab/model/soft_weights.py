@@ -1,6 +1,6 @@
 """Soft weights: how much two rows count as views of one another, by their distance in the input.
 
-Legend: R replica, N row, J row that is compared with (all workers' rows).
+Legend: R replica, N row of this worker, J row of any worker, F input number.
 """
 
 from __future__ import annotations
@@ -11,35 +11,87 @@ from torch import Tensor
 from scmmlab.model.collectives import SINGLE_PROCESS, Collectives
 from scmmlab.model.settings import Settings
 
+LEAST_NORM = 1e-8
+"""A row of zeros has cosine 0 to every other."""
+
 
 def distances(x_RNF: Tensor, y_RJF: Tensor, distance: str) -> Tensor:
-    """Distances of all rows of x from all rows of y, [R, N, J]: cosine is −cos, euclidean and manhattan the norms."""
+    """Distances of all rows of x from all rows of y, [R, N, J]: −cos, euclidean or manhattan."""
     if distance == "cosine":
-        x = x_RNF / x_RNF.norm(dim=-1, keepdim=True).clamp(min=1e-8)
-        y = y_RJF / y_RJF.norm(dim=-1, keepdim=True).clamp(min=1e-8)
-        return -torch.bmm(x, y.transpose(1, 2))
-    # not by |x|² − 2xy + |y|²: near rows would lose their distance to cancellation
+        negative = x_RNF / -torch.linalg.vector_norm(x_RNF, dim=-1, keepdim=True).clamp_(min=LEAST_NORM)
+        y = (
+            -negative
+            if y_RJF is x_RNF
+            else y_RJF / torch.linalg.vector_norm(y_RJF, dim=-1, keepdim=True).clamp_(min=LEAST_NORM)
+        )
+        return torch.bmm(negative, y.transpose(1, 2))
     power = 2.0 if distance == "euclidean" else 1.0
+    # not by |x|² − 2xy + |y|²: near rows would lose their distance to cancellation
     return torch.cdist(x_RNF, y_RJF, p=power, compute_mode="donot_use_mm_for_euclid_dist")
 
 
-def soft_weights(x_RNF: Tensor, settings: Settings, first_row: int = 0, group: Collectives = SINGLE_PROCESS) -> Tensor:
-    """w_ij of all pairs, [R, N, J], before views of one window are set to 1."""
-    y_RJF = group.gather_rows(x_RNF)
-    d = x_RNF.new_zeros(x_RNF.shape[0], x_RNF.shape[1], y_RJF.shape[1])
+def weights_of_distances(
+    d_RNJ: Tensor, upper_bound_R: Tensor, temperature_R: Tensor, first_row: int, group: Collectives
+) -> Tensor:
+    """w_ij = 2α / (1 + exp(d̂_ij / τ_s)), with d̂ the distances scaled to [0, 1] in each column; `d_RNJ` is overwritten.
+
+    The diagonal is first set to the least off-diagonal distance g, so every column's least is g, and column j's scaling
+    is d̂_ij = (d_ij − g) / (max_i d_ij − g). Paper: arXiv 2408.09186, soft weight assignment.
+    """
+    diagonal = d_RNJ.diagonal(first_row, 1, 2)
+    diagonal.fill_(torch.inf)
+    least_R11 = -group.maximum(-d_RNJ.amin((1, 2), keepdim=True))
+    diagonal.copy_(least_R11[..., 0])
+    range_R1J = group.maximum(d_RNJ.amax(1, keepdim=True)) - least_R11
+    # scikit-learn's min-max scaling, which the released code uses, divides by 1 where a column does not vary
+    range_R1J.masked_fill_(range_R1J < 10 * torch.finfo(d_RNJ.dtype).eps, 1.0)
+    # the difference first: it is exact for near numbers, where d_ij / range − g / range would cancel
+    scale_R1J = -1 / (range_R1J * temperature_R[:, None, None])
+    return d_RNJ.sub_(least_R11).mul_(scale_R1J).sigmoid_().mul_(2 * upper_bound_R[:, None, None])
+
+
+def soft_weights(x_RNF: Tensor, settings: Settings, group: Collectives = SINGLE_PROCESS) -> Tensor:
+    """Soft weights of all pairs, before views of one window are set to 1.
+
+    Parameters
+    ----------
+    x_RNF : Tensor, shape=(R, N, F)
+        Input rows of this worker, windows and copies.
+    settings : Settings
+        Which replicas have soft weights, by which distance, and with which α and τ_s.
+    group : Collectives
+        Workers that share the batch: least distances and ranges are of all their rows.
+
+    Returns
+    -------
+    Tensor, shape=(R, N, J)
+        0 for replicas whose weights are not soft.
+    """
+    y_RJF = group.gather(x_RNF, 1)
+    first_row = group.rank * x_RNF.shape[1]
+
+    def weights(x: Tensor, y: Tensor, upper_bound_R: Tensor, temperature_R: Tensor, name: str) -> Tensor:
+        return weights_of_distances(distances(x, y, name), upper_bound_R, temperature_R, first_row, group)
+
+    numbers = settings.upper_bound_R, settings.soft_weight_temperature_R
+    if len(settings.distance_replicas) == 1 and len(settings.distance_replicas[0][1]) == len(x_RNF):
+        return weights(x_RNF, y_RJF, *numbers, settings.distance_replicas[0][0])
+    w = x_RNF.new_zeros(*x_RNF.shape[:2], y_RJF.shape[1])
     for name, replicas in settings.distance_replicas:
         index = list(replicas)
-        d[index] = distances(x_RNF[index], y_RJF[index], name)
-    diagonal = d.diagonal(offset=first_row, dim1=1, dim2=2)
-    diagonal.fill_(torch.inf)
-    # the diagonal takes the least off-diagonal distance g, so every column's minimum is g:
-    # d̂_ij = (d_ij − g) / (max_i d_ij − g)
-    least = -group.maximum(-d.amin((1, 2), keepdim=True))
-    diagonal.copy_(least[:, :, 0].expand_as(diagonal))
-    d -= least
-    span = group.maximum(d.amax(1, keepdim=True))
-    # a column of equal distances: scikit-learn's min-max scaling, which the released code uses, then divides by 1
-    span = torch.where(span < 10 * torch.finfo(d.dtype).eps, 1.0, span)
-    # w_ij = 2α / (1 + exp(d̂_ij / τ_s))
-    w = torch.sigmoid(-d / (span * settings.soft_weight_temperature_R[:, None, None]))
-    return w * (2 * settings.upper_bound_R[:, None, None])
+        x = x_RNF[index]
+        y = x if y_RJF is x_RNF else y_RJF[index]
+        w[index] = weights(x, y, *(number_R[index] for number_R in numbers), name)
+    return w
+
+
+def mark_views(w_RNJ: Tensor, windows: int, views: int, first_row: int) -> None:
+    """Set the weights of views of one window to 1 and each row's own to 0, in place.
+
+    Rows are `windows` windows and their copies, view after view; they stand in the columns from `first_row` on.
+    """
+    own = w_RNJ[:, :, first_row : first_row + w_RNJ.shape[1]]
+    for view in range(1, views + 1):
+        own.diagonal(view * windows, 1, 2).fill_(1)
+        own.diagonal(-view * windows, 1, 2).fill_(1)
+    own.diagonal(0, 1, 2).fill_(0)

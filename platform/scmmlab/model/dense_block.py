@@ -1,0 +1,113 @@
+"""A dense layer, batch norm, ReLU and, in the encoder, max-pooling: forward, and the gradient in closed form.
+
+Plain functions over tensors, from which the encoder and the projector build their differentiable steps. Rows are the
+last and contiguous dimension, so that each operation runs along rows.
+
+Legend: R replica, K input number, O feature, T point before pooling, P point after it, N row.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from scmmlab.model.batch_norm import EPSILON, Batch, centre, centre_gradient
+from scmmlab.model.collectives import Collectives
+from scmmlab.model.pooling import max_pool, max_pool_gradient
+from scmmlab.model.shape import pooled_length
+
+
+class Saved(NamedTuple):
+    """What the gradient needs."""
+
+    matrix_RFK: Tensor
+    x_RKN: Tensor
+    y_ROTN: Tensor
+    """y − mean."""
+    u_ROTN: Tensor
+    """γ x̂ + β, before pooling; `out` where nothing is pooled."""
+    out: Tensor
+    slope_RO: Tensor
+    rstd_RO: Tensor
+
+
+def activate(
+    y_ROTN: Tensor, slope_RO: Tensor, shift_RO: Tensor, pool: bool, point_major: bool
+) -> tuple[Tensor, Tensor]:
+    """u = a y + β, and ReLU of its pooled points, [R, P, O, N] if `point_major`, else [R, O, P, N]."""
+    u = (y_ROTN * slope_RO[..., None, None]).add_(shift_RO[..., None, None])
+    if not pool:
+        out = u.relu_()
+        return out, out
+    replicas, features, points, rows = u.shape
+    if point_major:
+        out = u.new_empty(replicas, pooled_length(points), features, rows)
+        max_pool(u, out.transpose(1, 2))
+    else:
+        out = u.new_empty(replicas, features, pooled_length(points), rows)
+        max_pool(u, out)
+    return u, out.relu_()
+
+
+def block_forward(
+    matrix_RFK: Tensor,
+    x_RKN: Tensor,
+    gain_RO: Tensor,
+    shift_RO: Tensor,
+    pool: bool,
+    point_major: bool,
+    row_mask_RN: Tensor | None,
+    group: Collectives,
+) -> tuple[Saved, Batch]:
+    """``ReLU(pool(γ · batch norm(matrix · x) + β))`` with the batch's own statistics, in `Saved.out`.
+
+    Parameters
+    ----------
+    matrix_RFK : Tensor, shape=(R, O·T, K)
+        The layer, the points of each feature in turn (from last to first, as `toeplitz` has them).
+    x_RKN : Tensor, shape=(R, K, N)
+        Its input.
+    gain_RO, shift_RO : Tensor, shape=(R, O)
+        γ and β.
+    pool : bool
+        Whether points are pooled by ``MaxPool1d(2, 2, padding 1)``; without pooling there must be one.
+    point_major : bool
+        Order of the output's numbers (see `activate`).
+    row_mask_RN : Tensor, bool, shape=(R, N), or None
+        Rows that count; the others neither give statistics nor receive gradients.
+    group : Collectives
+        Workers that share the batch: the statistics are of all their rows.
+    """
+    replicas, features = gain_RO.shape
+    y = torch.bmm(matrix_RFK, x_RKN).view(replicas, features, -1, x_RKN.shape[-1])
+    batch = centre(y, row_mask_RN, group)
+    rstd = (batch.variance_RO + EPSILON).rsqrt_()
+    slope = gain_RO * rstd
+    u, out = activate(y, slope, shift_RO, pool, point_major)
+    return Saved(matrix_RFK, x_RKN, y, u, out, slope, rstd), batch
+
+
+def block_backward(
+    grad: Tensor,
+    saved: Saved,
+    count: Tensor | int,
+    pool: bool,
+    point_major: bool,
+    row_mask_RN: Tensor | None,
+    group: Collectives,
+    input_gradient: bool,
+) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+    """Gradients of matrix, input (if `input_gradient`), γ and β, from that of `Saved.out`."""
+    # ReLU, then pooling: the gradient passes where the output is above 0
+    du = torch.ops.aten.threshold_backward(grad.reshape(saved.out.shape), saved.out, 0)
+    if pool:
+        du = max_pool_gradient(du.transpose(1, 2) if point_major else du, saved.u_ROTN)
+    dy, d_gain, d_shift = centre_gradient(du, saved.y_ROTN, saved.slope_RO, saved.rstd_RO, count, group)
+    if row_mask_RN is not None:
+        dy.mul_(row_mask_RN[:, None, None].to(dy.dtype))
+    dy_RFN = dy.flatten(1, 2)
+    d_matrix = torch.bmm(dy_RFN, saved.x_RKN.transpose(1, 2))
+    dx = torch.bmm(saved.matrix_RFK.transpose(1, 2), dy_RFN) if input_gradient else None
+    return d_matrix, dx, d_gain, d_shift
