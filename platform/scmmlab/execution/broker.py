@@ -1,0 +1,215 @@
+"""The broker actor: the one place through which the driver, the workers and Tune's trials speak with each other.
+
+It holds the queue with its leases, the events that the driver has not fetched yet, the latest checkpoints of what is
+being run, and which trainings are to stop. All of it can be lost: the driver has what is worth keeping.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from scmmlab.execution.events import CheckpointSaved, EpochEnded, Event, TaskEnded, TaskLost, TaskStarted
+from scmmlab.execution.leases import LeaseBook, Loss, LossDecision, WorkerId
+from scmmlab.execution.task import Outcome, Task, failures
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a worker is to do next."""
+
+    task: Task | None = None
+    """None: nothing yet, ask again."""
+    stop: bool = False
+    """Whether there will be no more work."""
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What a worker hears when it brings news."""
+
+    abandon: bool
+    """Whether the task is no longer the worker's, and whatever it does with it is for nothing."""
+    cancelled: frozenset[str]
+    """Keys of the task whose training is to stop."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What became of a request since it was last asked about."""
+
+    epochs: tuple[EpochEnded, ...]
+    outcome: Outcome | None
+    """How it ended, once it has."""
+
+
+@dataclass
+class _Followed:
+    """A request whose progress somebody other than the driver waits for."""
+
+    epochs: list[EpochEnded] = field(default_factory=list)
+    outcome: Outcome | None = None
+
+
+class Broker:
+    """The actor's class; its methods are coroutines, so that any number of callers can wait at a time.
+
+    Parameters
+    ----------
+    lease_s : float
+        Seconds without news after which a worker counts as lost. Ray tells of a worker's death much sooner; this is
+        for workers that it cannot reach.
+    """
+
+    def __init__(self, lease_s: float = 60.0):
+        self._book = LeaseBook(lease_s)
+        self._check_s = min(1.0, lease_s / 4)
+        self._events: list[Event] = []
+        self._checkpoints: dict[tuple[str, str], bytes] = {}
+        self._started: dict[str, float] = {}
+        self._followed: dict[str, _Followed] = {}
+        self._cancelled: set[str] = set()
+        self._stopping = False
+        self._aborting = False
+        self._work = asyncio.Condition()
+        self._news: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
+
+    # for the driver
+
+    async def submit(self, tasks: Sequence[Task]) -> None:
+        """Queue `tasks`."""
+        for task in tasks:
+            self._checkpoints.update(task.checkpoints)
+            self._book.submit(task)
+        await self._wake_workers()
+
+    async def events(self, timeout_s: float) -> list[Event]:
+        """What has happened since the last call; waits up to `timeout_s` for something to happen."""
+        deadline = time.monotonic() + timeout_s
+        while not self._events:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            await self._wait("", min(left, self._check_s))
+            await self._expire()
+        events, self._events = self._events, []
+        self._news[""].clear()
+        return events
+
+    async def stop(self, abort: bool = False) -> None:
+        """Send the workers home when they next ask for work, or (`abort`) away from the work that they are at."""
+        self._stopping = True
+        self._aborting = abort
+        await self._wake_workers()
+
+    # for workers
+
+    async def take(self, worker: WorkerId, timeout_s: float) -> Assignment:
+        """The next task for `worker`; waits up to `timeout_s` for one."""
+        for loss in self._book.succeed(worker):
+            await self._lost(loss)
+        deadline = time.monotonic() + timeout_s
+        while not self._stopping:
+            taken = self._book.take(worker, time.monotonic())
+            if taken is not None:
+                task, attempt = taken
+                self._started[task.id] = time.monotonic()
+                self._tell(TaskStarted(task.id, str(worker), attempt))
+                return Assignment(task)
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return Assignment()
+            async with self._work:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._work.wait(), min(left, self._check_s))
+            await self._expire()
+        return Assignment(stop=True)
+
+    async def report(
+        self, worker: WorkerId, task_id: str, epochs: Sequence[EpochEnded], checkpoints: Sequence[CheckpointSaved]
+    ) -> Orders:
+        """News of a task; without any it is a sign of life."""
+        if self._aborting or not self._book.renew(worker, task_id, time.monotonic()):
+            return Orders(abandon=True, cancelled=frozenset())
+        for checkpoint in checkpoints:
+            self._checkpoints[checkpoint.key, checkpoint.stage] = checkpoint.data
+            self._tell(checkpoint)
+        for epoch in epochs:
+            self._tell(epoch)
+            if epoch.key in self._followed:
+                self._followed[epoch.key].epochs.append(epoch)
+                self._news[epoch.key].set()
+        return Orders(abandon=False, cancelled=frozenset(self._cancelled))
+
+    async def load_checkpoint(self, key: str, stage: str) -> bytes | None:
+        """The latest checkpoint of (`key`, `stage`), or None."""
+        return self._checkpoints.get((key, stage))
+
+    async def finish(self, worker: WorkerId, task_id: str, outcomes: Sequence[Outcome]) -> None:
+        """A task has ended. Outcomes of a worker that has lost its lease are dropped: another is at the task."""
+        if self._book.finish(worker, task_id):
+            self._end(task_id, outcomes)
+
+    # for Tune's trials
+
+    async def follow(self, task: Task) -> None:
+        """Queue a task of one request, whose progress the caller then asks for."""
+        (key,) = task.keys
+        self._followed[key] = _Followed()
+        await self.submit([task])
+
+    async def progress(self, key: str, seen: int, timeout_s: float) -> Progress:
+        """Epochs of `key` after the first `seen`, and its outcome; waits up to `timeout_s` for either."""
+        followed = self._followed[key]
+        if len(followed.epochs) <= seen and followed.outcome is None:
+            await self._wait(key, timeout_s)
+        return Progress(tuple(followed.epochs[seen:]), followed.outcome)
+
+    async def cancel(self, key: str) -> None:
+        """Nobody waits for `key` any more: it stops at the next epoch that it reports, or does not start."""
+        self._cancelled.add(key)
+
+    # within
+
+    async def _expire(self) -> None:
+        for loss in self._book.expire(time.monotonic()):
+            await self._lost(loss)
+
+    async def _lost(self, loss: Loss) -> None:
+        again = loss.decision is not LossDecision.GIVE_UP
+        self._tell(TaskLost(loss.task.id, str(loss.worker), loss.reason, again))
+        if again:
+            await self._wake_workers()
+        else:
+            why = f"its worker was lost {loss.losses} times (the last time: {loss.reason})"
+            self._end(loss.task.id, failures(loss.task, why))
+
+    def _end(self, task_id: str, outcomes: Sequence[Outcome]) -> None:
+        self._tell(TaskEnded(task_id, tuple(outcomes), time.monotonic() - self._started.pop(task_id)))
+        keys = {outcome.key for outcome in outcomes}
+        for name in [name for name in self._checkpoints if name[0] in keys]:
+            del self._checkpoints[name]
+        for outcome in outcomes:
+            self._cancelled.discard(outcome.key)
+            if outcome.key in self._followed:
+                self._followed[outcome.key].outcome = outcome
+                self._news[outcome.key].set()
+
+    def _tell(self, event: Event) -> None:
+        self._events.append(event)
+        self._news[""].set()
+
+    async def _wait(self, key: str, timeout_s: float) -> None:
+        """Wait for news of `key`, or of anything (the empty key)."""
+        news = self._news[key]
+        news.clear()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(news.wait(), timeout_s)
+
+    async def _wake_workers(self) -> None:
+        async with self._work:
+            self._work.notify_all()

@@ -1,0 +1,66 @@
+"""What an engine is: tasks go in, events come out, and no number depends on which one it is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from scmmlab.execution.events import Event
+from scmmlab.execution.task import Task
+
+Emit = Callable[[Event], None]
+
+
+class Interrupted(BaseException):
+    """Leave the training that is going on. No ``Exception``, so that no training takes it for its own failure."""
+
+
+class Engine(ABC):
+    """Runs tasks. A context: entered, it has what it needs to run; left, it has let go of everything, done or not."""
+
+    device: str = "cpu"
+    """Kind of device that tasks run on, ``cpu`` or ``cuda``; known once entered."""
+    workers: int = 1
+    """Tasks that run at a time; known once entered."""
+    logs: str | None = None
+    """Where to look after an error, besides the error."""
+
+    @abstractmethod
+    def submit(self, task: Task) -> None:
+        """Queue `task`, to be run after those that are queued."""
+
+    @abstractmethod
+    def step(self, emit: Emit, timeout_s: float) -> None:
+        """Let work go on, and hand what happened to `emit`; return after `timeout_s` at the latest if nothing did.
+
+        What `emit` raises is raised here; the work that was going on is then abandoned.
+        """
+
+    @abstractmethod
+    def open(self) -> None:
+        """Get ready.
+
+        Raises
+        ------
+        ResourceError
+            When there is not what was asked for.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Abandon what is going on, and let go of everything."""
+
+    def __enter__(self) -> Self:
+        try:
+            self.open()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,147 @@
+"""Who works at which task, for how long yet, and what becomes of the tasks of lost workers. Pure: time is an argument.
+
+The life of a task::
+
+    submit            take                finish
+    ------> QUEUED ---------> LEASED ---------------> (gone)
+              ^                 |
+              |     RUN_AGAIN   |  the lease runs out, or the worker's successor asks for work
+              +-----------------+
+              |     HALVE       |  after `attempts` losses, a pack is cut in two: one of its requests may be to blame
+              +-----------------+
+                                |  GIVE_UP after `attempts` losses of a single request
+                                +--------------------------------> (gone)
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum
+
+from scmmlab.execution.task import Task
+
+
+@dataclass(frozen=True)
+class WorkerId:
+    """One life of one worker."""
+
+    rank: int
+    """Place among the workers."""
+    life: str
+    """Differs between a worker and the one that replaces it."""
+
+    def __str__(self) -> str:
+        return f"worker {self.rank}"
+
+
+class LossDecision(Enum):
+    """What becomes of a task whose worker was lost."""
+
+    RUN_AGAIN = "run again"
+    HALVE = "halve"
+    GIVE_UP = "give up"
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A worker was lost at a task."""
+
+    task: Task
+    worker: WorkerId
+    reason: str
+    decision: LossDecision
+    losses: int
+    """How often this task's worker was lost."""
+
+
+@dataclass
+class _Lease:
+    task: Task
+    worker: WorkerId
+    expires: float
+
+
+class LeaseBook:
+    """The queue of tasks and the leases on those that are being run.
+
+    Parameters
+    ----------
+    lease_s : float
+        Seconds without news after which a worker counts as lost.
+    attempts : int
+        Losses of one task after which it is no longer simply run again.
+    """
+
+    def __init__(self, lease_s: float = 60.0, attempts: int = 2):
+        self._lease_s = lease_s
+        self._attempts = attempts
+        self._queue: deque[Task] = deque()
+        self._leases: dict[str, _Lease] = {}
+        self._losses: dict[str, int] = {}
+
+    def submit(self, task: Task) -> None:
+        """Put `task` at the end of the queue."""
+        self._queue.append(task)
+
+    def take(self, worker: WorkerId, now: float) -> tuple[Task, int] | None:
+        """The next task and the number of this attempt at it, or None where the queue is empty."""
+        if not self._queue:
+            return None
+        task = self._queue.popleft()
+        self._leases[task.id] = _Lease(task, worker, now + self._lease_s)
+        return task, self._losses.get(task.id, 0) + 1
+
+    def renew(self, worker: WorkerId, task_id: str, now: float) -> bool:
+        """News of `worker`; False where the task is no longer its own."""
+        lease = self._leases.get(task_id)
+        if lease is None or lease.worker != worker:
+            return False
+        lease.expires = now + self._lease_s
+        return True
+
+    def finish(self, worker: WorkerId, task_id: str) -> bool:
+        """The task is done; False where it is no longer this worker's, whose results then do not count."""
+        lease = self._leases.get(task_id)
+        if lease is None or lease.worker != worker:
+            return False
+        del self._leases[task_id]
+        return True
+
+    def succeed(self, worker: WorkerId) -> list[Loss]:
+        """`worker` has begun its life: tasks of its rank's earlier lives are lost."""
+        earlier = [
+            lease for lease in self._leases.values() if lease.worker.rank == worker.rank and lease.worker != worker
+        ]
+        return [self._lose(lease, f"{lease.worker} died") for lease in earlier]
+
+    def expire(self, now: float) -> list[Loss]:
+        """Tasks of workers that have been silent for too long are lost."""
+        silent = [lease for lease in self._leases.values() if lease.expires < now]
+        return [self._lose(lease, f"{lease.worker} was silent for {self._lease_s:g} s") for lease in silent]
+
+    def withdraw_queued(self) -> list[Task]:
+        """Empty the queue and return what was in it."""
+        tasks = list(self._queue)
+        self._queue.clear()
+        return tasks
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is queued or being run."""
+        return not self._queue and not self._leases
+
+    def _lose(self, lease: _Lease, reason: str) -> Loss:
+        task = lease.task
+        del self._leases[task.id]
+        losses = self._losses[task.id] = self._losses.get(task.id, 0) + 1
+        if losses < self._attempts:
+            decision = LossDecision.RUN_AGAIN
+            self._queue.appendleft(task)
+        elif len(task.requests) > 1:
+            decision = LossDecision.HALVE
+            for half in reversed(task.halves()):
+                self._queue.appendleft(half)
+        else:
+            decision = LossDecision.GIVE_UP
+        return Loss(task, lease.worker, reason, decision, losses)

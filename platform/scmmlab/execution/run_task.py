@@ -1,0 +1,36 @@
+"""Tasks become calls of the training layer here, whichever engine runs them."""
+
+from __future__ import annotations
+
+import traceback
+
+from scmmlab.execution.task import Outcome, Tables, Task, describe, failures
+from scmmlab.training import CellRequest, PretrainRequest, Reporter, SweepRequest
+from scmmlab.training.stages import run_cell_stage, run_pretrain_stage, run_sweep_stage
+
+
+def run_task(task: Task, tables: Tables, reporter: Reporter, device: str, checkpoint_every: int) -> list[Outcome]:
+    """Run `task` here and now.
+
+    Returns
+    -------
+    list of StageOutput or StageFailure
+        One a request, in their order. What the stage raises becomes the failure of all of them; what the reporter
+        raises to interrupt it (no ``Exception``) is raised.
+    """
+    try:
+        return _stage(task, tables, reporter, device, checkpoint_every)
+    except Exception as error:
+        return failures(task, describe(error), "".join(traceback.format_exception(error)))
+
+
+def _stage(task: Task, tables: Tables, reporter: Reporter, device: str, checkpoint_every: int) -> list[Outcome]:
+    pretrainings = [request for request in task.requests if isinstance(request, PretrainRequest)]
+    cells = [request for request in task.requests if isinstance(request, CellRequest)]
+    settings = [request for request in task.requests if isinstance(request, SweepRequest)]
+    assert len(task.requests) in (len(pretrainings), len(cells), len(settings)), "requests of a task are of one type"
+    if pretrainings:
+        return run_pretrain_stage(pretrainings, tables, reporter, device, checkpoint_every)
+    if cells:
+        return run_cell_stage(cells, tables, reporter, device, checkpoint_every)
+    return [run_sweep_stage(setting, tables, reporter, device, checkpoint_every) for setting in settings]

@@ -1,0 +1,103 @@
+"""Feature tables on their way to the workers, by Ray Data: read once from Parquet, held once in each worker."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import pyarrow as pa
+import ray
+import ray.data
+
+from scmmlab.errors import CorpusError
+from scmmlab.tables import FeatureTable, Manifest, read_manifest
+from scmmlab.tables.locations import locate
+from scmmlab.tables.schema import from_arrow, table_schema
+
+
+def quiet_ray_data() -> None:
+    """Ray Data without its progress bars and plans, and with rows in the order in which they are stored."""
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.execution_options.preserve_order = True
+    # ray.data sets its loggers up when it is first imported
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+
+
+def read_dataset(location: str) -> ray.data.Dataset:
+    """The rows of a feature table, in order, read into the object store.
+
+    Parameters
+    ----------
+    location : str
+        A folder, a URI, or `shipped:NAME`. What lies on this machine is read on this machine, so that the others of
+        a cluster need no copy of it.
+    """
+    quiet_ray_data()
+    place = locate(location)
+    read_manifest(location)  # its errors say more than Ray's
+    where = None
+    if place.local is not None:
+        where = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
+    dataset = ray.data.read_parquet(
+        place.path,
+        filesystem=place.filesystem,
+        partitioning=None,
+        file_extensions=["parquet"],
+        label_selector=where,
+    )
+    return dataset.materialize()
+
+
+@dataclass(frozen=True)
+class SharedTable:
+    """A feature table on its way. The manifest is JSON, so that processes that only pass it on need not know it."""
+
+    manifest: str
+    rows: ray.data.DataIterator
+
+
+def share_tables(locations: Iterable[str]) -> dict[str, SharedTable]:
+    """Feature tables by location, to be handed to the workers.
+
+    They travel in the training function's configuration: as ``datasets=`` of the trainer, a worker that replaces
+    another would not get them (ray 2.60 makes the shares of a group of one, and looks the worker's rank up in it).
+    """
+    return {
+        location: SharedTable(read_manifest(location).model_dump_json(), read_dataset(location).iterator())
+        for location in sorted(set(locations))
+    }
+
+
+def receive_tables(shared: Mapping[str, SharedTable]) -> Callable[[str], FeatureTable]:
+    """In a worker: location → table, each received when it is first asked for, and held from then on."""
+
+    @cache
+    def table(location: str) -> FeatureTable:
+        return receive_table(location, shared[location])
+
+    return table
+
+
+def receive_table(location: str, shared: SharedTable) -> FeatureTable:
+    """The table that arrives, checked against its fingerprint."""
+    manifest = Manifest.model_validate_json(shared.manifest)
+    table = receive_rows(manifest, shared.rows)
+    found = table.content_fingerprint()
+    if found != manifest.fingerprint:
+        raise CorpusError(
+            f"The feature table '{location}' did not arrive as it is: expected {manifest.windows} windows with "
+            f"fingerprint {manifest.fingerprint[:16]}, got {len(table)} with {found[:16]}.",
+            hint="build it again, or check it with --engine local",
+        )
+    return table
+
+
+def receive_rows(manifest: Manifest, rows: ray.data.DataIterator) -> FeatureTable:
+    """A table of all rows of `rows`, in the order in which they come."""
+    schema = table_schema(manifest)
+    batches = list(rows.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0))
+    columns = [batch.select(schema.names).cast(schema) for batch in batches]
+    return from_arrow(manifest, pa.concat_tables(columns) if columns else schema.empty_table())

@@ -1,0 +1,63 @@
+"""A task: requests that one worker runs together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from scmmlab.tables import FeatureTable
+from scmmlab.training import (
+    CellRequest,
+    PretrainRequest,
+    StageFailure,
+    StageKind,
+    StageOutput,
+    SweepRequest,
+)
+
+Request = PretrainRequest | CellRequest | SweepRequest
+Outcome = StageOutput | StageFailure
+Tables = Callable[[str], FeatureTable]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Requests of one kind that a worker runs together."""
+
+    id: str
+    """Name, unlike that of any other task of the run."""
+    requests: Sequence[Request]
+    """What is to be done, all of one type."""
+    checkpoints: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
+    """Where an earlier run had got to, by key and stage."""
+
+    @property
+    def kind(self) -> StageKind:
+        """The stage that is run."""
+        first = self.requests[0]
+        if isinstance(first, PretrainRequest):
+            return "pretrain"
+        return "finetune" if isinstance(first, CellRequest) else "sweep"
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Keys of the requests."""
+        return tuple(request.key for request in self.requests)
+
+    def halves(self) -> tuple[Task, Task]:
+        """Two tasks with half of the requests each."""
+        middle = len(self.requests) // 2
+        return (
+            Task(f"{self.id}a", self.requests[:middle], self.checkpoints),
+            Task(f"{self.id}b", self.requests[middle:], self.checkpoints),
+        )
+
+
+def failures(task: Task, error: str, trace: str = "") -> list[Outcome]:
+    """The same failure for each request of `task`."""
+    return [StageFailure(key=key, kind=task.kind, error=error, traceback=trace) for key in task.keys]
+
+
+def describe(error: BaseException) -> str:
+    """`error` in one line."""
+    return " ".join(f"{error}".split()) or type(error).__name__

@@ -1,0 +1,94 @@
+"""How many workers a cluster can hold, or which resource it lacks. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from scmmlab.config import ResourcesSpec
+from scmmlab.errors import ResourceError
+
+EPSILON = 1e-6
+"""Shares of a CPU or GPU are sums of floats."""
+
+
+@dataclass(frozen=True)
+class WorkerPlan:
+    """Workers that are all alike."""
+
+    workers: int
+    cpus: float
+    gpus: float
+
+    @property
+    def device(self) -> str:
+        """Kind of device that they train on."""
+        return "cuda" if self.gpus > 0 else "cpu"
+
+    @property
+    def threads(self) -> int:
+        """Threads of a worker's arithmetic."""
+        return max(1, int(self.cpus))
+
+    @property
+    def resources_per_worker(self) -> dict[str, float]:
+        """In Ray's words."""
+        return {"CPU": self.cpus, "GPU": self.gpus} if self.gpus > 0 else {"CPU": self.cpus}
+
+
+def plan_workers(
+    resources: ResourcesSpec, nodes: Sequence[Mapping[str, float]], useful: int, exactly: int | None = None
+) -> WorkerPlan:
+    """The workers that a study gets.
+
+    Parameters
+    ----------
+    resources : ResourcesSpec
+        What the study asks for.
+    nodes : sequence of mapping
+        Resources of each machine of the cluster, in Ray's words (``CPU``, ``GPU``).
+    useful : int
+        More workers than this would have nothing to do.
+    exactly : int | None
+        Workers that there must be; `resources.workers` when None.
+
+    Raises
+    ------
+    ResourceError
+        When the cluster cannot hold them, naming the resource that it lacks.
+    """
+    gpus = resources.gpus_per_worker
+    if gpus is None:
+        gpus = 1.0 if _total(nodes, "GPU") >= 1 else 0.0
+    needs = {"CPU": float(resources.cpus_per_worker), "GPU": float(gpus)}
+    room = sum(_room(node, needs) for node in nodes)
+    wanted = exactly or resources.workers
+    if room < (wanted or 1):
+        raise _lacking(wanted or 1, needs, nodes)
+    workers = wanted if exactly is not None else min(wanted or room, max(1, useful))
+    assert workers is not None
+    return WorkerPlan(workers, needs["CPU"], needs["GPU"])
+
+
+def _room(node: Mapping[str, float], needs: Mapping[str, float]) -> int:
+    """Workers that fit on `node`."""
+    return int(min(node.get(name, 0.0) / need + EPSILON for name, need in needs.items() if need > 0))
+
+
+def _total(nodes: Sequence[Mapping[str, float]], name: str) -> float:
+    return sum(node.get(name, 0.0) for node in nodes)
+
+
+def _lacking(workers: int, needs: Mapping[str, float], nodes: Sequence[Mapping[str, float]]) -> ResourceError:
+    each = " and ".join(f"{need:g} {name}" for name, need in needs.items() if need > 0)
+    asked = f"{workers} worker{'s' if workers > 1 else ''} with {each}{' each' if workers > 1 else ''}"
+    short = [name for name, need in needs.items() if need > 0 and _total(nodes, name) + EPSILON < workers * need]
+    if short:
+        lacks = ", ".join(f"{workers * needs[name]:g} {name} needed, {_total(nodes, name):g} there" for name in short)
+        message = f"The cluster lacks {' and '.join(short)} for {asked}: {lacks}."
+    else:
+        largest = ", ".join(f"{max((node.get(name, 0.0) for node in nodes), default=0.0):g} {name}" for name in needs)
+        message = f"No arrangement of {asked} fits on the cluster's machines: the largest have {largest}."
+    return ResourceError(
+        message, hint="lower resources.workers, cpus_per_worker, gpus_per_worker or workers_per_cell, or add machines"
+    )
