@@ -243,7 +243,8 @@ def _epoch_figure(results: StudyResults, curves: dict[tuple[str, str], dict[str,
         caption=(
             f"Test accuracy by epoch under the released protocol. Grey: one line a fold, {seeds} averaged; black: mean "
             "over "
-            "folds. Orange triangles: each fold's best epoch; orange line: their mean, which the released protocol "
+            "folds. Orange triangles: the best epoch of each fold and seed; orange line: their mean, which the "
+            "released protocol "
             "reports; "
             "blue line: the last epoch, with no choice made."
         ),

@@ -52,7 +52,8 @@ def _pretraining(results: StudyResults) -> Figure | None:
         caption=(
             "Pre-training: total loss and its two parts by epoch, mean over seeds. Variants that share their "
             "pre-training "
-            "share a line, and those without it have none. Losses of different temperatures, masks or weightings are "
+            "share a line; a variant without pre-training, or with a loss switched off, has none there. Losses of "
+            "different temperatures, masks or weightings are "
             "different quantities: compare shapes, not heights."
         ),
         alt="Pre-training losses by epoch, one line a variant.",
@@ -116,7 +117,8 @@ def _lines(results: StudyResults, transfer: str, part: str, name: str) -> list[_
     reference = results.ablation.statistics.reference
     for variant in sorted(results.ablation.variants, key=lambda variant: variant != reference):
         epochs, values = mean_curve(results.finished(variant, transfer), part, name)
-        if not epochs.size:
+        if not values.any():
+            # no curve, or a loss that is switched off and so recorded as 0
             continue
         for position, line in enumerate(lines):
             if np.array_equal(line.epochs, epochs) and np.array_equal(line.values, values):
