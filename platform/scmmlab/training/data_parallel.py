@@ -106,7 +106,7 @@ class ShardedPool:
         The windows.
     group : Collectives
         The workers.
-    device
+    device, dtype
         Of the windows.
 
     Raises
@@ -116,10 +116,15 @@ class ShardedPool:
     """
 
     def __init__(
-        self, rows: NDArray[np.int64], shard: NDArray[np.float32], group: Collectives, device: torch.device | str
+        self,
+        rows: NDArray[np.int64],
+        shard: NDArray[np.float32],
+        group: Collectives,
+        device: torch.device | str,
+        dtype: torch.dtype = torch.float32,
     ):
         self.shard, self.group = shard, group
-        self.windows = torch.from_numpy(shard).to(device)
+        self.windows = torch.from_numpy(shard).to(device, dtype)
         own = torch.from_numpy(rows).to(device)
         last = own.max().view(1).to(torch.float64) if len(own) else torch.full((1,), -1.0, device=device).double()
         self.total = int(group.maximum(last).item()) + 1
