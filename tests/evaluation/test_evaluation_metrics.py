@@ -15,7 +15,7 @@ from scmmlab.errors import TrainingError
 from scmmlab.evaluation import METRICS, confusion, json_scores, scores
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), classes=st.integers(2, 4), n=st.integers(8, 60), ties=st.booleans())
 def test_figures_are_those_of_scikit_learn(seed: int, classes: int, n: int, ties: bool) -> None:
     rng = np.random.default_rng(seed)

@@ -10,10 +10,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from evaluation.layouts import Layout, layout, layouts, regular
-from scmmlab.config import HonestProtocol, LosoProtocol, ReleasedProtocol, ZeroShotProtocol
+from scmmlab.config import CorpusSelection, HonestProtocol, LosoProtocol, ReleasedProtocol, ZeroShotProtocol
 from scmmlab.config.protocol import ProtocolSpec
 from scmmlab.errors import SplitError
 from scmmlab.evaluation import Fold, make_folds
+from scmmlab.tables import read_table
 
 SEED_LABELS = [2, 1, 0, 0, 1, 2, 0, 1, 2, 2, 1, 0, 1, 2, 0]
 SEED_IV_SESSION_1 = [1, 2, 3, 0, 2, 0, 0, 1, 0, 1, 2, 1, 1, 1, 2, 3, 2, 2, 3, 3, 0, 3, 0, 3]
@@ -49,7 +50,7 @@ def folds_or_nothing(protocol: ProtocolSpec, table: Layout) -> tuple[Fold, ...]:
         raise
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(table=layouts(), protocol=within_subject)
 def test_within_subject_no_trial_is_on_two_sides_and_each_class_is_on_every_side(
     table: Layout, protocol: ProtocolSpec
@@ -70,7 +71,7 @@ def test_within_subject_no_trial_is_on_two_sides_and_each_class_is_on_every_side
         assert (fold.validation.size == 0) == isinstance(protocol, ReleasedProtocol)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(table=layouts(min_subjects=3), protocol=subjects_out)
 def test_leaving_subjects_out_no_subject_is_on_two_sides(table: Layout, protocol: ProtocolSpec) -> None:
     folds = folds_or_nothing(protocol, table)
@@ -213,3 +214,38 @@ def test_sessions_are_split_each_by_itself() -> None:
     table = layout(trials, ("a", "b"))
     (fold,) = make_folds(ReleasedProtocol(finetune_share=0.5), table, table)
     assert units(table, fold.finetune) == {(1, 1, 0), (1, 1, 1), (1, 2, 0), (1, 2, 1), (1, 2, 2), (1, 2, 3)}
+
+
+def test_half_of_the_shipped_corpus_is_left_out_in_folds_of_three() -> None:
+    whole = read_table("shipped:eegmat")
+    source = whole.select(CorpusSelection(table="", subjects=tuple(range(18))))
+    target = whole.select(CorpusSelection(table="", subjects=tuple(range(18, 36))))
+    folds = make_folds(LosoProtocol(subjects_per_fold=3), source, target)
+    assert [fold.name for fold in folds][:2] == ["subjects 18-20", "subjects 21-23"]
+    assert len(folds) == 6
+    assert all(fold.finetune.dtype == fold.test.dtype == np.int64 for fold in folds)
+    # subjects 18-20 are tested: of the fifteen others, in the circle from 21 on, the last four validate
+    assert np.unique(target.subject[folds[0].validation]).tolist() == [32, 33, 34, 35]
+    zero_shot = make_folds(ZeroShotProtocol(subjects_per_fold=3), source, target)
+    assert np.unique(source.subject[zero_shot[0].finetune]).tolist() == list(range(13))
+
+
+def test_classes_recorded_one_after_the_other_need_time_within_class() -> None:
+    target = read_table("shipped:eegmat").select(CorpusSelection(table="", subjects=(1, 2)))
+    with pytest.raises(SplitError, match=r"no trial of class 'rest' in the test part of subject 1.*time_within_class"):
+        make_folds(HonestProtocol(), target, target)
+    for fold in make_folds(HonestProtocol(trial_order="time_within_class"), target, target):
+        # of six trials a class: three to train on, one to validate, two to test
+        sides = [fold.finetune, fold.validation, fold.test]
+        assert [np.unique(target.trial[rows]).tolist() for rows in sides] == [
+            [1, 2, 3, 7, 8, 9],
+            [4, 10],
+            [5, 6, 11, 12],
+        ]
+
+
+def test_a_class_of_one_trial_is_better_split_by_subjects() -> None:
+    table = regular([1], [0, 1])
+    with pytest.raises(SplitError) as caught:
+        make_folds(HonestProtocol(trial_order="time_within_class"), table, table)
+    assert "loso" in str(caught.value.hint)

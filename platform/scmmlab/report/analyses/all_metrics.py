@@ -50,12 +50,9 @@ def _table(results: StudyResults, transfer: str) -> Table | None:
         name=f"metrics-{transfer}",
         caption=(
             f"`{transfer}`: mean ± standard deviation over subjects, {plural(len(study.seeds), 'seed')} averaged "
-            "within a "
-            "subject first; % but for kappa. SD of seeds: standard deviation over seeds of the mean over subjects, "
-            "for "
-            f"{MEASURES[metric].label} ({MEASURES[metric].difference_unit}). Chance: 1 / classes, for accuracy the "
-            "largest "
-            "class's share, for macro F1 uniform guessing."
+            "within a subject first; % but for kappa. SD of seeds: standard deviation over seeds of the mean over "
+            f"subjects, for {MEASURES[metric].label} ({MEASURES[metric].difference_unit}). Chance: 1 / classes, for "
+            "accuracy the largest class's share, for macro F1 uniform guessing."
         ),
         columns=("variant", *(MEASURES[name].label for name in METRICS), "SD of seeds", "seeds"),
         align="l" + "r" * (len(METRICS) + 2),

@@ -34,11 +34,9 @@ class BestSetting(Analysis):
         )
         text = Text(
             f"Of {plural(len(states), 'setting')} tried ({counts}), number {best.number} has the best validation "
-            "balanced "
-            f"accuracy: {_MEASURE.value(best.value)} %. It was chosen as the best of many on the validation part, so "
-            "this "
-            "figure flatters it: what it is worth shows an ablation with the setting as a variant, judged on the test "
-            "part."
+            f"balanced accuracy: {_MEASURE.value(best.value)} %. It was chosen as the best of many on the validation "
+            "part, so this figure flatters it: what it is worth shows an ablation with the setting as a variant, "
+            "judged on the test part."
         )
         return self.card(text, _setting(results, best.params), _ranking(results))
 

@@ -45,12 +45,10 @@ def _method(results: StudyResults, comparisons: Comparisons) -> str:
     statistics = results.ablation.statistics
     sentences = [
         f"Each variant is compared with `{statistics.reference}` on the same subjects and seeds, seeds averaged within "
-        "a "
-        f"subject first. A verdict is `better` or `worse` only where the Wilcoxon signed-rank test over subjects, "
+        "a subject first. A verdict is `better` or `worse` only where the Wilcoxon signed-rank test over subjects, "
         f"corrected by Holm over all {plural(len(comparisons.made), 'comparison')} of the study, is below "
         f"{statistics.alpha:g} and the bootstrap interval and the effect size lie on that side of 0. `inconclusive` "
-        "means "
-        "that neither was shown; it does not mean that the variants are equal."
+        "means that neither was shown; it does not mean that the variants are equal."
     ]
     subjects = sorted({found.subjects for found in comparisons.made.values()})
     least = p_value(smallest_p(subjects[-1], len(comparisons.made)))
@@ -77,8 +75,7 @@ def _table(results: StudyResults, measure: Measure, comparisons: Comparisons) ->
         name="comparison",
         caption=(
             f"Difference in {measure.label} ({measure.difference_unit}) from `{study.statistics.reference}`: mean over "
-            "n "
-            f"subjects with its {level} bootstrap interval (BCa, {study.statistics.bootstrap_samples:,} resamples of "
+            f"n subjects with its {level} bootstrap interval (BCa, {study.statistics.bootstrap_samples:,} resamples of "
             "subjects); r: matched-pairs rank-biserial correlation, from −1 (every subject loses) to 1 (every subject "
             "gains); p: two-sided Wilcoxon signed-rank test, and after Holm's correction."
         ),

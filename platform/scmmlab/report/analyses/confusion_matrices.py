@@ -62,8 +62,7 @@ def _figure(results: StudyResults, transfer: str) -> Figure | None:
         name=f"confusion-{transfer}",
         caption=(
             f"`{transfer}`: test windows of each true class (rows) by the class they were taken for (columns), in % of "
-            "the "
-            "row, all folds and seeds together. The diagonal is the recall of each class."
+            "the row, all folds and seeds together. The diagonal is the recall of each class."
         ),
         alt=f"Confusion matrices of {len(variants)} variants for {transfer}.",
         drawing=drawing,

@@ -94,8 +94,7 @@ def _leaks(results: StudyResults, transfer: str) -> list[str]:
             sentences.append(
                 f"`{transfer}`: judged as `{pair.released}`, the model and data of `{pair.leak_free}` give "
                 f"{measure.value(values[1])}{measure.suffix} instead of {measure.value(values[0])}{measure.suffix}: "
-                f"{gap} "
-                f"that are the protocol's and not the method's{_chosen_epoch(results, pair.released, transfer)}."
+                f"{gap} that are the protocol's and not the method's{_chosen_epoch(results, pair.released, transfer)}."
             )
     return sentences
 

@@ -38,14 +38,10 @@ class LeakPage(Analysis):
         blocks: list[Block] = [
             Text(
                 "The variants below differ from their leak-free counterparts in the protocol alone: same model, data "
-                "and "
-                "seeds. So the gap measures the protocol and not the method. Figures under the released protocol are "
-                "shown "
-                "to explain published ones, not as results. Since nothing validates there, its models are fine-tuned "
-                "on "
-                "what validates in the leak-free protocol, too; what the choice of the epoch adds by itself stands in "
-                "the "
-                "table of epochs."
+                "and seeds. So the gap measures the protocol and not the method. Figures under the released protocol "
+                "are shown to explain published ones, not as results. Since nothing validates there, its models are "
+                "fine-tuned on what validates in the leak-free protocol, too; what the choice of the epoch adds by "
+                "itself stands in the table of epochs."
             ),
             Bullets(tuple(_leaks_in_words(results, variant) for variant in released)),
         ]
@@ -201,10 +197,8 @@ def _epochs(results: StudyResults, released: list[str]) -> list[Block]:
         name="epochs",
         caption=(
             "What the choice of the epoch by the test labels adds: accuracy (%) at the last epoch and at each fold's "
-            "best "
-            "test epoch, mean over folds (seeds averaged within a fold first), and the difference (pp) with its "
-            f"{level} "
-            "bootstrap interval over folds. Nothing but the choice differs between the two columns."
+            "best test epoch, mean over folds (seeds averaged within a fold first), and the difference (pp) with its "
+            f"{level} bootstrap interval over folds. Nothing but the choice differs between the two columns."
         ),
         columns=("transfer", "variant", "folds", "last epoch", "best test epoch", "added (pp)", f"{level} interval"),
         align="llrrrrr",
@@ -242,11 +236,8 @@ def _epoch_figure(results: StudyResults, curves: dict[tuple[str, str], dict[str,
         name="epochs",
         caption=(
             f"Test accuracy by epoch under the released protocol. Grey: one line a fold, {seeds} averaged; black: mean "
-            "over "
-            "folds. Orange triangles: the best epoch of each fold and seed; orange line: their mean, which the "
-            "released protocol "
-            "reports; "
-            "blue line: the last epoch, with no choice made."
+            "over folds. Orange triangles: the best epoch of each fold and seed; orange line: their mean, which the "
+            "released protocol reports; blue line: the last epoch, with no choice made."
         ),
         alt="Test accuracy by epoch with the last and the best epoch marked; the numbers are in the table above.",
         drawing=drawing,

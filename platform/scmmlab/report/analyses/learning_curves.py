@@ -51,10 +51,9 @@ def _pretraining(results: StudyResults) -> Figure | None:
         name="pretraining",
         caption=(
             "Pre-training: total loss and its two parts by epoch, mean over seeds. Variants that share their "
-            "pre-training "
-            "share a line; a variant without pre-training, or with a loss switched off, has none there. Losses of "
-            "different temperatures, masks or weightings are "
-            "different quantities: compare shapes, not heights."
+            "pre-training share a line; a variant without pre-training, or with a loss switched off, has none there. "
+            "Losses of different temperatures, masks or weightings are different quantities: compare shapes, not "
+            "heights."
         ),
         alt="Pre-training losses by epoch, one line a variant.",
         drawing=drawing,
@@ -69,8 +68,7 @@ def _finetuning(results: StudyResults) -> Figure | None:
         name="finetuning",
         caption=(
             "Fine-tuning: accuracy on the fine-tune part and balanced accuracy on the validation part by epoch, mean "
-            "over "
-            "folds and seeds. Dashed: chance. The `released` protocol has no validation part."
+            "over folds and seeds. Dashed: chance. The `released` protocol has no validation part."
         ),
         alt="Training accuracy and validation balanced accuracy by fine-tuning epoch, one line a variant.",
         drawing=drawing,

@@ -123,13 +123,10 @@ def _figure(results: StudyResults, measure: Measure) -> Figure:
         name="main",
         caption=(
             f"{measure.label.capitalize()} of each variant. Small dots: subjects, seeds averaged. Large dot and bar: "
-            "mean over "
-            f"subjects and its {100 * (1 - study.statistics.alpha):.3g} % bootstrap interval (BCa, "
+            f"mean over subjects and its {100 * (1 - study.statistics.alpha):.3g} % bootstrap interval (BCa, "
             f"{study.statistics.bootstrap_samples:,} resamples of subjects). Dashed: chance. Intervals of two variants "
-            "may "
-            "overlap although the variants differ, since the same subjects stand in both: differences are judged by "
-            "the "
-            "paired comparison alone."
+            "may overlap although the variants differ, since the same subjects stand in both: differences are judged "
+            "by the paired comparison alone."
         ),
         alt=f"Dot plot of {measure.label} by variant and transfer; the numbers are in the table above.",
         drawing=drawing,

@@ -53,7 +53,7 @@ def _table(results: StudyResults, measure: Measure, transfer: str) -> Table | No
         Row.of("SD", *(measure.value(sd) for _, sd in figures), kind="total"),
         Row.of(
             "above chance",
-            *(f"{count} of {len(own)}" for count, own in zip(above, values.values(), strict=True)),
+            *(f"{count}/{len(own)}" for count, own in zip(above, values.values(), strict=True)),
             kind="total",
         ),
     ]

@@ -62,10 +62,8 @@ def _figure(results: StudyResults) -> Figure:
         name="history",
         caption=(
             "Validation balanced accuracy of the probe, mean over folds. Left: each setting at its end (full) or where "
-            "it was "
-            "stopped early (hollow), and the best so far (orange). Right: the probes of each setting by epoch; blue: "
-            "to the "
-            "end, grey: stopped early, orange: the best setting."
+            "it was stopped early (hollow), and the best so far (orange). Right: the probes of each setting by epoch; "
+            "blue: to the end, grey: stopped early, orange: the best setting."
         ),
         alt="The objective of each setting in the order of sampling, and by epoch.",
         drawing=drawing,

@@ -67,8 +67,7 @@ def _figure(ranked: dict[str, Importance]) -> Figure:
         name="importance",
         caption=(
             "Share of the objective's variance that each parameter explains by itself (table below). Black mark: what "
-            "95 % of "
-            "random permutations stay below; a bar that does not pass it (grey) is not told from noise."
+            "95 % of random permutations stay below; a bar that does not pass it (grey) is not told from noise."
         ),
         alt="Bars of the main-effect share of the variance; the numbers are in the table below.",
         drawing=drawing,
@@ -81,11 +80,10 @@ def _table(ranked: dict[str, Importance], known: Judged) -> Table:
         name="importance",
         caption=(
             f"Main effects over {len(known.trials)} settings, judged {at}. Share: bias-corrected share of the variance "
-            "between "
-            f"bins (ε²; up to {MOST_BINS} bins of equal numbers, at least {LEAST_IN_A_BIN} settings each; each choice "
-            "is a "
-            "bin). Noise: its 95 % quantile under permutation. Trend: Spearman's rank correlation with the objective. "
-            "Interactions are not counted, and a sampler that follows good settings explores the others less."
+            f"between bins (ε²; up to {MOST_BINS} bins of equal numbers, at least {LEAST_IN_A_BIN} settings each; each "
+            "choice is a bin). Noise: its 95 % quantile under permutation. Trend: Spearman's rank correlation with "
+            "the objective. Interactions are not counted, and a sampler that follows good settings explores the "
+            "others less."
         ),
         columns=("parameter", "share (%)", "noise (%)", "trend"),
         align="lrrr",

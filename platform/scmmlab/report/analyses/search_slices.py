@@ -40,9 +40,8 @@ class SearchSlices(Analysis):
             name="slices",
             caption=(
                 "Validation balanced accuracy of the probe against each parameter. Full: settings tried to the end; "
-                "hollow: "
-                "where a setting was stopped early, after fewer epochs and so not comparable in height; orange: the "
-                "best."
+                "hollow: where a setting was stopped early, after fewer epochs and so not comparable in height; "
+                "orange: the best."
             ),
             alt="Scatter plots of the objective against each parameter.",
             drawing=drawing,

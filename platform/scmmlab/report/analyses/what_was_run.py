@@ -37,8 +37,7 @@ def _protocols(results: StudyResults) -> list[str]:
         return [
             f"Protocol `{protocol.kind}`. {protocol_in_words(protocol)}",
             "A setting is judged by a probe: the validation balanced accuracy, mean over folds, of a quick classifier "
-            "on "
-            "the frozen embedding. No test label takes part in the search, and no figure here is a test figure.",
+            "on the frozen embedding. No test label takes part in the search, and no figure here is a test figure.",
         ]
     users: dict[str, list[str]] = {}
     words = {}
