@@ -6,7 +6,19 @@ import shutil
 import threading
 
 import pytest
-from tracker_conformance import BARE, DATASETS, FROZEN, FULL, VERSIONS, Conformance, Seen, record
+from tracker_conformance import (
+    BARE,
+    COMPLETE,
+    FROZEN,
+    FULL,
+    INPUTS,
+    PRUNED,
+    SPEC,
+    VERSIONS,
+    Conformance,
+    Seen,
+    record,
+)
 
 from scmmlab.tracking import MlflowTracker, default_tracking_uri
 
@@ -39,7 +51,7 @@ def runs_of(folder, name="small"):
 
 def split(runs):
     parents = [run for run in runs if run.data.tags["scmmlab.role"] == "study"]
-    children = {run.info.run_name: run for run in runs if run.data.tags["scmmlab.role"] == "cell"}
+    children = {run.info.run_name: run for run in runs if run.data.tags["scmmlab.role"] != "study"}
     assert len(parents) == 1
     assert len(children) == len(runs) - 1
     return parents[0], children
@@ -53,11 +65,13 @@ class TestMlflowTracker(Conformance):
     def make(self, folder):
         if not (folder / "mlflow.db").exists():
             shutil.copy(self.empty_database, folder / "mlflow.db")
-        return MlflowTracker.in_folder(folder)
+        return MlflowTracker(default_tracking_uri(folder), (folder / "mlflow-artifacts").as_uri())
 
     def seen(self, tracker, folder):
         client = client_of(folder)
-        parent, children = split(runs_of(folder))
+        parent, runs = split(runs_of(folder))
+        trials = {name: run for name, run in runs.items() if run.data.tags["scmmlab.role"] == "tune_trial"}
+        children = {name: run for name, run in runs.items() if name not in trials}
         shown = {}
         for name, run in children.items():
             for metric in run.data.metrics:
@@ -71,15 +85,17 @@ class TestMlflowTracker(Conformance):
             {name: STATES[run.info.status] for name, run in children.items()},
             shown,
             {n: r.data.tags["scmmlab.error"] for n, r in children.items() if "scmmlab.error" in r.data.tags},
+            {int(name.removeprefix("tune_trial ")): run.data.tags["scmmlab.state"] for name, run in trials.items()},
+            tuple(int(parent.data.metrics.get(f"cells/{name}", 0)) for name in ("finished", "failed", "total")),
         )
 
     def test_a_child_has_parameters_figures_tables_datasets_and_versions(self, tmp_path):
-        report = tmp_path / "report"
-        report.mkdir()
-        (report / "report.html").write_text("<html>")
+        (tmp_path / "figures").mkdir()
+        (tmp_path / "figures" / "forest.svg").write_text("<svg>")
+        (tmp_path / "report.html").write_text("<html>")
         tracker = self.start(tmp_path)
         self.run(tracker, FULL)
-        tracker.finish_study(report)
+        tracker.finish_study(tmp_path, complete=True)  # MLflow's own data lies there too
         tracker.close()
         client = client_of(tmp_path)
         parent, children = split(runs_of(tmp_path))
@@ -93,22 +109,59 @@ class TestMlflowTracker(Conformance):
         assert child.data.metrics["validation/accuracy"] == 0.75
         inputs = {i.tags[0].value: i.dataset for i in client.get_run(child.info.run_id).inputs.dataset_inputs}
         assert set(inputs) == {"source", "target"}
-        assert inputs["source"].digest == DATASETS[0].fingerprint[:36]
-        assert json.loads(inputs["source"].profile)["fingerprint"] == DATASETS[0].fingerprint
+        assert inputs["source"].digest == INPUTS[0].fingerprint[:36]
+        assert json.loads(inputs["source"].profile)["fingerprint"] == INPUTS[0].fingerprint
         folder = tmp_path / "mlflow-artifacts"
         assert (folder / parent.info.run_id / "artifacts" / "plan.txt").read_text() == "the plan"
-        assert (folder / parent.info.run_id / "artifacts" / "report" / "report.html").exists()
+        report = folder / parent.info.run_id / "artifacts" / "report"
+        assert sorted(str(path.relative_to(report)) for path in report.rglob("*.*")) == [
+            "figures/forest.svg",
+            "report.html",
+        ]
+        assert child.data.tags["scmmlab.variant"] == "full"
+        assert json.loads((folder / parent.info.run_id / "artifacts" / "study.json").read_text())["name"] == "small"
         artifacts = folder / child.info.run_id / "artifacts"
         assert (artifacts / "folds.csv").read_text().startswith("fold,subjects,epoch,part")
         assert json.loads((artifacts / "confusion.json").read_text())["all"] == [[12, 8], [4, 16]]
 
+    def test_no_place_of_this_machine_leaves_for_mlflow(self, tmp_path):
+        tracker = self.start(tmp_path)
+        self.run(tracker, FULL)
+        tracker.finish_study(None, complete=True)
+        tracker.close()
+        client = client_of(tmp_path)
+        told = [str(client.get_run(run.info.run_id).to_dictionary()) for run in runs_of(tmp_path)]
+        told += [path.read_text() for path in (tmp_path / "mlflow-artifacts").rglob("*") if path.is_file()]
+        assert len(told) == 6
+        assert not any("jane" in text for text in told)
+
+    def test_a_leak_is_tagged(self, tmp_path):
+        with self.start(tmp_path) as tracker:
+            tracker.finish_cell(FULL, INPUTS, record(FULL, leaks=("epoch chosen on test labels",)))
+            tracker.finish_cell(BARE, INPUTS, record(BARE))
+            tracker.finish_study(None, complete=True)
+        _, children = split(runs_of(tmp_path))
+        assert children[FULL.name].data.tags["scmmlab.leaks"] == "epoch chosen on test labels"
+        assert "scmmlab.leaks" not in children[BARE.name].data.tags
+
+    def test_a_setting_has_parameters_and_probes(self, tmp_path):
+        with self.start(tmp_path) as tracker:
+            tracker.finish_tune_trial(COMPLETE)
+            tracker.finish_tune_trial(PRUNED)
+            tracker.finish_study(None, complete=True)
+        _, children = split(runs_of(tmp_path))
+        complete, pruned = children["tune_trial 0"], children["tune_trial 1"]
+        assert complete.data.metrics == {"objective": 0.6, "probe/probe": 0.6}
+        assert pruned.data.metrics == {"probe/probe": 0.4}
+        assert complete.data.params == {"masking.ratio": "0.3"}
+
     def test_an_epoch_of_a_shared_pretraining_is_one_of_every_cell_that_starts_from_it(self, tmp_path):
         tracker = self.start(tmp_path)
         for cell in (FULL, FROZEN, BARE):
-            tracker.start_cell(cell, DATASETS)
+            tracker.start_cell(cell, INPUTS)
         for epoch in (1, 2):
             tracker.epoch("p-shared", "pretrain", epoch, {"loss": 1.0 / epoch})
-        tracker.finish_study(complete=False)
+        tracker.finish_study(None, complete=False)
         tracker.close()
         seen = self.seen(tracker, tmp_path)
         assert seen.epochs == {(FULL.name, "pretrain"): [1, 2], (FROZEN.name, "pretrain"): [1, 2]}
@@ -128,7 +181,7 @@ class TestMlflowTracker(Conformance):
         monkeypatch.setattr(MlflowClient, "log_batch", counted)
         tracker = self.start(tmp_path)
         self.run(tracker, FULL, epochs=1000)
-        tracker.finish_study()
+        tracker.finish_study(None, complete=True)
         tracker.close()
         assert sum(requests) == 3000 + 4
         assert sum(size > 0 for size in requests) <= 12
@@ -137,7 +190,7 @@ class TestMlflowTracker(Conformance):
 
     def test_an_interrupted_study_says_so(self, tmp_path):
         with self.start(tmp_path) as tracker:
-            tracker.start_cell(FULL, DATASETS)
+            tracker.start_cell(FULL, INPUTS)
         parent, children = split(runs_of(tmp_path))
         assert parent.info.status == "KILLED"
         assert children[FULL.name].info.status == "KILLED"
@@ -146,7 +199,7 @@ class TestMlflowTracker(Conformance):
         def session():
             tracker = self.start(tmp_path)
             self.run(tracker, FULL)
-            tracker.finish_study()
+            tracker.finish_study(None, complete=True)
             tracker.close()
             _, children = split(runs_of(tmp_path))
             return children[FULL.name].to_dictionary()
@@ -155,10 +208,10 @@ class TestMlflowTracker(Conformance):
 
     def test_curves_that_were_missed_are_taken_from_the_record(self, tmp_path):
         tracker = self.start(tmp_path)
-        tracker.start_cell(FULL, DATASETS)
+        tracker.start_cell(FULL, INPUTS)
         tracker.epoch(FULL.key, "finetune", 2, {"loss": 1.0, "train_accuracy": 0.5})
-        tracker.finish_cell(FULL, record(FULL))
-        tracker.finish_study()
+        tracker.finish_cell(FULL, INPUTS, record(FULL))
+        tracker.finish_study(None, complete=True)
         tracker.close()
         seen = self.seen(tracker, tmp_path)
         assert seen.epochs[FULL.name, "finetune"] == [1, 2, 3]
@@ -191,7 +244,7 @@ class TestMlflowTracker(Conformance):
         assert noticed.wait(120)
         away.clear()
         self.run(tracker, BARE)
-        tracker.finish_study()
+        tracker.finish_study(None, complete=True)
         tracker.close()
         assert tracker.left_out == 0
         seen = self.seen(tracker, tmp_path)
@@ -200,19 +253,19 @@ class TestMlflowTracker(Conformance):
 
     def test_a_deleted_experiment_comes_back(self, tmp_path):
         tracker = self.start(tmp_path)
-        tracker.finish_study()
+        tracker.finish_study(None, complete=True)
         tracker.close()
         client = client_of(tmp_path)
         client.delete_experiment(client.get_experiment_by_name("small").experiment_id)
         tracker = self.start(tmp_path)
         self.run(tracker, FULL)
-        tracker.finish_study()
+        tracker.finish_study(None, complete=True)
         tracker.close()
         assert client.get_experiment_by_name("small").lifecycle_stage == "active"
 
 
 def test_a_wrong_address_stops_nothing(tmp_path):
     tracker = MlflowTracker("http://127.0.0.1:9", patience_s=0.1)
-    tracker.start_study("small", "", "", VERSIONS)
-    tracker.start_cell(FULL)
+    tracker.start_study("small", SPEC, "", VERSIONS)
+    tracker.start_cell(FULL, INPUTS)
     tracker.close()

@@ -1,15 +1,12 @@
 """The small parts: parameters, figures, versions, datasets and the page's command."""
 
-import json
+import re
 import subprocess
 
-import pytest
 from tracker_conformance import FULL, record
 
-from scmmlab.config import CorpusSelection
-from scmmlab.errors import StoreError
 from scmmlab.tables import Manifest
-from scmmlab.tracking import dataset_info, git_commit, software_versions, ui_command
+from scmmlab.tracking import data_inputs, default_tracking_uri, git_commit, ui_command, versions
 from scmmlab.tracking.figures import confusion_matrices, curves, fold_table, mean_figures
 from scmmlab.tracking.parameters import cell_parameters
 
@@ -32,7 +29,6 @@ def test_means_leave_out_what_is_not_defined():
         "test/accuracy": 0.625,
         "test/balanced_accuracy": 0.25,
     }
-    assert mean_figures({"probe": 0.5}) == {"validation/probe": 0.5}
 
 
 def test_the_fold_table_has_a_row_for_each_fold_and_part():
@@ -49,65 +45,52 @@ def test_confusion_matrices_add_up():
     assert confusion_matrices(record(FULL))["all"] == [[12, 8], [4, 16]]
 
 
-def test_curves_come_from_records_of_both_kinds():
-    assert [(stage, epoch) for stage, epoch, _ in curves(record(FULL))][:4] == [
-        ("pretrain", 1),
-        ("pretrain", 2),
-        ("pretrain", 3),
-        ("finetune", 1),
+def test_curves_are_those_of_the_record():
+    assert [(stage, epoch) for stage, epoch, _ in curves(record(FULL))] == [
+        (stage, epoch) for stage in ("pretrain", "finetune") for epoch in (1, 2, 3)
     ]
-    sweep = {"curve": [{"epoch": 1, "loss": 0.5}], "probes": [{"epoch": 1, "probe": 0.7}]}
-    assert list(curves(sweep)) == [("pretrain", 1, {"loss": 0.5}), ("probe", 1, {"probe": 0.7})]
 
 
-def test_a_dataset_tells_no_names_and_no_place():
-    manifest = Manifest(
-        corpus="one",
-        channels=("Fp1", "Fp2"),
-        bands={"alpha": (8.0, 14.0)},
-        window_s=1.0,
-        classes=("rest", "task"),
-        unit="nat",
-        provenance={"origin": "computed"},
-        subjects={0: "Jane", 1: "John"},
-        windows=10,
-        fingerprint="f" * 64,
+def test_what_a_cell_reads_comes_from_its_manifests():
+    source, target = (
+        Manifest(
+            corpus=corpus,
+            channels=("Fp1", "Fp2"),
+            bands={"alpha": (8.0, 14.0)},
+            window_s=1.0,
+            classes=("rest", "task"),
+            unit="nat",
+            provenance={"origin": "computed"},
+            subjects={0: "Jane"},
+            windows=windows,
+            fingerprint=corpus * 64,
+        )
+        for corpus, windows in (("a", 10), ("b", 20))
     )
-    info = dataset_info("source", CorpusSelection(table="/home/jane/one", subjects=(1,)), manifest)
-    assert (info.corpus, info.subjects, info.classes, info.windows) == ("one", 1, ("rest", "task"), 10)
-    assert "jane" not in repr(info).lower()
+    of_source, of_target = data_inputs(FULL, source, target)
+    assert (of_source.role, of_source.name, of_source.location, of_source.windows) == ("source", "a", "a", 10)
+    assert (of_target.role, of_target.fingerprint, of_target.windows) == ("target", "b" * 64, 20)
 
 
-def test_versions_name_the_software():
-    versions = software_versions()
-    assert {"scmmlab", "python", "torch", "mlflow"} <= versions.keys()
-
-
-def test_a_commit_is_known_in_a_repository_alone(tmp_path, monkeypatch):
+def test_the_commit_says_when_files_differ_from_it(tmp_path, monkeypatch):
     assert git_commit(tmp_path) is None
-    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.invalid"]
     for command in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "x"]):
         subprocess.run([*git, *command], cwd=tmp_path, check=True, capture_output=True)
     commit = git_commit(tmp_path)
     assert commit is not None
-    assert len(commit) == 40
+    assert re.fullmatch("[0-9a-f]{40}", commit)
     (tmp_path / "a").write_text("1")
     subprocess.run([*git, "add", "a"], cwd=tmp_path, check=True)
-    assert git_commit(tmp_path) == f"{commit}-dirty"
+    assert git_commit(tmp_path) == f"{commit}+changes"
+    assert versions(tmp_path)["commit"] == f"{commit}+changes"
+    assert {"scmmlab", "numerics", "python", "torch", "mlflow"} <= versions(tmp_path).keys()
     monkeypatch.setenv("PATH", "")
     assert git_commit(tmp_path) is None
 
 
-def test_the_page_is_served_on_this_machine_alone(tmp_path):
-    with pytest.raises(StoreError, match=r"There is no MLflow data in .*: expected mlflow.db"):
-        ui_command(tmp_path)
-    (tmp_path / "mlflow.db").write_text("")
-    command, environment = ui_command(tmp_path, port=5055)
+def test_the_ui_listens_on_loopback_alone(tmp_path):
+    command = ui_command(default_tracking_uri(tmp_path), 5055)
     joined = " ".join(command)
     assert f"--backend-store-uri sqlite:///{tmp_path}/mlflow.db" in joined
-    assert "--host 127.0.0.1 --port 5055 --workers 1" in joined
-    assert environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
-    assert "postgresql://x" in ui_command("postgresql://x")[0]
-    with pytest.raises(StoreError, match="open it in a browser"):
-        ui_command("http://host:5000")
-    assert json.dumps(command)
+    assert "--host 127.0.0.1 --port 5055" in joined

@@ -53,7 +53,7 @@ def quick(monkeypatch):
 
 def test_events_are_written_in_order(view):
     writer = Writer(lambda: view, linger_s=0)
-    events = [CellStarted(FULL, ()), epochs("k-full", 1), CellFailed(FULL, "x"), CellStarted(BARE, ())]
+    events = [CellStarted(FULL, ()), epochs("k-full", 1), CellFailed(FULL, (), "x"), CellStarted(BARE, ())]
     for event in events:
         writer.put(event)
     writer.close()
@@ -74,8 +74,8 @@ def test_what_waits_is_gathered_into_one_request(view):
 
 
 def test_nothing_moves_past_another_kind_of_event():
-    events = [epochs("a", 1), epochs("b", 1), epochs("a", 2), CellFailed(FULL, "x"), epochs("a", 3)]
-    assert merged(events) == [epochs("a", 1, 2), epochs("b", 1), CellFailed(FULL, "x"), epochs("a", 3)]
+    events = [epochs("a", 1), epochs("b", 1), epochs("a", 2), CellFailed(FULL, (), "x"), epochs("a", 3)]
+    assert merged(events) == [epochs("a", 1, 2), epochs("b", 1), CellFailed(FULL, (), "x"), epochs("a", 3)]
 
 
 def test_putting_never_waits_for_the_view(view):
@@ -92,7 +92,7 @@ def test_putting_never_waits_for_the_view(view):
 def test_an_event_is_tried_again_until_the_view_answers(view, quick, caplog):
     view.down = True
     writer = Writer(lambda: view)
-    events = [CellStarted(FULL, ()), CellFinished(FULL, record(FULL), 0)]
+    events = [CellStarted(FULL, ()), CellFinished(FULL, (), record(FULL), 0)]
     with caplog.at_level(logging.WARNING):
         for event in events:
             writer.put(event)
@@ -109,7 +109,7 @@ def test_an_event_is_tried_again_until_the_view_answers(view, quick, caplog):
 
 
 def test_an_event_that_is_refused_is_left_out_and_the_others_go_on(view, quick, caplog):
-    bad = CellFailed(FULL, "bad")
+    bad = CellFailed(FULL, (), "bad")
     view.refused = (bad,)
     writer = Writer(lambda: view)
     for event in (CellStarted(FULL, ()), bad, CellStarted(BARE, ())):

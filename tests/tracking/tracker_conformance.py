@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from scmmlab.config import CorpusSelection, ExperimentSpec, TransferSpec
-from scmmlab.tracking import DatasetInfo, Tracker
+from scmmlab.tracking import DataInput, Tracker, TuneTrialRecord
 
 METRICS = ("accuracy", "balanced_accuracy")
 
@@ -36,14 +36,18 @@ class FakeCell:
 FULL = FakeCell("full", 0, "k-full", "p-shared")
 FROZEN = FakeCell("frozen", 0, "k-frozen", "p-shared")
 BARE = FakeCell("bare", 0, "k-bare", None)
-DATASETS = tuple(
-    DatasetInfo(role, corpus, f"{corpus}-fingerprint" * 3, 100, 4, ("rest", "task"), 2, ("alpha",))
+INPUTS = tuple(
+    DataInput(role, corpus, f"/home/jane/{corpus}", f"{corpus}-fingerprint" * 3, 100)
     for role, corpus in (("source", "a"), ("target", "b"))
 )
-VERSIONS = {"scmmlab": "0.1", "git_commit": "0123abc"}
+SPEC = {"name": "small", "description": "what it asks", "transfers": [{"source": {"table": "/home/jane/a"}}]}
+VERSIONS = {"scmmlab": "0.1", "commit": "0123abc"}
+COMPLETE = TuneTrialRecord(0, "t0", {"masking.ratio": 0.3}, ((3, 0.5), (6, 0.6)), 0.6, "complete")
+PRUNED = TuneTrialRecord(1, "t1", {"masking.ratio": 0.9}, ((3, 0.4),), None, "pruned")
+BROKEN = TuneTrialRecord(2, "t2", {"masking.ratio": 0.8}, (), None, "failed", "the loss is not finite")
 
 
-def record(cell: FakeCell, epochs: int = 3) -> dict[str, Any]:
+def record(cell: FakeCell, epochs: int = 3, leaks: tuple[str, ...] = ()) -> dict[str, Any]:
     """A record of the evaluate stage."""
     folds = [
         {
@@ -62,7 +66,7 @@ def record(cell: FakeCell, epochs: int = 3) -> dict[str, Any]:
     return {
         "folds": folds,
         "classes": ["rest", "task"],
-        "leaks": [],
+        "leaks": list(leaks),
         "curves": {"pretrain": pretrain, "finetune": finetune},
     }
 
@@ -79,6 +83,10 @@ class Seen:
     """(name, stage) → epochs that are shown, each as often as it is."""
     errors: dict[str, str] = field(default_factory=dict)
     """Errors of failed cells by name."""
+    trials: dict[int, str] = field(default_factory=dict)
+    """State by number: complete, pruned, failed."""
+    counts: tuple[int, int, int] = (0, 0, 0)
+    """Finished, failed, total."""
 
 
 class Conformance:
@@ -94,23 +102,23 @@ class Conformance:
 
     def start(self, folder: Path) -> Tracker:
         tracker = self.make(folder)
-        tracker.start_study("small", "what it asks", "the plan", VERSIONS)
+        tracker.start_study("small", SPEC, "the plan", VERSIONS)
         return tracker
 
     def run(self, tracker: Tracker, cell: FakeCell, epochs: int = 3) -> None:
-        tracker.start_cell(cell, DATASETS)
+        tracker.start_cell(cell, INPUTS)
         if cell.pretrain_key:
             for epoch in range(1, epochs + 1):
                 tracker.epoch(cell.pretrain_key, "pretrain", epoch, {"loss": 1.0 / epoch})
         for epoch in range(1, epochs + 1):
             tracker.epoch(cell.key, "finetune", epoch, {"loss": 2.0 / epoch, "train_accuracy": 0.5})
-        tracker.finish_cell(cell, record(cell, epochs))
+        tracker.finish_cell(cell, INPUTS, record(cell, epochs))
 
     def test_a_study_shows_its_cells_curves_and_end(self, tmp_path):
         tracker = self.start(tmp_path)
         self.run(tracker, FULL)
         self.run(tracker, BARE)
-        tracker.finish_study(complete=True)
+        tracker.finish_study(None, complete=True)
         tracker.close()
         seen = self.seen(tracker, tmp_path)
         assert (seen.name, seen.complete) == ("small", True)
@@ -123,7 +131,7 @@ class Conformance:
         for _ in range(2):
             tracker = self.start(tmp_path)
             self.run(tracker, FULL)
-            tracker.finish_study(complete=True)
+            tracker.finish_study(None, complete=True)
             tracker.close()
         seen = self.seen(tracker, tmp_path)
         assert seen.cells == {FULL.name: "finished"}
@@ -131,13 +139,13 @@ class Conformance:
 
     def test_a_cell_goes_on_after_an_interruption_without_a_doubled_epoch(self, tmp_path):
         tracker = self.start(tmp_path)
-        tracker.start_cell(FULL, DATASETS)
+        tracker.start_cell(FULL, INPUTS)
         for epoch in (1, 2):
             tracker.epoch(FULL.key, "finetune", epoch, {"loss": 2.0 / epoch, "train_accuracy": 0.5})
         tracker.close()
         tracker = self.start(tmp_path)
         self.run(tracker, FULL)
-        tracker.finish_study()
+        tracker.finish_study(None, complete=True)
         tracker.close()
         seen = self.seen(tracker, tmp_path)
         assert seen.cells == {FULL.name: "finished"}
@@ -145,9 +153,9 @@ class Conformance:
 
     def test_a_failed_cell_may_be_finished_later(self, tmp_path):
         tracker = self.start(tmp_path)
-        tracker.start_cell(FULL, DATASETS)
-        tracker.fail_cell(FULL, "the loss is not finite")
-        tracker.finish_study(complete=False)
+        tracker.start_cell(FULL, INPUTS)
+        tracker.fail_cell(FULL, INPUTS, "the loss is not finite")
+        tracker.finish_study(None, complete=False)
         tracker.close()
         seen = self.seen(tracker, tmp_path)
         assert seen.cells == {FULL.name: "failed"}
@@ -155,7 +163,7 @@ class Conformance:
         assert seen.complete is False
         tracker = self.start(tmp_path)
         self.run(tracker, FULL)
-        tracker.finish_study(complete=True)
+        tracker.finish_study(None, complete=True)
         tracker.close()
         seen = self.seen(tracker, tmp_path)
         assert seen.cells == {FULL.name: "finished"}
@@ -164,9 +172,9 @@ class Conformance:
 
     def test_a_cell_that_was_never_started_may_fail_or_be_finished(self, tmp_path):
         tracker = self.start(tmp_path)
-        tracker.finish_cell(FULL, record(FULL))
-        tracker.fail_cell(BARE, "its pre-training failed")
-        tracker.finish_study(complete=False)
+        tracker.finish_cell(FULL, INPUTS, record(FULL))
+        tracker.fail_cell(BARE, INPUTS, "its pre-training failed")
+        tracker.finish_study(None, complete=False)
         tracker.close()
         assert self.seen(tracker, tmp_path).cells == {FULL.name: "finished", BARE.name: "failed"}
 
@@ -174,11 +182,30 @@ class Conformance:
         tracker = self.start(tmp_path)
         tracker.epoch("nobody", "pretrain", 1, {"loss": 1.0})
         self.run(tracker, BARE)
-        tracker.finish_study()
+        tracker.finish_study(None, complete=True)
         tracker.close()
         assert self.seen(tracker, tmp_path).cells == {BARE.name: "finished"}
 
+    def test_every_setting_of_a_sweep_is_shown_once(self, tmp_path):
+        for _ in range(2):
+            with self.start(tmp_path) as tracker:
+                for trial in (COMPLETE, PRUNED, BROKEN):
+                    tracker.finish_tune_trial(trial)
+                tracker.progress(2, 1, 3)
+                tracker.finish_study(None, complete=False)
+        seen = self.seen(tracker, tmp_path)
+        assert seen.trials == {0: "complete", 1: "pruned", 2: "failed"}
+        assert seen.counts == (2, 1, 3)
+
+    def test_cells_of_one_key_are_shown_each_by_its_name(self, tmp_path):
+        twin = replace(FULL, variant="twin")
+        with self.start(tmp_path) as tracker:
+            self.run(tracker, FULL)
+            tracker.finish_cell(twin, INPUTS, record(twin))
+            tracker.finish_study(None, complete=True)
+        assert self.seen(tracker, tmp_path).cells == {FULL.name: "finished", twin.name: "finished"}
+
     def test_closing_twice_does_nothing(self, tmp_path):
         with self.start(tmp_path) as tracker:
-            tracker.finish_study()
+            tracker.finish_study(None, complete=True)
         tracker.close()

@@ -1,22 +1,21 @@
-"""Trackers: a study as people watch it, in memory or in MLflow."""
+"""Where people look at a study as it goes: MLflow, a tracker in memory, and the versions that computed it."""
 
-from scmmlab.tracking.base import TrackedCell, Tracker
-from scmmlab.tracking.datasets import DatasetInfo, dataset_info
 from scmmlab.tracking.memory import MemoryTracker
-from scmmlab.tracking.mlflow_tracker import MlflowTracker, default_artifact_root, default_tracking_uri
-from scmmlab.tracking.ui import ui_command
-from scmmlab.tracking.versions import git_commit, software_versions
+from scmmlab.tracking.mlflow_tracker import MlflowTracker
+from scmmlab.tracking.tracker import DataInput, TrackedCell, Tracker, TuneTrialRecord, data_inputs
+from scmmlab.tracking.ui import default_tracking_uri, ui_command
+from scmmlab.tracking.versions import git_commit, versions
 
 __all__ = [
-    "DatasetInfo",
+    "DataInput",
     "MemoryTracker",
     "MlflowTracker",
     "TrackedCell",
     "Tracker",
-    "dataset_info",
-    "default_artifact_root",
+    "TuneTrialRecord",
+    "data_inputs",
     "default_tracking_uri",
     "git_commit",
-    "software_versions",
     "ui_command",
+    "versions",
 ]

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scmmlab.tracking.base import TrackedCell
-from scmmlab.tracking.datasets import DatasetInfo
+from scmmlab.tracking.tracker import DataInput, TrackedCell, TuneTrialRecord
 
 
 @dataclass(frozen=True)
@@ -16,7 +15,7 @@ class StudyStarted:
     """A study began or goes on."""
 
     name: str
-    description: str
+    spec: Mapping[str, Any]
     plan: str
     versions: Mapping[str, str]
 
@@ -26,7 +25,7 @@ class CellStarted:
     """A cell began or goes on."""
 
     cell: TrackedCell
-    datasets: tuple[DatasetInfo, ...]
+    inputs: tuple[DataInput, ...]
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,7 @@ class CellFinished:
     """A cell is finished."""
 
     cell: TrackedCell
+    inputs: tuple[DataInput, ...]
     record: Mapping[str, Any]
     timestamp: int
     """Milliseconds since 1970."""
@@ -63,18 +63,55 @@ class CellFailed:
     """A cell came to nothing."""
 
     cell: TrackedCell
+    inputs: tuple[DataInput, ...]
     error: str
+
+
+@dataclass(frozen=True)
+class TuneTrialEnded:
+    """A setting of a sweep has ended."""
+
+    trial: TuneTrialRecord
+    timestamp: int
+    """Milliseconds since 1970."""
+
+
+@dataclass(frozen=True)
+class Progressed:
+    """So many cells (or tune_trials) have ended."""
+
+    finished: int
+    failed: int
+    total: int
+    timestamp: int
+    """Milliseconds since 1970."""
+
+
+@dataclass(frozen=True)
+class ReportMade:
+    """The report is in this folder."""
+
+    folder: Path
 
 
 @dataclass(frozen=True)
 class StudyEnded:
     """The study has ended; `complete` is None where it was interrupted."""
 
-    artifacts: Path | None
     complete: bool | None
 
 
-Event = StudyStarted | CellStarted | Epochs | CellFinished | CellFailed | StudyEnded
+Event = (
+    StudyStarted
+    | CellStarted
+    | Epochs
+    | CellFinished
+    | CellFailed
+    | TuneTrialEnded
+    | Progressed
+    | ReportMade
+    | StudyEnded
+)
 
 
 def merged(events: Iterable[Event]) -> list[Event]:

@@ -9,23 +9,20 @@ from typing import Any
 
 
 def curves(record: Mapping[str, Any]) -> Iterator[tuple[str, int, dict[str, float]]]:
-    """Stage, epoch and figures of every epoch that a record of the evaluate or the sweep stage holds."""
-    by_stage = record.get("curves") or {"pretrain": record.get("curve") or [], "probe": record.get("probes") or []}
-    for stage, rows in by_stage.items():
-        for row in rows or ():
+    """Stage, epoch and figures of every epoch that a cell's record holds."""
+    for stage, rows in record["curves"].items():
+        for row in rows:
             yield stage, int(row["epoch"]), {name: value for name, value in row.items() if name != "epoch"}
 
 
 def mean_figures(record: Mapping[str, Any]) -> dict[str, float]:
-    """`test/accuracy` and so on, means over the folds where the figure is defined; of a sweep's record, the probe."""
+    """`test/accuracy` and so on, means over the folds where the figure is defined."""
     values: dict[str, list[float]] = {}
-    for fold in record.get("folds", ()):
+    for fold in record["folds"]:
         for part in ("validation", "test"):
             for name, value in (fold.get(part) or {}).items():
                 if value is not None:
                     values.setdefault(f"{part}/{name}", []).append(value)
-    if record.get("probe") is not None:
-        values["validation/probe"] = [record["probe"]]
     return {name: sum(of_folds) / len(of_folds) for name, of_folds in values.items()}
 
 

@@ -1,91 +1,83 @@
-"""A tracker that remembers, for tests and for looking at a study from Python."""
+"""A tracker that remembers what it was told, for tests and notebooks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from scmmlab.tracking.base import TrackedCell, Tracker
-from scmmlab.tracking.datasets import DatasetInfo
-
-State = Literal["running", "finished", "failed"]
+from scmmlab.tracking.tracker import DataInput, TrackedCell, Tracker, TuneTrialRecord
 
 
 class MemoryTracker(Tracker):
-    """Keeps what it is told, in plain attributes.
+    """Keeps the latest that it was told of each cell.
 
     Attributes
     ----------
-    name, plan : str
-        Of the study.
-    versions : dict
-        Of the software.
-    cells : dict
-        Cells by key.
-    state : dict
-        State of each cell by key: running, finished or failed.
-    epochs : dict
-        (key, stage) → epoch → figures; the keys are those that were told.
+    states : dict
+        (variant, transfer, seed) → ``running``, ``finished`` or ``failed``.
     records, errors : dict
-        Records of finished cells and errors of failed ones, by key.
-    datasets : dict
-        What each cell reads, by key.
-    complete : bool | None
-        Whether the study ended complete; None while it has not ended.
-    artifacts : Path | None
-        Folder that the study ended with.
-    closed : bool
-        Whether it is closed.
+        The same keys → record of the finished, error of the failed.
+    epochs : dict
+        (key, stage) → epoch → figures, by the keys that were told.
+    tune_trials : dict
+        Number → TuneTrialRecord.
     """
 
     def __init__(self) -> None:
-        self.name = ""
+        self.name: str | None = None
+        self.spec: Mapping[str, Any] = {}
         self.plan = ""
-        self.versions: dict[str, str] = {}
-        self.cells: dict[str, TrackedCell] = {}
-        self.state: dict[str, State] = {}
-        self.epochs: dict[tuple[str, str], dict[int, dict[str, float]]] = {}
-        self.records: dict[str, dict[str, Any]] = {}
-        self.errors: dict[str, str] = {}
-        self.datasets: dict[str, tuple[DatasetInfo, ...]] = {}
+        self.versions: Mapping[str, str] = {}
+        self.states: dict[tuple[str, str, int], str] = {}
+        self.records: dict[tuple[str, str, int], Mapping[str, Any]] = {}
+        self.errors: dict[tuple[str, str, int], str] = {}
+        self.inputs: dict[tuple[str, str, int], tuple[DataInput, ...]] = {}
+        self.epochs: dict[tuple[str, str], dict[int, Mapping[str, float]]] = {}
+        self.tune_trials: dict[int, TuneTrialRecord] = {}
+        self.counts = (0, 0, 0)
+        self.report: Path | None = None
         self.complete: bool | None = None
-        self.artifacts: Path | None = None
-        self.closed = False
 
-    def start_study(self, name: str, description: str, plan: str, versions: Mapping[str, str]) -> None:
-        """See `Tracker`."""
-        self.name, self.plan, self.versions = name, plan, dict(versions)
-        self.complete = None
+    def start_study(self, name: str, spec: Mapping[str, Any], plan: str, versions: Mapping[str, str]) -> None:
+        """Remember the study."""
+        self.name, self.spec, self.plan, self.versions = name, spec, plan, versions
 
-    def start_cell(self, cell: TrackedCell, datasets: Sequence[DatasetInfo] = ()) -> None:
-        """See `Tracker`."""
-        self.cells[cell.key] = cell
-        self.datasets[cell.key] = tuple(datasets)
-        if self.state.get(cell.key) != "finished":
-            self.state[cell.key] = "running"
+    def start_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...]) -> None:
+        """Remember that it runs."""
+        if self.states.get(_name(cell)) != "finished":
+            self.states[_name(cell)] = "running"
+        self.inputs[_name(cell)] = inputs
 
     def epoch(self, key: str, stage: str, epoch: int, metrics: Mapping[str, float]) -> None:
-        """See `Tracker`."""
+        """Remember its figures."""
         self.epochs.setdefault((key, stage), {})[epoch] = dict(metrics)
 
-    def finish_cell(self, cell: TrackedCell, record: Mapping[str, Any]) -> None:
-        """See `Tracker`."""
-        self.cells[cell.key] = cell
-        self.records[cell.key] = dict(record)
-        self.errors.pop(cell.key, None)
-        self.state[cell.key] = "finished"
+    def finish_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...], record: Mapping[str, Any]) -> None:
+        """Remember its record."""
+        self.states[_name(cell)] = "finished"
+        self.inputs[_name(cell)] = inputs
+        self.records[_name(cell)] = record
+        self.errors.pop(_name(cell), None)
 
-    def fail_cell(self, cell: TrackedCell, error: str) -> None:
-        """See `Tracker`."""
-        self.cells[cell.key] = cell
-        self.errors[cell.key] = error
-        self.state[cell.key] = "failed"
+    def fail_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...], error: str) -> None:
+        """Remember its error."""
+        self.states[_name(cell)] = "failed"
+        self.inputs[_name(cell)] = inputs
+        self.errors[_name(cell)] = error
 
-    def finish_study(self, artifacts: Path | None = None, complete: bool = True) -> None:
-        """See `Tracker`."""
-        self.artifacts, self.complete = artifacts, complete
+    def finish_tune_trial(self, trial: TuneTrialRecord) -> None:
+        """Remember it."""
+        self.tune_trials[trial.number] = trial
 
-    def close(self) -> None:
-        """See `Tracker`."""
-        self.closed = True
+    def progress(self, finished: int, failed: int, total: int) -> None:
+        """Remember the counts."""
+        self.counts = (finished, failed, total)
+
+    def finish_study(self, report: Path | None, complete: bool) -> None:
+        """Remember the end."""
+        self.report, self.complete = report, complete
+
+
+def _name(cell: TrackedCell) -> tuple[str, str, int]:
+    return cell.variant, cell.transfer.name, cell.seed

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from scmmlab.tracking.base import TrackedCell, Tracker
-from scmmlab.tracking.datasets import DatasetInfo
-from scmmlab.tracking.events import CellFailed, CellFinished, CellStarted, Epochs, Point, StudyEnded, StudyStarted
+from scmmlab.tracking.events import (
+    CellFailed,
+    CellFinished,
+    CellStarted,
+    Epochs,
+    Point,
+    Progressed,
+    ReportMade,
+    StudyEnded,
+    StudyStarted,
+    TuneTrialEnded,
+)
+from scmmlab.tracking.tracker import DataInput, TrackedCell, Tracker, TuneTrialRecord
 from scmmlab.tracking.writer import View, Writer
-
-
-def default_tracking_uri(study_folder: Path) -> str:
-    """SQLite in the study's folder: `sqlite:///…/mlflow.db`."""
-    return f"sqlite:///{study_folder.absolute() / 'mlflow.db'}"
-
-
-def default_artifact_root(study_folder: Path) -> str:
-    """A folder beside it."""
-    return (study_folder.absolute() / "mlflow-artifacts").as_uri()
 
 
 class MlflowTracker(Tracker):
@@ -49,47 +49,51 @@ class MlflowTracker(Tracker):
         self._writer = Writer(make_view or self._mlflow, **writer)
         self._open = False
 
-    @classmethod
-    def in_folder(cls, study_folder: Path) -> MlflowTracker:
-        """A tracker with MLflow's data in a study's folder."""
-        study_folder.mkdir(parents=True, exist_ok=True)
-        return cls(default_tracking_uri(study_folder), default_artifact_root(study_folder))
-
     @property
     def left_out(self) -> int:
         """Events that were given up so far."""
         return self._writer.left_out
 
-    def start_study(self, name: str, description: str, plan: str, versions: Mapping[str, str]) -> None:
+    def start_study(self, name: str, spec: Mapping[str, Any], plan: str, versions: Mapping[str, str]) -> None:
         """See `Tracker`."""
-        self._writer.put(StudyStarted(name, description, plan, dict(versions)))
+        self._writer.put(StudyStarted(name, spec, plan, dict(versions)))
         self._open = True
 
-    def start_cell(self, cell: TrackedCell, datasets: Sequence[DatasetInfo] = ()) -> None:
+    def start_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...] = ()) -> None:
         """See `Tracker`."""
-        self._writer.put(CellStarted(cell, tuple(datasets)))
+        self._writer.put(CellStarted(cell, tuple(inputs)))
 
     def epoch(self, key: str, stage: str, epoch: int, metrics: Mapping[str, float]) -> None:
         """See `Tracker`."""
         self._writer.put(Epochs(key, (Point(stage, epoch, dict(metrics), _now_ms()),)))
 
-    def finish_cell(self, cell: TrackedCell, record: Mapping[str, Any]) -> None:
+    def finish_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...], record: Mapping[str, Any]) -> None:
         """See `Tracker`."""
-        self._writer.put(CellFinished(cell, record, _now_ms()))
+        self._writer.put(CellFinished(cell, tuple(inputs), record, _now_ms()))
 
-    def fail_cell(self, cell: TrackedCell, error: str) -> None:
+    def fail_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...], error: str) -> None:
         """See `Tracker`."""
-        self._writer.put(CellFailed(cell, error))
+        self._writer.put(CellFailed(cell, tuple(inputs), error))
 
-    def finish_study(self, artifacts: Path | None = None, complete: bool = True) -> None:
+    def finish_tune_trial(self, trial: TuneTrialRecord) -> None:
         """See `Tracker`."""
-        self._writer.put(StudyEnded(artifacts, complete))
+        self._writer.put(TuneTrialEnded(trial, _now_ms()))
+
+    def progress(self, finished: int, failed: int, total: int) -> None:
+        """See `Tracker`."""
+        self._writer.put(Progressed(finished, failed, total, _now_ms()))
+
+    def finish_study(self, report: Path | None, complete: bool) -> None:
+        """See `Tracker`."""
+        if report is not None:
+            self._writer.put(ReportMade(report))
+        self._writer.put(StudyEnded(complete))
         self._open = False
 
     def close(self) -> None:
         """See `Tracker`. A study that has not ended was interrupted."""
         if self._open:
-            self._writer.put(StudyEnded(None, None))
+            self._writer.put(StudyEnded(None))
             self._open = False
         self._writer.close()
 

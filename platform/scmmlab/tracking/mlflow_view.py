@@ -13,10 +13,9 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any, TypeVar, assert_never
 
-from scmmlab.tracking.base import TrackedCell
-from scmmlab.tracking.datasets import DatasetInfo
 from scmmlab.tracking.events import (
     CellFailed,
     CellFinished,
@@ -24,26 +23,41 @@ from scmmlab.tracking.events import (
     Epochs,
     Event,
     Point,
+    Progressed,
+    ReportMade,
     StudyEnded,
     StudyStarted,
+    TuneTrialEnded,
 )
 from scmmlab.tracking.figures import confusion_matrices, curves, fold_table, mean_figures
-from scmmlab.tracking.parameters import cell_parameters
+from scmmlab.tracking.parameters import cell_parameters, flat_parameters
+from scmmlab.tracking.tracker import DataInput
+from scmmlab.tracking.ui import MLFLOW_ENVIRONMENT
 
 ROLE = "scmmlab.role"
-"""Tag of a run: `study` or `cell`."""
+"""Tag of a run: `study`, `cell` or `tune_trial`."""
 CELL_KEY = "scmmlab.cell_key"
-"""Tag of a child run: the cell's key."""
+"""Tag of a child run: key of the cell or tune_trial."""
 CELL_NAME = "scmmlab.cell"
-"""Tag of a child run: the cell's name."""
+"""Tag of a child run: its name."""
 PARENT = "mlflow.parentRunId"
 ERROR = "scmmlab.error"
+STATE = "scmmlab.state"
 
 METRICS_A_REQUEST = 1000
 PARAMETERS_A_REQUEST = 100
 RUNS_A_PAGE = 1000
 LONGEST_TAG = 5000
 LONGEST_DIGEST = 36
+
+_CLIENT_ENVIRONMENT = {
+    # retries are the writer's, so that closing need not wait for MLflow's
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    # a line for each run, and one for each of fifty migrations
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+}
 
 ItemT = TypeVar("ItemT")
 
@@ -70,14 +84,11 @@ class MlflowView:
     """
 
     def __init__(self, tracking_uri: str, artifact_root: str | None = None):
-        # telemetry has raised from a thread of its own; retries are ours, so that closing need not wait for MLflow's
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-        for logger in ("mlflow", "alembic"):
-            logging.getLogger(logger).setLevel(logging.ERROR)
+        for name, value in {**MLFLOW_ENVIRONMENT, **_CLIENT_ENVIRONMENT}.items():
+            os.environ.setdefault(name, value)
         from mlflow.tracking import MlflowClient
 
+        logging.getLogger("alembic").setLevel(logging.ERROR)
         self._client = MlflowClient(tracking_uri=tracking_uri)
         self._artifact_root = artifact_root
         self._study: StudyStarted | None = None
@@ -116,6 +127,12 @@ class MlflowView:
                     self._finish_cell(event)
                 case CellFailed():
                     self._fail_cell(event)
+                case TuneTrialEnded():
+                    self._end_tune_trial(event)
+                case Progressed():
+                    self._log_progress(event)
+                case ReportMade():
+                    self._log_report(event.folder)
                 case StudyEnded():
                     self._end_study(event)
                 case _:
@@ -133,23 +150,25 @@ class MlflowView:
             if tags.get(ROLE) == "study":
                 self._parent_id = run.info.run_id
             elif CELL_KEY in tags:
-                finished = run.info.status == "FINISHED"
+                # a failed cell may be run again; a failed tune_trial is what it is
+                ended = ("FINISHED", "FAILED") if tags.get(ROLE) == "tune_trial" else ("FINISHED",)
+                finished = run.info.status in ended
                 self._children[tags[CELL_KEY], tags.get(CELL_NAME, "")] = _Child(run.info.run_id, finished, None)
-        tags = {ROLE: "study", **_version_tags(event.versions)}
+        tags = {ROLE: "study", "mlflow.note.content": _description(event), **_version_tags(event.versions)}
         if self._parent_id:
             self._client.update_run(self._parent_id, status="RUNNING")
             for name, value in tags.items():
                 self._client.set_tag(self._parent_id, name, value)
         else:
-            tags["mlflow.note.content"] = event.description
             run = self._client.create_run(self._experiment_id, tags=tags, run_name=f"study {event.name}")
             self._parent_id = run.info.run_id
         self._client.log_text(self._parent_id, event.plan, "plan.txt")
+        self._client.log_dict(self._parent_id, _without_places(event.spec), "study.json")
 
     def _experiment(self, event: StudyStarted) -> str:
         found = self._client.get_experiment_by_name(event.name)
         if found is None:
-            tags = {"mlflow.note.content": event.description}
+            tags = {"mlflow.note.content": _description(event)}
             return self._client.create_experiment(event.name, artifact_location=self._artifact_root, tags=tags)
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)
@@ -164,12 +183,28 @@ class MlflowView:
             if not token:
                 return
 
+    def _log_report(self, folder: Path) -> None:
+        """The files of `folder`, but what MLflow itself keeps there."""
+        files = [
+            path
+            for path in sorted(folder.rglob("*"))
+            if path.is_file() and not path.relative_to(folder).parts[0].startswith(("mlflow", "."))
+        ]
+        for path in files:
+            place = "/".join(("report", *path.relative_to(folder).parts[:-1]))
+            self._client.log_artifact(self._parent_id, str(path), place)
+
+    def _log_progress(self, event: Progressed) -> None:
+        from mlflow.entities import Metric
+
+        counts = {"finished": event.finished, "failed": event.failed, "total": event.total}
+        metrics = [Metric(f"cells/{name}", number, event.timestamp, 0) for name, number in counts.items()]
+        self._client.log_batch(self._parent_id, metrics=metrics)
+
     def _end_study(self, event: StudyEnded) -> None:
-        if event.artifacts is not None and event.artifacts.is_dir():
-            self._client.log_artifacts(self._parent_id, str(event.artifacts), "report")
         if event.complete is None:
             for run in self._runs():
-                if run.info.status == "RUNNING" and run.data.tags.get(ROLE) == "cell":
+                if run.info.status == "RUNNING" and run.data.tags.get(ROLE) != "study":
                     self._client.set_terminated(run.info.run_id, "KILLED")
         status = {True: "FINISHED", False: "FAILED", None: "KILLED"}[event.complete]
         self._client.set_terminated(self._parent_id, status)
@@ -194,49 +229,43 @@ class MlflowView:
         return self._children[place]
 
     def _create(self, event: CellStarted) -> None:
-        assert self._study is not None
         cell = event.cell
         tags = {
-            ROLE: "cell",
-            PARENT: self._parent_id,
-            CELL_KEY: cell.key,
-            CELL_NAME: cell.name,
+            "scmmlab.variant": cell.variant,
+            "scmmlab.transfer": cell.transfer.name,
             "scmmlab.protocol": cell.experiment.protocol.kind,
-            **_version_tags(self._study.versions),
         }
-        run_id = self._client.create_run(self._experiment_id, tags=tags, run_name=cell.name).info.run_id
-        self._children[cell.key, cell.name] = _Child(run_id, False)
-        self._describe(run_id, event)
+        child = self._create_child("cell", cell.key, cell.name, tags)
+        self._describe(child.run_id, event)
+
+    def _create_child(self, role: str, key: str, name: str, tags: Mapping[str, str]) -> _Child:
+        assert self._study is not None
+        ours = {ROLE: role, PARENT: self._parent_id, CELL_KEY: key, CELL_NAME: name}
+        run = self._client.create_run(
+            self._experiment_id, tags={**ours, **tags, **_version_tags(self._study.versions)}, run_name=name
+        )
+        child = self._children[key, name] = _Child(run.info.run_id, False)
+        return child
 
     def _describe(self, run_id: str, event: CellStarted) -> None:
         """Parameters and datasets, where they are not there yet."""
-        from mlflow.entities import Param
-
         run = self._client.get_run(run_id)
-        parameters = [
-            Param(name, value)
-            for name, value in cell_parameters(event.cell).items()
-            if name not in run.data.params  # a parameter cannot be written twice
-        ]
-        for some in _batches(parameters, PARAMETERS_A_REQUEST):
-            self._client.log_batch(run_id, params=some)
-        if event.datasets and not (run.inputs and run.inputs.dataset_inputs):
-            self._client.log_inputs(run_id, datasets=[_dataset_input(dataset) for dataset in event.datasets])
+        parameters = cell_parameters(event.cell)  # of which none can be written twice
+        self._log_parameters(run_id, {name: parameters[name] for name in parameters.keys() - run.data.params.keys()})
+        if event.inputs and not (run.inputs and run.inputs.dataset_inputs):
+            self._client.log_inputs(run_id, datasets=[_dataset_input(data) for data in event.inputs])
 
     def _finish_cell(self, event: CellFinished) -> None:
-        child, record = self._child_of(event.cell), event.record
+        child, record = self._child_of(event), event.record
         if child.finished:
             return
         rows = [Point(stage, epoch, metrics, event.timestamp) for stage, epoch, metrics in curves(record)]
         self._log_points(child, rows)
         self._log_metrics(child, [(name, value, event.timestamp, 0) for name, value in mean_figures(record).items()])
-        if "folds" in record:
-            self._client.log_text(child.run_id, fold_table(record), "folds.csv")
-            self._client.log_dict(child.run_id, confusion_matrices(record), "confusion.json")
-        for name in ("leaks", "state"):
-            if record.get(name):
-                text = record[name] if isinstance(record[name], str) else "; ".join(record[name])
-                self._client.set_tag(child.run_id, f"scmmlab.{name}", text[:LONGEST_TAG])
+        self._client.log_text(child.run_id, fold_table(record), "folds.csv")
+        self._client.log_dict(child.run_id, confusion_matrices(record), "confusion.json")
+        if record["leaks"]:
+            self._client.set_tag(child.run_id, "scmmlab.leaks", "; ".join(record["leaks"])[:LONGEST_TAG])
         if ERROR in self._client.get_run(child.run_id).data.tags:  # it failed before
             self._client.delete_tag(child.run_id, ERROR)
         self._client.set_terminated(child.run_id, "FINISHED")
@@ -244,17 +273,36 @@ class MlflowView:
         child.logged = {}
 
     def _fail_cell(self, event: CellFailed) -> None:
-        child = self._child_of(event.cell)
+        child = self._child_of(event)
         if not child.finished:
             self._client.set_tag(child.run_id, ERROR, event.error[:LONGEST_TAG])
             self._client.set_terminated(child.run_id, "FAILED")
 
-    def _child_of(self, cell: TrackedCell) -> _Child:
+    def _child_of(self, event: CellFinished | CellFailed) -> _Child:
         """The cell's run, made where the cell was never started here."""
-        place = (cell.key, cell.name)
+        place = (event.cell.key, event.cell.name)
         if place not in self._started:
-            self._started[place] = CellStarted(cell, ())
+            self._started[place] = CellStarted(event.cell, event.inputs)
         return self._child(place)
+
+    def _end_tune_trial(self, event: TuneTrialEnded) -> None:
+        trial = event.trial
+        name = f"tune_trial {trial.number}"
+        child = self._children.get((trial.key, name)) or self._create_child("tune_trial", trial.key, name, {})
+        if child.finished:
+            return
+        written = self._client.get_run(child.run_id).data.params
+        parameters = flat_parameters(trial.params)
+        self._log_parameters(child.run_id, {path: parameters[path] for path in parameters.keys() - written.keys()})
+        points = [Point("probe", epoch, {"probe": value}, event.timestamp) for epoch, value in trial.intermediate]
+        self._log_points(child, points)
+        if trial.value is not None:
+            self._log_metrics(child, [("objective", trial.value, event.timestamp, 0)])
+        self._client.set_tag(child.run_id, STATE, trial.state)
+        if trial.error:
+            self._client.set_tag(child.run_id, ERROR, trial.error[:LONGEST_TAG])
+        self._client.set_terminated(child.run_id, "FAILED" if trial.state == "failed" else "FINISHED")
+        child.finished = True
 
     # --- figures
 
@@ -285,6 +333,12 @@ class MlflowView:
                 written.setdefault(stage, set()).update(metric.step for metric in history)
         return written
 
+    def _log_parameters(self, run_id: str, parameters: Mapping[str, str]) -> None:
+        from mlflow.entities import Param
+
+        for some in _batches([Param(name, value) for name, value in parameters.items()], PARAMETERS_A_REQUEST):
+            self._client.log_batch(run_id, params=some)
+
     def _log_metrics(self, child: _Child, rows: Sequence[tuple[str, float, int, int]]) -> None:
         from mlflow.entities import Metric
 
@@ -292,31 +346,39 @@ class MlflowView:
             self._client.log_batch(child.run_id, metrics=[Metric(*row) for row in some])
 
 
+def _description(event: StudyStarted) -> str:
+    return str(event.spec.get("description", ""))
+
+
+def _without_places(value: Any) -> Any:
+    """A study without the folders of its tables, which are this machine's affair."""
+    if isinstance(value, Mapping):
+        return {
+            name: inner.rpartition("/")[2] if name == "table" and isinstance(inner, str) else _without_places(inner)
+            for name, inner in value.items()
+        }
+    return [_without_places(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
 def _version_tags(versions: Mapping[str, str]) -> dict[str, str]:
-    tags = {f"scmmlab.version.{name}": text for name, text in versions.items() if name != "git_commit"}
-    return {**tags, "mlflow.source.git.commit": versions["git_commit"]} if "git_commit" in versions else tags
+    return {
+        "mlflow.source.git.commit" if name == "commit" else f"scmmlab.version.{name}": text
+        for name, text in versions.items()
+    }
 
 
-def _dataset_input(dataset: DatasetInfo) -> Any:
+def _dataset_input(data: DataInput) -> Any:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    facts = {
-        "windows": dataset.windows,
-        "subjects": dataset.subjects,
-        "classes": list(dataset.classes),
-        "fingerprint": dataset.fingerprint,
-    }
-    shape = {"channels": dataset.channels, "bands": list(dataset.bands)}
     return DatasetInput(
         Dataset(
-            name=dataset.corpus,
-            digest=dataset.fingerprint[:LONGEST_DIGEST],
+            name=data.name,
+            digest=data.fingerprint[:LONGEST_DIGEST],
             source_type="scmmlab feature table",
-            source=json.dumps({"corpus": dataset.corpus, "fingerprint": dataset.fingerprint}),
-            schema=json.dumps(shape),
-            profile=json.dumps(facts, ensure_ascii=False),
+            source=json.dumps({"corpus": data.name, "fingerprint": data.fingerprint}),
+            profile=json.dumps({"windows": data.windows, "fingerprint": data.fingerprint}),
         ),
-        tags=[InputTag("mlflow.data.context", dataset.role)],
+        tags=[InputTag("mlflow.data.context", data.role)],
     )
 
 

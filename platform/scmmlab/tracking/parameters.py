@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from scmmlab.tracking.base import TrackedCell
+from scmmlab.tracking.tracker import TrackedCell
 
 LONGEST_VALUE = 6000
 """Characters of a value that MLflow takes."""
@@ -21,7 +21,12 @@ def cell_parameters(cell: TrackedCell) -> dict[str, str]:
         "channels": len(cell.channels),
     }
     settings = cell.experiment.model_dump(mode="json")
-    return dict(_flat({**facts, **settings}, ""))
+    return flat_parameters({**facts, **settings})
+
+
+def flat_parameters(values: Mapping[str, Any]) -> dict[str, str]:
+    """Nested values by dotted name, as text."""
+    return dict(_flat(values, ""))
 
 
 def _flat(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:

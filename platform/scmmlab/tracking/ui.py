@@ -1,56 +1,37 @@
-"""The command that opens MLflow's pages on a study."""
+"""How to open the MLflow UI on a study."""
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
-from scmmlab.errors import StoreError
-from scmmlab.tracking.mlflow_tracker import default_artifact_root, default_tracking_uri
+MLFLOW_ENVIRONMENT = {
+    # its background thread has raised at exit
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # two processes in place of ten; we have no use for MLflow's job runner
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+}
+"""Set wherever MLflow runs."""
 
-HOST = "127.0.0.1"
-"""Nothing outside this machine is served."""
+
+def default_tracking_uri(study_folder: Path) -> str:
+    """The SQLite database of a study, in its folder."""
+    return f"sqlite:///{study_folder.resolve() / 'mlflow.db'}"
 
 
-def ui_command(where: str | Path, port: int = 5000) -> tuple[list[str], dict[str, str]]:
-    """Command and environment of a local MLflow server.
+def ui_command(tracking_uri: str, port: int) -> list[str]:
+    """The command that serves the MLflow UI on loopback.
 
     Parameters
     ----------
-    where : str or Path
-        A study's folder (with `mlflow.db`), or a tracking URI of a database.
+    tracking_uri : str
+        Of a database; for a server, its own address is the UI.
     port : int
-        On the loopback interface.
-
-    Returns
-    -------
-    list of str, dict
-        Arguments, the program first, and the whole environment.
-
-    Raises
-    ------
-    StoreError
-        If the folder has no MLflow data, or the URI is of a server (which has pages of its own).
+        TCP port.
     """
-    text = str(where)
-    arguments: list[str] = []
-    if text.startswith(("http://", "https://")):
-        raise StoreError(f"{text} is a server of its own.", hint="open it in a browser.")
-    if "://" in text:
-        uri = text
-    else:
-        folder = Path(where)
-        if not (folder / "mlflow.db").is_file():
-            raise StoreError(f"There is no MLflow data in {folder}: expected mlflow.db.", hint="run the study first.")
-        uri = default_tracking_uri(folder)
-        arguments = ["--default-artifact-root", default_artifact_root(folder)]
-    command = [
+    return [
         *(sys.executable, "-m", "mlflow", "server"),
-        *("--backend-store-uri", uri),
-        *arguments,
-        *("--host", HOST, "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", tracking_uri),
+        *("--host", "127.0.0.1", "--port", str(port)),
+        *("--workers", "1"),
     ]
-    # without job execution and with one worker MLflow starts two processes instead of ten
-    environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    return command, {**os.environ, **environment}

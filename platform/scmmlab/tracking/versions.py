@@ -1,41 +1,43 @@
-"""Which software a study ran on."""
+"""What computed a study: versions of the packages that matter, and the commit of the working directory."""
 
 from __future__ import annotations
 
 import platform
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
+from importlib import metadata
 from pathlib import Path
 
-import scmmlab
+from scmmlab import __version__
+from scmmlab.model.version import NUMERICS_VERSION
 
-_PACKAGES = ("torch", "numpy", "ray", "optuna", "mlflow", "pyarrow")
-_GIT_TIMEOUT_S = 10
+_PACKAGES = ("torch", "numpy", "scipy", "pyarrow", "ray", "optuna", "mlflow", "mne")
 
 
-def software_versions() -> dict[str, str]:
-    """Versions of scmmlab, Python and the packages that matter, and the git commit where there is one."""
-    versions = {"scmmlab": scmmlab.__version__, "python": platform.python_version()}
+def versions(folder: Path | None = None) -> dict[str, str]:
+    """Versions by name, in the order in which they are shown.
+
+    Parameters
+    ----------
+    folder : Path | None
+        Whose commit is told; the current one when None.
+    """
+    found = {"scmmlab": __version__, "numerics": NUMERICS_VERSION, "python": platform.python_version()}
     for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    commit = git_commit(Path(scmmlab.__file__).parent)
-    return {**versions, "git_commit": commit} if commit else versions
+        found[package] = metadata.version(package)
+    found["commit"] = git_commit(folder) or "not in a git repository"
+    return found
 
 
-def git_commit(folder: Path) -> str | None:
-    """The commit that `folder` is at, with `-dirty` where files differ from it; None without git or a repository."""
+def git_commit(folder: Path | None = None) -> str | None:
+    """The commit that `folder` is at, with `+changes` where files differ from it; None where there is no git."""
     try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=_GIT_TIMEOUT_S,
-            check=False,
-        )
+        commit = _git("rev-parse", "HEAD", folder=folder)
+        changed = _git("status", "--porcelain", "--untracked-files=no", folder=folder)
     except (OSError, subprocess.SubprocessError):
         return None
-    return found.stdout.strip() or None if found.returncode == 0 else None
+    return f"{commit}+changes" if changed else commit
+
+
+def _git(*arguments: str, folder: Path | None) -> str:
+    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=20)
+    return done.stdout.strip()

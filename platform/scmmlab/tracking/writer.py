@@ -156,5 +156,5 @@ class Writer:
     def _warn(self, error: Exception) -> None:
         if not self._warned:
             self._warned = True
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
             _log.warning("Tracking is in trouble and will be tried again; the study goes on: %s", reason)

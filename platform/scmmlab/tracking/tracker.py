@@ -1,0 +1,156 @@
+"""The interface of a tracker: what is told of a study, by methods that do nothing unless a tracker has a use for it.
+
+A tracker is a view. It is told what the result store already holds, so it may be lost, or told twice, without harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, Self
+
+from scmmlab.config import ExperimentSpec, TransferSpec
+from scmmlab.tables import Manifest
+
+
+class TrackedCell(Protocol):
+    """What a tracker needs to know of a cell; `study.Cell` is one."""
+
+    @property
+    def name(self) -> str:
+        """For people: `variant · transfer · seed`."""
+
+    @property
+    def variant(self) -> str:
+        """Name of the variant."""
+
+    @property
+    def transfer(self) -> TransferSpec:
+        """Source and target."""
+
+    @property
+    def seed(self) -> int:
+        """Seed."""
+
+    @property
+    def experiment(self) -> ExperimentSpec:
+        """Everything that decides its numbers."""
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Channels that the model sees."""
+
+    @property
+    def key(self) -> str:
+        """Identity of the cell."""
+
+    @property
+    def pretrain_key(self) -> str | None:
+        """Identity of the pre-train stage that it starts from."""
+
+
+@dataclass(frozen=True)
+class DataInput:
+    """A feature table that a cell read."""
+
+    role: Literal["source", "target"]
+    """What it was read for."""
+    name: str
+    """Corpus."""
+    location: str
+    """Folder or URI of the table."""
+    fingerprint: str
+    """Of the table's content."""
+    windows: int
+    """Rows of the whole table."""
+
+
+def data_inputs(cell: TrackedCell, source: Manifest, target: Manifest) -> tuple[DataInput, DataInput]:
+    """What `cell` reads, from the manifests of its two tables."""
+    transfer = cell.transfer
+    return (
+        DataInput("source", source.corpus, transfer.source.table, source.fingerprint, source.windows),
+        DataInput("target", target.corpus, transfer.target.table, target.fingerprint, target.windows),
+    )
+
+
+@dataclass(frozen=True)
+class TuneTrialRecord:
+    """A setting that a sweep tried, as it ended."""
+
+    number: int
+    """In the order of sampling, from 0."""
+    key: str
+    """Identity of its training."""
+    params: Mapping[str, bool | int | float | str | None]
+    """Dotted path → value."""
+    intermediate: tuple[tuple[int, float], ...]
+    """(epoch, probe), in the order of epochs."""
+    value: float | None
+    """The last probe of a complete one."""
+    state: Literal["complete", "pruned", "failed"]
+    """How it ended."""
+    error: str | None = None
+    """One line, of failed ones."""
+
+
+class Tracker:
+    """Base of trackers, and the tracker that keeps nothing."""
+
+    def start_study(self, name: str, spec: Mapping[str, Any], plan: str, versions: Mapping[str, str]) -> None:
+        """A study is about to run (again).
+
+        Parameters
+        ----------
+        name : str
+            Name of the study.
+        spec : mapping
+            The study as plain values.
+        plan : str
+            The plan, for people.
+        versions : mapping of str to str
+            What computes it.
+        """
+
+    def start_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...]) -> None:
+        """Work on `cell` has begun."""
+
+    def epoch(self, key: str, stage: str, epoch: int, metrics: Mapping[str, float]) -> None:
+        """An epoch has ended.
+
+        Parameters
+        ----------
+        key : str
+            Of a cell, or of a pre-train stage: then it is one of every cell that starts from it.
+        stage : str
+            ``pretrain``, ``finetune`` or ``probe``.
+        epoch : int
+            From 1. After a resume some epochs come once more, with the same figures.
+        metrics : mapping
+            Figures of the epoch.
+        """
+
+    def finish_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...], record: Mapping[str, Any]) -> None:
+        """`cell` is in the store, with the record of its evaluate stage."""
+
+    def fail_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...], error: str) -> None:
+        """`cell` came to nothing, for the reason that `error` gives in a line."""
+
+    def finish_tune_trial(self, trial: TuneTrialRecord) -> None:
+        """A setting of a sweep has ended."""
+
+    def progress(self, finished: int, failed: int, total: int) -> None:
+        """So many cells (or tune_trials) of `total` have ended."""
+
+    def finish_study(self, report: Path | None, complete: bool) -> None:
+        """Nothing more will come for now; `report` is the folder of the report, if one was written."""
+
+    def close(self) -> None:
+        """Let go of everything; what was told is kept."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
