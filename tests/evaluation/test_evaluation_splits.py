@@ -232,7 +232,9 @@ def test_half_of_the_shipped_corpus_is_left_out_in_folds_of_three() -> None:
 
 def test_classes_recorded_one_after_the_other_need_time_within_class() -> None:
     target = read_table("shipped:eegmat").select(CorpusSelection(table="", subjects=(1, 2)))
-    with pytest.raises(SplitError, match=r"no trial of class 'rest' in the test part of subject 1.*time_within_class"):
+    with pytest.raises(
+        SplitError, match=r"'arithmetic' in the validation part .* 'rest' in the test part of subject 1"
+    ):
         make_folds(HonestProtocol(), target, target)
     for fold in make_folds(HonestProtocol(trial_order="time_within_class"), target, target):
         # of six trials a class: three to train on, one to validate, two to test

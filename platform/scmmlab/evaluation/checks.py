@@ -59,15 +59,17 @@ def check_classes(
     Raises
     ------
     SplitError
-        That names the fold, the part and the classes it lacks.
+        That names the fold, each part that lacks a class, and the classes.
     """
+    lacking = []
     for part, labels in parts.items():
         present = set(np.unique(labels).tolist())
-        lacking = [name for label, name in enumerate(classes) if label not in present]
-        if lacking:
-            plural = "es" if len(lacking) > 1 else ""
-            raise SplitError(
-                f"Fold '{fold}' has no trial of class{plural} {', '.join(map(repr, lacking))} in the {part} part"
-                f"{whose}, where each class must be on every side.",
-                hint=hint,
+        names = [repr(name) for label, name in enumerate(classes) if label not in present]
+        if names:
+            lacking.append(
+                f"no trial of class{'es' if len(names) > 1 else ''} {', '.join(names)} in the {part} part{whose}"
             )
+    if lacking:
+        raise SplitError(
+            f"Fold '{fold}' has {' and '.join(lacking)}, where each class must be on every side.", hint=hint
+        )

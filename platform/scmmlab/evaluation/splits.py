@@ -61,8 +61,8 @@ def _within_subject(protocol: HonestProtocol | ReleasedProtocol, target: Feature
     hint = (
         "set protocol.trial_order: time_within_class, which takes the first trials of each class."
         if protocol.trial_order == "time"
-        else "give each part a trial of each class (finetune_share, finetune_trials); where a subject has too few trials "
-        "of a class, leave subjects out instead (protocol.kind: loso)."
+        else "give each part a trial of each class (finetune_share, finetune_trials); where a subject has too few "
+        "trials of a class, leave subjects out instead (protocol.kind: loso)."
     )
 
     folds = []
