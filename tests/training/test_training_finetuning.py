@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -72,19 +74,24 @@ def test_fold_with_more_windows_does_not_change_its_neighbours():
     assert len({fold["windows"]["finetune"] for fold in packed.record["folds"]}) == 2
 
 
-@settings(max_examples=15, deadline=None)
+@functools.cache
+def never_stopped(protocol, frozen):
+    requests = [
+        cell_request(f"c{seed}", seed, protocol=PROTOCOLS[protocol], finetune={"freeze_encoder": frozen, "epochs": 3})
+        for seed in range(2)
+    ]
+    return requests, run(*requests)
+
+
+@settings(max_examples=10, deadline=None)
 @given(
-    interrupt_at=st.integers(0, 7),
-    every=st.integers(1, 4),
+    interrupt_at=st.integers(0, 5),
+    every=st.integers(1, 3),
     protocol=st.sampled_from(["honest_best", "released", "released_loso"]),
     frozen=st.booleans(),
 )
 def test_interrupted_at_any_report_and_resumed_equals_never_stopped(interrupt_at, every, protocol, frozen):
-    requests = [
-        cell_request(f"c{seed}", seed, protocol=PROTOCOLS[protocol], finetune={"freeze_encoder": frozen})
-        for seed in range(2)
-    ]
-    whole = run(*requests)
+    requests, whole = never_stopped(protocol, frozen)
     reporter = MemoryReporter(interrupt_at)
     with pytest.raises(Interruption):
         run(*requests, reporter=reporter, checkpoint_every=every)

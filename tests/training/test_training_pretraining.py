@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -62,12 +64,17 @@ def test_curve_that_is_reported_is_the_one_that_is_kept():
     np.testing.assert_array_equal(output.tensors["curve.loss"], [row["loss"] for row in reported])
 
 
-@settings(max_examples=12, deadline=None)
-@given(interrupt_at=st.integers(0, 11), every=st.integers(1, 4), released=st.booleans())
-def test_interrupted_at_any_report_and_resumed_equals_never_stopped(interrupt_at, every, released):
+@functools.cache
+def never_stopped(released):
     quirks = {"protocol": RELEASED} if released else {}
     requests = [pretrain_request(f"p{seed}", seed, **quirks) for seed in range(3)]
-    whole = run(*requests)
+    return requests, run(*requests)
+
+
+@settings(max_examples=10, deadline=None)
+@given(interrupt_at=st.integers(0, 11), every=st.integers(1, 4), released=st.booleans())
+def test_interrupted_at_any_report_and_resumed_equals_never_stopped(interrupt_at, every, released):
+    requests, whole = never_stopped(released)
     reporter = MemoryReporter(interrupt_at)
     with pytest.raises(Interruption):
         run(*requests, reporter=reporter, checkpoint_every=every)

@@ -72,10 +72,10 @@ def epoch_batches(
         order[chosen, :used] = permutation(seed_R[chosen], purpose, epoch_R[chosen], n)[:, :used]
         taken[members] = used
     position = torch.arange(most * batch_size, device=device)
-    real = (position < taken.to(device).unsqueeze(-1)).view(-1, most, batch_size)
+    real = (position < taken.to(device).unsqueeze(-1)).view(len(windows), most, batch_size)
     active = torch.arange(most, device=device) < torch.tensor(steps, device=device).unsqueeze(-1)
     return EpochBatches(
-        window_RSB=order.view(-1, most, batch_size),
+        window_RSB=order.view(len(windows), most, batch_size),
         real_RSB=real,
         active_RS=active,
         full=tuple(all(step < own for own in steps) for step in range(most)),
