@@ -42,7 +42,7 @@ def quirks_in_words(protocol: ReleasedProtocol) -> list[str]:
     batches = protocol.pretrain_batches
     quirks = [
         (protocol.epoch_selection == "best_test", "the epoch that is reported is the best one by the test labels"),
-        (protocol.scale_each_part, "the test part is scaled by its own minimum and maximum"),
+        (protocol.scale_each_part, "the test part is scaled by its own numbers"),
         (protocol.accuracy == "mean_of_batches", "a fold's accuracy is the mean of its test batches' accuracies"),
         (protocol.overwrite_originals, "with one view, masking overwrites the originals"),
         (batches is not None, f"pre-training sees the first {batches} batches of windows only"),
