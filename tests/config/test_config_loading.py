@@ -133,6 +133,7 @@ def test_set_reaches_into_a_search_space(write):
     [
         ("base.finetune.epoch=5", "Unknown key 'base.finetune.epoch' in {} (changed by --set)"),
         ("base.finetune.epoch=5", "did you mean 'epochs'?"),
+        ("base.finetun.epochs=5", "Unknown key 'base.finetun' in {} (changed by --set)"),
         ("finetune.epochs=5", "did you mean 'base.finetune'?"),
         ("seeds=3", "Invalid value for 'seeds' in {} (changed by --set): it must be a list, got 3."),
         ("seeds", "--set takes path=value, got 'seeds'."),

@@ -68,7 +68,9 @@ def load_study(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> L
         _to_long_form(data, Path.cwd(), files)
 
     def where(problem: Problem) -> str:
-        if any(f"{'.'.join(problem.path)}.".startswith(f"{changed}.") for changed in overridden):
+        dotted = f"{'.'.join(problem.path)}."
+        # an unknown key may stand on the way to what was changed
+        if any(dotted.startswith(f"{p}.") or (problem.unknown and f"{p}.".startswith(dotted)) for p in overridden):
             return f"{path} (changed by --set)"
         return files["space"] if problem.path[:1] == ("space",) else files[""]
 
