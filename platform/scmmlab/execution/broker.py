@@ -118,7 +118,7 @@ class Broker:
             if taken is not None:
                 task, attempt = taken
                 self._started[task.id] = time.monotonic()
-                self._tell(TaskStarted(task.id, str(worker), attempt))
+                self._tell(TaskStarted(task.id, task.keys, str(worker), attempt))
                 return Assignment(task)
             left = deadline - time.monotonic()
             if left <= 0:

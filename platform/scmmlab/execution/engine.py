@@ -24,6 +24,8 @@ class Engine(ABC):
     """Kind of device that tasks run on, ``cpu`` or ``cuda``; known once entered."""
     workers: int = 1
     """Tasks that run at a time; known once entered."""
+    useful_workers: int | None = None
+    """More workers than this would have nothing to do; to be set before entering, where it is known."""
     logs: str | None = None
     """Where to look after an error, besides the error."""
 

@@ -12,6 +12,8 @@ class TaskStarted:
     """A worker has taken a task."""
 
     task_id: str
+    keys: tuple[str, ...]
+    """Of its requests."""
     worker: str
     attempt: int
     """From 1."""

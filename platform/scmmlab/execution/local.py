@@ -53,7 +53,7 @@ class LocalEngine(Engine):
         if not self._queue:
             return
         task = self._queue.popleft()
-        emit(TaskStarted(task.id, "this process", attempt=1))
+        emit(TaskStarted(task.id, task.keys, "this process", attempt=1))
         started = time.monotonic()
         reporter = EmittingReporter(task, emit)
         outcomes = run_task(task, self._tables, reporter, self.device, self._resources.checkpoint_every)

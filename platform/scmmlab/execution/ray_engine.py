@@ -36,8 +36,6 @@ class RayEngine(Engine):
         What the study may use.
     tables : collection of str
         Locations of all feature tables that tasks will ask for.
-    useful_workers : int
-        More workers than this would have nothing to do.
     num_cpus : int | None
         CPUs that a Ray of our own claims to have (for tests); those of the machine when None.
     object_store_memory : int | None
@@ -48,13 +46,11 @@ class RayEngine(Engine):
         self,
         resources: ResourcesSpec,
         tables: Collection[str],
-        useful_workers: int,
         num_cpus: int | None = None,
         object_store_memory: int | None = None,
     ):
         self._resources = resources
         self._tables = tables
-        self._useful_workers = useful_workers
         self._num_cpus = num_cpus
         self._object_store_memory = object_store_memory
         self._stack = ExitStack()
@@ -72,7 +68,7 @@ class RayEngine(Engine):
         )
         self.logs = session.logs
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        self._plan = plan_workers(self._resources, nodes, self._useful_workers)
+        self._plan = plan_workers(self._resources, nodes, self.useful_workers)
         self.workers = self._plan.workers
         self.device = self._plan.device
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)

@@ -37,7 +37,7 @@ class WorkerPlan:
 
 
 def plan_workers(
-    resources: ResourcesSpec, nodes: Sequence[Mapping[str, float]], useful: int, exactly: int | None = None
+    resources: ResourcesSpec, nodes: Sequence[Mapping[str, float]], useful: int | None, exactly: int | None = None
 ) -> WorkerPlan:
     """The workers that a study gets.
 
@@ -47,8 +47,8 @@ def plan_workers(
         What the study asks for.
     nodes : sequence of mapping
         Resources of each machine of the cluster, in Ray's words (``CPU``, ``GPU``).
-    useful : int
-        More workers than this would have nothing to do.
+    useful : int | None
+        More workers than this would have nothing to do; None where that is not known.
     exactly : int | None
         Workers that there must be; `resources.workers` when None.
 
@@ -65,8 +65,9 @@ def plan_workers(
     wanted = exactly or resources.workers
     if room < (wanted or 1):
         raise _lacking(wanted or 1, needs, nodes)
-    workers = wanted if exactly is not None else min(wanted or room, max(1, useful))
-    assert workers is not None
+    workers = wanted or room
+    if useful is not None and exactly is None:
+        workers = min(workers, max(1, useful))
     return WorkerPlan(workers, needs["CPU"], needs["GPU"])
 
 

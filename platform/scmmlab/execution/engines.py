@@ -1,0 +1,58 @@
+"""The door to execution: run what is missing of a study, with the engine of that name."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Literal
+
+from scmmlab.config import AblationSpec
+from scmmlab.execution.engine import Engine
+from scmmlab.execution.grid import GridRun
+from scmmlab.execution.local import LocalEngine
+from scmmlab.execution.summary import RunSummary
+from scmmlab.study import Plan, ResultStore
+from scmmlab.tables import read_table
+from scmmlab.tracking import Tracker
+
+EngineName = Literal["ray", "local"]
+
+
+def run_study(plan: Plan, store: ResultStore, engine: EngineName = "ray", tracker: Tracker | None = None) -> RunSummary:
+    """Run what is missing of a study.
+
+    Parameters
+    ----------
+    plan : Plan
+        The study.
+    store : ResultStore
+        What is finished, and where results go.
+    engine : {"ray", "local"}
+        ``ray``: on the workers of a cluster, or of a Ray of its own on this machine; ``local``: in this process.
+    tracker : Tracker | None
+        Is told what happens.
+
+    Returns
+    -------
+    RunSummary
+        What the study has come to.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After SIGINT or SIGTERM; everything is in order then, and the next run goes on.
+    ScmmlabError
+        When the store or the engine fails.
+    """
+    tables = cache(read_table)
+    chosen = make_engine(engine, plan)
+    assert isinstance(plan.study, AblationSpec)
+    return GridRun(plan, store, chosen, tables, tracker or Tracker()).run()
+
+
+def make_engine(name: EngineName, plan: Plan) -> Engine:
+    """The engine of that name, with what `plan` may use. Ray is imported for `ray` alone."""
+    if name == "local":
+        return LocalEngine(plan.study.resources, cache(read_table))
+    from scmmlab.execution.ray_engine import RayEngine
+
+    return RayEngine(plan.study.resources, plan.manifests)

@@ -1,0 +1,194 @@
+"""A run of an ablation: asks the store what is missing, feeds an engine with it, and records what comes back."""
+
+from __future__ import annotations
+
+from scmmlab.execution.engine import Engine, Interrupted
+from scmmlab.execution.events import CheckpointSaved, EpochEnded, Event, TaskEnded, TaskStarted
+from scmmlab.execution.grid_stages import GridStages
+from scmmlab.execution.interruption import Interruption, interruptible
+from scmmlab.execution.progress import Progress
+from scmmlab.execution.recorder import Recorder
+from scmmlab.execution.scheduler import Scheduler, StageState
+from scmmlab.execution.summary import RunSummary
+from scmmlab.execution.task import Outcome, Tables, Task
+from scmmlab.study import Plan, ResultStore, study_status
+from scmmlab.tracking import Tracker
+from scmmlab.training import StageFailure
+from scmmlab.training.packs import finetune_pack_size, pretrain_pack_size
+
+STEP_S = 0.5
+"""The engine is asked for news so often, at least, and an interruption is noticed."""
+
+
+class GridRun:
+    """One run of what is missing of an ablation.
+
+    Parameters
+    ----------
+    plan : Plan
+        The study.
+    store : ResultStore
+        What is finished, and where results go.
+    engine : Engine
+        Runs the tasks; not entered yet, and not entered at all where nothing is missing.
+    tables : callable
+        Location → feature table, for the evaluate stage, which runs here.
+    tracker : Tracker
+        Is told what happens.
+    progress : Progress | None
+        Shows it; on standard error when None.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: ResultStore,
+        engine: Engine,
+        tables: Tables,
+        tracker: Tracker,
+        progress: Progress | None = None,
+    ):
+        self._store, self._engine = store, engine
+        self._grid = grid = GridStages(plan, study_status(plan, store).done)
+        self._recorder = Recorder(plan, store, tracker, tables)
+        self._pack_size_asked = plan.study.resources.pack_size
+        self._scheduler = Scheduler(grid.stages(), grid.done, self._pack_size)
+        self._total = len(plan.distinct)
+        self._progress = progress or Progress(self._total, grid.work(), len(grid.finished))
+        self._tasks: list[Task] = []
+        self._ended: set[str] = set()
+        self._interruption = Interruption()
+
+    def run(self) -> RunSummary:
+        """Run what is missing.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            After SIGINT or SIGTERM; everything is in order then, and the next run goes on.
+        ScmmlabError
+            When the store or the engine fails.
+        """
+        self._recorder.finished_before(self._grid.finished.values())
+        with interruptible() as self._interruption:
+            try:
+                self._evaluate_fine_tuned()
+                if not self._scheduler.finished:
+                    self._run_stages()
+            except Interrupted:
+                raise KeyboardInterrupt from None
+            finally:
+                self._progress.close()
+        done, _, _ = self._counts()
+        return RunSummary(
+            total=self._total,
+            finished=done,
+            ran=done - len(self._grid.finished),
+            failures=tuple(self._recorder.failures.values()),
+        )
+
+    def _evaluate_fine_tuned(self) -> None:
+        for key, output in self._recorder.stored_finetuning(self._grid.cells).items():
+            cell = self._grid.cells[key]
+            self._recorder.started([cell])
+            self._judged(key, self._recorder.evaluate(cell, output))
+
+    def _run_stages(self) -> None:
+        counts = self._scheduler.counts
+        self._engine.useful_workers = max(counts[StageState.READY], counts[StageState.WAITING])
+        self._progress.note("starting")
+        with self._engine:
+            self._submit()
+            while not self._scheduler.finished:
+                if self._interruption.requested:
+                    raise Interrupted
+                self._engine.step(self._heard, STEP_S)
+                self._submit()
+
+    def _submit(self) -> None:
+        """Keep each worker's next task queued, so that none waits while a result is being written."""
+        while len(self._tasks) < 2 * self._engine.workers:
+            stages = self._scheduler.next(self._engine.workers)
+            if not stages:
+                return
+            requests = []
+            for stage in stages:
+                request = self._grid.request(stage, self._store)
+                if request is not None:
+                    requests.append(request)
+                else:
+                    self._scheduler.lacks(stage.key)
+            if requests:
+                checkpoints = [self._grid.checkpoints(request, self._store) for request in requests]
+                merged = {name: data for found in checkpoints for name, data in found.items()}
+                self._tasks.append(Task(f"{stages[0].kind}-{requests[0].key}", requests, merged))
+                self._engine.submit(self._tasks[-1])
+
+    def _pack_size(self, kind: str) -> int:
+        if self._pack_size_asked is not None:
+            return self._pack_size_asked
+        return (
+            pretrain_pack_size(self._engine.device) if kind == "pretrain" else finetune_pack_size(self._engine.device)
+        )
+
+    # --- what happens
+
+    def _heard(self, event: Event) -> None:
+        match event:
+            case TaskStarted():
+                self._progress.note("")
+                for key in event.keys:
+                    self._recorder.started(self._grid.cells_of(key))
+                self._show()
+            case EpochEnded():
+                self._recorder.epoch(event)
+                self._progress.advance(event.key, event.epoch / event.epochs)
+            case CheckpointSaved():
+                self._recorder.checkpoint(event)
+            case TaskEnded():
+                for outcome in event.outcomes:
+                    self._ended_with(outcome)
+                # a task may have been run in halves
+                self._ended.update(outcome.key for outcome in event.outcomes)
+                self._tasks = [task for task in self._tasks if not self._ended.issuperset(task.keys)]
+                self._show()
+        if self._interruption.requested:
+            raise Interrupted
+
+    def _ended_with(self, outcome: Outcome) -> None:
+        if isinstance(outcome, StageFailure):
+            lost = self._scheduler.failed(outcome.key)
+            cells = [self._grid.cells[key] for key in (outcome.key, *lost) if key in self._grid.cells]
+            self._recorder.failed(outcome, cells)
+            for key in (outcome.key, *lost):
+                self._progress.advance(key, 1.0)
+        elif outcome.kind == "pretrain":
+            self._recorder.pretrained(outcome)
+            self._scheduler.done(outcome.key)
+            self._progress.advance(outcome.key, 1.0)
+        else:
+            self._judged(outcome.key, self._recorder.fine_tuned(self._grid.cells[outcome.key], outcome))
+
+    def _judged(self, key: str, well: bool) -> None:
+        if well:
+            self._scheduler.done(key)
+        else:
+            self._scheduler.failed(key)
+        self._progress.advance(key, 1.0)
+
+    def _show(self) -> None:
+        done, running, failed = self._counts()
+        self._progress.counts(done, running, failed)
+        self._recorder.progress(done, failed, self._total)
+
+    def _counts(self) -> tuple[int, int, int]:
+        """Cells done, running (they or their pre-training) and failed."""
+        state = self._scheduler.state
+        done, running, failed = len(self._grid.finished), 0, 0
+        for key, cell in self._grid.cells.items():
+            own = state(key)
+            done += own is StageState.DONE
+            failed += own is StageState.FAILED
+            waits = own is StageState.WAITING and cell.pretrain_key is not None
+            running += (state(cell.pretrain_key) if waits and cell.pretrain_key else own) is StageState.RUNNING
+        return done, running, failed

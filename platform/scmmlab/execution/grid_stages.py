@@ -1,0 +1,102 @@
+"""An ablation's cells as stages for the scheduler, and as the requests and work that these stand for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator
+
+from scmmlab.execution.scheduler import Stage
+from scmmlab.execution.task import Request
+from scmmlab.study import Cell, Plan, ResultStore, cell_request, finetune_steps, pretrain_request, pretrain_steps
+from scmmlab.study.checks import selected_subjects
+from scmmlab.training import CellRequest
+from scmmlab.training.packs import pretrain_fit
+
+PRETRAIN_STEP_WEIGHT = 12.0
+"""Work of a pre-training step in fine-tuning steps (2.1 and 0.175 GFLOP), for the time left."""
+
+
+class GridStages:
+    """What is to be done of an ablation.
+
+    Parameters
+    ----------
+    plan : Plan
+        The study.
+    done : collection of str
+        Keys of finished stages.
+    """
+
+    def __init__(self, plan: Plan, done: Collection[str]):
+        self._plan = plan
+        self.done = frozenset(done)
+        """Keys of finished stages."""
+        self.finished = {key: cell for key, cell in plan.distinct.items() if key in done}
+        """Cells that are finished, by key."""
+        self.cells = {key: cell for key, cell in plan.distinct.items() if key not in done}
+        """Cells to be run, by key."""
+        self.pretraining = {
+            key: [cell for cell in cells if cell.key in self.cells]
+            for key, cells in plan.pretraining.items()
+            if any(cell.key in self.cells for cell in cells)
+        }
+        """The cells to be run that start from a pre-train stage, by its key, done or not."""
+
+    def stages(self) -> Iterator[Stage]:
+        """All of them, those that others need first."""
+        for key, cells in self.pretraining.items():
+            yield Stage(key, "pretrain", None, pretrain_fit(pretrain_request(cells[0])), replicas=1)
+        for cell in self.cells.values():
+            yield Stage(cell.key, "finetune", cell.pretrain_key, _finetune_fit(cell), replicas=self.folds(cell))
+
+    def work(self) -> dict[str, float]:
+        """Work of each stage that is to be run, in fine-tuning steps of one fold."""
+        plan = self._plan
+        work = {
+            key: PRETRAIN_STEP_WEIGHT * pretrain_steps(cells[0], plan.source(cells[0].transfer))
+            for key, cells in self.pretraining.items()
+            if key not in self.done
+        }
+        for key, cell in self.cells.items():
+            work[key] = finetune_steps(cell, plan.source(cell.transfer), plan.target(cell.transfer))
+        return work
+
+    def cells_of(self, key: str) -> list[Cell]:
+        """The cells that a stage is a part of."""
+        return self.pretraining[key] if key in self.pretraining else [self.cells[key]]
+
+    def request(self, stage: Stage, store: ResultStore) -> Request | None:
+        """What a stage asks for; None where the encoder that it starts from is missing or damaged."""
+        if stage.kind == "pretrain":
+            return pretrain_request(self.pretraining[stage.key][0])
+        cell = self.cells[stage.key]
+        if cell.pretrain_key is None:
+            return cell_request(cell, None)
+        encoder = store.get_pretrain(cell.pretrain_key)
+        return None if encoder is None else cell_request(cell, encoder.tensors)
+
+    def checkpoints(self, request: Request, store: ResultStore) -> dict[tuple[str, str], bytes]:
+        """Where an earlier run had got to with a request."""
+        stages = ["pretrain"]
+        if isinstance(request, CellRequest):
+            stages = [f"finetune-{fold}" for fold in range(self.folds(self.cells[request.key]))]
+        found = {(request.key, stage): store.load_checkpoint(request.key, stage) for stage in stages}
+        return {name: data for name, data in found.items() if data is not None}
+
+    def folds(self, cell: Cell) -> int:
+        """Number of folds of a cell."""
+        subjects = selected_subjects(cell.transfer.target, self._plan.target(cell.transfer))
+        return math.ceil(len(subjects) / cell.experiment.protocol.subjects_per_fold)
+
+
+def _finetune_fit(cell: Cell) -> tuple[object, ...]:
+    """Equal for cells that are worth running together; which folds fit in one pack, the training layer decides."""
+    experiment = cell.experiment
+    return (
+        cell.transfer.name,
+        experiment.network,
+        experiment.finetune.batch_size,
+        experiment.finetune.epochs,
+        experiment.finetune.freeze_encoder,
+        experiment.protocol.kind,
+    )

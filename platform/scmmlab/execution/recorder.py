@@ -1,0 +1,110 @@
+"""The one place that writes: outcomes go to the store, which is the truth, and then to the tracker, which shows it."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+
+from scmmlab.execution.events import CheckpointSaved, EpochEnded
+from scmmlab.execution.task import Tables, describe
+from scmmlab.study import Cell, Plan, ResultStore, cell_request
+from scmmlab.tracking import DataInput, Tracker, data_inputs
+from scmmlab.training import StageFailure, StageOutput
+from scmmlab.training.stages import run_evaluate_stage
+
+
+class Recorder:
+    """Keeps what a run of an ablation brings forth, and judges the cells.
+
+    Parameters
+    ----------
+    plan : Plan
+        The study.
+    store : ResultStore
+        Where results go.
+    tracker : Tracker
+        Is told what the store has.
+    tables : callable
+        Location → feature table, for the evaluate stage.
+    """
+
+    def __init__(self, plan: Plan, store: ResultStore, tracker: Tracker, tables: Tables):
+        self._plan, self._store, self._tracker, self._tables = plan, store, tracker, tables
+        self._started: set[str] = set()
+        self.failures: dict[str, str] = {}
+        """Of this run: a line for each cell that came to nothing, by its key."""
+
+    def finished_before(self, cells: Iterable[Cell]) -> None:
+        """Show what earlier runs have finished; a tracker that knows it already is not disturbed by it."""
+        for cell in cells:
+            record = self._store.get_cell(cell.key)
+            if record is not None:
+                self.started([cell])
+                self._tracker.finish_cell(cell, self._inputs(cell), record)
+
+    def started(self, cells: Iterable[Cell]) -> None:
+        """Work on `cells` has begun, as far as it had not."""
+        for cell in cells:
+            if cell.key not in self._started:
+                self._started.add(cell.key)
+                self._tracker.start_cell(cell, self._inputs(cell))
+
+    def epoch(self, event: EpochEnded) -> None:
+        """An epoch of a cell, or of a pre-training, has ended."""
+        self._tracker.epoch(event.key, event.stage, event.epoch, event.metrics)
+
+    def checkpoint(self, event: CheckpointSaved) -> None:
+        """A training can go on from here, should this run end before it does."""
+        self._store.save_checkpoint(event.key, event.stage, event.data)
+
+    def pretrained(self, output: StageOutput) -> None:
+        """An encoder is done."""
+        self._store.put_pretrain(output.key, output.record, output.tensors)
+
+    def fine_tuned(self, cell: Cell, output: StageOutput) -> bool:
+        """A cell is fine-tuned: keep that, then open its sealed labels, once and after everything that chooses.
+
+        Returns
+        -------
+        bool
+            Whether it could be judged; if not, the failure is recorded.
+        """
+        self._store.put_finetune(cell.key, output.record, output.tensors)
+        return self.evaluate(cell, output)
+
+    def evaluate(self, cell: Cell, finetuned: StageOutput) -> bool:
+        """Judge a cell whose fine-tuning is in the store; as :meth:`fine_tuned`."""
+        # the evaluate stage does not use the encoder, whose absence would say that there is no pre-training
+        request = cell_request(cell, None if cell.pretrain_key is None else {})
+        try:
+            output = run_evaluate_stage(request, finetuned, self._tables)
+        except Exception as error:
+            trace = "".join(traceback.format_exception(error))
+            self.failed(StageFailure(cell.key, "evaluate", describe(error), trace), [cell])
+            return False
+        self._store.put_cell(cell.key, output.record)
+        self._tracker.finish_cell(cell, self._inputs(cell), output.record)
+        return True
+
+    def failed(self, failure: StageFailure, cells: Sequence[Cell]) -> None:
+        """A stage came to nothing, and `cells` with it."""
+        self._store.put_failure(failure.key, failure.kind, failure.error, failure.traceback)
+        for cell in cells:
+            self.failures[cell.key] = f"{cell.name} ({failure.kind}): {failure.error}"
+            self._tracker.fail_cell(cell, self._inputs(cell), f"{failure.kind}: {failure.error}")
+
+    def progress(self, finished: int, failed: int, total: int) -> None:
+        """So many cells have ended."""
+        self._tracker.progress(finished, failed, total)
+
+    def stored_finetuning(self, keys: Iterable[str]) -> Mapping[str, StageOutput]:
+        """Of `keys`, the cells whose fine-tuning an earlier run has stored, and that it did not come to judge."""
+        stored = {}
+        for key in sorted(self._store.keys("finetune") & set(keys)):
+            found = self._store.get_finetune(key)
+            if found is not None:
+                stored[key] = StageOutput(key, "finetune", found.record, found.tensors)
+        return stored
+
+    def _inputs(self, cell: Cell) -> tuple[DataInput, ...]:
+        return data_inputs(cell, self._plan.source(cell.transfer), self._plan.target(cell.transfer))

@@ -1,0 +1,141 @@
+"""Which stages are run next, and which of them together. Pure: it is told what happened and says what to do.
+
+The life of a stage::
+
+                 what it needs is done            next()             done()
+    WAITING ----------------------------> READY ----------> RUNNING ---------> DONE
+     |   ^                                  ^                |   |               |
+     |   |      lacks(): what it needs turned out damaged    |   |               |
+     |   +----------------------------------|----------------+   |               |
+     |                                      +--------------------|---------------+
+     | what it needs has failed                         failed() |   a stage that needs it lacks its outcome
+     v                                                           |
+    FAILED <-----------------------------------------------------+
+
+FAILED stages are left alone for this run; the next run tries them again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+
+class StageState(Enum):
+    """Where a stage stands."""
+
+    WAITING = "waiting"
+    READY = "ready"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A piece of work with a key."""
+
+    key: str
+    kind: Literal["pretrain", "finetune"]
+    needs: str | None
+    """Key of the stage whose outcome it starts from."""
+    fit: Hashable
+    """Stages of equal `fit` may run together."""
+    replicas: int
+    """Models that it trains."""
+
+
+class Scheduler:
+    """Decides what runs next.
+
+    Fine-tuning goes before pre-training, so that the first cells end early; within a kind the order of the plan holds.
+
+    Parameters
+    ----------
+    stages : iterable of Stage
+        What is to be run, in the order of the plan.
+    done : iterable of str
+        Keys of stages that need not be run, as their outcomes are there.
+    pack_size : callable
+        Kind of stage → replicas that are trained together, at most.
+    """
+
+    def __init__(self, stages: Iterable[Stage], done: Iterable[str], pack_size: Callable[[str], int]):
+        self._stages = {stage.key: stage for stage in stages}
+        self._pack_size = pack_size
+        finished = set(done)
+        self._states = {
+            key: StageState.DONE
+            if key in finished
+            else StageState.READY
+            if stage.needs is None or stage.needs in finished
+            else StageState.WAITING
+            for key, stage in self._stages.items()
+        }
+        missing = {
+            stage.needs for stage in self._stages.values() if self._states[stage.key] is StageState.WAITING
+        } - self._stages.keys()
+        assert not missing, f"stages that others need are not planned: {sorted(map(str, missing))}"
+
+    def state(self, key: str) -> StageState:
+        """Where a stage stands."""
+        return self._states[key]
+
+    @property
+    def counts(self) -> Counter[StageState]:
+        """Number of stages in each state."""
+        return Counter(self._states.values())
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to run, and nothing runs."""
+        return all(state in (StageState.DONE, StageState.FAILED) for state in self._states.values())
+
+    def next(self, workers: int) -> tuple[Stage, ...]:
+        """Stages to be run together now, which count as running from here on; empty where none is ready.
+
+        What is ready is spread over all `workers` before packs are filled: a pack that keeps one worker busy while the
+        others have nothing to do is no gain.
+        """
+        ready = [stage for key, stage in self._stages.items() if self._states[key] is StageState.READY]
+        if not ready:
+            return ()
+        first = min(ready, key=lambda stage: stage.kind != "finetune")
+        alike = [stage for stage in ready if (stage.kind, stage.fit) == (first.kind, first.fit)]
+        at_most = max(1, self._pack_size(first.kind) // first.replicas)
+        pack = alike[: min(at_most, -(-len(alike) // workers))]
+        for stage in pack:
+            self._states[stage.key] = StageState.RUNNING
+        return tuple(pack)
+
+    def done(self, key: str) -> None:
+        """A stage has ended well: what waited for it is ready."""
+        self._states[key] = StageState.DONE
+        for other in self._needing(key):
+            self._states[other] = StageState.READY
+
+    def failed(self, key: str) -> list[str]:
+        """A stage came to nothing; the keys of the stages that fail with it."""
+        self._states[key] = StageState.FAILED
+        lost = self._needing(key)
+        for other in lost:
+            self._states[other] = StageState.FAILED
+        return lost
+
+    def lacks(self, key: str) -> None:
+        """A stage that was to be run lacks the outcome that it needs, which was done: that is run again first."""
+        needs = self._stages[key].needs
+        assert needs is not None, f"{key} needs nothing"
+        self._states[key] = StageState.WAITING
+        if self._states[needs] is StageState.DONE:
+            self._states[needs] = StageState.READY
+
+    def _needing(self, key: str) -> list[str]:
+        return [
+            other
+            for other, stage in self._stages.items()
+            if stage.needs == key and self._states[other] is StageState.WAITING
+        ]
