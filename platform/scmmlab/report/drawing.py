@@ -107,6 +107,7 @@ def chance_line(axes: Any, level: float, label: str | None = "chance", vertical:
         axes.annotate(
             label, (1, level), xycoords=("axes fraction", "data"), xytext=(-2, 2), textcoords="offset points",
             ha="right", va="bottom", fontsize=7.5, color=MUTED,
+            bbox={"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 0.6}, zorder=6,
         )  # fmt: skip
 
 
