@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
 from report.example_results import ablation_results
-from scmmlab.report import write_report
+from scmmlab.report import compute_cards
 from scmmlab.report.analyses import AllMetrics, Comparison, MainResults
+from scmmlab.report.drawing import figure_style
+from scmmlab.report.rendering import Document, render_latex
 from scmmlab.report.rendering.latex import escape
 
 
 @pytest.fixture(scope="module")
-def latex(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder: Path = tmp_path_factory.mktemp("latex")
-    return write_report(ablation_results(), folder, [MainResults(), Comparison(), AllMetrics()]).latex.read_text()
+def latex() -> str:
+    results = ablation_results()
+    with figure_style():
+        cards = compute_cards([MainResults(), Comparison(), AllMetrics()], results)
+    return render_latex(Document.of(results, cards))
 
 
 @pytest.mark.parametrize(

@@ -11,18 +11,22 @@ from pathlib import Path
 import pytest
 
 from report.example_results import ablation, ablation_results
-from scmmlab.report import write_report
+from scmmlab.report import compute_cards
 from scmmlab.report.analyses import Comparison, InShort, LeakPage, MainResults, Missing
 from scmmlab.report.card import Row, Table
+from scmmlab.report.drawing import figure_style
+from scmmlab.report.rendering import Document, render_markdown
 from scmmlab.report.rendering.markdown import rich, table
 
 GOLDEN = Path(__file__).with_name("golden_report.md")
 
 
-def test_the_report_in_markdown_is_the_golden_one(tmp_path: Path) -> None:
+def test_the_report_in_markdown_is_the_golden_one() -> None:
     study = ablation(("eegmat",), ("full", "hard_weights", "no_pretraining", "released"))
     analyses = [InShort(), MainResults(), Comparison(), LeakPage(), Missing()]
-    text = write_report(ablation_results(study), tmp_path, analyses).markdown.read_text()
+    results = ablation_results(study)
+    with figure_style():
+        text = render_markdown(Document.of(results, compute_cards(analyses, results)))
     if os.environ.get("RENEW_GOLDEN"):
         GOLDEN.write_text(text)
     assert text == GOLDEN.read_text()
