@@ -32,7 +32,7 @@ class Collectives(Protocol):
         """Greatest over workers, the same on all; without gradient."""
 
     def gather(self, x: Tensor, dim: int) -> Tensor:
-        """All workers' `x` along `dim`, in the order of ranks; a worker's gradient is the sum of what all send to it."""
+        """All workers' `x` along `dim`, in the order of ranks; its gradient is the sum of what all workers send."""
 
 
 class SingleProcess:
@@ -81,7 +81,7 @@ class TorchDistributed:
 
     def gather(self, x: Tensor, dim: int) -> Tensor:
         """All workers' `x` along `dim`."""
-        return _Gather.apply(x, dim, self)  # type: ignore[no-any-return]
+        return _Gather.apply(x, dim, self)
 
     def _reduce(self, x: Tensor, how: Any) -> Tensor:
         reduced = x.detach().clone(memory_format=torch.contiguous_format)

@@ -63,6 +63,7 @@ def toeplitz_adjoint(matrix_ROK: Tensor, shape: torch.Size, points: int, channel
     else:
         windows_ROTSI = matrix_ROK.view(replicas, outputs, -1, points, inputs)
     taps_ROKI = matrix_ROK.new_zeros(replicas, outputs, kernel + 2 * zeros, inputs)
-    for t in range(windows_ROTSI.shape[2]):
-        taps_ROKI[:, :, first + t : first + t + points] += windows_ROTSI[:, :, t]
+    length = windows_ROTSI.shape[2]
+    for s, windows_ROTI in enumerate(windows_ROTSI.unbind(3)):
+        taps_ROKI[:, :, first + s : first + s + length] += windows_ROTI
     return taps_ROKI[:, :, zeros : zeros + kernel].transpose(2, 3)

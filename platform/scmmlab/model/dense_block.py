@@ -29,15 +29,15 @@ class Saved(NamedTuple):
     u_ROTN: Tensor
     """γ x̂ + β, before pooling; `out` where nothing is pooled."""
     out: Tensor
-    slope_RO: Tensor
-    rstd_RO: Tensor
+    slope_RO11: Tensor
+    rstd_RO11: Tensor
 
 
 def activate(
-    y_ROTN: Tensor, slope_RO: Tensor, shift_RO: Tensor, pool: bool, point_major: bool
+    y_ROTN: Tensor, slope_RO11: Tensor, shift_RO11: Tensor, pool: bool, point_major: bool
 ) -> tuple[Tensor, Tensor]:
-    """u = a y + β, and ReLU of its pooled points, [R, P, O, N] if `point_major`, else [R, O, P, N]."""
-    u = (y_ROTN * slope_RO[..., None, None]).add_(shift_RO[..., None, None])
+    """Take u = a y + β, and ReLU of its pooled points, [R, P, O, N] if `point_major`, else [R, O, P, N]."""
+    u = (y_ROTN * slope_RO11).add_(shift_RO11)
     if not pool:
         out = u.relu_()
         return out, out
@@ -58,7 +58,7 @@ def block_forward(
     shift_RO: Tensor,
     pool: bool,
     point_major: bool,
-    row_mask_RN: Tensor | None,
+    weight_R11N: Tensor | None,
     group: Collectives,
 ) -> tuple[Saved, Batch]:
     """``ReLU(pool(γ · batch norm(matrix · x) + β))`` with the batch's own statistics, in `Saved.out`.
@@ -75,27 +75,27 @@ def block_forward(
         Whether points are pooled by ``MaxPool1d(2, 2, padding 1)``; without pooling there must be one.
     point_major : bool
         Order of the output's numbers (see `activate`).
-    row_mask_RN : Tensor, bool, shape=(R, N), or None
-        Rows that count; the others neither give statistics nor receive gradients.
+    weight_R11N : Tensor or None
+        1 for rows that count and 0 for the others, which neither give statistics nor receive gradients.
     group : Collectives
         Workers that share the batch: the statistics are of all their rows.
     """
     replicas, features = gain_RO.shape
     y = torch.bmm(matrix_RFK, x_RKN).view(replicas, features, -1, x_RKN.shape[-1])
-    batch = centre(y, row_mask_RN, group)
-    rstd = (batch.variance_RO + EPSILON).rsqrt_()
-    slope = gain_RO * rstd
-    u, out = activate(y, slope, shift_RO, pool, point_major)
+    batch = centre(y, weight_R11N, group)
+    rstd = (batch.variance_RO11 + EPSILON).rsqrt_()
+    slope = gain_RO.view_as(rstd) * rstd
+    u, out = activate(y, slope, shift_RO.view_as(rstd), pool, point_major)
     return Saved(matrix_RFK, x_RKN, y, u, out, slope, rstd), batch
 
 
 def block_backward(
     grad: Tensor,
     saved: Saved,
-    count: Tensor | int,
+    numbers: Tensor | int,
     pool: bool,
     point_major: bool,
-    row_mask_RN: Tensor | None,
+    weight_R11N: Tensor | None,
     group: Collectives,
     input_gradient: bool,
 ) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
@@ -104,10 +104,10 @@ def block_backward(
     du = torch.ops.aten.threshold_backward(grad.reshape(saved.out.shape), saved.out, 0)
     if pool:
         du = max_pool_gradient(du.transpose(1, 2) if point_major else du, saved.u_ROTN)
-    dy, d_gain, d_shift = centre_gradient(du, saved.y_ROTN, saved.slope_RO, saved.rstd_RO, count, group)
-    if row_mask_RN is not None:
-        dy.mul_(row_mask_RN[:, None, None].to(dy.dtype))
+    dy, d_gain, d_shift = centre_gradient(du, saved.y_ROTN, saved.slope_RO11, saved.rstd_RO11, numbers, group)
+    if weight_R11N is not None:
+        dy.mul_(weight_R11N)
     dy_RFN = dy.flatten(1, 2)
     d_matrix = torch.bmm(dy_RFN, saved.x_RKN.transpose(1, 2))
     dx = torch.bmm(saved.matrix_RFK.transpose(1, 2), dy_RFN) if input_gradient else None
-    return d_matrix, dx, d_gain, d_shift
+    return d_matrix, dx, d_gain.flatten(1), d_shift.flatten(1)

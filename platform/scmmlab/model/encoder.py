@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from scmmlab.model.batch_norm import EPSILON, Batch, update_running
+from scmmlab.model.batch_norm import EPSILON, Batch, row_weights, update_running
 from scmmlab.model.collectives import SINGLE_PROCESS, Collectives
 from scmmlab.model.convolution import toeplitz, toeplitz_adjoint
 from scmmlab.model.dense_block import Saved, activate, block_backward, block_forward
@@ -27,7 +27,7 @@ class _Encoder(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x_RNCF: Tensor, row_mask_RN: Tensor | None, group: Collectives, batches: list[Batch], *weights: Tensor
+        ctx: Any, x_RNCF: Tensor, weight_R11N: Tensor | None, group: Collectives, batches: list[Batch], *weights: Tensor
     ) -> Tensor:
         points = x_RNCF.shape[3]
         # numbers of a row in the order (C, F); between blocks, points are major
@@ -37,12 +37,12 @@ class _Encoder(torch.autograd.Function):
             kernel, gain, shift = weights[3 * block : 3 * block + 3]
             matrix = toeplitz(kernel, points, channel_major=block == 0)
             point_major = block < len(LAYERS) - 1
-            saved, batch = block_forward(matrix, x_RKN, gain, shift, True, point_major, row_mask_RN, group)
+            saved, batch = block_forward(matrix, x_RKN, gain, shift, True, point_major, weight_R11N, group)
             batches.append(batch)
-            blocks.append((saved, batch.count, kernel.shape, points))
+            blocks.append((saved, batch.numbers, kernel.shape, points))
             points = pooled_length(conv_length(points))
             x_RKN = saved.out.flatten(1, 2)
-        ctx.save_for_backward(row_mask_RN, *(tensor for saved, *_ in blocks for tensor in saved))
+        ctx.save_for_backward(weight_R11N, *(tensor for saved, *_ in blocks for tensor in saved))
         ctx.sizes = [sizes for _, *sizes in blocks]
         ctx.group = group
         return x_RKN
@@ -50,20 +50,20 @@ class _Encoder(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        row_mask, *tensors = ctx.saved_tensors
+        weight, *tensors = ctx.saved_tensors
         gradients: list[Tensor | None] = []
         upstream: Tensor | None = grad
         for block in reversed(range(len(LAYERS))):
             saved = Saved(*tensors[len(Saved._fields) * block : len(Saved._fields) * (block + 1)])
-            count, shape, points = ctx.sizes[block]
+            numbers, shape, points = ctx.sizes[block]
             assert upstream is not None
             d_matrix, upstream, d_gain, d_shift = block_backward(
                 upstream,
                 saved,
-                count,
+                numbers,
                 True,
                 block < len(LAYERS) - 1,
-                row_mask,
+                weight,
                 ctx.group,
                 input_gradient=block > 0,
             )
@@ -79,9 +79,10 @@ def _encode_frozen(parameters: Parameters, x_RNCF: Tensor) -> Tensor:
         gain, shift = parameters[f"{norm}.weight"], parameters[f"{norm}.bias"]
         matrix = toeplitz(parameters[f"{conv}.weight"], points, channel_major=block == 0)
         y_ROTN = torch.bmm(matrix, x_RKN).view(*gain.shape, -1, x_RKN.shape[-1])
-        y_ROTN.sub_(parameters.running_mean[norm][..., None, None])
+        feature = *gain.shape, 1, 1
+        y_ROTN.sub_(parameters.running_mean[norm].view(feature))
         slope = gain * (parameters.running_var[norm] + EPSILON).rsqrt()
-        _, out = activate(y_ROTN, slope, shift, True, point_major=block < len(LAYERS) - 1)
+        _, out = activate(y_ROTN, slope.view(feature), shift.view(feature), True, block < len(LAYERS) - 1)
         points = pooled_length(conv_length(points))
         x_RKN = out.flatten(1, 2)
     return x_RKN
@@ -102,9 +103,8 @@ def encode_columns(
         parameters[name] for conv, norm in LAYERS for name in (f"{conv}.weight", f"{norm}.weight", f"{norm}.bias")
     ]
     batches: list[Batch] = []
-    h: Tensor = _Encoder.apply(x_RNCF, row_mask_RN, group, batches, *weights)
-    for (_, norm), batch in zip(LAYERS, batches, strict=True):
-        update_running(parameters, norm, batch, active_R)
+    h: Tensor = _Encoder.apply(x_RNCF, row_weights(row_mask_RN, x_RNCF.dtype), group, batches, *weights)
+    update_running(parameters, [norm for _, norm in LAYERS], batches, active_R)
     return h
 
 

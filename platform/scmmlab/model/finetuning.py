@@ -48,7 +48,7 @@ def classify(
 
 def finetuning_loss(logits_RBK: Tensor, label_RB: Tensor, row_mask: Tensor | None = None) -> Tensor:
     """Mean cross-entropy over the windows that count, [R]; 0 for a replica without any."""
-    loss_RB = cross_entropy(logits_RBK.transpose(1, 2), label_RB, reduction="none")
+    loss_RB = cross_entropy(logits_RBK.flatten(0, 1), label_RB.flatten(), reduction="none").view_as(label_RB)
     if row_mask is None:
         return loss_RB.mean(1)
     return torch.where(row_mask, loss_RB, 0.0).sum(1) / row_mask.sum(1).clamp(min=1)

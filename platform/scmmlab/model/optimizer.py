@@ -57,7 +57,7 @@ class Adam:
             self._step_columns(values, gradient, learning_rate_R, active_R)
 
     def _step_rows(self, values: Tensor, gradient: Tensor, learning_rate_R: Tensor, active_R: Tensor | None) -> None:
-        """By PyTorch's fused kernel, replica by replica: it passes over memory once, where `_step_columns` needs ten."""
+        """By PyTorch's fused kernel, row by row: it passes over memory once, where `_step_columns` needs ten."""
         active = [True] * len(values) if active_R is None else active_R.tolist()
         groups: dict[tuple[float, ...], list[int]] = {}
         for r, rate in enumerate(learning_rate_R.tolist()):

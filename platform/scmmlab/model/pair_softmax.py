@@ -17,7 +17,7 @@ from scmmlab.model.contrast import add_contrast_gradient, contrast_sum
 
 
 def row_softmax(s_RNJ: Tensor, first_row: int) -> tuple[Tensor, Tensor]:
-    """Softmax p of each row without the row itself, and log Σ exp s, [R, N, 1]; takes the row's maximum off s in place."""
+    """Softmax of rows, each without itself, and log Σ exp s, [R, N, 1]; the row's maximum is taken off s in place."""
     # finite, so that a weight of 0 times it is 0
     s_RNJ.diagonal(first_row, 1, 2).fill_(torch.finfo(s_RNJ.dtype).min / 2)
     s_RNJ.sub_(s_RNJ.amax(-1, keepdim=True))
@@ -76,4 +76,4 @@ def pair_softmax(
     contrast : Tensor, shape=(R,)
         Σ −w_ij log softmax_j(s_i) over this worker's rows; 0 without weights.
     """
-    return _PairSoftmax.apply(z_RDN, others_RDJ, w_RNJ, top_k, first_row)  # type: ignore[no-any-return]
+    return _PairSoftmax.apply(z_RDN, others_RDJ, w_RNJ, top_k, first_row)

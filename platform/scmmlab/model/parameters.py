@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from copy import copy
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -66,6 +68,15 @@ def _released(stored: Tensor) -> Tensor:
     return stored.transpose(2, 3) if stored.ndim == 4 else stored
 
 
+def _keep_freed_memory() -> None:
+    """Let the C library keep the memory that a step frees, as the next step wants the same again.
+
+    glibc hands blocks back to the system above a size that it learns from what is freed, up to 32 MiB; one such block
+    teaches it. Without, a pre-training step of one replica meets a thousand page faults, a tenth of its time.
+    """
+    torch.empty(31 << 20, dtype=torch.uint8)
+
+
 class Parameters:
     """Learned numbers and batch-norm buffers of R replicas.
 
@@ -84,17 +95,55 @@ class Parameters:
     """
 
     def __init__(self, sizes: Sizes, replicas: int, device: torch.device | str, dtype: torch.dtype):
+        _keep_freed_memory()
         self.sizes = dict(sizes)
         self.values = torch.zeros(replicas, sum(math.prod(s) for s in sizes.values()), device=device, dtype=dtype)
         """[R, n], in the order of `names`."""
         self._views = {name: view.detach().requires_grad_() for name, view in self.named(self.values).items()}
-        self.norms = tuple(norm for norm in NORMS if f"{norm}.weight" in sizes)
-        self.running_mean = {n: self.values.new_zeros(replicas, *sizes[f"{n}.weight"]) for n in self.norms}
+        self._features = {norm: sizes[f"{norm}.weight"][0] for norm in NORMS if f"{norm}.weight" in sizes}
+        features = sum(self._features.values())
+        self._set_running(
+            self.values.new_zeros(replicas, features),
+            self.values.new_ones(replicas, features),
+            torch.zeros(replicas, len(self._features), device=device, dtype=torch.int64),
+        )
+
+    def _set_running(self, mean_RO: Tensor, var_RO: Tensor, tracked: Tensor) -> None:
+        ends = list(accumulate(self._features.values()))
+        starts = [0, *ends][: len(ends)]
+        self._running = mean_RO, var_RO, tracked
+        self._spans = dict(zip(self._features, zip(starts, ends, strict=True), strict=True))
+        self.running_mean = {norm: mean_RO[:, a:b] for norm, (a, b) in self._spans.items()}
         """Batch norm → running mean [R, features]."""
-        self.running_var = {n: self.values.new_ones(replicas, *sizes[f"{n}.weight"]) for n in self.norms}
+        self.running_var = {norm: var_RO[:, a:b] for norm, (a, b) in self._spans.items()}
         """Batch norm → running variance [R, features]."""
-        self.batches_tracked = {n: torch.zeros(replicas, device=device, dtype=torch.int64) for n in self.norms}
+        self.batches_tracked = dict(zip(self._features, tracked.unbind(1), strict=True))
         """Batch norm → batches seen [R]."""
+
+    @property
+    def norms(self) -> tuple[str, ...]:
+        """Batch norms, in the order of the running statistics."""
+        return tuple(self._features)
+
+    def running(self, first: str, last: str) -> tuple[Tensor, Tensor, Tensor]:
+        """Running means, variances and counts of the batch norms from `first` to `last`, one block of columns each."""
+        mean_RO, var_RO, tracked = self._running
+        span = slice(self._spans[first][0], self._spans[last][1])
+        norms = slice(self.norms.index(first), self.norms.index(last) + 1)
+        return mean_RO[:, span], var_RO[:, span], tracked[:, norms]
+
+    def split(self, replicas: int) -> list[Parameters]:
+        """The same parameters, in parts of so many replicas: gradients and running statistics flow through to these."""
+        parts = []
+        views = {name: view.split(replicas) for name, view in self._views.items()}
+        running = [tensor.split(replicas) for tensor in self._running]
+        for number, values in enumerate(self.values.split(replicas)):
+            part = copy(self)
+            part.values = values
+            part._views = {name: split[number] for name, split in views.items()}
+            part._set_running(*(split[number] for split in running))
+            parts.append(part)
+        return parts
 
     @property
     def replicas(self) -> int:
@@ -114,7 +163,7 @@ class Parameters:
         return iter(self._views.values())
 
     def named(self, flat_Rn: Tensor) -> dict[str, Tensor]:
-        """Views of a tensor that is laid out as `values` (a gradient, a moment), by name and in the released layouts."""
+        """Views of a tensor laid out as `values` (a gradient, a moment), by name and in the released layouts."""
         views, start = {}, 0
         for name, size in self.sizes.items():
             end = start + math.prod(size)

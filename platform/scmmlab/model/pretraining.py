@@ -5,6 +5,8 @@ Legend: R replica, B window, M copy, N = B + M row of this worker, J row of any 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import repeat
 from typing import NamedTuple
 
 import torch
@@ -19,6 +21,10 @@ from scmmlab.model.projector import project
 from scmmlab.model.reconstruction import decode, squared_error
 from scmmlab.model.settings import Settings
 from scmmlab.model.soft_weights import mark_views, soft_weights
+
+CPU_REPLICAS = 1
+"""Replicas that a CPU computes at a time: what a step touches should stay in its cache (docs/numerics.md has the
+measurements). Numbers do not depend on it."""
 
 
 class Losses(NamedTuple):
@@ -84,6 +90,32 @@ def pretraining_losses(
     Losses
         The same on all workers. `gradients` of the total are the worker's part: their sum over workers is the whole.
     """
+    replicas = CPU_REPLICAS if x_RBCF.device.type == "cpu" else len(x_RBCF)
+    if len(x_RBCF) <= replicas:
+        return _losses(parameters, x_RBCF, keep_RMCF, settings, group, active_R)
+    parts = zip(
+        parameters.split(replicas),
+        x_RBCF.split(replicas),
+        _split(keep_RMCF, replicas, len(x_RBCF)),
+        settings.split(replicas),
+        repeat(group),
+        _split(active_R, replicas, len(x_RBCF)),
+    )
+    return Losses(*(torch.cat(losses) for losses in zip(*(_losses(*part) for part in parts), strict=True)))
+
+
+def _split(tensor: Tensor | None, size: int, length: int) -> Sequence[Tensor | None]:
+    return [None] * -(-length // size) if tensor is None else tensor.split(size)
+
+
+def _losses(
+    parameters: Parameters,
+    x_RBCF: Tensor,
+    keep_RMCF: Tensor | None,
+    settings: Settings,
+    group: Collectives,
+    active_R: Tensor | None,
+) -> Losses:
     rows_RNCF = batch_rows(x_RBCF, keep_RMCF, settings)
     x_RNF = rows_RNCF.flatten(2)
     replicas, rows, numbers = x_RNF.shape
@@ -104,6 +136,8 @@ def pretraining_losses(
         if p is not None and settings.any_aggregate:
             aggregated = torch.bmm(p, group.gather(decoded, 1))
             decoded = aggregated if settings.all_aggregate else settings.choose_aggregated(aggregated, decoded)
+        # whatever the neighbours do, a replica's errors are summed in the order of its rows
+        decoded = decoded.contiguous()
         reconstruction = squared_error(decoded, x_RNF) / (everyone * numbers)
 
     total = total_loss(contrast, reconstruction, parameters["awl.params"], settings, 1 / group.workers)

@@ -27,14 +27,14 @@ class _Hidden(torch.autograd.Function):
         saved, batch = block_forward(matrix, x_REN, gain, shift, False, False, None, group)
         batches.append(batch)
         ctx.save_for_backward(*saved)
-        ctx.count, ctx.group = batch.count, group
+        ctx.numbers, ctx.group = batch.numbers, group
         return saved.out.squeeze(2)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         saved = Saved(*ctx.saved_tensors)
-        d_matrix, dx, d_gain, d_shift = block_backward(grad, saved, ctx.count, False, False, None, ctx.group, True)
+        d_matrix, dx, d_gain, d_shift = block_backward(grad, saved, ctx.numbers, False, False, None, ctx.group, True)
         return dx, d_matrix, d_gain, d_shift, None, None
 
 
@@ -60,8 +60,8 @@ def project(
     batches: list[Batch] = []
     weights = (parameters[name] for name in ("projector.0.weight", "projector.1.weight", "projector.1.bias"))
     hidden: Tensor = _Hidden.apply(h_REN, *weights, group, batches)
-    batch = batches[0]
     # the first bias is subtracted again with the mean: it moves the running mean alone, and its gradient is zero
-    mean = batch.mean_RO + parameters["projector.0.bias"].detach()
-    update_running(parameters, "projector.1", batch._replace(mean_RO=mean), active_R)
+    bias_RO11 = parameters["projector.0.bias"].detach()[..., None, None]
+    batch = batches[0]._replace(mean_RO11=batches[0].mean_RO11 + bias_RO11)
+    update_running(parameters, ["projector.1"], [batch], active_R)
     return torch.baddbmm(parameters["projector.3.bias"].unsqueeze(-1), parameters["projector.3.weight"], hidden)

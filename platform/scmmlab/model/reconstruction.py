@@ -17,7 +17,7 @@ from scmmlab.model.parameters import Parameters
 def decode(parameters: Parameters, h_REN: Tensor) -> Tensor:
     """Decoded rows [R, N, F] of embeddings [R, E, N].
 
-    The decoder is linear and aggregation weights sum to 1, so decoding first and aggregating then, Σ_j p_ij (W h_j + b),
+    The decoder is linear and aggregation weights sum to 1, so to decode first and aggregate then, Σ_j p_ij (W h_j + b),
     equals the published order, W Σ_j p_ij h_j + b, and aggregates F = 5C numbers in place of 3D.
     """
     columns = torch.baddbmm(parameters["decoder.bias"].unsqueeze(-1), parameters["decoder.weight"], h_REN)
@@ -40,4 +40,4 @@ class _SquaredError(torch.autograd.Function):
 
 def squared_error(decoded_RNF: Tensor, x_RNF: Tensor) -> Tensor:
     """Σ (decoded − x)² over a replica's rows, [R]; masked rows are compared with their masked selves."""
-    return _SquaredError.apply(decoded_RNF, x_RNF)  # type: ignore[no-any-return]
+    return _SquaredError.apply(decoded_RNF, x_RNF)

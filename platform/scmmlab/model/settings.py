@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ MASK_MODES = ("none", "random", "channel", "parallel", "hybrid")
 DISTANCES = ("cosine", "euclidean", "manhattan")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Settings:
     """What the replicas of a pack do in pre-training; build it with `Settings.stack`.
 
@@ -66,6 +66,21 @@ class Settings:
     """bool: loss weights are learned."""
     fixed_weight_R2: Tensor
     """Fixed weights of both losses."""
+
+    experiments: tuple[ExperimentSpec, ...]
+    """What they were made of."""
+    _parts: dict[int, list[Settings]] = field(default_factory=dict, repr=False)
+
+    def split(self, replicas: int) -> list[Settings]:
+        """The settings in parts of so many replicas."""
+        if replicas not in self._parts:
+            overwrite = self.overwrite_originals_R.tolist()
+            device, dtype = self.temperature_R.device, self.temperature_R.dtype
+            self._parts[replicas] = [
+                Settings.stack(self.experiments[r : r + replicas], overwrite[r : r + replicas], device, dtype)
+                for r in range(0, self.replicas, replicas)
+            ]
+        return self._parts[replicas]
 
     @property
     def any_pairs(self) -> bool:
@@ -161,4 +176,5 @@ class Settings:
             loss_R2=flag(list(zip(contrast, reconstruct, strict=True))),
             adaptive_R=flag([e.loss.weighting == "adaptive" for e in experiments]),
             fixed_weight_R2=number([(e.loss.contrast_weight, e.loss.reconstruction_weight) for e in experiments]),
+            experiments=tuple(experiments),
         )

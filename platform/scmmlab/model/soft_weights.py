@@ -5,6 +5,8 @@ Legend: R replica, N row of this worker, J row of any worker, F input number.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -15,16 +17,17 @@ LEAST_NORM = 1e-8
 """A row of zeros has cosine 0 to every other."""
 
 
+def _unit_rows(x_RNF: Tensor) -> Tensor:
+    return x_RNF / torch.linalg.vector_norm(x_RNF, dim=-1, keepdim=True).clamp_(min=LEAST_NORM)
+
+
 def distances(x_RNF: Tensor, y_RJF: Tensor, distance: str) -> Tensor:
     """Distances of all rows of x from all rows of y, [R, N, J]: −cos, euclidean or manhattan."""
     if distance == "cosine":
-        negative = x_RNF / -torch.linalg.vector_norm(x_RNF, dim=-1, keepdim=True).clamp_(min=LEAST_NORM)
-        y = (
-            -negative
-            if y_RJF is x_RNF
-            else y_RJF / torch.linalg.vector_norm(y_RJF, dim=-1, keepdim=True).clamp_(min=LEAST_NORM)
-        )
-        return torch.bmm(negative, y.transpose(1, 2))
+        x = _unit_rows(x_RNF)
+        y = x if y_RJF is x_RNF else _unit_rows(y_RJF)
+        d = x.new_empty(len(x), x.shape[1], y.shape[1])
+        return d.baddbmm_(x, y.transpose(1, 2), beta=0, alpha=-1)
     power = 2.0 if distance == "euclidean" else 1.0
     # not by |x|² − 2xy + |y|²: near rows would lose their distance to cancellation
     return torch.cdist(x_RNF, y_RJF, p=power, compute_mode="donot_use_mm_for_euclid_dist")
@@ -70,18 +73,19 @@ def soft_weights(x_RNF: Tensor, settings: Settings, group: Collectives = SINGLE_
     y_RJF = group.gather(x_RNF, 1)
     first_row = group.rank * x_RNF.shape[1]
 
-    def weights(x: Tensor, y: Tensor, upper_bound_R: Tensor, temperature_R: Tensor, name: str) -> Tensor:
-        return weights_of_distances(distances(x, y, name), upper_bound_R, temperature_R, first_row, group)
+    def weights(x: Tensor, y: Tensor, numbers: Sequence[Tensor], distance: str) -> Tensor:
+        upper_bound_R, temperature_R = numbers
+        return weights_of_distances(distances(x, y, distance), upper_bound_R, temperature_R, first_row, group)
 
     numbers = settings.upper_bound_R, settings.soft_weight_temperature_R
     if len(settings.distance_replicas) == 1 and len(settings.distance_replicas[0][1]) == len(x_RNF):
-        return weights(x_RNF, y_RJF, *numbers, settings.distance_replicas[0][0])
+        return weights(x_RNF, y_RJF, numbers, settings.distance_replicas[0][0])
     w = x_RNF.new_zeros(*x_RNF.shape[:2], y_RJF.shape[1])
-    for name, replicas in settings.distance_replicas:
+    for distance, replicas in settings.distance_replicas:
         index = list(replicas)
         x = x_RNF[index]
         y = x if y_RJF is x_RNF else y_RJF[index]
-        w[index] = weights(x, y, *(number_R[index] for number_R in numbers), name)
+        w[index] = weights(x, y, [number_R[index] for number_R in numbers], distance)
     return w
 
 
