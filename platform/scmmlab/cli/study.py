@@ -1,0 +1,203 @@
+"""`scmmlab plan | run | status | results | report`: the life of a study."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scmmlab.cli.options import add_study_options
+
+if TYPE_CHECKING:  # these import torch, Ray and pandas: a command imports what it needs
+    from scmmlab.config.loading import LoadedStudy
+    from scmmlab.report import ReportPaths
+    from scmmlab.study import Plan, ResultStore
+
+Subparsers = argparse._SubParsersAction
+
+
+def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
+    """Add the commands to the parser of all commands."""
+    plan = subparsers.add_parser(
+        "plan",
+        help="list the cells of a study, the stages they share and the time they will take",
+        description="List the cells of a study and the stages they share, check everything that can be checked before "
+        "anything starts, and estimate the time from a short probe of this machine.",
+    )
+    add_study_options(plan, engine=False)
+    plan.add_argument("--no-estimate", action="store_true", help="leave the probe and the estimate out")
+    plan.set_defaults(func=run_plan)
+
+    run = subparsers.add_parser(
+        "run",
+        help="run what is missing of a study, record it in MLflow and write its report",
+        description="Run what is missing of a study. What is finished is never run again: after a crash or an "
+        "interruption the same command goes on. Exit status 1 when a cell failed.",
+    )
+    add_study_options(run, engine=True)
+    run.add_argument(
+        "--tracking-uri",
+        metavar="URI",
+        default=os.environ.get("MLFLOW_TRACKING_URI"),
+        help="MLflow server or database (default: MLFLOW_TRACKING_URI, else SQLite in the study's folder); 'none': no MLflow",
+    )
+    run.set_defaults(func=run_run)
+
+    status = subparsers.add_parser(
+        "status",
+        help="say which cells are finished, failed or missing",
+        description="Say which cells are finished, failed (and why) or missing. Exit status 1 unless all are finished.",
+    )
+    add_study_options(status, engine=False)
+    status.set_defaults(func=run_status)
+
+    results = subparsers.add_parser(
+        "results",
+        help="print one row for each cell, fold and metric",
+        description="Print one row for each cell, fold and metric, in a fixed order: two runs of one study on one "
+        "machine compare byte for byte.",
+    )
+    add_study_options(results, engine=False)
+    results.add_argument("--format", choices=("csv", "json"), default="csv", help="default: csv")
+    results.add_argument(
+        "--by", choices=("fold", "subject"), default="fold", help="rows of folds, or of tested subjects"
+    )
+    results.set_defaults(func=run_results)
+
+    report = subparsers.add_parser(
+        "report",
+        help="write the report: HTML, Markdown and LaTeX",
+        description="Write the report of a study as far as it got: self-contained HTML, Markdown with its figures, and "
+        "the tables in LaTeX.",
+    )
+    add_study_options(report, engine=False)
+    report.add_argument("--out", metavar="DIR", help="where to (default: report/ in the study's folder)")
+    report.set_defaults(func=run_report)
+
+
+def run_plan(arguments: argparse.Namespace) -> int:
+    """Print the plan."""
+    from scmmlab.study import describe, study_status
+
+    _, plan, store = _open(arguments, check_folds=True)
+    status = study_status(plan, store)
+    print(describe(plan, status.done), end="")
+    if not arguments.no_estimate:
+        from scmmlab.execution.estimate import estimate
+
+        print(f"\n{estimate(plan, status.done)}")
+    return 0
+
+
+def run_run(arguments: argparse.Namespace) -> int:
+    """Run the study, and write its report."""
+    from scmmlab.execution.engines import run_study
+    from scmmlab.report.summary import summary_table
+    from scmmlab.study import describe, study_status
+    from scmmlab.tracking import versions
+
+    loaded, plan, store = _open(arguments, check_folds=True)
+    folder = store.study_folder(loaded.study.name)
+    found = versions(loaded.path.parent)
+    folder.write_text("spec.yaml", loaded.text)
+    tracker, tracked_at = _tracker(arguments.tracking_uri, store, loaded.study.name)
+    with tracker:
+        spec = loaded.study.model_dump(mode="json")
+        tracker.start_study(loaded.study.name, spec, describe(plan, study_status(plan, store).done), found)
+        summary = run_study(plan, store, arguments.engine, tracker)
+        paths, results = _write_report(plan, store, None)
+        tracker.finish_study(paths.html.parent, complete=summary.complete)
+    print(summary_table(results))
+    for failure in summary.failures:
+        print(f"failed: {failure}", file=sys.stderr)
+    print(f"Report:  {paths.html}")
+    if tracked_at:
+        print(f"MLflow:  {tracked_at}")
+        print(f"         scmmlab ui {arguments.study} --store {arguments.store}")
+    return 0 if summary.complete else 1
+
+
+def run_status(arguments: argparse.Namespace) -> int:
+    """Print where every cell stands."""
+    from scmmlab.study import study_status
+
+    _, plan, store = _open(arguments)
+    if plan.study.kind == "sweep":
+        from scmmlab.report.collect import collect_results
+
+        trials = collect_results(plan, store, {}).sweep
+        states = [trial.state for trial in trials]
+        counts = ", ".join(f"{states.count(state)} {state}" for state in ("complete", "pruned", "failed"))
+        print(f"{plan.study.tune_trials} settings: {counts}, {plan.study.tune_trials - len(trials)} missing")
+        for trial in trials:
+            if trial.error:
+                print(f"  failed   tune_trial {trial.number}: {trial.error}")
+        return 0 if len(trials) >= plan.study.tune_trials else 1
+    status = study_status(plan, store)
+    print(status.text(), end="")
+    return 0 if status.complete else 1
+
+
+def run_results(arguments: argparse.Namespace) -> int:
+    """Print the rows."""
+    from scmmlab.study import result_rows, rows_csv, rows_json
+
+    _, plan, store = _open(arguments)
+    rows = result_rows(plan.study.name, plan.cells, store.get_cell, by=arguments.by)
+    sys.stdout.write(rows_csv(rows) if arguments.format == "csv" else rows_json(rows))
+    return 0
+
+
+def run_report(arguments: argparse.Namespace) -> int:
+    """Write the report, and say where it is."""
+    _, plan, store = _open(arguments)
+    paths, _ = _write_report(plan, store, arguments.out)
+    print(f"Report:  {paths.html}")
+    print(f"         {paths.markdown}\n         {paths.latex}")
+    return 0
+
+
+def _open(arguments: argparse.Namespace, check_folds: bool = False) -> tuple[LoadedStudy, Plan, ResultStore]:
+    from scmmlab.config.loading import load_study
+    from scmmlab.study import ResultStore, check_splits, make_plan
+    from scmmlab.tables import read_manifest, read_table
+
+    loaded = load_study(arguments.study, arguments.set)
+    plan = make_plan(loaded.study, read_manifest)
+    if check_folds:
+        check_splits(plan, read_table)
+    return loaded, plan, ResultStore(arguments.store)
+
+
+def _tracker(uri: str | None, store: ResultStore, name: str):  # type: ignore[no-untyped-def]
+    from scmmlab.tracking import MlflowTracker, Tracker, default_tracking_uri
+
+    if uri == "none":
+        return Tracker(), None
+    if uri:
+        return MlflowTracker(uri), uri
+    folder = store.study_folder(name).local
+    if folder is None:  # a database cannot live in an object store
+        print("The store is no folder: without --tracking-uri nothing is recorded in MLflow.", file=sys.stderr)
+        return Tracker(), None
+    uri = default_tracking_uri(folder)
+    return MlflowTracker(uri, (folder / "mlflow-artifacts").resolve().as_uri()), uri
+
+
+def _write_report(plan: Plan, store: ResultStore, out: str | None):  # type: ignore[no-untyped-def]
+    from scmmlab.errors import StoreError
+    from scmmlab.report import write_report
+    from scmmlab.report.collect import collect_results
+    from scmmlab.tracking import versions
+
+    folder = store.study_folder(plan.study.name).local
+    if out is None and folder is None:
+        out = f"report-{plan.study.name}"
+    place = Path(out) if out else folder / "report" if folder else None
+    if place is None:
+        raise StoreError("nowhere to write the report")
+    results = collect_results(plan, store, versions())
+    paths: ReportPaths = write_report(results, place)
+    return paths, results

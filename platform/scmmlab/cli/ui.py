@@ -1,0 +1,50 @@
+"""`scmmlab ui`: the MLflow UI on a study."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+
+from scmmlab.cli.options import add_study_options
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser of all commands."""
+    parser = subparsers.add_parser(
+        "ui",
+        help="open the MLflow UI on a study",
+        description="Serve the MLflow UI on a study, on this machine's loopback address, until interrupted.",
+    )
+    add_study_options(parser, engine=False)
+    parser.add_argument("--tracking-uri", metavar="URI", help="MLflow database (default: SQLite in the study's folder)")
+    parser.add_argument("--port", type=int, default=5000, help="TCP port (default: 5000)")
+    parser.set_defaults(func=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until interrupted."""
+    from scmmlab.config.loading import load_study
+    from scmmlab.errors import StoreError
+    from scmmlab.study import ResultStore
+    from scmmlab.tracking import default_tracking_uri, ui_command
+    from scmmlab.tracking.ui import MLFLOW_ENVIRONMENT
+
+    study = load_study(arguments.study, arguments.set).study
+    uri = arguments.tracking_uri
+    if uri is None:
+        folder = ResultStore(arguments.store).study_folder(study.name).local
+        if folder is None or not (folder / "mlflow.db").exists():
+            raise StoreError(
+                f"There is no MLflow data of study '{study.name}' in {arguments.store}.",
+                hint=f"scmmlab run {arguments.study} --store {arguments.store}, or name --tracking-uri",
+            )
+        uri = default_tracking_uri(folder)
+    if uri.startswith("http"):
+        print(f"MLflow runs at {uri}")
+        return 0
+    print(f"MLflow: http://127.0.0.1:{arguments.port}  (Ctrl-C ends it)", flush=True)
+    try:
+        return subprocess.call(ui_command(uri, arguments.port), env={**os.environ, **MLFLOW_ENVIRONMENT})
+    except KeyboardInterrupt:
+        return 0
