@@ -17,20 +17,58 @@ LEAST_NORM = 1e-8
 """A row of zeros has cosine 0 to every other."""
 
 
-def _unit_rows(x_RNF: Tensor) -> Tensor:
-    return x_RNF / torch.linalg.vector_norm(x_RNF, dim=-1, keepdim=True).clamp_(min=LEAST_NORM)
+def cosine_distances(x_RNF: Tensor, y_RJF: Tensor) -> Tensor:
+    """1 − cos of all rows of x from all rows of y, [R, N, J]; the released −cos, but for the 1 that scaling removes.
+
+    Features are positive, so cosines are near 1 and near each other: a product of unit rows x̂ loses the very digits in
+    which they differ, which min-max scaling then blows up. With w = x̂ − m, m any row near them all,
+    1 − x̂_i·x̂_j = b_i + b_j − w_i·w_j, b_i = (|w_i|² + 1 − |x̂_i|²) / 2, and every term is as small as the difference.
+    """
+    y, y_norm = _unit_rows(y_RJF)
+    x, x_norm = (y, y_norm) if y_RJF is x_RNF else _unit_rows(x_RNF)
+    middle = y.mean(1, keepdim=True)
+
+    def centred(unit: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+        w = unit - middle
+        square = torch.linalg.vector_norm(w, dim=-1, keepdim=True).square_()
+        return w, (square + (1 - length.square())).mul_(0.5)
+
+    w_y, b_y = centred(y, y_norm)
+    w_x, b_x = (w_y, b_y) if x is y else centred(x, x_norm)
+    # the three terms as one product of longer rows: (w, b, 1) · (−w, 1, b)
+    left = torch.cat((w_x, b_x, torch.ones_like(b_x)), -1)
+    right = torch.cat((-w_y, torch.ones_like(b_y), b_y), -1)
+    return torch.bmm(left, right.transpose(1, 2))
+
+
+def _unit_rows(x_RNF: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows divided by their norm, and the norm that they have then: exactly 1, but for rows of (almost) zeros."""
+    norm = torch.linalg.vector_norm(x_RNF, dim=-1, keepdim=True)
+    divisor = norm.clamp(min=LEAST_NORM)
+    return x_RNF / divisor, norm / divisor
+
+
+def euclidean_distances(x_RNF: Tensor, y_RJF: Tensor) -> Tensor:
+    """Euclidean distances of all rows of x from all rows of y, [R, N, J]."""
+    if x_RNF.dtype == torch.float64:
+        # pair by pair: |x|² − 2xy + |y|² would leave near rows without half of their digits
+        return torch.cdist(x_RNF, y_RJF, compute_mode="donot_use_mm_for_euclid_dist")
+    # in twice the digits it may, and one product is ten times as fast
+    x, y = x_RNF.double(), y_RJF.double()
+    middle = y.mean(1, keepdim=True)
+    x, y = x - middle, y - middle
+    square = torch.baddbmm(y.square().sum(-1).unsqueeze(1), x, y.transpose(1, 2), alpha=-2)
+    square += x.square().sum(-1, keepdim=True)
+    return square.clamp_(min=0).sqrt_().to(x_RNF.dtype)
 
 
 def distances(x_RNF: Tensor, y_RJF: Tensor, distance: str) -> Tensor:
-    """Distances of all rows of x from all rows of y, [R, N, J]: −cos, euclidean or manhattan."""
+    """Distances of all rows of x from all rows of y, [R, N, J]: cosine, euclidean or manhattan."""
     if distance == "cosine":
-        x = _unit_rows(x_RNF)
-        y = x if y_RJF is x_RNF else _unit_rows(y_RJF)
-        d = x.new_empty(len(x), x.shape[1], y.shape[1])
-        return d.baddbmm_(x, y.transpose(1, 2), beta=0, alpha=-1)
-    power = 2.0 if distance == "euclidean" else 1.0
-    # not by |x|² − 2xy + |y|²: near rows would lose their distance to cancellation
-    return torch.cdist(x_RNF, y_RJF, p=power, compute_mode="donot_use_mm_for_euclid_dist")
+        return cosine_distances(x_RNF, y_RJF)
+    if distance == "euclidean":
+        return euclidean_distances(x_RNF, y_RJF)
+    return torch.cdist(x_RNF, y_RJF, p=1.0)
 
 
 def weights_of_distances(
