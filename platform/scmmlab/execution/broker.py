@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scmmlab.execution.events import CheckpointSaved, EpochEnded, Event, TaskEnded, TaskLost, TaskStarted
 from scmmlab.execution.leases import LeaseBook, Loss, LossDecision, WorkerId
@@ -84,7 +84,7 @@ class Broker:
         """Queue `tasks`."""
         for task in tasks:
             self._checkpoints.update(task.checkpoints)
-            self._book.submit(task)
+            self._book.submit(replace(task, checkpoints={}))
         await self._wake_workers()
 
     async def events(self, timeout_s: float) -> list[Event]:
@@ -144,6 +144,10 @@ class Broker:
                 self._followed[epoch.key].epochs.append(epoch)
                 self._news[epoch.key].set()
         return Orders(abandon=False, cancelled=frozenset(self._cancelled))
+
+    async def leased(self, task_id: str) -> Task | None:
+        """The task of that name, for those who work at it with the one that took it; None where nobody has it."""
+        return self._book.leased(task_id)
 
     async def load_checkpoint(self, key: str, stage: str) -> bytes | None:
         """The latest checkpoint of (`key`, `stage`), or None."""

@@ -55,4 +55,5 @@ def make_engine(name: EngineName, plan: Plan) -> Engine:
         return LocalEngine(plan.study.resources, cache(read_table))
     from scmmlab.execution.ray_engine import RayEngine
 
-    return RayEngine(plan.study.resources, plan.manifests)
+    sources = [(transfer.source, plan.channels[transfer.name]) for transfer in plan.study.transfers]
+    return RayEngine(plan.study.resources, plan.manifests, sources)

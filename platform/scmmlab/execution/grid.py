@@ -51,8 +51,9 @@ class GridRun:
         self._store, self._engine = store, engine
         self._grid = grid = GridStages(plan, study_status(plan, store).done)
         self._recorder = Recorder(plan, store, tracker, tables)
-        self._pack_size_asked = plan.study.resources.pack_size
-        self._scheduler = Scheduler(grid.stages(), grid.done, self._pack_size)
+        self._resources = plan.study.resources
+        shared = self._resources.workers_per_cell > 1
+        self._scheduler = Scheduler(grid.stages(), grid.done, self._pack_size, "pretrain" if shared else "finetune")
         self._total = len(plan.distinct)
         self._progress = progress or Progress(self._total, grid.work(), len(grid.finished))
         self._tasks: list[Task] = []
@@ -125,11 +126,11 @@ class GridRun:
                 self._engine.submit(self._tasks[-1])
 
     def _pack_size(self, kind: str) -> int:
-        if self._pack_size_asked is not None:
-            return self._pack_size_asked
-        return (
-            pretrain_pack_size(self._engine.device) if kind == "pretrain" else finetune_pack_size(self._engine.device)
-        )
+        if kind == "pretrain" and self._resources.workers_per_cell > 1:
+            return 1
+        if self._resources.pack_size is not None:
+            return self._resources.pack_size
+        return pretrain_pack_size(self._engine.device) if kind == "pretrain" else finetune_pack_size(self._engine.device)
 
     # --- what happens
 

@@ -26,13 +26,13 @@ from scmmlab.execution.task import Task
 class WorkerId:
     """One life of one worker."""
 
-    rank: int
-    """Place among the workers."""
+    name: str
+    """Its place among the workers, for people."""
     life: str
-    """Differs between a worker and the one that replaces it."""
+    """Differs between a worker and the one that takes its place."""
 
     def __str__(self) -> str:
-        return f"worker {self.rank}"
+        return self.name
 
 
 class LossDecision(Enum):
@@ -92,6 +92,11 @@ class LeaseBook:
         self._leases[task.id] = _Lease(task, worker, now + self._lease_s)
         return task, self._losses.get(task.id, 0) + 1
 
+    def leased(self, task_id: str) -> Task | None:
+        """The task of that name, where somebody is at it."""
+        lease = self._leases.get(task_id)
+        return None if lease is None else lease.task
+
     def renew(self, worker: WorkerId, task_id: str, now: float) -> bool:
         """News of `worker`; False where the task is no longer its own."""
         lease = self._leases.get(task_id)
@@ -109,9 +114,9 @@ class LeaseBook:
         return True
 
     def succeed(self, worker: WorkerId) -> list[Loss]:
-        """`worker` has begun its life: tasks of its rank's earlier lives are lost."""
+        """`worker` has begun its life: tasks of those whose place it takes are lost."""
         earlier = [
-            lease for lease in self._leases.values() if lease.worker.rank == worker.rank and lease.worker != worker
+            lease for lease in self._leases.values() if lease.worker.name == worker.name and lease.worker != worker
         ]
         return [self._lose(lease, f"{lease.worker} died") for lease in earlier]
 

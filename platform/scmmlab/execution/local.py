@@ -8,6 +8,7 @@ from collections import deque
 import torch
 
 from scmmlab.config import ResourcesSpec
+from scmmlab.execution.checkpoint_pace import CHECKPOINT_S, CheckpointPace
 from scmmlab.execution.engine import Emit, Engine
 from scmmlab.execution.events import CheckpointSaved, EpochEnded, TaskEnded, TaskStarted
 from scmmlab.execution.run_task import run_task
@@ -25,10 +26,13 @@ class LocalEngine(Engine):
         GPU where there is one and `gpus_per_worker` is not 0.
     tables : callable
         Location → feature table.
+    checkpoint_s : float
+        Seconds between checkpoints of a training that are passed on.
     """
 
-    def __init__(self, resources: ResourcesSpec, tables: Tables):
+    def __init__(self, resources: ResourcesSpec, tables: Tables, checkpoint_s: float = CHECKPOINT_S):
         self._resources = resources
+        self._checkpoint_s = checkpoint_s
         self._tables = tables
         self._queue: deque[Task] = deque()
         self._threads_before = torch.get_num_threads()
@@ -55,16 +59,18 @@ class LocalEngine(Engine):
         task = self._queue.popleft()
         emit(TaskStarted(task.id, task.keys, "this process", attempt=1))
         started = time.monotonic()
-        reporter = EmittingReporter(task, emit)
-        outcomes = run_task(task, self._tables, reporter, self.device, self._resources.checkpoint_every)
+        reporter = EmittingReporter(task, emit, self._checkpoint_s)
+        resources = self._resources
+        outcomes = run_task(task, self._tables, reporter, self.device, resources.checkpoint_every, resources.pack_size)
         emit(TaskEnded(task.id, tuple(outcomes), time.monotonic() - started))
 
 
 class EmittingReporter(Reporter):
     """Hands the news of a task on as events, and its earlier checkpoints back."""
 
-    def __init__(self, task: Task, emit: Emit):
+    def __init__(self, task: Task, emit: Emit, checkpoint_s: float):
         self._checkpoints = dict(task.checkpoints)
+        self._pace = CheckpointPace(checkpoint_s, time.monotonic())
         self._emit = emit
 
     def epoch(self, key: str, stage: str, epoch: int, epochs: int, metrics: dict[str, float]) -> bool:
@@ -73,9 +79,10 @@ class EmittingReporter(Reporter):
         return True
 
     def save_checkpoint(self, key: str, stage: str, data: bytes) -> None:
-        """Emit a CheckpointSaved, and keep it for a second go at the same training."""
+        """Keep the checkpoint, for a second go at the same training, and emit a CheckpointSaved where it is time."""
         self._checkpoints[key, stage] = data
-        self._emit(CheckpointSaved(key, stage, data))
+        if self._pace.due(key, stage, time.monotonic()):
+            self._emit(CheckpointSaved(key, stage, data))
 
     def load_checkpoint(self, key: str, stage: str) -> bytes | None:
         """The latest one."""

@@ -2,67 +2,79 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Collection
+import tempfile
+from collections import deque
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Literal
 
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from ray.train.torch import TorchTrainer
 
-from scmmlab.config import ResourcesSpec
-from scmmlab.errors import ResourceError
-from scmmlab.execution.broker import Broker
+from scmmlab.config import CorpusSelection, ResourcesSpec
+from scmmlab.execution.checkpoint_pace import CHECKPOINT_S
+from scmmlab.execution.crew import Crew
 from scmmlab.execution.engine import Emit, Engine
-from scmmlab.execution.events import TaskEnded, TaskStarted
-from scmmlab.execution.gang import Gang
 from scmmlab.execution.ray_session import ray_session
+from scmmlab.execution.sharded_source import share_source, source_name
 from scmmlab.execution.shared_tables import share_tables
 from scmmlab.execution.task import Task
+from scmmlab.execution.trainers import data_parallel_trainer, gang_trainer
+from scmmlab.execution.worker import WorkerSettings
 from scmmlab.execution.worker_plan import WorkerPlan, plan_workers
+from scmmlab.tables import read_manifest
 
-START_TIMEOUT_S = 180.0
-"""A gang that has not begun to work by then never will."""
-STOP_TIMEOUT_S = 15.0
-"""Workers that are told to stop are given so long."""
+CrewKind = Literal["gang", "data-parallel"]
 
 
 class RayEngine(Engine):
-    """Runs tasks on the gang's workers, fed by the broker.
+    """Runs tasks on Train's workers.
 
     Parameters
     ----------
     resources : ResourcesSpec
-        What the study may use.
+        What the study may use. With `workers_per_cell` above 1, encoders are pre-trained by several workers each, and
+        the same workers fine-tune by themselves when all encoders are done.
     tables : collection of str
         Locations of all feature tables that tasks will ask for.
+    sources : collection of (CorpusSelection, tuple of str)
+        What encoders are pre-trained on, with the channels that the model sees; for data-parallel pre-training.
     num_cpus : int | None
         CPUs that a Ray of our own claims to have (for tests); those of the machine when None.
     object_store_memory : int | None
         See :func:`ray_session`.
+    checkpoint_s : float
+        Seconds between checkpoints of a training that leave its worker.
     """
 
     def __init__(
         self,
         resources: ResourcesSpec,
         tables: Collection[str],
+        sources: Collection[tuple[CorpusSelection, tuple[str, ...]]] = (),
         num_cpus: int | None = None,
         object_store_memory: int | None = None,
+        checkpoint_s: float = CHECKPOINT_S,
     ):
         self._resources = resources
         self._tables = tables
+        self._sources = sources
         self._num_cpus = num_cpus
         self._object_store_memory = object_store_memory
+        self._checkpoint_s = checkpoint_s
         self._stack = ExitStack()
-        self._broker: Any = None
-        self._gang: Gang | None = None
         self._plan = WorkerPlan(1, 1.0, 0.0)
-        self._unfinished: set[str] = set()
-        self._started_at = 0.0
-        self._working = False
+        self._folder = ""
+        self._waiting: deque[Task] = deque()
+        self._crew: Crew | None = None
+        self._crew_kind: CrewKind = "gang"
 
     def open(self) -> None:
         """Join or start Ray, and see that it has what the study asks for."""
+        # Train wants a folder for checkpoints, which we do not give it
+        self._folder = self._stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="scmmlab-train-", ignore_cleanup_errors=True)
+        )
         session = self._stack.enter_context(
             ray_session(num_cpus=self._num_cpus, object_store_memory=self._object_store_memory)
         )
@@ -71,65 +83,76 @@ class RayEngine(Engine):
         self._plan = plan_workers(self._resources, nodes, self.useful_workers)
         self.workers = self._plan.workers
         self.device = self._plan.device
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        self._broker = ray.remote(Broker).options(num_cpus=0, scheduling_strategy=here).remote()
 
     def close(self) -> None:
         """Send the workers home and leave Ray."""
-        if self._gang is not None and self._gang.running:
-            ray.get(self._broker.stop.remote(abort=bool(self._unfinished)), timeout=STOP_TIMEOUT_S)
-            self._gang.join(STOP_TIMEOUT_S)
-        if self._broker is not None:
-            ray.kill(self._broker)
-            self._broker = None
+        self._waiting.clear()
+        if self._crew is not None:
+            self._crew.stop()
+            self._crew = None
         self._stack.close()
 
     def submit(self, task: Task) -> None:
-        """Hand `task` to the broker; the first one brings the gang to life."""
-        self._unfinished.update(task.keys)
-        ray.get(self._broker.submit.remote([task]))
-        if self._gang is None:
-            self._start_gang()
+        """Queue `task`."""
+        self._waiting.append(task)
+        self._hand_on()
 
     def step(self, emit: Emit, timeout_s: float) -> None:
-        """Fetch what happened from the broker."""
-        for event in ray.get(self._broker.events.remote(timeout_s)):
-            if isinstance(event, TaskStarted):
-                self._working = True
-            elif isinstance(event, TaskEnded):
-                self._unfinished.difference_update(outcome.key for outcome in event.outcomes)
+        """Fetch what happened from the crew's broker."""
+        if self._crew is None:
+            return
+        for event in self._crew.events(timeout_s):
             emit(event)
-        if self._unfinished:
-            self._check_gang()
+        self._hand_on()
 
-    def _start_gang(self) -> None:
-        resources = self._resources
+    def _hand_on(self) -> None:
+        """Give the crew the tasks that are for it; when it has no more, the other crew takes its place."""
+        while self._waiting:
+            kind = self._kind(self._waiting[0])
+            if self._crew is None or kind != self._crew_kind:
+                if self._crew is not None and not self._crew.idle:
+                    return
+                self._change_crew(kind)
+            assert self._crew is not None
+            self._crew.submit(self._waiting.popleft())
+
+    def _kind(self, task: Task) -> CrewKind:
+        return "data-parallel" if task.kind == "pretrain" and self._resources.workers_per_cell > 1 else "gang"
+
+    def _change_crew(self, kind: CrewKind) -> None:
+        if self._crew is not None:
+            self._crew.stop()
+        self._crew_kind = kind
+        make = {"gang": self._gang, "data-parallel": self._data_parallel}[kind]
+        self._crew = Crew(make)
+
+    def _gang(self, broker: Any) -> Sequence[TorchTrainer]:
         tables = share_tables(self._tables)
-        self._gang = Gang(self._broker, self._plan, tables, resources.checkpoint_every, resources.max_failures)
-        self._started_at = time.monotonic()
-        self._gang.start()
+        return [gang_trainer(self._plan, self._settings(broker), tables, self._resources.max_failures, self._folder)]
 
-    def _check_gang(self) -> None:
-        gang = self._gang
-        assert gang is not None
-        if not gang.running:
-            allowed = self._resources.max_failures
-            raise ResourceError(
-                f"The workers were lost more often than resources.max_failures ({allowed}) allows, the last time "
-                f"by: {_root_cause(gang.error)}",
-                hint=f"what is finished is kept, and the same command goes on from here; Ray's logs are in {self.logs}",
-            ) from gang.error
-        if not self._working and time.monotonic() - self._started_at > START_TIMEOUT_S:
-            free = ray.available_resources()
-            have = ", ".join(f"{free.get(name, 0.0):g} {name}" for name in self._plan.resources_per_worker)
-            raise ResourceError(
-                f"No worker has started within {START_TIMEOUT_S:g} s: {self._plan.workers} workers with "
-                f"{self._plan.resources_per_worker} each were asked for, and the cluster has {have} free.",
-                hint=f"wait until others have finished, or ask for less; Ray's logs are in {self.logs}",
+    def _data_parallel(self, broker: Any) -> Sequence[TorchTrainer]:
+        each = self._resources.workers_per_cell
+        return [
+            data_parallel_trainer(
+                self._plan,
+                group,
+                each,
+                self._settings(broker),
+                # of its own, as a data set can be split once at a time
+                {source_name(*source): share_source(*source, workers=each) for source in self._sources},
+                {location: read_manifest(location).fingerprint for location in self._tables},
+                self._resources.max_failures,
+                self._folder,
             )
+            for group in range(self._plan.workers // each)
+        ]
 
-
-def _root_cause(error: BaseException | None) -> str:
-    """The last line of what a trainer died of."""
-    lines = [line.strip() for line in f"{error}".splitlines() if line.strip()]
-    return lines[-1] if lines else "no error was given"
+    def _settings(self, broker: Any) -> WorkerSettings:
+        return WorkerSettings(
+            broker=broker,
+            device=self._plan.device,
+            threads=self._plan.threads,
+            checkpoint_every=self._resources.checkpoint_every,
+            checkpoint_s=self._checkpoint_s,
+            pack_size=self._resources.pack_size,
+        )

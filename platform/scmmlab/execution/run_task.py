@@ -9,8 +9,30 @@ from scmmlab.training import CellRequest, PretrainRequest, Reporter, SweepReques
 from scmmlab.training.stages import run_cell_stage, run_pretrain_stage, run_sweep_stage
 
 
-def run_task(task: Task, tables: Tables, reporter: Reporter, device: str, checkpoint_every: int) -> list[Outcome]:
+def run_task(
+    task: Task,
+    tables: Tables,
+    reporter: Reporter,
+    device: str,
+    checkpoint_every: int,
+    pack_size: int | None = None,
+) -> list[Outcome]:
     """Run `task` here and now.
+
+    Parameters
+    ----------
+    task : Task
+        What is to be done.
+    tables : callable
+        Location → feature table.
+    reporter : Reporter
+        Is told how it goes.
+    device : str
+        ``cpu`` or ``cuda``.
+    checkpoint_every : int
+        Epochs between checkpoints.
+    pack_size : int | None
+        Replicas that are trained together, at most; chosen by the device when None.
 
     Returns
     -------
@@ -19,18 +41,20 @@ def run_task(task: Task, tables: Tables, reporter: Reporter, device: str, checkp
         raises to interrupt it (no ``Exception``) is raised.
     """
     try:
-        return _stage(task, tables, reporter, device, checkpoint_every)
+        return _stage(task, tables, reporter, device, checkpoint_every, pack_size)
     except Exception as error:
         return failures(task, describe(error), "".join(traceback.format_exception(error)))
 
 
-def _stage(task: Task, tables: Tables, reporter: Reporter, device: str, checkpoint_every: int) -> list[Outcome]:
+def _stage(
+    task: Task, tables: Tables, reporter: Reporter, device: str, checkpoint_every: int, pack_size: int | None
+) -> list[Outcome]:
     pretrainings = [request for request in task.requests if isinstance(request, PretrainRequest)]
     cells = [request for request in task.requests if isinstance(request, CellRequest)]
     settings = [request for request in task.requests if isinstance(request, SweepRequest)]
     assert len(task.requests) in (len(pretrainings), len(cells), len(settings)), "requests of a task are of one type"
     if pretrainings:
-        return run_pretrain_stage(pretrainings, tables, reporter, device, checkpoint_every)
+        return run_pretrain_stage(pretrainings, tables, reporter, device, checkpoint_every, pack_size)
     if cells:
-        return run_cell_stage(cells, tables, reporter, device, checkpoint_every)
+        return run_cell_stage(cells, tables, reporter, device, checkpoint_every, pack_size)
     return [run_sweep_stage(setting, tables, reporter, device, checkpoint_every) for setting in settings]

@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
 
+StageKind = Literal["pretrain", "finetune"]
+
 
 class StageState(Enum):
     """Where a stage stands."""
@@ -39,7 +41,7 @@ class Stage:
     """A piece of work with a key."""
 
     key: str
-    kind: Literal["pretrain", "finetune"]
+    kind: StageKind
     needs: str | None
     """Key of the stage whose outcome it starts from."""
     fit: Hashable
@@ -51,7 +53,7 @@ class Stage:
 class Scheduler:
     """Decides what runs next.
 
-    Fine-tuning goes before pre-training, so that the first cells end early; within a kind the order of the plan holds.
+    Within a kind of stage the order of the plan holds.
 
     Parameters
     ----------
@@ -61,9 +63,19 @@ class Scheduler:
         Keys of stages that need not be run, as their outcomes are there.
     pack_size : callable
         Kind of stage → replicas that are trained together, at most.
+    first : {"finetune", "pretrain"}
+        The kind that goes before the other: fine-tuning, so that the first cells end early, or pre-training, where
+        other workers do it.
     """
 
-    def __init__(self, stages: Iterable[Stage], done: Iterable[str], pack_size: Callable[[str], int]):
+    def __init__(
+        self,
+        stages: Iterable[Stage],
+        done: Iterable[str],
+        pack_size: Callable[[str], int],
+        first: StageKind = "finetune",
+    ):
+        self._first = first
         self._stages = {stage.key: stage for stage in stages}
         self._pack_size = pack_size
         finished = set(done)
@@ -103,7 +115,7 @@ class Scheduler:
         ready = [stage for key, stage in self._stages.items() if self._states[key] is StageState.READY]
         if not ready:
             return ()
-        first = min(ready, key=lambda stage: stage.kind != "finetune")
+        first = min(ready, key=lambda stage: stage.kind != self._first)
         alike = [stage for stage in ready if (stage.kind, stage.fit) == (first.kind, first.fit)]
         at_most = max(1, self._pack_size(first.kind) // first.replicas)
         pack = alike[: min(at_most, -(-len(alike) // workers))]

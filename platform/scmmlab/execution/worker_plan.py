@@ -37,7 +37,7 @@ class WorkerPlan:
 
 
 def plan_workers(
-    resources: ResourcesSpec, nodes: Sequence[Mapping[str, float]], useful: int | None, exactly: int | None = None
+    resources: ResourcesSpec, nodes: Sequence[Mapping[str, float]], useful: int | None = None
 ) -> WorkerPlan:
     """The workers that a study gets.
 
@@ -49,8 +49,6 @@ def plan_workers(
         Resources of each machine of the cluster, in Ray's words (``CPU``, ``GPU``).
     useful : int | None
         More workers than this would have nothing to do; None where that is not known.
-    exactly : int | None
-        Workers that there must be; `resources.workers` when None.
 
     Raises
     ------
@@ -62,13 +60,13 @@ def plan_workers(
         gpus = 1.0 if _total(nodes, "GPU") >= 1 else 0.0
     needs = {"CPU": float(resources.cpus_per_worker), "GPU": float(gpus)}
     room = sum(_room(node, needs) for node in nodes)
-    wanted = exactly or resources.workers
-    if room < (wanted or 1):
-        raise _lacking(wanted or 1, needs, nodes)
-    workers = wanted or room
-    if useful is not None and exactly is None:
-        workers = min(workers, max(1, useful))
-    return WorkerPlan(workers, needs["CPU"], needs["GPU"])
+    least = max(resources.workers or 1, resources.workers_per_cell)
+    if room < least:
+        raise _lacking(least, needs, nodes)
+    workers = room if resources.workers is None else least
+    if useful is not None:
+        workers = min(workers, useful * resources.workers_per_cell)
+    return WorkerPlan(max(workers, resources.workers_per_cell), needs["CPU"], needs["GPU"])
 
 
 def _room(node: Mapping[str, float], needs: Mapping[str, float]) -> int:

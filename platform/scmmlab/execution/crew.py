@@ -1,0 +1,118 @@
+"""A crew: a broker, and the trainers whose workers it feeds, each run in a thread of the driver."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ray
+from ray.train.torch import TorchTrainer
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from scmmlab.errors import ResourceError
+from scmmlab.execution.broker import Broker
+from scmmlab.execution.events import Event, TaskEnded, TaskStarted
+from scmmlab.execution.task import Task
+
+START_TIMEOUT_S = 180.0
+"""Workers that have not begun to work by then never will."""
+STOP_TIMEOUT_S = 20.0
+"""Workers that are told to stop are given so long."""
+
+
+class Crew:
+    """Workers for tasks of one kind.
+
+    Parameters
+    ----------
+    make_trainers : callable
+        Broker → the trainers, not started.
+    """
+
+    def __init__(self, make_trainers: Callable[[Any], Sequence[TorchTrainer]]):
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        # on the driver's machine: without the driver nobody needs it
+        self.broker = ray.remote(Broker).options(num_cpus=0, scheduling_strategy=here).remote()
+        self._trainings = [_Training(trainer) for trainer in make_trainers(self.broker)]
+        self._unfinished: set[str] = set()
+        self._working = False
+        self._started_at = time.monotonic()
+        for training in self._trainings:
+            training.start()
+
+    @property
+    def idle(self) -> bool:
+        """Whether all tasks have ended."""
+        return not self._unfinished
+
+    def submit(self, task: Task) -> None:
+        """Queue `task`."""
+        self._unfinished.update(task.keys)
+        ray.get(self.broker.submit.remote([task]))
+
+    def events(self, timeout_s: float) -> list[Event]:
+        """What has happened; waits up to `timeout_s` for something to happen.
+
+        Raises
+        ------
+        ResourceError
+            When there are tasks, and no workers any more, or not after `START_TIMEOUT_S`.
+        """
+        events: list[Event] = ray.get(self.broker.events.remote(timeout_s))
+        for event in events:
+            if isinstance(event, TaskStarted):
+                self._working = True
+            elif isinstance(event, TaskEnded):
+                self._unfinished.difference_update(outcome.key for outcome in event.outcomes)
+        if self._unfinished and not events:
+            self._check()
+        return events
+
+    def stop(self) -> None:
+        """Send the workers home, away from what they are at, and wait until they are gone."""
+        if any(training.is_alive() for training in self._trainings):
+            ray.get(self.broker.stop.remote(abort=True))
+            deadline = time.monotonic() + STOP_TIMEOUT_S
+            for training in self._trainings:
+                training.join(max(0.0, deadline - time.monotonic()))
+        ray.kill(self.broker)
+
+    def _check(self) -> None:
+        if not any(training.is_alive() for training in self._trainings):
+            error = next((training.error for training in self._trainings if training.error), None)
+            raise ResourceError(
+                f"Workers were lost more often than resources.max_failures allows; the last time: {_last_line(error)}",
+                hint="what is finished is kept, and the same command goes on from here",
+            ) from error
+        if not self._working and time.monotonic() - self._started_at > START_TIMEOUT_S:
+            free = ", ".join(f"{amount:g} {name}" for name, amount in _free().items())
+            raise ResourceError(
+                f"No worker has started within {START_TIMEOUT_S:g} s; the cluster has {free or 'nothing'} free.",
+                hint="wait until others have finished, or ask for less under 'resources'",
+            )
+
+
+class _Training(threading.Thread):
+    """A trainer at work."""
+
+    def __init__(self, trainer: TorchTrainer):
+        super().__init__(name="scmmlab-trainer", daemon=True)
+        self._trainer = trainer
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self._trainer.fit()
+        except BaseException as error:  # for the driver's thread, which decides
+            self.error = error
+
+
+def _free() -> dict[str, float]:
+    return {name: amount for name, amount in ray.available_resources().items() if name in ("CPU", "GPU")}
+
+
+def _last_line(error: BaseException | None) -> str:
+    lines = [line.strip() for line in f"{error}".splitlines() if line.strip()]
+    return lines[-1] if lines else "no error was given"

@@ -1,0 +1,116 @@
+"""What a worker does that shares the pre-training of a cell with others, its losses being over the global batch."""
+
+from __future__ import annotations
+
+import uuid
+from functools import cache
+from typing import Any
+
+import numpy as np
+import ray
+import ray.train
+import ray.train.torch
+import torch
+from numpy.typing import NDArray
+from ray.train.collective import broadcast_from_rank_zero
+
+from scmmlab.execution.broker import Assignment
+from scmmlab.execution.engine import Interrupted
+from scmmlab.execution.leases import WorkerId
+from scmmlab.execution.sharded_source import receive_source, source_name
+from scmmlab.execution.shared_tables import quiet_ray_data
+from scmmlab.execution.stream import StreamingReporter
+from scmmlab.execution.task import Outcome, Task
+from scmmlab.execution.worker import ASK_S, WorkerSettings
+from scmmlab.model import TorchDistributed
+from scmmlab.training import PretrainRequest, Reporter
+from scmmlab.training.data_parallel import pretrain_data_parallel
+
+
+def data_parallel_worker(config: dict[str, Any]) -> None:
+    """The training function of a data-parallel ``TorchTrainer``.
+
+    Parameters
+    ----------
+    config : dict
+        ``settings`` (WorkerSettings), ``group`` (number of the trainer) and ``fingerprints`` (of tables, by location).
+    """
+    settings: WorkerSettings = config["settings"]
+    broker = settings.broker
+    torch.set_num_threads(settings.threads)
+    quiet_ray_data()
+    device = str(ray.train.torch.get_device()) if settings.device == "cuda" else "cpu"
+    together = TorchDistributed()
+    me = WorkerId(f"group {config['group']}", uuid.uuid4().hex)
+
+    @cache
+    def shard(name: str, channels: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        return receive_source(ray.train.get_dataset_shard(name), channels)
+
+    def pretrain(request: PretrainRequest, reporter: Reporter) -> Outcome:
+        rows, features = shard(source_name(request.source, request.channels), len(request.channels))
+        fingerprint = config["fingerprints"][request.source.table]
+        return pretrain_data_parallel(
+            request, rows, features, fingerprint, together, reporter, device, settings.checkpoint_every
+        )
+
+    while True:
+        # rank 0 asks for work, and the others do as it does
+        asked: Assignment | None = ray.get(broker.take.remote(me, ASK_S)) if together.rank == 0 else None
+        stop, task_id = broadcast_from_rank_zero((asked.stop, asked.task and asked.task.id) if asked else None)
+        if stop:
+            return
+        if task_id is None:
+            continue
+        task: Task | None = asked.task if asked else ray.get(broker.leased.remote(task_id))
+        if (
+            task is None
+        ):  # the lease has run out in between: rank 0 waits for the others in vain, and Train replaces all
+            raise RuntimeError(f"{task_id} is no longer this group's")
+        requests = [request for request in task.requests if isinstance(request, PretrainRequest)]
+        if together.rank > 0:
+            for request in requests:
+                pretrain(request, Reporter())
+            continue
+        leader = LeadingReporter(StreamingReporter(broker, me, task, settings.checkpoint_s))
+        try:
+            outcomes = [pretrain(request, leader) for request in requests]
+        finally:
+            leader.close()
+        if not leader.abandoned:
+            ray.get(broker.finish.remote(me, task.id, outcomes))
+
+
+class LeadingReporter(Reporter):
+    """The reporter of rank 0: work that is to be abandoned is stopped in order, as the others wait for its word.
+
+    Parameters
+    ----------
+    reporter : StreamingReporter
+        Reports to the broker.
+    """
+
+    def __init__(self, reporter: StreamingReporter):
+        self._reporter = reporter
+        self.abandoned = False
+        """Whether the work was stopped because it is no longer wanted."""
+
+    def epoch(self, key: str, stage: str, epoch: int, epochs: int, metrics: dict[str, float]) -> bool:
+        """Report; False where the work is to be abandoned."""
+        try:
+            return self._reporter.epoch(key, stage, epoch, epochs, metrics)
+        except Interrupted:
+            self.abandoned = True
+            return False
+
+    def save_checkpoint(self, key: str, stage: str, data: bytes) -> None:
+        """Pass it on."""
+        self._reporter.save_checkpoint(key, stage, data)
+
+    def load_checkpoint(self, key: str, stage: str) -> bytes | None:
+        """The broker's latest."""
+        return self._reporter.load_checkpoint(key, stage)
+
+    def close(self) -> None:
+        """Send what there is."""
+        self._reporter.close()

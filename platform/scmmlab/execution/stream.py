@@ -1,0 +1,107 @@
+"""The reporter of Ray's workers: news go to the broker from a thread of their own, so that training never waits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import ray
+
+from scmmlab.execution.broker import Orders
+from scmmlab.execution.checkpoint_pace import CheckpointPace
+from scmmlab.execution.engine import Interrupted
+from scmmlab.execution.events import CheckpointSaved, EpochEnded
+from scmmlab.execution.leases import WorkerId
+from scmmlab.execution.task import Task
+from scmmlab.training import Reporter
+
+FLUSH_S = 0.2
+"""News are gathered for so long, so that an epoch of a millisecond costs no round trip."""
+BEAT_S = 5.0
+"""Without news, a sign of life is sent so often."""
+
+
+class StreamingReporter(Reporter):
+    """Reports a task to the broker.
+
+    Parameters
+    ----------
+    broker : ActorHandle
+        The broker.
+    worker : WorkerId
+        Who reports.
+    task : Task
+        What is being run.
+    checkpoint_s : float
+        See :class:`CheckpointPace`.
+    """
+
+    def __init__(self, broker: Any, worker: WorkerId, task: Task, checkpoint_s: float):
+        self._broker = broker
+        self._worker = worker
+        self._task = task
+        self._pace = CheckpointPace(checkpoint_s, time.monotonic())
+        self._lock = threading.Lock()
+        self._epochs: list[EpochEnded] = []
+        self._checkpoints: dict[tuple[str, str], CheckpointSaved] = {}
+        self._own: dict[tuple[str, str], bytes] = {}
+        self._orders = Orders(abandon=False, cancelled=frozenset())
+        self._news = threading.Event()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._stream, name="scmmlab-reporter", daemon=True)
+        self._thread.start()
+
+    def epoch(self, key: str, stage: str, epoch: int, epochs: int, metrics: dict[str, float]) -> bool:
+        """Note the epoch; False where `key` has been cancelled by now.
+
+        Raises
+        ------
+        Interrupted
+            When the task is no longer this worker's.
+        """
+        with self._lock:
+            self._epochs.append(EpochEnded(key, stage, epoch, epochs, metrics))
+        self._news.set()
+        if self._orders.abandon:
+            raise Interrupted
+        return key not in self._orders.cancelled
+
+    def save_checkpoint(self, key: str, stage: str, data: bytes) -> None:
+        """Keep the checkpoint here, for a second go at the same training, and send it off where it is time."""
+        self._own[key, stage] = data
+        if not self._pace.due(key, stage, time.monotonic()):
+            return
+        with self._lock:
+            self._checkpoints[key, stage] = CheckpointSaved(key, stage, data)
+        self._news.set()
+
+    def load_checkpoint(self, key: str, stage: str) -> bytes | None:
+        """The latest one: of this worker, or that which the broker has of others."""
+        if (key, stage) in self._own:
+            return self._own[key, stage]
+        data: bytes | None = ray.get(self._broker.load_checkpoint.remote(key, stage))
+        return data
+
+    def close(self) -> None:
+        """Send what there is, and end the thread."""
+        self._closed.set()
+        self._news.set()
+        self._thread.join()
+
+    def _stream(self) -> None:
+        while not self._closed.is_set():
+            if self._news.wait(BEAT_S):
+                self._closed.wait(FLUSH_S)
+            self._news.clear()
+            self._send()
+
+    def _send(self) -> None:
+        with self._lock:
+            epochs, self._epochs = self._epochs, []
+            checkpoints, self._checkpoints = list(self._checkpoints.values()), {}
+        try:
+            self._orders = ray.get(self._broker.report.remote(self._worker, self._task.id, epochs, checkpoints))
+        except ray.exceptions.RayError:
+            # without a broker the work is for nothing; the loop's own call will say what happened
+            self._orders = Orders(abandon=True, cancelled=frozenset())
