@@ -50,9 +50,11 @@ class WindowPool:
     def __init__(self, arrays: Sequence[NDArray[np.float32]], device: torch.device | str, dtype: torch.dtype):
         unique = {id(array): array for array in arrays}
         starts = np.cumsum([0, *(len(array) for array in unique.values())])
+        # kept, so that no other array can come to have the identity of one of them
+        self._arrays = tuple(unique.values())
         self._start = dict(zip(unique, starts.tolist(), strict=False))
         # a concatenation even of one array: the caller's memory is never shared with the device's
-        self.windows = torch.from_numpy(np.concatenate(list(unique.values()))).to(device, dtype)
+        self.windows = torch.from_numpy(np.concatenate(self._arrays)).to(device, dtype)
 
     def first_row(self, array: NDArray[np.float32]) -> int:
         """Row of the pool where one of its arrays begins."""
