@@ -26,7 +26,7 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         description="List the cells of a study and the stages they share, check everything that can be checked before "
         "anything starts, and estimate the time from a short probe of this machine.",
     )
-    add_study_options(plan, engine=False)
+    add_study_options(plan, engine=True)
     plan.add_argument("--no-estimate", action="store_true", help="leave the probe and the estimate out")
     plan.set_defaults(func=run_plan)
 
@@ -41,7 +41,7 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         "--tracking-uri",
         metavar="URI",
         default=os.environ.get("MLFLOW_TRACKING_URI"),
-        help="MLflow server or database (default: MLFLOW_TRACKING_URI, else SQLite in the study's folder); 'none': no MLflow",
+        help="MLflow server or database, or 'none' (default: MLFLOW_TRACKING_URI, else SQLite in the study's folder)",
     )
     run.set_defaults(func=run_run)
 
@@ -87,7 +87,7 @@ def run_plan(arguments: argparse.Namespace) -> int:
     if not arguments.no_estimate:
         from scmmlab.execution.estimate import estimate
 
-        print(f"\n{estimate(plan, status.done)}")
+        print(f"\n{estimate(plan, status.done, arguments.engine)}")
     return 0
 
 

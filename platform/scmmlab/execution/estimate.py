@@ -1,0 +1,87 @@
+"""How long a plan will take on this machine, from a short probe of its rates."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+
+import torch
+
+from scmmlab.config import ResourcesSpec
+from scmmlab.execution.worker_plan import WorkerPlan, plan_workers
+from scmmlab.study import Plan, Rates, estimate_seconds
+from scmmlab.training.rates import measure_rates
+
+START_UP_S = {"ray": 20.0, "local": 0.0}
+"""What an engine takes before the first step: Ray itself, its workers, and the tables on their way to them."""
+
+
+def estimate(plan: Plan, done: Collection[str], engine: str = "ray") -> str:
+    """The time that what is missing of `plan` will take here, as a sentence.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan.
+    done : collection of str
+        Keys of finished stages.
+    engine : str
+        ``ray`` or ``local``.
+
+    Raises
+    ------
+    ResourceError
+        If this machine cannot hold the workers that the study asks for.
+    """
+    workers = workers_here(plan.study.resources)
+    if engine == "local":
+        workers = WorkerPlan(1, workers.cpus, workers.gpus)
+    transfer = plan.study.transfers[0]
+    bands = len(plan.source(transfer).bands)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(workers.threads)
+    try:
+        measured = measure_rates(
+            plan.study.base, len(plan.channels[transfer.name]), bands, len(_classes(plan)), workers.device
+        )
+    finally:
+        torch.set_num_threads(threads)
+    rates = Rates(
+        pretrain_steps=measured.pretrain_steps * workers.workers,
+        finetune_steps=measured.finetune_steps * workers.workers,
+        start_up=START_UP_S[engine],
+    )
+    seconds = estimate_seconds(plan, done, rates)
+    if not seconds:
+        return "Nothing is missing."
+    kind = "GPU" if workers.device == "cuda" else "CPU"
+    return (
+        f"About {duration(seconds)} on this machine: {_count(workers.workers, f'{kind} worker')}, "
+        f"{measured.pretrain_steps:.0f} pre-training and {measured.finetune_steps:.0f} fine-tuning steps a second each."
+    )
+
+
+def workers_here(resources: ResourcesSpec) -> WorkerPlan:
+    """The workers that a study gets on this machine alone."""
+    return plan_workers(resources, [{"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}])
+
+
+def duration(seconds: float) -> str:
+    """`40 s`, `3 min`, `2 h 10 min`, `4 days`: as exact as an estimate deserves."""
+    if seconds < 60:
+        return f"{max(5, 5 * round(seconds / 5))} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{round(minutes / 1440)} days"
+
+
+def _classes(plan: Plan) -> tuple[str, ...]:
+    target = plan.study.transfers[0].target
+    return target.classes or plan.manifests[target.table].classes
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("s" if number != 1 else "")

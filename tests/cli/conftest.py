@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from scmmlab.cli.main import main
+
+
+@dataclass(frozen=True)
+class Done:
+    status: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Done]
+
+
+@pytest.fixture
+def scmmlab(capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command line, in this process."""
+
+    def run(*arguments: object) -> Done:
+        try:
+            status = main([str(argument) for argument in arguments])
+        except SystemExit as exit_:  # argparse ends so
+            status = int(exit_.code or 0)
+        captured = capsys.readouterr()
+        return Done(status, captured.out, captured.err)
+
+    return run
+
+
+STUDY = """
+kind: ablation
+name: tiny
+description: Two variants and two seeds on a synthetic corpus.
+base:
+  network: {width: 16, classifier_width: 8}
+  pretrain: {epochs: 2, batch_size: 32}
+  finetune: {epochs: 3, batch_size: 32}
+  protocol: {kind: honest, finetune_trials: 6}
+variants:
+  full: {}
+  no_aggregator: {aggregator.enabled: false}
+  released: {protocol.kind: released}
+transfers:
+  - {name: a-to-b, source: {table: a}, target: {table: b}}
+seeds: [0, 1]
+"""
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study file beside its two tables."""
+    folder = tmp_path_factory.mktemp("study")
+    for name, seed in (("a", 1), ("b", 2)):
+        sizes = ["--subjects", "2", "--trials", "9", "--windows", "6", "--channels", "Fz,Cz,Pz,Oz"]
+        assert main(["corpus", "fake", "--out", str(folder / name), "--seed", str(seed), "--name", name, *sizes]) == 0
+    path = folder / "tiny.yaml"
+    path.write_text(STUDY)
+    return path

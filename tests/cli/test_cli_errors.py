@@ -1,0 +1,56 @@
+"""Wrong input ends in one sentence and exit status 2, and leaves nothing behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+COMMANDS = ("plan", "run", "status", "results", "report", "ui")
+
+
+def test_an_unknown_command_is_answered_with_the_nearest(scmmlab) -> None:
+    done = scmmlab("stauts", "x.yaml")
+    assert done.status == 2
+    assert "Did you mean 'status'?" in done.err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_study_that_is_not_there_is_named(scmmlab, command: str, tmp_path: Path) -> None:
+    done = scmmlab(command, tmp_path / "nothing.yaml", "--store", tmp_path / "runs")
+    assert done.status == 2
+    assert "nothing.yaml" in done.err
+    assert "Traceback" not in done.err
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("base.masking.ratio=1.5", "base.masking.ratio"),
+        ("base.maskin.ratio=0.5", "did you mean 'masking'"),
+        ("base.pretrain.epochs=many", "base.pretrain.epochs"),
+        ("variants.full={masking.mod: none}", "did you mean"),
+        ("transfers=[{name: x, source: {table: nowhere}, target: {table: nowhere}}]", "nowhere"),
+        ("base.protocol.finetune_trials=9", "trial"),
+    ],
+)
+def test_a_wrong_value_is_refused_before_anything_starts(scmmlab, study, tmp_path, override, expected) -> None:
+    done = scmmlab("run", study, "--engine", "local", "--store", tmp_path / "runs", "--set", override)
+    assert done.status == 2
+    assert expected in done.err
+    assert "Traceback" not in done.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_ui_of_a_study_that_never_ran_says_how_to_run_it(scmmlab, study, tmp_path: Path) -> None:
+    done = scmmlab("ui", study, "--store", tmp_path)
+    assert done.status == 2
+    assert "scmmlab run" in done.err
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "corpus", "verify", "bench", "schema"])
+def test_every_command_explains_itself(scmmlab, command: str) -> None:
+    done = scmmlab(command, "--help")
+    assert done.status == 0
+    assert done.out.startswith(f"usage: scmmlab {command}")
