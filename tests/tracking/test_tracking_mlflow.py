@@ -20,7 +20,7 @@ from tracker_conformance import (
     record,
 )
 
-from scmmlab.tracking import MlflowTracker, default_tracking_uri
+from scmmlab.tracking import MlflowTracker, default_tracking_uri, study_page
 
 pytestmark = pytest.mark.slow
 
@@ -269,3 +269,14 @@ def test_a_wrong_address_stops_nothing(tmp_path):
     tracker.start_study("small", SPEC, "", VERSIONS)
     tracker.start_cell(FULL, INPUTS)
     tracker.close()
+
+
+def test_the_ui_opens_on_the_runs_of_the_study(tmp_path, empty_database):
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    uri = default_tracking_uri(tmp_path)
+    assert study_page(uri, SPEC["name"], 5001) == "http://127.0.0.1:5001/"
+    with MlflowTracker(uri, (tmp_path / "artifacts").as_uri()) as tracker:
+        tracker.start_study(SPEC["name"], SPEC, "the plan", VERSIONS)
+    experiment = client_of(tmp_path).get_experiment_by_name(SPEC["name"])
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+    assert study_page(uri, SPEC["name"], 5001) == f"http://127.0.0.1:5001/#/experiments/{experiment.experiment_id}/runs"

@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     from scmmlab.config.loading import load_study
     from scmmlab.errors import StoreError
     from scmmlab.study import ResultStore
-    from scmmlab.tracking import default_tracking_uri, ui_command
+    from scmmlab.tracking import default_tracking_uri, study_page, ui_command
     from scmmlab.tracking.ui import MLFLOW_ENVIRONMENT
 
     study = load_study(arguments.study, arguments.set).study
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     if uri.startswith("http"):
         print(f"MLflow runs at {uri}")
         return 0
-    print(f"MLflow: http://127.0.0.1:{arguments.port}  (Ctrl-C ends it)", flush=True)
+    print(f"MLflow: {study_page(uri, study.name, arguments.port)}  (Ctrl-C ends it)", flush=True)
     try:
         return subprocess.call(ui_command(uri, arguments.port), env={**os.environ, **MLFLOW_ENVIRONMENT})
     except KeyboardInterrupt:

@@ -3,7 +3,7 @@
 from scmmlab.tracking.memory import MemoryTracker
 from scmmlab.tracking.mlflow_tracker import MlflowTracker
 from scmmlab.tracking.tracker import DataInput, TrackedCell, Tracker, TuneTrialRecord, data_inputs
-from scmmlab.tracking.ui import default_tracking_uri, ui_command
+from scmmlab.tracking.ui import default_tracking_uri, study_page, ui_command
 from scmmlab.tracking.versions import git_commit, versions
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "data_inputs",
     "default_tracking_uri",
     "git_commit",
+    "study_page",
     "ui_command",
     "versions",
 ]

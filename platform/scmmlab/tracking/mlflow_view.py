@@ -168,7 +168,8 @@ class MlflowView:
     def _experiment(self, event: StudyStarted) -> str:
         found = self._client.get_experiment_by_name(event.name)
         if found is None:
-            tags = {"mlflow.note.content": _description(event)}
+            # without its kind the UI opens an experiment on pages for language models
+            tags = {"mlflow.note.content": _description(event), "mlflow.experimentKind": "custom_model_development"}
             return self._client.create_experiment(event.name, artifact_location=self._artifact_root, tags=tags)
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -17,6 +18,25 @@ MLFLOW_ENVIRONMENT = {
 def default_tracking_uri(study_folder: Path) -> str:
     """The SQLite database of a study, in its folder."""
     return f"sqlite:///{study_folder.resolve() / 'mlflow.db'}"
+
+
+def study_page(tracking_uri: str, study: str, port: int) -> str:
+    """Address of the page that lists the runs of a study, once the UI is served on `port`.
+
+    Parameters
+    ----------
+    tracking_uri : str
+        Of the database.
+    study : str
+        Name of the study; the front page is returned where MLflow does not know it.
+    port : int
+        TCP port.
+    """
+    os.environ.update({name: os.environ.get(name, value) for name, value in MLFLOW_ENVIRONMENT.items()})
+    from mlflow import MlflowClient
+
+    found = MlflowClient(tracking_uri).get_experiment_by_name(study)
+    return f"http://127.0.0.1:{port}/" + (f"#/experiments/{found.experiment_id}/runs" if found else "")
 
 
 def ui_command(tracking_uri: str, port: int) -> list[str]:
