@@ -51,6 +51,8 @@ class Progress:
 class _Followed:
     """A request whose progress somebody other than the driver waits for."""
 
+    offer: Task | None = None
+    """Its task, until it is queued."""
     epochs: list[EpochEnded] = field(default_factory=list)
     outcome: Outcome | None = None
 
@@ -99,6 +101,17 @@ class Broker:
         events, self._events = self._events, []
         self._news[""].clear()
         return events
+
+    async def offer(self, task: Task) -> None:
+        """Have a task of one request ready for the one who will follow it."""
+        (key,) = task.keys
+        self._followed[key] = _Followed(offer=task)
+
+    async def cancel(self, key: str) -> None:
+        """Have the training of `key` stopped at the next epoch that it reports, or not begun."""
+        if self._book.withdraw(key):
+            return
+        self._cancelled.add(key)
 
     async def stop(self, abort: bool = False) -> None:
         """Send the workers home when they next ask for work, or (`abort`) away from the work that they are at."""
@@ -160,11 +173,12 @@ class Broker:
 
     # for Tune's trials
 
-    async def follow(self, task: Task) -> None:
-        """Queue a task of one request, whose progress the caller then asks for."""
-        (key,) = task.keys
-        self._followed[key] = _Followed()
-        await self.submit([task])
+    async def follow(self, key: str) -> None:
+        """Queue the task that was offered for `key`, whose progress the caller then asks for."""
+        followed = self._followed[key]
+        if followed.offer is not None:
+            task, followed.offer = followed.offer, None
+            await self.submit([task])
 
     async def progress(self, key: str, seen: int, timeout_s: float) -> Progress:
         """Epochs of `key` after the first `seen`, and its outcome; waits up to `timeout_s` for either."""
@@ -173,9 +187,12 @@ class Broker:
             await self._wait(key, timeout_s)
         return Progress(tuple(followed.epochs[seen:]), followed.outcome)
 
-    async def cancel(self, key: str) -> None:
-        """Nobody waits for `key` any more: it stops at the next epoch that it reports, or does not start."""
-        self._cancelled.add(key)
+    async def leave(self, key: str) -> None:
+        """Nobody follows `key` any more: its training is for nothing."""
+        followed = self._followed.pop(key, None)
+        self._news.pop(key, None)
+        if followed is not None and followed.outcome is None:
+            await self.cancel(key)
 
     # within
 

@@ -52,6 +52,15 @@ class Crew:
         self._unfinished.update(task.keys)
         ray.get(self.broker.submit.remote([task]))
 
+    def offer(self, task: Task) -> None:
+        """Hand over a task that is queued when somebody follows it."""
+        self._unfinished.update(task.keys)
+        ray.get(self.broker.offer.remote(task))
+
+    def cancel(self, key: str) -> None:
+        """Have the training of `key` stopped."""
+        ray.get(self.broker.cancel.remote(key))
+
     def events(self, timeout_s: float) -> list[Event]:
         """What has happened; waits up to `timeout_s` for something to happen.
 

@@ -34,6 +34,10 @@ class Engine(ABC):
         """Queue `task`, to be run after those that are queued."""
 
     @abstractmethod
+    def cancel(self, key: str) -> None:
+        """Have the training of `key` stopped at the next epoch that it reports."""
+
+    @abstractmethod
     def step(self, emit: Emit, timeout_s: float) -> None:
         """Let work go on, and hand what happened to `emit`; return after `timeout_s` at the latest if nothing did.
 

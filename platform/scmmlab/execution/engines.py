@@ -43,10 +43,12 @@ def run_study(plan: Plan, store: ResultStore, engine: EngineName = "ray", tracke
     ScmmlabError
         When the store or the engine fails.
     """
-    tables = cache(read_table)
     chosen = make_engine(engine, plan)
-    assert isinstance(plan.study, AblationSpec)
-    return GridRun(plan, store, chosen, tables, tracker or Tracker()).run()
+    if isinstance(plan.study, AblationSpec):
+        return GridRun(plan, store, chosen, cache(read_table), tracker or Tracker()).run()
+    from scmmlab.execution.sweep import SweepRun  # Optuna takes a while to import
+
+    return SweepRun(plan, store, chosen, tracker or Tracker()).run()
 
 
 def make_engine(name: EngineName, plan: Plan) -> Engine:

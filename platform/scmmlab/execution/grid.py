@@ -130,7 +130,9 @@ class GridRun:
             return 1
         if self._resources.pack_size is not None:
             return self._resources.pack_size
-        return pretrain_pack_size(self._engine.device) if kind == "pretrain" else finetune_pack_size(self._engine.device)
+        return (
+            pretrain_pack_size(self._engine.device) if kind == "pretrain" else finetune_pack_size(self._engine.device)
+        )
 
     # --- what happens
 

@@ -125,11 +125,13 @@ class LeaseBook:
         silent = [lease for lease in self._leases.values() if lease.expires < now]
         return [self._lose(lease, f"{lease.worker} was silent for {self._lease_s:g} s") for lease in silent]
 
-    def withdraw_queued(self) -> list[Task]:
-        """Empty the queue and return what was in it."""
-        tasks = list(self._queue)
-        self._queue.clear()
-        return tasks
+    def withdraw(self, key: str) -> bool:
+        """Take the task of one request with this `key` out of the queue; False where it is not there."""
+        for task in self._queue:
+            if task.keys == (key,):
+                self._queue.remove(task)
+                return True
+        return False
 
     @property
     def idle(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Set
 
 import torch
 
@@ -35,6 +36,7 @@ class LocalEngine(Engine):
         self._checkpoint_s = checkpoint_s
         self._tables = tables
         self._queue: deque[Task] = deque()
+        self._cancelled: set[str] = set()
         self._threads_before = torch.get_num_threads()
 
     def open(self) -> None:
@@ -52,6 +54,10 @@ class LocalEngine(Engine):
         """Queue `task`."""
         self._queue.append(task)
 
+    def cancel(self, key: str) -> None:
+        """Have the training of `key` stopped."""
+        self._cancelled.add(key)
+
     def step(self, emit: Emit, timeout_s: float) -> None:
         """Run the next task to its end."""
         if not self._queue:
@@ -59,7 +65,7 @@ class LocalEngine(Engine):
         task = self._queue.popleft()
         emit(TaskStarted(task.id, task.keys, "this process", attempt=1))
         started = time.monotonic()
-        reporter = EmittingReporter(task, emit, self._checkpoint_s)
+        reporter = EmittingReporter(task, emit, self._cancelled, self._checkpoint_s)
         resources = self._resources
         outcomes = run_task(task, self._tables, reporter, self.device, resources.checkpoint_every, resources.pack_size)
         emit(TaskEnded(task.id, tuple(outcomes), time.monotonic() - started))
@@ -68,15 +74,16 @@ class LocalEngine(Engine):
 class EmittingReporter(Reporter):
     """Hands the news of a task on as events, and its earlier checkpoints back."""
 
-    def __init__(self, task: Task, emit: Emit, checkpoint_s: float):
+    def __init__(self, task: Task, emit: Emit, cancelled: Set[str], checkpoint_s: float):
         self._checkpoints = dict(task.checkpoints)
         self._pace = CheckpointPace(checkpoint_s, time.monotonic())
         self._emit = emit
+        self._cancelled = cancelled
 
     def epoch(self, key: str, stage: str, epoch: int, epochs: int, metrics: dict[str, float]) -> bool:
-        """Emit an EpochEnded."""
+        """Emit an EpochEnded; False where that has led to a cancellation."""
         self._emit(EpochEnded(key, stage, epoch, epochs, metrics))
-        return True
+        return key not in self._cancelled
 
     def save_checkpoint(self, key: str, stage: str, data: bytes) -> None:
         """Keep the checkpoint, for a second go at the same training, and emit a CheckpointSaved where it is time."""

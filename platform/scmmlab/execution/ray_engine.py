@@ -97,6 +97,23 @@ class RayEngine(Engine):
         self._waiting.append(task)
         self._hand_on()
 
+    def cancel(self, key: str) -> None:
+        """Have the training of `key` stopped."""
+        if self._crew is not None:
+            self._crew.cancel(key)
+
+    def broker(self) -> Any:
+        """The broker of the gang, which is brought to life; for Tune's trials."""
+        if self._crew is None:
+            self._change_crew("gang")
+        assert self._crew is not None
+        return self._crew.broker
+
+    def offer(self, task: Task) -> None:
+        """Hand a task to the broker that is queued when somebody follows it."""
+        assert self._crew is not None, "offers are made to a gang"
+        self._crew.offer(task)
+
     def step(self, emit: Emit, timeout_s: float) -> None:
         """Fetch what happened from the crew's broker."""
         if self._crew is None:

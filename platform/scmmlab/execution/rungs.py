@@ -1,0 +1,59 @@
+"""Asynchronous successive halving (ASHA, arXiv 1810.05934): who goes on at a rung. Pure; all engines use it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+
+import numpy as np
+
+from scmmlab.config import AshaSpec
+
+
+class RungDecision(Enum):
+    """What becomes of a setting that has reported."""
+
+    GO_ON = "go on"
+    STOP = "stop"
+
+
+class Rungs:
+    """The values that settings had at each rung.
+
+    Rungs are at r·η^k epochs up to the last epoch, with r the grace and η the reduction factor. At the first report at
+    or after a rung, a setting stops when its value is below the 1 − 1/η quantile of those that were there before it.
+
+    Parameters
+    ----------
+    asha : AshaSpec | None
+        Grace and reduction factor; None: nobody is stopped.
+    epochs : int
+        Of a setting that goes on to the end.
+    """
+
+    def __init__(self, asha: AshaSpec | None, epochs: int):
+        self._quantile = 0.0
+        self._rungs: dict[int, dict[int, float]] = {}
+        if asha is None:
+            return
+        self._quantile = 1 - 1 / asha.reduction_factor
+        epoch = asha.grace_epochs
+        while epoch <= epochs:
+            self._rungs[epoch] = {}
+            epoch *= asha.reduction_factor
+
+    def report(self, number: int, epoch: int, value: float) -> RungDecision:
+        """Setting `number` has `value`, the greater the better, after `epoch` epochs."""
+        for rung in reversed(self._rungs):
+            values = self._rungs[rung]
+            if epoch < rung or number in values:
+                continue
+            below = bool(values) and value < float(np.quantile(list(values.values()), self._quantile))
+            values[number] = value
+            return RungDecision.STOP if below else RungDecision.GO_ON
+        return RungDecision.GO_ON
+
+    def restore(self, number: int, reports: Iterable[tuple[int, float]]) -> None:
+        """What a setting of an earlier run reported, as (epoch, value)."""
+        for epoch, value in reports:
+            self.report(number, epoch, value)

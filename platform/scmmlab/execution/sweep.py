@@ -1,0 +1,152 @@
+"""A run of a sweep: tries the settings that are missing, and records what became of them."""
+
+from __future__ import annotations
+
+from scmmlab.config import SweepSpec
+from scmmlab.execution.engine import Engine, Interrupted
+from scmmlab.execution.events import CheckpointSaved, EpochEnded, Event, TaskStarted
+from scmmlab.execution.grid import STEP_S
+from scmmlab.execution.interruption import Interruption, interruptible
+from scmmlab.execution.local import LocalEngine
+from scmmlab.execution.optuna_book import OptunaBook
+from scmmlab.execution.progress import Progress
+from scmmlab.execution.rungs import Rungs
+from scmmlab.execution.search import Search
+from scmmlab.execution.sequential_search import SequentialSearch
+from scmmlab.execution.summary import RunSummary
+from scmmlab.execution.sweep_records import SweepRecords
+from scmmlab.execution.sweep_setting import longest
+from scmmlab.study import Plan, ResultStore
+from scmmlab.tracking import Tracker, TuneTrialRecord
+
+
+class SweepRun:
+    """One run of what is missing of a sweep.
+
+    Parameters
+    ----------
+    plan : Plan
+        The sweep.
+    store : ResultStore
+        What is finished, and where records go.
+    engine : Engine
+        Trains; not entered yet, and not entered at all where nothing is missing.
+    tracker : Tracker
+        Is told what happens.
+    progress : Progress | None
+        Shows it; on standard error when None.
+    """
+
+    def __init__(
+        self, plan: Plan, store: ResultStore, engine: Engine, tracker: Tracker, progress: Progress | None = None
+    ):
+        assert isinstance(plan.study, SweepSpec)
+        self._plan, self._store, self._engine, self._tracker = plan, store, engine, tracker
+        self._study = plan.study
+        self._records = SweepRecords(plan, store)
+        self._missing = self._records.missing(self._study.tune_trials)
+        self._ran = 0
+        self._progress = progress or Progress(
+            self._study.tune_trials,
+            {str(number): 1.0 for number in self._missing},
+            done=len(self._records.ended),
+            noun="settings",
+        )
+        self._interruption = Interruption()
+
+    def run(self) -> RunSummary:
+        """Try what is missing.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            After SIGINT or SIGTERM; everything is in order then, and the next run goes on.
+        ScmmlabError
+            When the store or the engine fails.
+        """
+        for record in self._records.ended.values():
+            self._tracker.finish_tune_trial(record)
+        with interruptible() as self._interruption:
+            try:
+                if self._missing:
+                    self._search()
+            except Interrupted:
+                raise KeyboardInterrupt from None
+            finally:
+                self._progress.close()
+        ended = [record for number, record in sorted(self._records.ended.items())]
+        return RunSummary(
+            total=max(self._study.tune_trials, len(ended)),
+            finished=len(ended),
+            ran=self._ran,
+            failures=tuple(
+                f"tune_trial {record.number}: {record.error}" for record in ended if record.state == "failed"
+            ),
+        )
+
+    def _search(self) -> None:
+        ended = self._records.ended
+        book = OptunaBook(
+            self._study,
+            self._records.key,
+            self._store.study_folder(self._study.name).local,
+            ended.values(),
+        )
+        rungs = Rungs(self._study.asha, longest(self._study))
+        for number in sorted(ended):
+            rungs.restore(number, ended[number].intermediate)
+        self._engine.useful_workers = min(self._study.concurrency, len(self._missing))
+        self._progress.note("starting")
+        with self._engine:
+            search = self._make_search(book, rungs)
+            try:
+                while not search.done:
+                    if self._interruption.requested:
+                        raise Interrupted
+                    for record in search.step(self._heard, STEP_S):
+                        self._ended(record)
+                    self._show(search.running)
+            finally:
+                search.stop()
+
+    def _make_search(self, book: OptunaBook, rungs: Rungs) -> Search:
+        if isinstance(self._engine, LocalEngine):
+            return SequentialSearch(self._engine, self._plan, self._missing, book, rungs, self._checkpoints)
+        from scmmlab.execution.ray_engine import RayEngine
+        from scmmlab.execution.tune_search import TuneSearch
+
+        assert isinstance(self._engine, RayEngine)
+        return TuneSearch(self._engine, self._plan, self._missing, book, rungs, self._checkpoints)
+
+    def _checkpoints(self, key: str) -> dict[tuple[str, str], bytes]:
+        data = self._store.load_checkpoint(key, "probe")
+        return {} if data is None else {(key, "probe"): data}
+
+    def _heard(self, event: Event) -> None:
+        match event:
+            case TaskStarted():
+                self._progress.note("")
+            case EpochEnded():
+                self._progress.advance(_number(event.key), event.epoch / event.epochs)
+            case CheckpointSaved():
+                self._store.save_checkpoint(event.key, event.stage, event.data)
+        if self._interruption.requested:
+            raise Interrupted
+
+    def _ended(self, record: TuneTrialRecord) -> None:
+        self._ran += 1
+        self._records.add(record)
+        self._store.delete_checkpoints(f"{record.key}-{record.number}")
+        self._tracker.finish_tune_trial(record)
+        self._progress.advance(str(record.number), 1.0)
+
+    def _show(self, running: int) -> None:
+        states = [record.state for record in self._records.ended.values()]
+        failed = states.count("failed")
+        self._progress.counts(len(states) - failed, running, failed)
+        self._tracker.progress(len(states) - failed, failed, self._study.tune_trials)
+
+
+def _number(key: str) -> str:
+    """The number in the key of a setting's training."""
+    return key.rpartition("-")[2]

@@ -1,0 +1,314 @@
+"""The search with Ray Tune: OptunaSearch samples, ASHA prunes, and the gang's workers train.
+
+A tune_trial of Tune's is a light function that has the broker queue its setting, passes its probes on to Tune, and has
+the training cancelled when Tune stops it. It holds no CPU: all of them are the gang's.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import tempfile
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import ray
+import ray.tune
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+from ray.tune.search.optuna import OptunaSearch
+
+from scmmlab.config import SweepSpec
+from scmmlab.errors import ResourceError
+from scmmlab.execution.broker import Progress
+from scmmlab.execution.engine import Emit
+from scmmlab.execution.optuna_book import OptunaBook
+from scmmlab.execution.ray_engine import RayEngine
+from scmmlab.execution.rungs import RungDecision, Rungs
+from scmmlab.execution.search import Checkpoints, Search
+from scmmlab.execution.sweep_setting import Setting
+from scmmlab.study import Plan
+from scmmlab.tracking import TuneTrialRecord
+from scmmlab.training import StageFailure
+
+METRIC, MODE, TIME = "probe", "max", "epoch"
+ERROR = "error"
+"""In the last report of a tune_trial that came to nothing."""
+WAIT_S = 10.0
+"""A tune_trial waits so long for news before it asks again."""
+ACTOR_FAILURES = 2
+"""Times that a tune_trial's own light process may be lost."""
+STOP_TIMEOUT_S = 20.0
+
+TUNE_ENVIRONMENT = {
+    # result files, TensorBoard: the store and the tracker have what is worth keeping
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # Tune's own state is not gone on with
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "TUNE_RESULT_BUFFER_LENGTH": "1",
+    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "600",
+}
+
+
+class TuneSearch(Search):
+    """Tries several settings at a time.
+
+    Parameters
+    ----------
+    engine : RayEngine
+        Entered; its gang trains.
+    plan, numbers, book, rungs, checkpoints
+        As of :class:`Search`.
+    """
+
+    def __init__(
+        self,
+        engine: RayEngine,
+        plan: Plan,
+        numbers: Sequence[int],
+        book: OptunaBook,
+        rungs: Rungs,
+        checkpoints: Checkpoints,
+    ):
+        super().__init__(plan, numbers, book, rungs, checkpoints)
+        assert isinstance(plan.study, SweepSpec)
+        self._engine = engine
+        self._concurrency = plan.study.concurrency
+        self._left = len(numbers)
+        self._settings: dict[str, Setting] = {}
+        self._records: queue.Queue[TuneTrialRecord] = queue.Queue()
+        self._stopping = threading.Event()
+        self._error: BaseException | None = None
+        self._folder = tempfile.TemporaryDirectory(prefix="scmmlab-tune-", ignore_cleanup_errors=True)
+        for name, value in TUNE_ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        self._tuner = self._make_tuner(engine.broker())
+        self._thread = threading.Thread(target=self._fit, name="scmmlab-tune", daemon=True)
+        self._thread.start()
+
+    @property
+    def done(self) -> bool:
+        """Whether every number has its record."""
+        return self._left == 0
+
+    @property
+    def running(self) -> int:
+        """Settings that are being tried."""
+        return len(self._settings)
+
+    def step(self, heard: Emit, timeout_s: float) -> list[TuneTrialRecord]:
+        """Fetch the engine's events and the records that Tune's thread has made."""
+        self._engine.step(heard, timeout_s)
+        records = []
+        while not self._records.empty():
+            records.append(self._records.get())
+        self._left -= len(records)
+        if self._left and not records and not self._thread.is_alive() and self._records.empty():
+            raise ResourceError(
+                f"Ray Tune has ended with {self._left} settings left to try: {self._error or 'it gave no reason'}",
+                hint=f"what is finished is kept, and the same command goes on; Ray's logs are in {self._engine.logs}",
+            ) from self._error
+        return records
+
+    def stop(self) -> None:
+        """Have Tune stop its trials, which cancel their trainings."""
+        self._stopping.set()
+        self._thread.join(STOP_TIMEOUT_S)
+        self._folder.cleanup()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles what it is given, for a restore that is never made."""
+        return {}
+
+    # --- in Tune's thread
+
+    def _fit(self) -> None:
+        try:
+            self._tuner.fit()
+        except BaseException as error:  # for the driver's thread, which decides
+            self._error = error
+
+    def _make_tuner(self, broker: Any) -> ray.tune.Tuner:
+        here = f"node:{ray.util.get_node_ip_address()}"
+        trial = ray.tune.with_parameters(tune_trial, broker=broker)
+        return ray.tune.Tuner(
+            # a sliver of this machine itself, which is nobody's CPU
+            ray.tune.with_resources(trial, {"cpu": 0, here: 0.001}),
+            tune_config=ray.tune.TuneConfig(
+                metric=METRIC,
+                mode=MODE,
+                search_alg=BookSearch(self),
+                scheduler=RungScheduler(self),
+                num_samples=len(self._numbers),
+                reuse_actors=True,
+            ),
+            run_config=ray.tune.RunConfig(
+                name=self._book.study.study_name,
+                storage_path=self._folder.name,
+                stop=StopAll(self),
+                failure_config=ray.tune.FailureConfig(max_failures=ACTOR_FAILURES),
+                verbose=0,
+            ),
+        )
+
+    def offer(self, trial_id: str) -> dict[str, Any] | None:
+        """Sample for a new tune_trial of Tune's; None where enough are running."""
+        if len(self._settings) >= self._concurrency or not self._numbers:
+            return None
+        setting = self._settings[trial_id] = self._next()
+        if setting.task is None:
+            return {"number": setting.number, ERROR: setting.error}
+        self._engine.offer(setting.task)
+        (key,) = setting.task.keys
+        return {"number": setting.number, "key": key, **setting.params}
+
+    @property
+    def stopping(self) -> bool:
+        """Whether what is being tried is to be abandoned."""
+        return self._stopping.is_set()
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether there is nothing left to sample."""
+        return not self._numbers
+
+    def probed(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """A tune_trial has reported; False where it is to be stopped."""
+        setting = self._settings.get(trial_id)
+        if setting is None:
+            return True
+        if result.get(ERROR):
+            setting.error = result[ERROR]
+            return True
+        epoch, value = result[TIME], result[METRIC]
+        if not setting.add_probe(epoch, value):
+            return setting.error is None
+        self._book.report(setting.number, epoch, value)
+        stops = self._rungs.report(setting.number, epoch, value) is RungDecision.STOP
+        setting.stopped = stops and epoch < result["epochs"]
+        return not setting.stopped
+
+    def ended(self, trial_id: str, error: bool) -> None:
+        """A tune_trial is over."""
+        setting = self._settings.pop(trial_id, None)
+        if setting is None or self._stopping.is_set():
+            return
+        if error and setting.error is None:
+            setting.error = "its tune_trial was lost"
+        record = setting.record()
+        self._book.tell(record)
+        self._records.put(record)
+
+
+class BookSearch(OptunaSearch):
+    """OptunaSearch on the sweep's own study: pruned is told as pruned, failed as failed, and points come once.
+
+    Parameters
+    ----------
+    search : TuneSearch
+        Whose book is asked and told.
+    """
+
+    def __init__(self, search: TuneSearch):
+        book = search._book
+        super().__init__(
+            space=book.distributions,
+            metric=METRIC,
+            mode=MODE,
+            study_name=book.study.study_name,
+            storage=book.study._storage,
+            sampler=book.study.sampler,
+        )
+        self._search = search
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next setting; None where enough are running."""
+        if self._search.exhausted:
+            finished: str = Searcher.FINISHED
+            return finished
+        return self._search.offer(trial_id)
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """The scheduler has passed the report on already."""
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """A tune_trial is over, by itself, by the scheduler or by an error."""
+        self._search.ended(trial_id, error)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the store is what a sweep goes on from."""
+
+
+class RungScheduler(FIFOScheduler):
+    """ASHA by our rungs, which can be made again from the store.
+
+    Parameters
+    ----------
+    search : TuneSearch
+        Whose rungs decide.
+    """
+
+    def __init__(self, search: TuneSearch):
+        super().__init__()
+        self._search = search
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Whether the tune_trial goes on."""
+        if result.get("done"):
+            return str(TrialScheduler.CONTINUE)
+        go_on = self._search.probed(trial.trial_id, result)
+        return str(TrialScheduler.CONTINUE if go_on else TrialScheduler.STOP)
+
+
+class StopAll(ray.tune.Stopper):
+    """Ends the search when it is asked to.
+
+    Parameters
+    ----------
+    search : TuneSearch
+        Which knows.
+    """
+
+    def __init__(self, search: TuneSearch):
+        self._search = search
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether it was asked."""
+        return self._search.stopping
+
+
+def tune_trial(config: dict[str, Any], broker: Any) -> None:
+    """What Tune runs: have a setting trained, and pass its probes on.
+
+    Parameters
+    ----------
+    config : dict
+        ``number``, and ``key`` of the training, or ``error`` where the setting's values do not go together.
+    broker : ActorHandle
+        The broker, which has the setting's task.
+    """
+    if config.get(ERROR):
+        ray.tune.report({TIME: 0, METRIC: float("nan"), ERROR: config[ERROR]})
+        return
+    key = config["key"]
+    ray.get(broker.follow.remote(key))
+    seen = 0
+    try:
+        while True:
+            progress: Progress = ray.get(broker.progress.remote(key, seen, WAIT_S))
+            for probe in progress.epochs:
+                seen += 1
+                ray.tune.report({TIME: probe.epoch, "epochs": probe.epochs, METRIC: probe.metrics[METRIC]})
+            if isinstance(progress.outcome, StageFailure):
+                ray.tune.report({TIME: seen, METRIC: float("nan"), ERROR: progress.outcome.error})
+            if progress.outcome is not None:
+                return
+    finally:
+        broker.leave.remote(key)
