@@ -22,7 +22,6 @@ $(VENV)/.up-to-date: constraints.txt pyproject.toml
 
 demo: setup  ## The main job on real EEG: an ablation grid on Ray, recorded in MLflow, with its report
 	@$(BIN)/scmmlab run ablations/demo.yaml --store $(STORE)
-	@$(BIN)/scmmlab report ablations/demo.yaml --store $(STORE)
 
 test: setup  ## All tests
 	@$(BIN)/python -m pytest
