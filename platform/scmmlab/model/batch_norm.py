@@ -125,7 +125,7 @@ def update_running(
     seen_R1 = (numbers > 1).view(-1, 1) if isinstance(numbers, Tensor) else mean.new_ones(len(mean), 1).bool()
     if active_R is not None:
         seen_R1 = seen_R1 & active_R.view(-1, 1)
-    step = (MOMENTUM * seen_R1).to(mean.dtype).expand_as(mean)
+    step = (seen_R1.to(mean.dtype) * MOMENTUM).expand_as(mean)
     running_mean.lerp_(mean, step)
     running_var.lerp_(variance, step)
     tracked += seen_R1

@@ -16,6 +16,7 @@ from scmmlab.model.collectives import SINGLE_PROCESS, Collectives
 from scmmlab.model.convolution import toeplitz, toeplitz_adjoint
 from scmmlab.model.dense_block import Saved, activate, block_backward, block_forward
 from scmmlab.model.parameters import Parameters
+from scmmlab.model.replicas import finetuning_replicas, split
 from scmmlab.model.shape import conv_length, pooled_length
 
 LAYERS = (("encoder.0", "encoder.1"), ("encoder.4", "encoder.5"), ("encoder.8", "encoder.9"))
@@ -136,4 +137,14 @@ def encode(
     Tensor, shape=(R, N, 3·D)
         Channel-major, as ``nn.Flatten`` of (N, D, 3).
     """
-    return encode_columns(parameters, x_RNCF, training, row_mask, active_R=active_R).transpose(1, 2)
+    size = finetuning_replicas(x_RNCF, [parameters["encoder.1.weight"].shape[1]])
+    if len(x_RNCF) <= size:
+        return encode_columns(parameters, x_RNCF, training, row_mask, active_R=active_R).transpose(1, 2)
+    parts = zip(
+        parameters.split(size),
+        x_RNCF.split(size),
+        split(row_mask, size, len(x_RNCF)),
+        split(active_R, size, len(x_RNCF)),
+        strict=True,
+    )
+    return torch.cat([encode(part, x, training, mask, active) for part, x, mask, active in parts])

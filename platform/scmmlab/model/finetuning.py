@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import repeat
+
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from scmmlab.model.classifier import classify_embedding
-from scmmlab.model.encoder import encode
+from scmmlab.model.encoder import encode_columns
 from scmmlab.model.parameters import Parameters
+from scmmlab.model.replicas import finetuning_replicas, split
 
 
 def classify(
@@ -38,12 +41,24 @@ def classify(
     -------
     Tensor, shape=(R, B, classes)
     """
-    if freeze_encoder:
-        with torch.no_grad():
-            h = encode(encoder, x_RBCF, False)
-    else:
-        h = encode(encoder, x_RBCF, training, row_mask)
-    return classify_embedding(classifier, h)
+    size = finetuning_replicas(x_RBCF, [encoder["encoder.1.weight"].shape[1], classifier["fc.bias"].shape[1]])
+    if len(x_RBCF) <= size:
+        return _classify(encoder, classifier, x_RBCF, training and not freeze_encoder, row_mask)
+    parts = zip(
+        encoder.split(size),
+        classifier.split(size),
+        x_RBCF.split(size),
+        repeat(training and not freeze_encoder),
+        split(row_mask, size, len(x_RBCF)),
+    )
+    return torch.cat([_classify(*part) for part in parts])
+
+
+def _classify(
+    encoder: Parameters, classifier: Parameters, x_RBCF: Tensor, training: bool, row_mask_RB: Tensor | None
+) -> Tensor:
+    # in evaluation mode no gradient flows into the encoder
+    return classify_embedding(classifier, encode_columns(encoder, x_RBCF, training, row_mask_RB).transpose(1, 2))
 
 
 def finetuning_loss(logits_RBK: Tensor, label_RB: Tensor, row_mask: Tensor | None = None) -> Tensor:

@@ -5,7 +5,6 @@ Legend: R replica, B window, M copy, N = B + M row of this worker, J row of any 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import repeat
 from typing import NamedTuple
 
@@ -19,12 +18,9 @@ from scmmlab.model.pair_softmax import pair_softmax
 from scmmlab.model.parameters import Parameters
 from scmmlab.model.projector import project
 from scmmlab.model.reconstruction import decode, squared_error
+from scmmlab.model.replicas import pretraining_replicas, split
 from scmmlab.model.settings import Settings
 from scmmlab.model.soft_weights import mark_views, soft_weights
-
-CPU_REPLICAS = 1
-"""Replicas that a CPU computes at a time: what a step touches should stay in its cache (docs/numerics.md has the
-measurements). Numbers do not depend on it."""
 
 
 class Losses(NamedTuple):
@@ -90,22 +86,18 @@ def pretraining_losses(
     Losses
         The same on all workers. `gradients` of the total are the worker's part: their sum over workers is the whole.
     """
-    replicas = CPU_REPLICAS if x_RBCF.device.type == "cpu" else len(x_RBCF)
-    if len(x_RBCF) <= replicas:
+    size = pretraining_replicas(x_RBCF)
+    if len(x_RBCF) <= size:
         return _losses(parameters, x_RBCF, keep_RMCF, settings, group, active_R)
     parts = zip(
-        parameters.split(replicas),
-        x_RBCF.split(replicas),
-        _split(keep_RMCF, replicas, len(x_RBCF)),
-        settings.split(replicas),
+        parameters.split(size),
+        x_RBCF.split(size),
+        split(keep_RMCF, size, len(x_RBCF)),
+        settings.split(size),
         repeat(group),
-        _split(active_R, replicas, len(x_RBCF)),
+        split(active_R, size, len(x_RBCF)),
     )
     return Losses(*(torch.cat(losses) for losses in zip(*(_losses(*part) for part in parts), strict=True)))
-
-
-def _split(tensor: Tensor | None, size: int, length: int) -> Sequence[Tensor | None]:
-    return [None] * -(-length // size) if tensor is None else tensor.split(size)
 
 
 def _losses(

@@ -1,0 +1,38 @@
+"""How many replicas a device computes at a time.
+
+A GPU takes them all. On a CPU two things limit them. What a step touches should stay in the cache: a pre-training step
+of one replica fills it. And each replica's numbers must be the same to the last bit in any pack: PyTorch's loops take
+numbers by whole vectors and the rest one by one, where functions such as exp round otherwise, so replicas go together
+only if each one's numbers fill whole vectors. (docs/numerics.md has the measurements.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+CPU_PRETRAINING = 1
+"""Replicas of a pre-training step."""
+CPU_FINETUNING = 4
+"""Replicas of a fine-tuning step, where their numbers fill whole vectors."""
+VECTOR = 64
+"""Numbers that are whole vectors of any CPU, unrolled loops included."""
+
+
+def pretraining_replicas(x_RBCF: Tensor) -> int:
+    """Replicas to pre-train at a time."""
+    return CPU_PRETRAINING if x_RBCF.device.type == "cpu" else len(x_RBCF)
+
+
+def finetuning_replicas(x_RBCF: Tensor, widths: Sequence[int]) -> int:
+    """Replicas to fine-tune or to evaluate at a time, whose layers have `widths` features."""
+    if x_RBCF.device.type != "cpu":
+        return len(x_RBCF)
+    whole = x_RBCF.shape[1] % VECTOR == 0 and all(width % (VECTOR // 2) == 0 for width in widths)
+    return CPU_FINETUNING if whole else 1
+
+
+def split(tensor: Tensor | None, size: int, replicas: int) -> Sequence[Tensor | None]:
+    """`tensor` in parts of `size` replicas; as many times None if it is None."""
+    return [None] * -(-replicas // size) if tensor is None else tensor.split(size)

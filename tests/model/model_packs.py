@@ -1,0 +1,59 @@
+"""Small packs for the tests of the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from scmmlab.config import ExperimentSpec
+from scmmlab.model import Adam, Parameters, Settings, Shape, gradients, initial_pretraining, masks, pretraining_losses
+
+SHAPE = Shape(channels=6, bands=5, width=8, classifier_width=10, classes=3)
+
+
+def experiment(**changes: Any) -> ExperimentSpec:
+    """The published settings but for dotted paths with a double underscore: ``experiment(masking__mode="random")``."""
+    settings = ExperimentSpec(network={"width": SHAPE.width}).model_dump()
+    for path, value in changes.items():
+        part, _, name = path.partition("__")
+        settings[part][name] = value
+    return ExperimentSpec.model_validate(settings)
+
+
+def windows(
+    replicas: int, batch: int, seed: int = 0, shape: Shape = SHAPE, dtype: torch.dtype = torch.float64
+) -> Tensor:
+    """Uniform windows [R, B, C, F]."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(replicas, batch, shape.channels, shape.bands, generator=generator, dtype=torch.float64).to(dtype)
+
+
+def pack(
+    experiments: list[ExperimentSpec],
+    seeds: list[int] | None = None,
+    overwrite: list[bool] | None = None,
+    dtype: torch.dtype = torch.float64,
+    shape: Shape = SHAPE,
+) -> tuple[Parameters, Settings, Tensor]:
+    """Initial parameters, settings and seeds."""
+    seed_R = torch.tensor(seeds or list(range(len(experiments))))
+    settings = Settings.stack(experiments, overwrite or [False] * len(experiments), "cpu", dtype)
+    return initial_pretraining(shape, seed_R, "cpu", dtype), settings, seed_R
+
+
+def train(
+    parameters: Parameters, settings: Settings, seed_R: Tensor, x_RBCF: Tensor, steps: int
+) -> tuple[Parameters, Tensor]:
+    """Some pre-training steps on the same windows; the parameters and the losses [steps, 3, R]."""
+    adam = Adam(parameters.values, [e.pretrain.optimizer for e in settings.experiments])
+    rate_R = torch.tensor([e.pretrain.optimizer.learning_rate for e in settings.experiments], dtype=x_RBCF.dtype)
+    history = []
+    for step in range(steps):
+        keep = masks(settings, seed_R, 0, step, x_RBCF.shape[1], *x_RBCF.shape[2:])
+        losses = pretraining_losses(parameters, x_RBCF, keep, settings)
+        (gradient,) = gradients(losses.total_R, parameters)
+        adam.step(parameters.values, gradient, rate_R)
+        history.append(torch.stack(losses).detach())
+    return parameters, torch.stack(history)

@@ -1,0 +1,106 @@
+"""A replica's numbers do not depend on its neighbours: on a CPU, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+from model_packs import SHAPE, experiment, pack, train, windows
+
+from scmmlab.config import ExperimentSpec, OptimizerSpec
+from scmmlab.model import Adam, Parameters, Shape, classify, finetuning_loss, gradients, initial_classifier, replicas
+
+VARIED = [
+    experiment(),
+    experiment(contrast__weights="hard", masking__mode="channel"),
+    experiment(contrast__distance="manhattan", contrast__temperature=0.2, aggregator__top_k=3),
+    experiment(contrast__enabled=False, masking__mode="none"),
+    experiment(aggregator__enabled=False, contrast__distance="euclidean", masking__mode="parallel"),
+    experiment(reconstruction__enabled=False, loss__weighting="fixed"),
+    experiment(contrast__enabled=False, aggregator__enabled=False),
+]
+
+
+def pretrain(chosen: Sequence[int], dtype: torch.dtype) -> list[dict[str, torch.Tensor]]:
+    """States after four steps of a pack of these replicas, each with its own settings, seed and windows."""
+    parameters, settings, seed_R = pack([VARIED[r] for r in chosen], list(chosen), dtype=dtype)
+    x_RBCF = torch.cat([windows(1, 16, 50 + r, dtype=dtype) for r in chosen])
+    train(parameters, settings, seed_R, x_RBCF, steps=4)
+    return [parameters.replica_state(slot) for slot in range(len(chosen))]
+
+
+def assert_same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> None:
+    for name, tensor in one.items():
+        assert torch.equal(tensor, two[name]), name
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_pre_training_alone_in_a_pack_and_in_another_slot(dtype: torch.dtype) -> None:
+    everyone = pretrain(range(7), dtype)
+    moved = pretrain([5, 2, 6, 0, 3, 1, 4], dtype)
+    for slot, r in enumerate([5, 2, 6, 0, 3, 1, 4]):
+        assert_same(moved[slot], everyone[r])
+    for r in range(7):
+        assert_same(pretrain([r], dtype)[0], everyone[r])
+
+
+@pytest.mark.parametrize("together", [2, 99])
+def test_pre_training_of_several_at_a_time_differs_by_rounding_alone(
+    together: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = pretrain(range(7), torch.float64)
+    monkeypatch.setattr(replicas, "CPU_PRETRAINING", together)
+    for one, two in zip(alone, pretrain(range(7), torch.float64), strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-11, atol=1e-13)
+
+
+def finetune(chosen: Sequence[int], sizes: dict[int, int], dtype: torch.dtype) -> list[dict[str, torch.Tensor]]:
+    """States after three steps of batches of 8 rows of which each replica has its own number."""
+    seed_R = torch.tensor(list(chosen))
+    full, _, _ = pack([VARIED[0]] * len(chosen), list(chosen), dtype=dtype)
+    learners: list[Parameters] = [full.part("encoder."), initial_classifier(SHAPE, seed_R, "cpu", dtype)]
+    adams = [Adam(parameters.values, [OptimizerSpec()] * len(chosen)) for parameters in learners]
+    rate_R = torch.full((len(chosen),), 1e-3, dtype=dtype)
+    x_RBCF = torch.cat([windows(1, 8, 70 + r, dtype=dtype) for r in chosen])
+    label_RB = torch.arange(8).expand(len(chosen), -1) % 3
+    mask_RB = torch.stack([torch.arange(8) < sizes[r] for r in chosen])
+    for _ in range(3):
+        loss_R = finetuning_loss(classify(*learners, x_RBCF, True, mask_RB), label_RB, mask_RB)
+        for adam, parameters, gradient in zip(adams, learners, gradients(loss_R, *learners), strict=True):
+            adam.step(parameters.values, gradient, rate_R)
+    return [learners[0].replica_state(slot) | learners[1].replica_state(slot) for slot in range(len(chosen))]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_fine_tuning_with_folds_of_different_sizes(dtype: torch.dtype) -> None:
+    sizes = {0: 8, 1: 3, 2: 5, 3: 8}
+    everyone = finetune([0, 1, 2, 3], sizes, dtype)
+    moved = finetune([2, 0, 3, 1], sizes, dtype)
+    for slot, r in enumerate([2, 0, 3, 1]):
+        assert_same(moved[slot], everyone[r])
+    for r in range(4):
+        assert_same(finetune([r], sizes, dtype)[0], everyone[r])
+
+
+def test_published_sizes_of_fine_tuning() -> None:
+    """Where replicas are computed together."""
+    shape, experiments = Shape(channels=62, classes=3), [ExperimentSpec()] * 6
+    assert replicas.finetuning_replicas(windows(6, 128, shape=shape), [32, 128]) > 1
+    states = []
+    for seeds in ([3], [8, 9, 10, 11, 3, 12]):
+        seed_R = torch.tensor(seeds)
+        full, _, _ = pack(experiments[: len(seeds)], seeds, dtype=torch.float32, shape=shape)
+        learners = [full.part("encoder."), initial_classifier(shape, seed_R, "cpu", torch.float32)]
+        adams = [Adam(parameters.values, [OptimizerSpec()] * len(seeds)) for parameters in learners]
+        x_RBCF = torch.cat([windows(1, 128, seed, shape, torch.float32) for seed in seeds])
+        label_RB = torch.arange(128).expand(len(seeds), -1) % 3
+        mask_RB = torch.stack([torch.arange(128) < 90 + seed for seed in seeds])
+        for _ in range(3):
+            loss_R = finetuning_loss(classify(*learners, x_RBCF, True, mask_RB), label_RB, mask_RB)
+            for adam, parameters, gradient in zip(adams, learners, gradients(loss_R, *learners), strict=True):
+                adam.step(parameters.values, gradient, torch.full((len(seeds),), 1e-3))
+        slot = seeds.index(3)
+        states.append(learners[0].replica_state(slot) | learners[1].replica_state(slot))
+        states[-1]["logits"] = classify(*learners, x_RBCF, False)[slot].detach()
+    assert_same(*states)
