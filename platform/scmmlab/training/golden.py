@@ -93,7 +93,7 @@ def read_golden(path: str | Path) -> Golden:
         golden = Golden(
             path=path,
             kind=kind,
-            dtype={"float32": torch.float32, "float64": torch.float64}[config["dtype"]],
+            dtype=_dtype(config["dtype"]),
             shape=shape,
             experiment=_experiment(config),
             zero_grad=bool(config["zero_grad"]) if kind == "finetune" else True,
@@ -148,6 +148,12 @@ def _config(path: Path, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise CorpusError(f"The settings 'config' of {path} must be a JSON object, found {config!r}.", HINT)
     return config
+
+
+def _dtype(name: object) -> torch.dtype:
+    if name not in ("float32", "float64"):
+        raise ValueError(f"'dtype' must be 'float32' or 'float64', got {name!r}")
+    return torch.float32 if name == "float32" else torch.float64
 
 
 def _length(arrays: Mapping[str, NDArray[Any]], name: str) -> int:
