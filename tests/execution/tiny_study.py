@@ -14,8 +14,8 @@ CHANNELS = ("Fz", "Cz", "Pz", "Oz")
 BANDS = {"delta": (1, 4), "theta": (4, 8), "alpha": (8, 14), "beta": (14, 31), "gamma": (31, 45)}
 
 
-def write_tables(folder: Path) -> tuple[str, str]:
-    """A source and a target, in which the classes can be told apart."""
+def write_tables(folder: Path, unit: float = 1.0) -> None:
+    """A source and a target, in which the classes can be told apart; features are counted in `unit`."""
     for name, seed in (("source", 0), ("target", 1)):
         rng = np.random.default_rng(seed)
         keys = np.array([(s, 1, t, w) for s in range(4) for t in range(6) for w in range(6)])
@@ -39,10 +39,9 @@ def write_tables(folder: Path) -> tuple[str, str]:
             trial=keys[:, 2],
             window=keys[:, 3],
             label=label,
-            features=noise + subject_shift + 0.8 * label[:, None, None],
+            features=unit * (noise + subject_shift + 0.8 * label[:, None, None]),
         )
         write_table(table, folder / name)
-    return str(folder / "source"), str(folder / "target")
 
 
 BASE = {
@@ -62,8 +61,22 @@ VARIANTS = {
 def ablation(folder: Path, **changes: object) -> AblationSpec:
     """Four variants, of which two share their pre-training, with two seeds."""
     return AblationSpec.model_validate(
-        {"name": "tiny", "base": BASE, "variants": VARIANTS, "transfers": [_transfer(folder)], "seeds": [0, 1]} | changes
+        {"name": "tiny", "base": BASE, "variants": VARIANTS, "transfers": [_transfer(folder)], "seeds": [0, 1]}
+        | changes
     )
+
+
+def ablation_with_a_failure(folder: Path, **changes: object) -> AblationSpec:
+    """Features so large that arithmetic overflows unless they are scaled: `unscaled` fails, and its frozen twin too."""
+    write_tables(folder, unit=1e30)
+    unscaled = {"scaling": "none"}
+    variants = {
+        "full": {},
+        "unscaled": {"set": unscaled},
+        "unscaled_frozen": {"set": unscaled | {"finetune.freeze_encoder": True}},
+        "no_contrast": {"set": {"contrast.enabled": False}},
+    }
+    return ablation(folder, variants=variants, seeds=[0], **changes)
 
 
 def sweep(folder: Path, **changes: object) -> SweepSpec:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from scmmlab.execution.engine import Engine, Interrupted
 from scmmlab.execution.events import CheckpointSaved, EpochEnded, Event, TaskEnded, TaskStarted
 from scmmlab.execution.grid_stages import GridStages
@@ -54,8 +56,9 @@ class GridRun:
         self._resources = plan.study.resources
         shared = self._resources.workers_per_cell > 1
         self._scheduler = Scheduler(grid.stages(), grid.done, self._pack_size, "pretrain" if shared else "finetune")
-        self._total = len(plan.distinct)
-        self._progress = progress or Progress(self._total, grid.work(), len(grid.finished))
+        self._total = len(plan.cells)
+        self._finished_before = sum(grid.twins[key] for key in grid.finished)
+        self._progress = progress or Progress(self._total, grid.work(), self._finished_before)
         self._tasks: list[Task] = []
         self._ended: set[str] = set()
         self._interruption = Interruption()
@@ -84,7 +87,7 @@ class GridRun:
         return RunSummary(
             total=self._total,
             finished=done,
-            ran=done - len(self._grid.finished),
+            ran=done - self._finished_before,
             failures=tuple(self._recorder.failures.values()),
         )
 
@@ -187,11 +190,8 @@ class GridRun:
     def _counts(self) -> tuple[int, int, int]:
         """Cells done, running (they or their pre-training) and failed."""
         state = self._scheduler.state
-        done, running, failed = len(self._grid.finished), 0, 0
+        counts = Counter({StageState.DONE: self._finished_before})
         for key, cell in self._grid.cells.items():
-            own = state(key)
-            done += own is StageState.DONE
-            failed += own is StageState.FAILED
-            waits = own is StageState.WAITING and cell.pretrain_key is not None
-            running += (state(cell.pretrain_key) if waits and cell.pretrain_key else own) is StageState.RUNNING
-        return done, running, failed
+            stage = cell.pretrain_key if cell.pretrain_key and state(key) is StageState.WAITING else key
+            counts[state(stage)] += self._grid.twins[key]
+        return counts[StageState.DONE], counts[StageState.RUNNING], counts[StageState.FAILED]

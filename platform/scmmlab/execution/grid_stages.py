@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Iterator
 
 from scmmlab.execution.scheduler import Stage
@@ -35,6 +36,8 @@ class GridStages:
         """Cells that are finished, by key."""
         self.cells = {key: cell for key, cell in plan.distinct.items() if key not in done}
         """Cells to be run, by key."""
+        self.twins = Counter(cell.key for cell in plan.cells)
+        """Cells of the study that have a key: variants that differ only in what does not matter."""
         self.pretraining = {
             key: [cell for cell in cells if cell.key in self.cells]
             for key, cells in plan.pretraining.items()

@@ -10,9 +10,9 @@ from typing import TextIO
 REDRAW_S = 0.2
 """A terminal's line is drawn again so often, at most."""
 PLAIN_S = 10.0
-"""Without a terminal there is a line so often, and one when a count has changed."""
+"""Without a terminal there is a line so often, and one when a cell has ended."""
 PLAIN_CHANGE_S = 1.0
-"""Lines for changed counts stand so far apart, at least."""
+"""Such lines stand so far apart, at least."""
 LEAST_SHARE = 0.01
 """No time left is given before so much of the work is done: it would be a guess."""
 
@@ -57,7 +57,7 @@ class Progress:
         self._note = ""
         self._started: float | None = None
         self._drawn_at = float("-inf")
-        self._drawn_counts: tuple[int, int, int] | None = None
+        self._drawn_ended: tuple[int, int] | None = None
         self._width = 0
 
     def note(self, text: str) -> None:
@@ -85,7 +85,7 @@ class Progress:
     def close(self) -> None:
         """Draw the last state, where it is not there yet, and leave the line."""
         self._note = ""
-        self._draw(now=self._live or self._counts != self._drawn_counts)
+        self._draw(now=self._live or self._ended != self._drawn_ended)
         if self._live:
             self._stream.write("\n")
             self._stream.flush()
@@ -113,15 +113,20 @@ class Progress:
         pace = (done - self._before) / max(self._clock() - self._started, 1e-9)
         return (total - done) / pace
 
+    @property
+    def _ended(self) -> tuple[int, int]:
+        done, _, failed = self._counts
+        return done, failed
+
     def _draw(self, now: bool = False) -> None:
         waited = self._clock() - self._drawn_at
         if self._live:
             due = waited >= REDRAW_S
         else:
-            due = waited >= (PLAIN_S if self._counts == self._drawn_counts else PLAIN_CHANGE_S)
+            due = waited >= (PLAIN_S if self._ended == self._drawn_ended else PLAIN_CHANGE_S)
         if not (due or now):
             return
-        self._drawn_at, self._drawn_counts = self._clock(), self._counts
+        self._drawn_at, self._drawn_ended = self._clock(), self._ended
         line = self.text()
         if self._live:
             self._stream.write(f"\r{line:<{self._width}}")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from scmmlab.execution.events import CheckpointSaved, EpochEnded
 from scmmlab.execution.task import Tables, describe
 from scmmlab.study import Cell, Plan, ResultStore, cell_request
+from scmmlab.study.objects import Record
 from scmmlab.tracking import DataInput, Tracker, data_inputs
 from scmmlab.training import StageFailure, StageOutput
 from scmmlab.training.stages import run_evaluate_stage
@@ -31,8 +32,12 @@ class Recorder:
     def __init__(self, plan: Plan, store: ResultStore, tracker: Tracker, tables: Tables):
         self._plan, self._store, self._tracker, self._tables = plan, store, tracker, tables
         self._started: set[str] = set()
+        # variants that differ only in what does not matter are one cell to the store, and two to people
+        self._twins: dict[str, list[Cell]] = {}
+        for cell in plan.cells:
+            self._twins.setdefault(cell.key, []).append(cell)
         self.failures: dict[str, str] = {}
-        """Of this run: a line for each cell that came to nothing, by its key."""
+        """Of this run: a line for each cell that came to nothing, by its name."""
 
     def finished_before(self, cells: Iterable[Cell]) -> None:
         """Show what earlier runs have finished; a tracker that knows it already is not disturbed by it."""
@@ -40,14 +45,15 @@ class Recorder:
             record = self._store.get_cell(cell.key)
             if record is not None:
                 self.started([cell])
-                self._tracker.finish_cell(cell, self._inputs(cell), record)
+                self._tell_finished(cell, record)
 
     def started(self, cells: Iterable[Cell]) -> None:
         """Work on `cells` has begun, as far as it had not."""
         for cell in cells:
             if cell.key not in self._started:
                 self._started.add(cell.key)
-                self._tracker.start_cell(cell, self._inputs(cell))
+                for twin in self._twins[cell.key]:
+                    self._tracker.start_cell(twin, self._inputs(twin))
 
     def epoch(self, event: EpochEnded) -> None:
         """An epoch of a cell, or of a pre-training, has ended."""
@@ -83,15 +89,16 @@ class Recorder:
             self.failed(StageFailure(cell.key, "evaluate", describe(error), trace), [cell])
             return False
         self._store.put_cell(cell.key, output.record)
-        self._tracker.finish_cell(cell, self._inputs(cell), output.record)
+        self._tell_finished(cell, output.record)
         return True
 
     def failed(self, failure: StageFailure, cells: Sequence[Cell]) -> None:
         """A stage came to nothing, and `cells` with it."""
         self._store.put_failure(failure.key, failure.kind, failure.error, failure.traceback)
         for cell in cells:
-            self.failures[cell.key] = f"{cell.name} ({failure.kind}): {failure.error}"
-            self._tracker.fail_cell(cell, self._inputs(cell), f"{failure.kind}: {failure.error}")
+            for twin in self._twins[cell.key]:
+                self.failures[twin.name] = f"{twin.name} ({failure.kind}): {failure.error}"
+                self._tracker.fail_cell(twin, self._inputs(twin), f"{failure.kind}: {failure.error}")
 
     def progress(self, finished: int, failed: int, total: int) -> None:
         """So many cells have ended."""
@@ -105,6 +112,10 @@ class Recorder:
             if found is not None:
                 stored[key] = StageOutput(key, "finetune", found.record, found.tensors)
         return stored
+
+    def _tell_finished(self, cell: Cell, record: Record) -> None:
+        for twin in self._twins[cell.key]:
+            self._tracker.finish_cell(twin, self._inputs(twin), record)
 
     def _inputs(self, cell: Cell) -> tuple[DataInput, ...]:
         return data_inputs(cell, self._plan.source(cell.transfer), self._plan.target(cell.transfer))

@@ -133,11 +133,10 @@ class TuneSearch(Search):
             self._error = error
 
     def _make_tuner(self, broker: Any) -> ray.tune.Tuner:
-        here = f"node:{ray.util.get_node_ip_address()}"
         trial = ray.tune.with_parameters(tune_trial, broker=broker)
         return ray.tune.Tuner(
             # a sliver of this machine itself, which is nobody's CPU
-            ray.tune.with_resources(trial, {"cpu": 0, here: 0.001}),
+            ray.tune.with_resources(trial, {"cpu": 0, _this_machine(): 0.001}),
             tune_config=ray.tune.TuneConfig(
                 metric=METRIC,
                 mode=MODE,
@@ -277,11 +276,19 @@ class StopAll(ray.tune.Stopper):
         self._search = search
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """No single tune_trial is stopped here."""
         return False
 
     def stop_all(self) -> bool:
         """Whether it was asked."""
         return self._search.stopping
+
+
+def _this_machine() -> str:
+    """The resource that Ray gives every machine for itself."""
+    here = ray.get_runtime_context().get_node_id()
+    resources = next(node["Resources"] for node in ray.nodes() if node["NodeID"] == here)
+    return next(name for name in resources if name.startswith("node:") and "__" not in name)
 
 
 def tune_trial(config: dict[str, Any], broker: Any) -> None:

@@ -1,0 +1,140 @@
+"""The broker, as a plain object in an event loop: Ray adds nothing to what it does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from test_execution_leases import ONE, ONE_AGAIN, TWO, task
+
+from scmmlab.execution.broker import Broker
+from scmmlab.execution.events import CheckpointSaved, EpochEnded, TaskEnded, TaskLost, TaskStarted
+from scmmlab.execution.task import Task
+from scmmlab.training import StageFailure, StageOutput
+
+
+def run(scenario: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(scenario, 20))
+
+
+def output(key: str) -> StageOutput:
+    return StageOutput(key, "pretrain", {}, {})
+
+
+def epoch(key: str, number: int) -> EpochEnded:
+    return EpochEnded(key, "pretrain", number, 5, {"loss": 1.0})
+
+
+def test_worker_that_waits_gets_a_task_as_soon_as_there_is_one():
+    async def scenario() -> None:
+        broker = Broker()
+        waiting = asyncio.create_task(broker.take(ONE, 10))
+        await asyncio.sleep(0)
+        await broker.submit([task("x")])
+        assert (await waiting).task.id == "x"
+
+    run(scenario())
+
+
+def test_driver_hears_what_happened_in_order():
+    async def scenario() -> None:
+        broker = Broker()
+        await broker.submit([task("x")])
+        await broker.take(ONE, 0)
+        await broker.report(ONE, "x", [epoch("x", 1), epoch("x", 2)], [CheckpointSaved("x", "pretrain", b"c")])
+        await broker.finish(ONE, "x", [output("x")])
+        events = await broker.events(0)
+        assert [type(event) for event in events] == [TaskStarted, CheckpointSaved, EpochEnded, EpochEnded, TaskEnded]
+        assert await broker.events(0) == []
+
+    run(scenario())
+
+
+def test_task_of_a_dead_worker_goes_on_from_its_checkpoint():
+    async def scenario() -> None:
+        broker = Broker()
+        await broker.submit([Task("x", task("x").requests, {("x", "pretrain"): b"old"})])
+        await broker.take(ONE, 0)
+        assert await broker.load_checkpoint("x", "pretrain") == b"old"
+        await broker.report(ONE, "x", [], [CheckpointSaved("x", "pretrain", b"new")])
+        assert (await broker.take(ONE_AGAIN, 0)).task.id == "x"
+        assert await broker.load_checkpoint("x", "pretrain") == b"new"
+        orders = await broker.report(ONE, "x", [], [])
+        assert orders.abandon
+        await broker.finish(ONE_AGAIN, "x", [output("x")])
+        assert await broker.load_checkpoint("x", "pretrain") is None
+
+    run(scenario())
+
+
+def test_request_that_kills_its_workers_ends_as_a_failure():
+    async def scenario() -> None:
+        broker = Broker()
+        await broker.submit([task("x")])
+        await broker.take(ONE, 0)
+        await broker.take(ONE_AGAIN, 0)
+        assert (await broker.take(ONE, 0)).task is None
+        events = await broker.events(0)
+        assert [event.again for event in events if isinstance(event, TaskLost)] == [True, False]
+        (failure,) = events[-1].outcomes
+        assert isinstance(failure, StageFailure)
+        assert "lost 2 times" in failure.error
+
+    run(scenario())
+
+
+def test_outcome_of_a_worker_that_was_given_up_is_dropped():
+    async def scenario() -> None:
+        broker = Broker(lease_s=0.02)
+        await broker.submit([task("x")])
+        await broker.take(ONE, 0)
+        assert (await broker.take(TWO, 10)).task.id == "x"
+        await broker.finish(ONE, "x", [output("x")])
+        assert not any(isinstance(event, TaskEnded) for event in await broker.events(0))
+
+    run(scenario())
+
+
+def test_workers_are_sent_home_and_away_from_their_work():
+    async def scenario() -> None:
+        broker = Broker()
+        await broker.submit([task("x")])
+        await broker.take(ONE, 0)
+        waiting = asyncio.create_task(broker.take(TWO, 10))
+        await asyncio.sleep(0)
+        await broker.stop(abort=True)
+        assert (await waiting).stop
+        assert (await broker.report(ONE, "x", [], [])).abandon
+
+    run(scenario())
+
+
+def test_follower_hears_probes_and_outcome_and_takes_its_training_with_it():
+    async def scenario() -> None:
+        broker = Broker()
+        await broker.offer(task("x"))
+        assert (await broker.take(ONE, 0)).task is None
+        await broker.follow("x")
+        assert (await broker.take(ONE, 0)).task.id == "x"
+        waiting = asyncio.create_task(broker.progress("x", 0, 10))
+        await asyncio.sleep(0)
+        await broker.report(ONE, "x", [epoch("x", 1)], [])
+        assert [probe.epoch for probe in (await waiting).epochs] == [1]
+        await broker.leave("x")
+        assert (await broker.report(ONE, "x", [], [])).cancelled == {"x"}
+        await broker.finish(ONE, "x", [output("x")])
+        assert (await broker.report(ONE, "y", [], [])).abandon
+
+    run(scenario())
+
+
+def test_follower_that_leaves_before_the_start_leaves_nothing_behind():
+    async def scenario() -> None:
+        broker = Broker()
+        await broker.offer(task("x"))
+        await broker.follow("x")
+        await broker.leave("x")
+        assert (await broker.take(ONE, 0)).task is None
+
+    run(scenario())

@@ -1,0 +1,106 @@
+"""Which stages run next."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scmmlab.execution.scheduler import Scheduler, Stage, StageState
+
+
+def pretrain(key: str, fit: str = "p") -> Stage:
+    return Stage(key, "pretrain", None, fit, 1)
+
+
+def cell(key: str, needs: str | None, fit: str = "c", folds: int = 1) -> Stage:
+    return Stage(key, "finetune", needs, fit, folds)
+
+
+def scheduler(*stages: Stage, done: tuple[str, ...] = (), size: int = 4, first: str = "finetune") -> Scheduler:
+    return Scheduler(stages, done, lambda kind: size, first)
+
+
+def keys(pack: tuple[Stage, ...]) -> list[str]:
+    return [stage.key for stage in pack]
+
+
+def test_stage_that_several_cells_need_is_run_once_and_before_them():
+    plan = scheduler(pretrain("e"), cell("a", "e"), cell("b", "e"))
+    assert keys(plan.next(1)) == ["e"]
+    assert plan.next(1) == ()
+    plan.done("e")
+    assert keys(plan.next(1)) == ["a", "b"]
+
+
+def test_cell_whose_encoder_is_there_is_ready_at_once():
+    plan = scheduler(pretrain("e"), cell("a", "e"), done=("e",))
+    assert keys(plan.next(1)) == ["a"]
+
+
+def test_failure_of_pretraining_fails_its_cells_alone():
+    plan = scheduler(pretrain("e"), cell("a", "e"), cell("b", "e"), cell("c", None))
+    assert keys(plan.next(1)) == ["c"]
+    assert keys(plan.next(1)) == ["e"]
+    assert plan.failed("e") == ["a", "b"]
+    assert plan.state("c") is StageState.RUNNING
+    plan.done("c")
+    assert plan.finished
+
+
+def test_what_is_ready_is_spread_over_the_workers_before_packs_are_filled():
+    plan = scheduler(*[pretrain(f"e{n}") for n in range(5)], size=8)
+    assert [len(plan.next(2)) for _ in range(3)] == [3, 1, 1]
+
+
+def test_packs_hold_stages_that_fit_and_no_more_replicas_than_allowed():
+    plan = scheduler(*[cell(f"c{n}", None, fit=f"f{n % 2}", folds=3) for n in range(6)], size=6)
+    assert keys(plan.next(1)) == ["c0", "c2"]
+    assert keys(plan.next(1)) == ["c1", "c3"]
+    assert keys(plan.next(1)) == ["c4"]
+
+
+def test_cell_with_more_folds_than_a_pack_goes_alone():
+    plan = scheduler(cell("a", None, folds=9), cell("b", None, folds=9), size=4)
+    assert keys(plan.next(1)) == ["a"]
+
+
+@pytest.mark.parametrize(("first", "expected"), [("finetune", "a"), ("pretrain", "e2")])
+def test_one_kind_goes_before_the_other(first, expected):
+    plan = scheduler(pretrain("e1"), pretrain("e2"), cell("a", "e1"), done=("e1",), first=first)
+    assert keys(plan.next(1)) == [expected]
+
+
+def test_cell_that_lacks_its_encoder_has_it_trained_again():
+    plan = scheduler(pretrain("e"), cell("a", "e"), cell("b", "e"), done=("e",))
+    pack = plan.next(1)
+    for stage in pack:
+        plan.lacks(stage.key)
+    assert keys(plan.next(1)) == ["e"]
+    plan.done("e")
+    assert keys(plan.next(1)) == ["a", "b"]
+
+
+@given(
+    needs=st.lists(st.one_of(st.none(), st.integers(0, 3)), min_size=1, max_size=12),
+    failing=st.sets(st.integers(0, 3)),
+    workers=st.integers(1, 4),
+    size=st.integers(1, 5),
+)
+def test_every_stage_ends_once_whatever_fails(needs, failing, workers, size):
+    encoders = [pretrain(f"e{n}") for n in range(4)]
+    cells = [cell(f"c{i}", None if n is None else f"e{n}") for i, n in enumerate(needs)]
+    plan = scheduler(*encoders, *cells, size=size)
+    run: list[str] = []
+    while not plan.finished:
+        pack = plan.next(workers)
+        assert pack, "something is left, and nothing is ready"
+        for stage in pack:
+            run.append(stage.key)
+            if stage.key in {f"e{n}" for n in failing}:
+                plan.failed(stage.key)
+            else:
+                plan.done(stage.key)
+    assert len(run) == len(set(run))
+    lost = {f"c{i}" for i, n in enumerate(needs) if n in failing}
+    assert set(run) == {stage.key for stage in [*encoders, *cells]} - lost

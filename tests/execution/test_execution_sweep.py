@@ -1,0 +1,128 @@
+"""A run of a sweep, on the engine that needs no Ray."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import optuna
+import pytest
+from tiny_study import plan_of, sweep
+
+from scmmlab.config import ResourcesSpec
+from scmmlab.errors import StoreError
+from scmmlab.execution.local import LocalEngine
+from scmmlab.execution.sweep import SweepRun
+from scmmlab.execution.sweep_records import search_key
+from scmmlab.execution.sweep_setting import Setting
+from scmmlab.study import ResultStore
+from scmmlab.tables import read_table
+from scmmlab.tracking import MemoryTracker
+
+
+def run(study, store):
+    tracker = MemoryTracker()
+    engine = LocalEngine(ResourcesSpec(), cache(read_table))
+    summary = SweepRun(plan_of(study), store, engine, tracker).run()
+    return summary, tracker.tune_trials
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("sweep")
+
+
+@pytest.fixture(scope="module")
+def whole(folder):
+    """A sweep that was never stopped."""
+    return run(sweep(folder, tune_trials=6), ResultStore(folder / "whole"))
+
+
+def test_every_setting_ends_with_its_probes(whole):
+    summary, trials = whole
+    assert summary.complete
+    assert sorted(trials) == list(range(6))
+    assert {trial.state for trial in trials.values()} == {"complete", "pruned"}
+    for trial in trials.values():
+        epochs = [epoch for epoch, _ in trial.intermediate]
+        assert epochs == ([2, 4, 6] if trial.state == "complete" else [2, 4, 6][: len(epochs)])
+        assert all(0 <= value <= 1 for _, value in trial.intermediate), "a probe is a balanced accuracy, not a loss"
+        assert trial.value == (trial.intermediate[-1][1] if trial.state == "complete" else None)
+
+
+def test_points_come_first(whole):
+    assert whole[1][0].params == {"masking.ratio": 0.5, "aggregator.top_k": None}
+
+
+def test_sweep_that_goes_on_to_a_larger_total_is_as_one_that_was_never_stopped(whole, folder):
+    store = ResultStore(folder / "resumed")
+    first, _ = run(sweep(folder, tune_trials=2), store)
+    assert first.ran == 2
+    second, trials = run(sweep(folder, tune_trials=6), store)
+    assert second.ran == 4
+    assert trials == whole[1]
+    third, _ = run(sweep(folder, tune_trials=6), store)
+    assert third.ran == 0
+
+
+def test_optuna_has_the_search_under_its_identity_with_states_and_probes(whole, folder):
+    _, trials = whole
+    store = ResultStore(folder / "whole")
+    storage = f"sqlite:///{store.study_folder('tiny-sweep').local}/optuna.db"
+    (name,) = optuna.get_all_study_names(storage)
+    assert name == search_key(plan_of(sweep(folder)))
+    study = optuna.load_study(study_name=name, storage=storage)
+    states = {"complete": "COMPLETE", "pruned": "PRUNED"}
+    assert len(study.trials) == len(trials)
+    for found in study.trials:
+        trial = trials[found.user_attrs["number"]]
+        assert found.state.name == states[trial.state]
+        assert found.intermediate_values == dict(trial.intermediate)
+        assert found.params == trial.params
+
+
+def test_changed_search_does_not_join_the_trials_of_another(whole, folder):
+    changed = sweep(folder, space={"masking.ratio": {"low": 0.2, "high": 0.9}}, points=[])
+    with pytest.raises(StoreError, match="6 tune_trials of another search"):
+        run(changed, ResultStore(folder / "whole"))
+
+
+def test_resources_total_and_concurrency_are_no_part_of_a_search(folder):
+    keys = {
+        search_key(plan_of(sweep(folder, **changes)))
+        for changes in ({}, {"tune_trials": 99}, {"concurrency": 7}, {"resources": {"workers": 3}}, {"name": "other"})
+    }
+    assert len(keys) == 1
+    assert search_key(plan_of(sweep(folder, sampler="random"))) not in keys
+
+
+def test_setting_that_diverges_is_failed_and_has_no_value():
+    setting = Setting(3, {"masking.ratio": 0.5}, "key", None)
+    assert setting.add_probe(2, 0.7)
+    assert not setting.add_probe(4, float("nan"))
+    record = setting.record()
+    assert (record.state, record.value) == ("failed", None)
+    assert record.intermediate == ((2, 0.7),)
+    assert "after epoch 4 is not finite" in record.error
+
+
+def test_probe_that_comes_again_after_a_resume_counts_once():
+    setting = Setting(0, {}, "key", None)
+    assert setting.add_probe(2, 0.7)
+    assert not setting.add_probe(2, 0.7)
+    assert setting.record().intermediate == ((2, 0.7),)
+
+
+def test_settings_that_do_not_go_together_are_failed_and_the_sweep_goes_on(folder):
+    # more windows than the source has
+    study = sweep(
+        folder,
+        name="impossible",
+        space={"pretrain.batch_size": {"choices": [32, 4096]}},
+        sampler="random",
+        points=[{"pretrain.batch_size": 4096}, {"pretrain.batch_size": 32}],
+        tune_trials=2,
+    )
+    summary, trials = run(study, ResultStore(folder / "impossible"))
+    assert [trials[0].state, trials[1].state] == ["failed", "complete"]
+    assert "4096" in trials[0].error
+    assert summary.failures == (f"tune_trial 0: {trials[0].error}",)

@@ -1,0 +1,67 @@
+"""How many workers a cluster can hold, and how it is said that it cannot."""
+
+from __future__ import annotations
+
+import pytest
+
+from scmmlab.config import ResourcesSpec
+from scmmlab.errors import ResourceError
+from scmmlab.execution.worker_plan import WorkerPlan, plan_workers
+
+LAPTOP = [{"CPU": 2.0}]
+GPU_CLUSTER = [{"CPU": 16.0, "GPU": 4.0}, {"CPU": 16.0, "GPU": 4.0}, {"CPU": 8.0}]
+
+
+def test_without_gpus_there_is_a_worker_a_cpu():
+    assert plan_workers(ResourcesSpec(), LAPTOP) == WorkerPlan(2, 1.0, 0.0)
+
+
+def test_with_gpus_there_is_a_worker_a_gpu():
+    plan = plan_workers(ResourcesSpec(), GPU_CLUSTER)
+    assert plan == WorkerPlan(8, 1.0, 1.0)
+    assert plan.device == "cuda"
+    assert plan.resources_per_worker == {"CPU": 1.0, "GPU": 1.0}
+
+
+def test_workers_can_share_a_gpu_or_leave_it_alone():
+    assert plan_workers(ResourcesSpec(gpus_per_worker=0.25), GPU_CLUSTER).workers == 32
+    assert plan_workers(ResourcesSpec(gpus_per_worker=0), GPU_CLUSTER) == WorkerPlan(40, 1.0, 0.0)
+
+
+def test_no_more_workers_than_there_is_work_for():
+    assert plan_workers(ResourcesSpec(), GPU_CLUSTER, useful=3).workers == 3
+    assert plan_workers(ResourcesSpec(workers_per_cell=2), LAPTOP, useful=1).workers == 2
+
+
+def test_threads_are_the_cpus_of_a_worker():
+    assert plan_workers(ResourcesSpec(cpus_per_worker=2), LAPTOP).threads == 2
+    assert plan_workers(ResourcesSpec(cpus_per_worker=0.5), LAPTOP).threads == 1
+
+
+@pytest.mark.parametrize(
+    ("resources", "nodes", "sentence"),
+    [
+        ({"workers": 4}, LAPTOP, "The cluster lacks CPU for 4 workers with 1 CPU each: 4 CPU needed, 2 there."),
+        (
+            {"gpus_per_worker": 1},
+            LAPTOP,
+            "The cluster lacks GPU for 1 worker with 1 CPU and 1 GPU: 1 GPU needed, 0 there.",
+        ),
+        (
+            {"workers_per_cell": 16},
+            GPU_CLUSTER,
+            "The cluster lacks GPU for 16 workers with 1 CPU and 1 GPU each: 16 GPU needed, 8 there.",
+        ),
+        (
+            {"cpus_per_worker": 20},
+            GPU_CLUSTER,
+            "No arrangement of 1 worker with 20 CPU and 1 GPU fits on the cluster's machines: "
+            "the largest have 16 CPU, 4 GPU.",
+        ),
+    ],
+)
+def test_missing_resource_is_named(resources, nodes, sentence):
+    with pytest.raises(ResourceError) as caught:
+        plan_workers(ResourcesSpec(**resources), nodes)
+    assert caught.value.message == sentence
+    assert "resources.workers" in caught.value.hint
