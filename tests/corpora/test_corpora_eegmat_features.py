@@ -30,7 +30,7 @@ class TestEegmatFeaturesConformance(ReaderConformance):
 
 
 def test_it_claims_the_form_of_features_that_scmmlab_computes():
-    origin = EegmatFeaturesReader.feature_origin
+    origin = EegmatFeaturesReader().feature_origin
     assert (origin.form, origin.unit, origin.log_base) == (FORM, UNIT, LOG_BASE)
     assert eegmat_features.BANDS == DEFAULT_BANDS
 

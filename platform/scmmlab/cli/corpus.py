@@ -1,4 +1,4 @@
-"""`scmmlab corpus`: list the corpora, build a feature table, fake one, show one."""
+"""`scmmlab corpus`: list the corpora, check one, build its feature table, fake one, show a table."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import argparse
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,8 @@ import numpy as np
 from scmmlab.config.overrides import apply_override
 from scmmlab.config.problems import SpecT, raise_problems, validate
 from scmmlab.config.yaml_text import parse_yaml
-from scmmlab.corpora import READERS, SyntheticSpec, reader_class
+from scmmlab.corpora import READERS, Finding, Reader, SyntheticSpec, reader_class
+from scmmlab.corpora.fakes import FAKES, fake_class, write_fake
 from scmmlab.features import FeatureSpec
 from scmmlab.tables import (
     FeatureTable,
@@ -30,11 +33,18 @@ from scmmlab.tables import (
 
 def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
     """Add `corpus` and its commands."""
-    parser = subparsers.add_parser("corpus", help="build, fake and show feature tables")
+    parser = subparsers.add_parser("corpus", help="check corpora, build, fake and show feature tables")
     commands = parser.add_subparsers(dest="corpus_command", metavar="COMMAND", required=True)
 
     command = commands.add_parser("list", help="the corpora that can be read, and what each needs")
     command.set_defaults(func=list_corpora)
+
+    command = commands.add_parser("check", help="examine a corpus on disk, fact by fact, without building anything")
+    command.add_argument("name", metavar="NAME", help="a corpus of `scmmlab corpus list`")
+    command.add_argument("--root", required=True, metavar="DIR", help="the corpus's folder")
+    command.add_argument("--verbose", action="store_true", help="print the facts that hold as well")
+    _add_reader_settings(command)
+    command.set_defaults(func=check)
 
     command = commands.add_parser("build", help="build a feature table from a corpus on disk")
     command.add_argument("name", metavar="NAME", help="a corpus of `scmmlab corpus list`")
@@ -42,18 +52,21 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
     command.add_argument("--out", required=True, metavar="DIR", help="folder or URI of the feature table")
     command.add_argument("--engine", choices=("ray", "local"), default="ray", help="where files are read (default ray)")
     command.add_argument("--force", action="store_true", help="replace a feature table that is there")
-    command.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="a setting of the corpus, or of the features as in features.window_s=2; may be given again",
-    )
+    _add_reader_settings(command)
     command.set_defaults(func=build)
 
-    command = commands.add_parser("fake", help="make a feature table of a synthetic corpus")
-    command.add_argument("--out", required=True, metavar="DIR", help="folder or URI of the feature table")
+    command = commands.add_parser(
+        "fake", help="make the feature table of a synthetic corpus, or a folder in a corpus's own file formats"
+    )
+    command.add_argument("name", metavar="NAME", nargs="?", help=f"a corpus to imitate: {', '.join(FAKES)}")
+    command.add_argument(
+        "--out", required=True, metavar="DIR", help="folder or URI of the table, or folder of the fake"
+    )
     command.add_argument("--force", action="store_true", help="replace a feature table that is there")
+    command.add_argument("--small", action="store_true", help="with NAME: as little as its reader takes for the corpus")
+    command.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the fake; may be given again"
+    )
     for name, field in SyntheticSpec.model_fields.items():
         shown = ",".join(field.default) if isinstance(field.default, tuple) else field.default
         help_text = f"{field.description} (default {shown})".replace("%", "%%")
@@ -84,14 +97,26 @@ def list_corpora(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def check(arguments: argparse.Namespace) -> int:
+    """Print what is wrong with a corpus on disk, and what to do about it; 1 where something is."""
+    reader, _ = _reader(arguments)
+    root = Path(arguments.root).expanduser().absolute()
+    wrong = facts = files = 0
+    for where, found in groupby(reader.check(root), key=lambda finding: finding.where):
+        findings = list(found)
+        bad = sum(not finding.ok for finding in findings)
+        files, facts, wrong = files + 1, facts + len(findings), wrong + bad
+        print(f"{'wrong' if bad else 'ok':<6}{where}  ({bad or len(findings)} of {len(findings)} facts)")
+        for finding in findings:
+            if arguments.verbose or not finding.ok:
+                _print_finding(finding)
+    print(f"{facts} facts checked in {files} places: {f'{wrong} do not hold' if wrong else 'all hold'}.")
+    return 1 if wrong else 0
+
+
 def build(arguments: argparse.Namespace) -> int:
     """Build a feature table."""
-    reader_type = reader_class(arguments.name)
-    values: dict[str, Any] = {}
-    for text in arguments.set:
-        apply_override(values, text)
-    features = _checked(FeatureSpec, values.pop("features"), "--set features") if "features" in values else None
-    reader = _checked(reader_type, values, f"the settings of '{arguments.name}'")
+    reader, features = _reader(arguments)
     outcome = build_table(
         reader,
         arguments.root,
@@ -106,7 +131,7 @@ def build(arguments: argparse.Namespace) -> int:
 
 
 def fake(arguments: argparse.Namespace) -> int:
-    """Make a synthetic corpus."""
+    """Make a synthetic corpus: a feature table, or a folder in the file formats of a corpus."""
     values: dict[str, Any] = {}
     for name, field in SyntheticSpec.model_fields.items():
         text = getattr(arguments, f"spec_{name}")
@@ -114,8 +139,19 @@ def fake(arguments: argparse.Namespace) -> int:
             values[name] = [part.strip() for part in text.split(",")]
         elif text is not None:
             values[name] = text if isinstance(field.default, str) else parse_yaml(text, f"--{name}")
-    spec = _checked(SyntheticSpec, values, "the options of `corpus fake`")
-    _print_outcome(write_synthetic_table(spec, arguments.out, arguments.force), arguments.out)
+    for text in arguments.set:
+        apply_override(values, text)
+    if arguments.small:
+        values["small"] = True
+    if arguments.name is None:
+        spec = _checked(SyntheticSpec, values, "the options of `corpus fake`")
+        _print_outcome(write_synthetic_table(spec, arguments.out, arguments.force), arguments.out)
+        return 0
+    fake_corpus = _checked(fake_class(arguments.name), values, f"the options of `corpus fake {arguments.name}`")
+    files = 0
+    for files, path in enumerate(write_fake(fake_corpus, Path(arguments.out)), start=1):  # noqa: B007
+        print(path, file=sys.stderr, flush=True)
+    print(f"Written: {arguments.out} has {files} files in the formats of '{arguments.name}', all made up.")
     return 0
 
 
@@ -170,6 +206,53 @@ class _ProgressLine:
             print(text, file=sys.stderr, flush=True)
 
 
+def _add_reader_settings(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--source", choices=("features", "raw"), help="what to read of a corpus that has both")
+    command.add_argument(
+        "--smoothing",
+        choices=("none", "moving_average", "lds"),
+        help="of the features that a corpus ships, or of those that are computed from its signals",
+    )
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting of the corpus, or of the features as in features.window_s=2; may be given again",
+    )
+
+
+def _reader(arguments: argparse.Namespace) -> tuple[Reader, FeatureSpec | None]:
+    """The reader that the options describe, and how features are computed, where that is said."""
+    reader_type = reader_class(arguments.name)
+    values: dict[str, Any] = {}
+    for text in arguments.set:
+        apply_override(values, text)
+    features = values.pop("features", None)
+    where = f"the settings of '{arguments.name}'"
+    if arguments.source is not None:
+        values["source"] = arguments.source
+    reader = _checked(reader_type, values, where)
+    if arguments.smoothing is not None:
+        # shipped features were smoothed by the corpus's authors, and the reader chooses; ours are smoothed here
+        if reader.feature_origin is not None:
+            reader = _checked(reader_type, {**values, "smoothing": arguments.smoothing}, where)
+        else:
+            features = {**(features or {}), "smoothing": arguments.smoothing}
+    return reader, None if features is None else _checked(FeatureSpec, features, "--set features")
+
+
+def _print_finding(finding: Finding) -> None:
+    print(f"      {finding.fact}")
+    _print_facts(
+        [
+            ("    expected", finding.expected),
+            ("    found", finding.found),
+            ("    remedy", None if finding.ok else finding.remedy),
+        ]
+    )
+
+
 def _mapper(engine: str) -> FileMapper:
     if engine == "local":
         return map_here
@@ -199,6 +282,8 @@ def _print_outcome(outcome: Outcome, location: str) -> None:
 
 def _print_facts(facts: Iterable[tuple[str, str | None]]) -> None:
     present = [(name, value) for name, value in facts if value]
+    if not present:
+        return
     width = max(len(name) for name, _ in present)
     for name, value in present:
         print(f"  {name:<{width}}  {value}")

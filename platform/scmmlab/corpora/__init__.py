@@ -2,6 +2,8 @@
 
 from scmmlab.corpora.eegmat import EegmatReader
 from scmmlab.corpora.eegmat_features import EegmatFeaturesReader
+from scmmlab.corpora.finding import Finding
+from scmmlab.corpora.opening import open_below
 from scmmlab.corpora.reader import FeatureOrigin, Reader
 from scmmlab.corpora.recording import FeatureRecording, Recording, TrialFeatures, TrialSpan
 from scmmlab.corpora.registry import READERS, reader_class
@@ -14,11 +16,13 @@ __all__ = [
     "EegmatReader",
     "FeatureOrigin",
     "FeatureRecording",
+    "Finding",
     "Reader",
     "Recording",
     "SyntheticSpec",
     "TrialFeatures",
     "TrialSpan",
+    "open_below",
     "reader_class",
     "synthetic_recordings",
 ]

@@ -22,6 +22,22 @@ BANDS = {"delta": (1.0, 4.0), "theta": (4.0, 8.0), "alpha": (8.0, 14.0), "beta":
 SECONDS = (60, 62)
 """Windows of 1 s, at rest and at arithmetic."""
 
+_ORIGIN = FeatureOrigin(
+    origin="computed",
+    feature="differential_entropy",
+    unit="nat, of a signal in µV",
+    log_base="e",
+    form="0.5*ln(2*pi*e*variance)",
+    facts={
+        "stated": "half the logarithm of 2 pi e times the variance, in windows of 1 s; the last 60 s of rest and "
+        "62 s of arithmetic",
+        "not_stated": "the filter, and whether it ran before or after the 60 s were cut out",
+        "found": "the reader 'eegmat' with its defaults (Butterworth of order 4 forwards and backwards, run over "
+        "the part that is kept; variance divided by n) gives the same float32 numbers, all of them, for the seven "
+        "subjects whose recordings were at hand (Subject00 to Subject06)",
+    },
+)
+
 
 class EegmatFeaturesReader(Reader):
     """Reads `X`, `y`, `subject`, `ch_names` and `bands`, and numbers the trials as `EegmatReader` does."""
@@ -32,24 +48,13 @@ class EegmatFeaturesReader(Reader):
     needs: ClassVar[str] = FILE
     attribution: ClassVar[str | None] = ATTRIBUTION
     licence: ClassVar[str | None] = LICENCE
-    feature_origin: ClassVar[FeatureOrigin | None] = FeatureOrigin(
-        origin="computed",
-        feature="differential_entropy",
-        unit="nat, of a signal in µV",
-        log_base="e",
-        form="0.5*ln(2*pi*e*variance)",
-        facts={
-            "stated": "half the logarithm of 2 pi e times the variance, in windows of 1 s; the last 60 s of rest and "
-            "62 s of arithmetic",
-            "not_stated": "the filter, and whether it ran before or after the 60 s were cut out",
-            "found": "the reader 'eegmat' with its defaults (Butterworth of order 4 forwards and backwards, run over "
-            "the part that is kept; variance divided by n) gives the same float32 numbers, all of them, for the seven "
-            "subjects whose recordings were at hand (Subject00 to Subject06)",
-        },
-    )
-
     block_seconds: int = Field(10, ge=1)
     """Length of the blocks that stand as trials, in s; the last one takes the remainder."""
+
+    @property
+    def feature_origin(self) -> FeatureOrigin | None:
+        """Computed by the corpus's users, as scmmlab does."""
+        return _ORIGIN
 
     @property
     def classes(self) -> tuple[str, ...]:

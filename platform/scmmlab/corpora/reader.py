@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from scmmlab.config import Spec
+from scmmlab.corpora.finding import Finding
 from scmmlab.corpora.recording import FeatureRecording, Recording
 from scmmlab.errors import CorpusError
 
@@ -56,8 +57,11 @@ class Reader(Spec, ABC):
     """Whom to cite."""
     licence: ClassVar[str | None] = None
     """Under which terms the corpus may be passed on."""
-    feature_origin: ClassVar[FeatureOrigin | None] = None
-    """How the features were made; None for a reader of signals."""
+
+    @property
+    def feature_origin(self) -> FeatureOrigin | None:
+        """How the features were made; None where signals are read, as the settings say."""
+        return None
 
     @property
     @abstractmethod
@@ -83,6 +87,34 @@ class Reader(Spec, ABC):
         CorpusError
             If the file is not what it should be.
         """
+
+    def check(self, root: Path) -> Iterator[Finding]:
+        """Examine a folder against what is known of the corpus, fact by fact; computes nothing and never stops early.
+
+        Parameters
+        ----------
+        root : Path
+            The corpus's folder.
+        """
+        try:
+            files = self.files(root)
+        except CorpusError as error:
+            yield Finding.of_error(".", error)
+            return
+        yield Finding(True, ".", "files", self.needs, f"{len(files)} files")
+        for file in files:
+            yield from self.check_file(root, file)
+
+    def check_file(self, root: Path, file: str) -> Iterator[Finding]:
+        """Examine one of `files`; this default reads it whole, and readers that can tell by a header say more."""
+        trials = 0
+        try:
+            for recording in self.read(root, file):
+                trials += len(recording.trials)
+        except CorpusError as error:
+            yield Finding.of_error(file, error)
+        else:
+            yield Finding(True, file, "content", "a recording that can be read", f"{trials} trials")
 
     def subject_name(self, subject: int) -> str:
         """What the corpus calls a subject."""

@@ -90,11 +90,11 @@ def synthetic_recordings(spec: SyntheticSpec, rng: np.random.Generator) -> Itera
         The source of all that is random.
     """
     shape = (len(spec.channels), len(BANDS))
-    state_map_SCF = _map_of_channels("state", spec.channels, STATE_DIMENSIONS, mean=0.0)
+    state_map_SCF = map_of_channels("state", spec.channels, STATE_DIMENSIONS, mean=0.0)
     # rhythms have one sign in most channels, as volume conduction spreads them over the scalp
-    rhythm_map_BCF = _map_of_channels("rhythm", spec.channels, RHYTHM_DIMENSIONS, mean=1.0) / np.sqrt(RHYTHM_DIMENSIONS)
-    class_means = np.stack([_unit_vector(f"class {name}", STATE_DIMENSIONS) for name in spec.classes])
-    corpus_CF = np.array(BAND_MEANS) + spec.corpus_shift * _named_generator(f"corpus {spec.name} {spec.seed}").normal(
+    rhythm_map_BCF = map_of_channels("rhythm", spec.channels, RHYTHM_DIMENSIONS, mean=1.0) / np.sqrt(RHYTHM_DIMENSIONS)
+    class_means = np.stack([unit_vector(f"class {name}", STATE_DIMENSIONS) for name in spec.classes])
+    corpus_CF = np.array(BAND_MEANS) + spec.corpus_shift * named_generator(f"corpus {spec.name} {spec.seed}").normal(
         size=shape
     )
     for number, subject_rng in enumerate(rng.spawn(spec.subjects), start=1):
@@ -104,9 +104,9 @@ def synthetic_recordings(spec: SyntheticSpec, rng: np.random.Generator) -> Itera
             offset_CF = subject_CF + 0.5 * spec.subject_shift * subject_rng.normal(size=shape)
             trials = []
             for trial, label in enumerate(_labels(spec, subject_rng), start=1):
-                drift_WS = _ar1(spec.windows, STATE_DIMENSIONS, spec.memory, subject_rng)
+                drift_WS = autoregressive(spec.windows, STATE_DIMENSIONS, spec.memory, subject_rng)
                 state_WS = spec.strength * class_means[label] + spec.drift * drift_WS
-                rhythm_WB = spec.rhythms * _ar1(spec.windows, RHYTHM_DIMENSIONS, spec.memory / 4, subject_rng)
+                rhythm_WB = spec.rhythms * autoregressive(spec.windows, RHYTHM_DIMENSIONS, spec.memory / 4, subject_rng)
                 noise_WCF = spec.noise * subject_rng.normal(size=(spec.windows, *shape))
                 # x = offset + gain · state · map + rhythms · map + noise
                 features_WCF = (
@@ -133,7 +133,7 @@ def _labels(spec: SyntheticSpec, rng: np.random.Generator) -> NDArray[np.int64]:
     return np.concatenate([rng.permutation(len(spec.classes)) for _ in range(rounds)])[: spec.trials]
 
 
-def _ar1(windows: int, dimensions: int, memory: float, rng: np.random.Generator) -> NDArray[np.float64]:
+def autoregressive(windows: int, dimensions: int, memory: float, rng: np.random.Generator) -> NDArray[np.float64]:
     """A stationary first-order autoregressive process of variance 1, shape=(windows, dimensions)."""
     kept = np.exp(-1 / memory)
     steps = rng.normal(size=(windows, dimensions))
@@ -144,20 +144,21 @@ def _ar1(windows: int, dimensions: int, memory: float, rng: np.random.Generator)
     return steps
 
 
-def _map_of_channels(kind: str, channels: tuple[str, ...], dimensions: int, mean: float) -> NDArray[np.float64]:
+def map_of_channels(kind: str, channels: tuple[str, ...], dimensions: int, mean: float) -> NDArray[np.float64]:
     """How each dimension shows in each channel and band, shape=(dimensions, channels, bands)."""
     by_channel = [
-        _named_generator(f"{kind} {name.lower()}").normal(mean, 1.0, (dimensions, len(BANDS))) for name in channels
+        named_generator(f"{kind} {name.lower()}").normal(mean, 1.0, (dimensions, len(BANDS))) for name in channels
     ]
     return np.stack(by_channel, axis=1)
 
 
-def _unit_vector(name: str, dimensions: int) -> NDArray[np.float64]:
-    direction = _named_generator(name).normal(size=dimensions)
+def unit_vector(name: str, dimensions: int) -> NDArray[np.float64]:
+    """A direction that depends on a name alone."""
+    direction = named_generator(name).normal(size=dimensions)
     unit: NDArray[np.float64] = direction / np.linalg.norm(direction)
     return unit
 
 
-def _named_generator(name: str) -> np.random.Generator:
+def named_generator(name: str) -> np.random.Generator:
     """A generator that depends on a name alone."""
     return np.random.default_rng(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little"))
