@@ -8,6 +8,8 @@ Legend: R replica, O and I output and input channels, T and S output and input p
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -54,16 +56,25 @@ def toeplitz(weight_ROIK: Tensor, points: int, channel_major: bool) -> Tensor:
     return windows_ROTIS.reshape(replicas, outputs * length, inputs * points)
 
 
+@lru_cache
+def _taps_of_windows(points: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Which tap each number of an output point's window is: 1 there and 0 elsewhere, [8, T·S]."""
+    zeros, first = _span(points)
+    length = conv_length(points)
+    taps = torch.zeros(KERNEL + 2 * zeros, length, points, device=device, dtype=dtype)
+    for t in range(length):
+        for s in range(points):
+            taps[first + t + s, t, s] = 1
+    return taps[zeros : zeros + KERNEL].flatten(1)
+
+
 def toeplitz_adjoint(matrix_ROK: Tensor, shape: torch.Size, points: int, channel_major: bool) -> Tensor:
     """The gradient of the kernels, of shape (R, O, I, 8), from that of their `toeplitz` matrix."""
-    replicas, outputs, inputs, kernel = shape
-    zeros, first = _span(points)
+    replicas, outputs, inputs, _ = shape
     if channel_major:
-        windows_ROTSI = matrix_ROK.view(replicas, outputs, -1, inputs, points).transpose(3, 4).contiguous()
+        windows_ROTSI = matrix_ROK.view(replicas, outputs, -1, inputs, points).transpose(3, 4)
     else:
         windows_ROTSI = matrix_ROK.view(replicas, outputs, -1, points, inputs)
-    taps_ROKI = matrix_ROK.new_zeros(replicas, outputs, kernel + 2 * zeros, inputs)
-    length = windows_ROTSI.shape[2]
-    for s, windows_ROTI in enumerate(windows_ROTSI.unbind(3)):
-        taps_ROKI[:, :, first + s : first + s + length] += windows_ROTI
-    return taps_ROKI[:, :, zeros : zeros + kernel].transpose(2, 3)
+    # each tap's gradient is the sum over the windows that it is in, which one product adds up
+    taps = _taps_of_windows(points, matrix_ROK.device, matrix_ROK.dtype)
+    return torch.matmul(taps, windows_ROTSI.flatten(2, 3)).transpose(2, 3)

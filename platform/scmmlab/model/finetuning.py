@@ -58,7 +58,7 @@ def _classify(
     encoder: Parameters, classifier: Parameters, x_RBCF: Tensor, training: bool, row_mask_RB: Tensor | None
 ) -> Tensor:
     # in evaluation mode no gradient flows into the encoder
-    return classify_embedding(classifier, encode_columns(encoder, x_RBCF, training, row_mask_RB).transpose(1, 2))
+    return classify_embedding(classifier, encode_columns(encoder, x_RBCF, training, row_mask_RB)).transpose(1, 2)
 
 
 def finetuning_loss(logits_RBK: Tensor, label_RB: Tensor, row_mask: Tensor | None = None) -> Tensor:
