@@ -1,5 +1,5 @@
-"""Engines: the same study in this process, or on Ray."""
+"""Engines: the same study in this process, or on Ray.
 
-from scmmlab.execution.ray_session import RaySession, ray_session
-
-__all__ = ["RaySession", "ray_session"]
+The doors are ``engines.run_study``, ``estimate.estimate`` and ``ray_session.ray_session``; nothing is imported here, for
+what stands behind each of them (torch, Ray, Optuna) takes seconds to import, and the local engine does without Ray.
+"""

@@ -1,0 +1,44 @@
+"""Running a study on an engine, and comparing what two engines made of it."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from scmmlab.execution.engine import Engine
+from scmmlab.execution.grid import GridRun
+from scmmlab.execution.local import LocalEngine
+from scmmlab.execution.summary import RunSummary
+from scmmlab.study import Plan, ResultStore, result_rows, rows_csv
+from scmmlab.tables import read_table
+from scmmlab.tracking import Tracker
+
+
+def ray_engine(plan: Plan, **options: object) -> Engine:
+    from scmmlab.execution.ray_engine import RayEngine
+
+    sources = [(transfer.source, plan.channels[transfer.name]) for transfer in plan.study.transfers]
+    return RayEngine(plan.study.resources, plan.manifests, sources, **options)
+
+
+def local_engine(plan: Plan) -> Engine:
+    return LocalEngine(plan.study.resources, cache(read_table))
+
+
+def run(plan: Plan, store: ResultStore, engine: Engine, tracker: Tracker | None = None) -> RunSummary:
+    return GridRun(plan, store, engine, cache(read_table), tracker or Tracker()).run()
+
+
+def csv(plan: Plan, store: ResultStore) -> str:
+    """The results as `scmmlab results` prints them."""
+    return rows_csv(result_rows(plan.study.name, plan.cells, store.get_cell))
+
+
+def objects(store: ResultStore) -> dict[str, object]:
+    """Every object of a store, byte by byte (but for the order of a header, which safetensors leaves to chance)."""
+    found: dict[str, object] = {f"cells/{key}": store.get_cell(key) for key in store.keys("cells")}
+    for kind, get in (("pretrain", store.get_pretrain), ("finetune", store.get_finetune)):
+        for key in store.keys(kind):
+            stored = get(key)
+            arrays = {name: (array.dtype.str, array.shape, array.tobytes()) for name, array in stored.tensors.items()}
+            found[f"{kind}/{key}"] = (stored.record, arrays)
+    return found

@@ -1,0 +1,179 @@
+"""The Ray engine gives the numbers of the local one, whatever fails or dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+from comparing import csv, local_engine, objects, ray_engine, run
+from tiny_study import ablation, ablation_with_a_failure, plan_of
+
+from scmmlab.errors import ResourceError
+from scmmlab.execution.events import TaskLost, TaskStarted
+from scmmlab.study import ResultStore, study_status
+from scmmlab.tracking import MemoryTracker, Tracker
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("tables")
+
+
+@pytest.fixture(scope="module")
+def reference(folder, tmp_path_factory):
+    """A study as the local engine runs it."""
+    plan, store = plan_of(ablation(folder)), ResultStore(tmp_path_factory.mktemp("local"))
+    tracker = MemoryTracker()
+    assert run(plan, store, local_engine(plan), tracker).complete
+    return plan, store, tracker
+
+
+@pytest.mark.usefixtures("ray_of_two_cpus")
+def test_both_engines_give_the_same_bytes_and_a_second_run_runs_nothing(reference, tmp_path):
+    plan, local_store, local_tracker = reference
+    store, tracker = ResultStore(tmp_path), MemoryTracker()
+    summary = run(plan, store, ray_engine(plan), tracker)
+    assert (summary.finished, summary.ran, summary.failures) == (8, 8, ())
+    assert csv(plan, store) == csv(plan, local_store)
+    assert objects(store) == objects(local_store)
+    assert tracker.records == local_tracker.records
+    assert tracker.epochs == local_tracker.epochs
+
+    engine = ray_engine(plan)
+    assert run(plan, store, engine).ran == 0
+    assert engine.logs is None, "the engine was not even entered"
+
+
+@pytest.mark.usefixtures("ray_of_two_cpus")
+def test_cell_that_fails_is_recorded_and_the_others_go_on(tmp_path):
+    plan, store = plan_of(ablation_with_a_failure(tmp_path)), ResultStore(tmp_path / "store")
+    summary = run(plan, store, ray_engine(plan))
+    assert summary.finished == 2
+    assert [failure.split(" · ")[0] for failure in summary.failures] == ["unscaled", "unscaled_frozen"]
+    errors = {status.failure.error for status in study_status(plan, store).cells if status.failure}
+    assert len(errors) == 1
+    assert "diverged in epoch 1" in errors.pop()
+
+
+class KillingTracker(Tracker):
+    """Kills a worker of the gang when a training has got to some epoch."""
+
+    def __init__(self, epoch: int):
+        self._epoch = epoch
+        self.killed = False
+
+    def epoch(self, key, stage, epoch, metrics):
+        if stage == "pretrain" and epoch >= self._epoch and not self.killed:
+            self.killed = True
+            workers = [
+                process
+                for process in psutil.Process().children(recursive=True)
+                if "ray::RayTrainWorker" in " ".join(process.cmdline())
+            ]
+            assert len(workers) == 2
+            workers[0].kill()
+
+
+@pytest.mark.usefixtures("ray_of_two_cpus")
+def test_worker_that_is_killed_changes_no_result(folder, tmp_path):
+    base = {"pretrain.epochs": 60}
+    variants = {"full": {"set": base}, "no_contrast": {"set": base | {"contrast.enabled": False}}}
+    study = ablation(folder, variants=variants, seeds=[0, 1], resources={"checkpoint_every": 2, "pack_size": 1})
+    plan, local_store, store = plan_of(study), ResultStore(tmp_path / "local"), ResultStore(tmp_path / "ray")
+    run(plan, local_store, local_engine(plan))
+
+    heard = []
+    engine = ray_engine(plan, checkpoint_s=0.0)
+    step = engine.step
+    engine.step = lambda emit, timeout_s: step(lambda event: (heard.append(event), emit(event)), timeout_s)
+    tracker = KillingTracker(epoch=20)
+    summary = run(plan, store, engine, tracker)
+
+    assert tracker.killed
+    assert summary.complete
+    assert csv(plan, store) == csv(plan, local_store)
+    assert objects(store) == objects(local_store)
+    lost = [event for event in heard if isinstance(event, TaskLost)]
+    started = [event for event in heard if isinstance(event, TaskStarted)]
+    assert len(lost) == 1, "the other worker was left at its work"
+    assert sorted(event.attempt for event in started if event.task_id == lost[0].task_id) == [1, 2]
+
+
+@pytest.mark.usefixtures("ray_of_two_cpus")
+def test_study_that_asks_for_too_much_is_refused_at_once_with_the_resource_named(folder, tmp_path):
+    plan = plan_of(ablation(folder, resources={"gpus_per_worker": 1}))
+    begun = time.monotonic()
+    with pytest.raises(ResourceError, match="The cluster lacks GPU for 1 worker with 1 CPU and 1 GPU"):
+        run(plan, ResultStore(tmp_path), ray_engine(plan))
+    assert time.monotonic() - begun < 10
+
+
+@pytest.mark.usefixtures("ray_of_two_cpus")
+def test_two_workers_a_cell_give_the_encoders_of_one(folder, reference, tmp_path):
+    _, local_store, _ = reference
+    plan = plan_of(ablation(folder, resources={"workers_per_cell": 2}))
+    store = ResultStore(tmp_path)
+    assert run(plan, store, ray_engine(plan)).complete
+    for key in plan.pretraining:
+        together, alone = store.get_pretrain(key), local_store.get_pretrain(key)
+        assert together.tensors.keys() == alone.tensors.keys()
+        for name, tensor in alone.tensors.items():
+            assert together.tensors[name] == pytest.approx(tensor, rel=1e-4, abs=1e-5), name
+    assert [cell.key for cell in plan.cells] == [cell.key for cell in reference[0].cells], "resources are in no key"
+
+
+def test_local_engine_imports_no_ray(folder, tmp_path):
+    program = f"""
+import sys
+sys.path.insert(0, {os.path.dirname(sys.modules["tiny_study"].__file__)!r})
+from pathlib import Path
+from tiny_study import ablation, plan_of, sweep
+from scmmlab.execution.engines import run_study
+from scmmlab.study import ResultStore
+store = ResultStore({str(tmp_path)!r})
+for study in (ablation(Path({str(folder)!r}), seeds=[0]), sweep(Path({str(folder)!r}), tune_trials=1)):
+    assert run_study(plan_of(study), store, "local").complete
+assert "ray" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_program_stops_in_order_and_goes_on(reference, folder, tmp_path, number):
+    """As Ctrl-C and a scheduler's stop do: the whole program, with a Ray of its own."""
+    plan, local_store, _ = reference
+    program = f"""
+import sys
+sys.path.insert(0, {os.path.dirname(sys.modules["tiny_study"].__file__)!r})
+from pathlib import Path
+from tiny_study import ablation, plan_of
+from scmmlab.execution.engines import run_study
+from scmmlab.study import ResultStore
+try:
+    run_study(plan_of(ablation(Path({str(folder)!r}))), ResultStore({str(tmp_path)!r}), "ray")
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+    process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
+    children: list[psutil.Process] = []
+    try:
+        for line in process.stderr:
+            if "done" in line:  # the progress line has begun
+                break
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(number)
+        assert process.wait(60) == 130
+    finally:
+        process.kill()
+        process.stderr.close()
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not alive, "Ray's processes have gone with the program"
+    assert run(plan, ResultStore(tmp_path), local_engine(plan)).complete
+    assert csv(plan, ResultStore(tmp_path)) == csv(plan, local_store)
