@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from itertools import repeat
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.autograd.function import once_differentiable
 
 from scmmlab.model.classifier import classify_embedding
 from scmmlab.model.encoder import encode_columns
@@ -61,9 +62,33 @@ def _classify(
     return classify_embedding(classifier, encode_columns(encoder, x_RBCF, training, row_mask_RB)).transpose(1, 2)
 
 
+class _CrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, logits_RKB: Tensor, label_RB: Tensor, weight_RB: Tensor | None) -> Tensor:
+        label_R1B = label_RB.unsqueeze(1)
+        log_p = logits_RKB.log_softmax(1)
+        picked_RB = log_p.gather(1, label_R1B).squeeze(1)
+        if weight_RB is None:
+            ctx.save_for_backward(log_p, label_R1B, None, None)
+            return -picked_RB.mean(1)
+        count_R1 = weight_RB.sum(1, keepdim=True).clamp_(min=1)
+        ctx.save_for_backward(log_p, label_R1B, weight_RB, count_R1)
+        return -(picked_RB * weight_RB).sum(1) / count_R1.squeeze(1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_R: Tensor) -> tuple[Tensor | None, ...]:
+        log_p, label_R1B, weight_RB, count_R1 = ctx.saved_tensors
+        # ∂L/∂logits = (p − one-hot) / B
+        share_R1 = grad_R.unsqueeze(1) / (log_p.shape[2] if count_R1 is None else count_R1)
+        share_RB = share_R1 if weight_RB is None else weight_RB * share_R1
+        p = log_p.exp()
+        p.scatter_add_(1, label_R1B, p.new_full((1, 1, 1), -1).expand_as(label_R1B))
+        return p.mul_(share_RB.unsqueeze(1)), None, None
+
+
 def finetuning_loss(logits_RBK: Tensor, label_RB: Tensor, row_mask: Tensor | None = None) -> Tensor:
     """Mean cross-entropy over the windows that count, [R]; 0 for a replica without any."""
-    loss_RB = cross_entropy(logits_RBK.flatten(0, 1), label_RB.flatten(), reduction="none").view_as(label_RB)
-    if row_mask is None:
-        return loss_RB.mean(1)
-    return torch.where(row_mask, loss_RB, 0.0).sum(1) / row_mask.sum(1).clamp(min=1)
+    weight_RB = None if row_mask is None else row_mask.to(logits_RBK.dtype)
+    loss_R: Tensor = _CrossEntropy.apply(logits_RBK.transpose(1, 2), label_RB, weight_RB)
+    return loss_R

@@ -36,7 +36,6 @@ class _PairSoftmax(torch.autograd.Function):
         contrast = s.new_zeros(s.shape[0]) if w_RNJ is None else contrast_sum(s, lse, w_RNJ)
         kept = keep_top_k(p, s, top_k) if restricts(top_k, s.shape[-1]) else p
         ctx.set_materialize_grads(False)
-        ctx.restricted = kept is not p
         ctx.save_for_backward(z_RDN, others_RDJ, w_RNJ, p, kept)
         return kept, contrast
 

@@ -95,7 +95,8 @@ class Parameters:
     """
 
     def __init__(self, sizes: Sizes, replicas: int, device: torch.device | str, dtype: torch.dtype):
-        _keep_freed_memory()
+        if torch.device(device).type == "cpu":
+            _keep_freed_memory()
         self.sizes = dict(sizes)
         self.values = torch.zeros(replicas, sum(math.prod(s) for s in sizes.values()), device=device, dtype=dtype)
         """[R, n], in the order of `names`."""

@@ -42,7 +42,6 @@ def max_pool_gradient(grad_ROPN: Tensor, u_ROTN: Tensor) -> Tensor:
             du[first].copy_(grad)
         else:
             # the kernel of ReLU's gradient keeps `grad` where a number is above 0, in a fraction of a choice's time
-            to_second = torch.ops.aten.threshold_backward(grad, u[second] - u[first], 0)
-            du[second].copy_(to_second)
-            torch.sub(grad, to_second, out=du[first])
+            torch.ops.aten.threshold_backward.grad_input(grad, u[second] - u[first], 0, grad_input=du[second])
+            torch.sub(grad, du[second], out=du[first])
     return du_ROTN

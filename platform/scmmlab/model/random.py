@@ -49,21 +49,18 @@ def _keys(seed_R: Tensor, purpose: str, epoch: Tensor | int, step: Tensor | int)
     """The two words, int32 [2, R, 1], that stand for a stream: 64 bits, so that no two streams of a study coincide."""
     start = zlib.crc32(purpose.encode())
     lanes = [start ^ lane for lane in _LANES]
-    keys: Tensor | None = None
-    # Python's numbers are absorbed as such, which costs a tenth of tensors; from the first tensor on all are tensors
-    for number in (epoch, step, seed_R):
+    numbers = [epoch, step, seed_R]
+    # Python's numbers are absorbed as such, at a tenth of the cost of tensors, until the first tensor
+    while isinstance(number := numbers[0], int):
+        for shift in (0, 32):
+            lanes = [_hash_number(lane ^ (number >> shift) & _WORD, start) for lane in lanes]
+        numbers.pop(0)
+    keys = torch.tensor([[_signed(lane)] for lane in lanes], dtype=torch.int32, device=seed_R.device)
+    for number in numbers:
         for shift in (0, 32):
             word = (number >> shift) & _WORD
-            if isinstance(word, int) and keys is None:
-                lanes = [_hash_number(key ^ word, start) for key in lanes]
-                continue
             word = _signed(word) if isinstance(word, int) else word.to(torch.int32)
-            if keys is None:
-                keys = torch.tensor([_signed(key) for key in lanes], dtype=torch.int32, device=seed_R.device).unsqueeze(
-                    -1
-                )
             keys = _hash_words(keys ^ word, _signed(start))
-    assert keys is not None
     return keys.unsqueeze(-1)
 
 

@@ -71,7 +71,7 @@ def benchmark(device: torch.device | str = "cpu", quick: bool = False, threads: 
     device = torch.device(device)
     packs = {"pretrain": (4,) if quick else (4, 8), "finetune": (4,) if quick else (4, 15)}
     if device.type != "cpu":
-        packs = {kind: (16,) if quick else (16, 64) for kind in packs}
+        packs = dict.fromkeys(packs, (16,) if quick else (16, 64))
     rounds = 10 if quick else 40
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
