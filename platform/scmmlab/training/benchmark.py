@@ -35,6 +35,9 @@ from scmmlab.model.shape import conv_length, pooled_length
 CHANNELS, BANDS, CLASSES = 62, 5, 3
 """Sizes of SEED."""
 
+BURST = 0.05
+"""Seconds that a task runs before the next has its turn."""
+
 Product = tuple[int, int, int]
 """A matrix multiplication of one replica: (m, k) times (k, n)."""
 
@@ -72,7 +75,7 @@ def benchmark(device: torch.device | str = "cpu", quick: bool = False, threads: 
     packs = {"pretrain": (4,) if quick else (4, 8), "finetune": (4,) if quick else (4, 15)}
     if device.type != "cpu":
         packs = dict.fromkeys(packs, (16,) if quick else (16, 64))
-    rounds = 10 if quick else 40
+    rounds = 5 if quick else 25
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -108,17 +111,24 @@ def _measure(
 
 
 def interleaved(tasks: dict[str, Callable[[], None]], rounds: int, device: torch.device) -> dict[str, list[float]]:
-    """Seconds of each task in each round; all tasks run in turn, after two rounds to warm up."""
+    """Seconds of each task in each round. All tasks run in turn, each for about `BURST`, as it would in training."""
+    repeats = {name: max(1, round(BURST / _seconds(task, 2, device))) for name, task in tasks.items()}
     times: dict[str, list[float]] = {name: [] for name in tasks}
-    for number in range(rounds + 2):
+    for _ in range(rounds):
         for name, task in tasks.items():
-            _wait(device)
-            start = time.perf_counter()
-            task()
-            _wait(device)
-            if number >= 2:
-                times[name].append(time.perf_counter() - start)
+            times[name].append(_seconds(task, repeats[name], device))
     return times
+
+
+def _seconds(task: Callable[[], None], repeats: int, device: torch.device) -> float:
+    """Mean time of some repetitions, after one that fills the caches again."""
+    task()
+    _wait(device)
+    start = time.perf_counter()
+    for _ in range(repeats):
+        task()
+    _wait(device)
+    return (time.perf_counter() - start) / repeats
 
 
 def _wait(device: torch.device) -> None:
