@@ -241,6 +241,39 @@ def test_the_order_of_the_sources_classes_matters_to_zero_shot_alone():
     assert cell != both({"protocol.kind": "zero_shot"})[1]
 
 
+def mapped(side, **classes):
+    return transfer(**{side: CorpusSelection(table=f"tables/{'one' if side == 'source' else 'two'}", classes=classes)})
+
+
+def test_a_class_map_of_the_target_changes_the_cell_alone():
+    maps = [
+        {"calm": ["rest", "sleep"], "busy": ["task"]},
+        {"busy": ["task"], "calm": ["rest", "sleep"]},
+        {"calm": ["rest"], "busy": ["task", "sleep"]},
+        {"calm": ["rest"], "busy": ["task"]},
+    ]
+    changed = [both({}, transfer=mapped("target", **classes)) for classes in maps]
+    assert {pretrain for pretrain, _ in changed} == {both({})[0]}
+    assert len({cell for _, cell in changed}) == len(maps)
+
+
+def test_a_class_map_that_changes_nothing_changes_no_key():
+    same = mapped("target", rest=["rest"], task=["task"], sleep=["sleep"])
+    assert both({}, transfer=same) == both({})
+    first, second = (
+        mapped("target", calm=list(names), busy=["task"]) for names in (["rest", "sleep"], ["sleep", "rest"])
+    )
+    assert both({}, transfer=first) == both({}, transfer=second)
+
+
+def test_of_the_sources_class_map_only_the_windows_matter_without_labels():
+    joined = mapped("source", calm=["rest", "sleep"], busy=["task"])
+    assert both({}, transfer=joined) == both({})
+    assert both({"protocol.kind": "zero_shot"}, transfer=joined)[1] != both({"protocol.kind": "zero_shot"})[1]
+    without_sleep = mapped("source", calm=["rest"], busy=["task"])
+    assert both({}, transfer=without_sleep)[0] != both({})[0]
+
+
 def test_other_numerics_change_both_keys(monkeypatch):
     before = both({})
     monkeypatch.setattr(keys, "NUMERICS_VERSION", "next")

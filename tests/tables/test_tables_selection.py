@@ -98,3 +98,18 @@ def test_the_channels_that_a_table_has_already_are_not_copied():
 def test_a_channel_that_is_not_there_is_refused():
     with pytest.raises(CorpusError, match="'small' has no channel Oz: expected some of Fz, Cz, Pz"):
         small_table().with_channels(("Fz", "Oz"))
+
+
+def test_classes_may_be_made_of_others_by_a_map():
+    table = small_table()
+    part = select(table, classes={"rest": ["neutral"], "moved": ["positive", "negative"]})
+    assert part.manifest.classes == ("rest", "moved")
+    np.testing.assert_array_equal(part.features[part.label == 0], table.features[table.label == 1])
+    np.testing.assert_array_equal(part.features[part.label == 1], table.features[table.label != 1])
+
+
+def test_what_no_class_is_made_of_is_left_out():
+    part = select(small_table(), classes={"bad": ["negative"], "good": ["positive"]})
+    assert len(part) == 32
+    with pytest.raises(CorpusError, match=r"Classes of 'small' must be among .* got 'positiv'"):
+        select(small_table(), classes={"bad": ["negative"], "good": ["positiv"]})

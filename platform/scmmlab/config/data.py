@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field, field_validator, model_validator
 
 from scmmlab.config.base import Spec
+
+
+def _allow_mapping(schema: dict[str, Any]) -> None:
+    """In the JSON schema: `classes` may be a mapping, which `CorpusSelection` takes apart."""
+    names = {"type": "array", "items": {"type": "string"}}
+    schema.setdefault("anyOf", []).append({"type": "object", "additionalProperties": names})
 
 
 class CorpusSelection(Spec):
@@ -17,8 +26,37 @@ class CorpusSelection(Spec):
     """Subjects by number; all when absent. In YAML a text such as `0-17` or `0-8, 20` may stand for a list."""
     sessions: tuple[int, ...] | None = None
     """Sessions by number; all when absent."""
-    classes: tuple[str, ...] | None = None
-    """Class names, in the order of the labels they get; all, in the table's order, when absent."""
+    classes: tuple[str, ...] | None = Field(None, json_schema_extra=_allow_mapping)
+    """Class names, in the order of the labels they get; all, in the table's order, when absent. A mapping from a class
+    to those of the table's that it is made of (`negative: [sad]`) stands for the names and `class_map`; what is in no
+    class is left out."""
+    class_map: dict[str, tuple[str, ...]] | None = None
+    """The table's classes that each of `classes` is made of; its own name alone when absent."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_mapping_apart(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and isinstance(data.get("classes"), Mapping):
+            if data.get("class_map") is not None:
+                raise ValueError("'classes' must be a list of names where 'class_map' is given")
+            # the names keep the order, which a mapping loses wherever keys are sorted
+            return {**data, "classes": list(data["classes"]), "class_map": dict(data["classes"])}
+        return data
+
+    @model_validator(mode="after")
+    def _check_class_map(self) -> CorpusSelection:
+        if self.class_map is None:
+            return self
+        if set(self.class_map) != set(self.classes or ()):
+            raise ValueError(f"'class_map' must say what each of 'classes' is made of, got {sorted(self.class_map)}")
+        members = [member for name in self.classes or () for member in self.class_map[name]]
+        if not all(self.class_map.values()) or len(set(members)) != len(members):
+            raise ValueError(f"each class must be made of one or more, and no two of the same, got {self.class_map}")
+        return self
+
+    def members(self, name: str) -> tuple[str, ...]:
+        """The table's classes that one of `classes` is made of."""
+        return (name,) if self.class_map is None else self.class_map[name]
 
     @field_validator("subjects", "sessions", mode="before")
     @classmethod

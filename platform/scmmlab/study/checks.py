@@ -92,7 +92,7 @@ def _check_selection(transfer: TransferSpec, side: str, selection: CorpusSelecti
             f"Invalid value for {where.format('subjects')}: '{selection.table}' has subjects "
             f"{number_ranges(sorted(manifest.subjects))}, got {number_ranges(missing)}, which it lacks."
         )
-    for name in selection.classes or ():
+    for name in (member for chosen in selection.classes or () for member in selection.members(chosen)):
         if name not in manifest.classes:
             guess = nearest(name, manifest.classes)
             raise SpecError(

@@ -75,9 +75,14 @@ def protocol_sentence(protocol: ProtocolSpec) -> str:
 def transfer_sentence(transfer: TransferSpec, source: Manifest, target: Manifest, channels: Collection[str]) -> str:
     """What is pre-trained on and what is tested, in a sentence."""
     classes = ", ".join(selected_classes(transfer.target, target))
+    maps = [
+        f"; classes of {manifest.corpus} {text}"
+        for selection, manifest in ((transfer.source, source), (transfer.target, target))
+        if (text := _class_map(selection, manifest))
+    ]
     return (
         f"{transfer.name}: from {_selection(transfer.source, source)} to {_selection(transfer.target, target)}; "
-        f"{len(channels)} channels × {len(source.bands)} bands; classes {classes}."
+        f"{len(channels)} channels × {len(source.bands)} bands; classes {classes}{''.join(dict.fromkeys(maps))}."
     )
 
 
@@ -180,6 +185,16 @@ def _selection(selection: CorpusSelection, manifest: Manifest) -> str:
     if selection.sessions:
         text += f"; sessions {number_ranges(sorted(selection.sessions))}"
     return text + ")"
+
+
+def _class_map(selection: CorpusSelection, manifest: Manifest) -> str:
+    """`sad → negative, happy → positive; fear left out`; nothing where no class is renamed or joined."""
+    if selection.class_map is None or selection.classes is None:
+        return ""
+    text = ", ".join(f"{' + '.join(selection.members(name))} → {name}" for name in selection.classes)
+    used = {member for name in selection.classes for member in selection.members(name)}
+    left_out = [name for name in manifest.classes if name not in used]
+    return f"{text} ({', '.join(left_out)} left out)" if left_out else text
 
 
 def _count(number: int, noun: str) -> str:

@@ -211,12 +211,21 @@ def _split(protocol: ProtocolSpec) -> dict[str, Any]:
 def _data(selection: CorpusSelection, manifest: Manifest, labels_matter: bool) -> dict[str, Any]:
     """The identity of a selected part of a table. Rows keep the table's order, whatever the selection's."""
     classes = list(selection.classes or manifest.classes)
-    return {
+    members = [list(selection.members(name)) for name in classes] if selection.class_map else None
+    if members == [[name] for name in classes]:
+        members = None  # the same as no map
+    if members is not None and not labels_matter:
+        # without labels, only which windows take part
+        classes, members = sorted(member for group in members for member in group), None
+    part: dict[str, Any] = {
         "table": manifest.fingerprint,
         "subjects": sorted(manifest.subjects if selection.subjects is None else selection.subjects),
         "sessions": None if selection.sessions is None else sorted(selection.sessions),
         "classes": classes if labels_matter else sorted(classes),
     }
+    if members is not None:
+        part["class_map"] = [sorted(group) for group in members]
+    return part
 
 
 def _spelling_removed(channels: tuple[str, ...]) -> list[str]:

@@ -92,7 +92,8 @@ class FeatureTable:
     def select(self, selection: CorpusSelection) -> FeatureTable:
         """The part of the table that a study names; `selection.table` is not looked at.
 
-        Labels are numbered anew in the order of `selection.classes`. The manifest keeps the table's fingerprint.
+        Labels are numbered anew in the order of `selection.classes`, each of which may be made of several. The
+        manifest keeps the table's fingerprint.
 
         Raises
         ------
@@ -110,9 +111,11 @@ class FeatureTable:
             keep &= np.isin(self.session, selection.sessions)
         new_label = np.arange(len(manifest.classes))
         if selection.classes is not None:
-            _check_classes(corpus, selection.classes, manifest.classes)
             new_label = np.full(len(manifest.classes), -1)
-            new_label[[manifest.classes.index(name) for name in selection.classes]] = np.arange(len(selection.classes))
+            for label, name in enumerate(selection.classes):
+                members = selection.members(name)
+                _check_classes(corpus, members, manifest.classes)
+                new_label[[manifest.classes.index(member) for member in members]] = label
             keep &= new_label[self.label] >= 0
         rows = np.flatnonzero(keep)
         if not len(rows):

@@ -89,7 +89,11 @@ def _side(results: StudyResults, selection: CorpusSelection) -> str:
     if selection.sessions is not None:
         parts.append(f"sessions {number_ranges(selection.sessions)}")
     if selection.classes is not None:
-        parts.append(f"classes {', '.join(selection.classes)}")
+        names = [
+            name if selection.members(name) == (name,) else f"{name} ({' + '.join(selection.members(name))})"
+            for name in selection.classes
+        ]
+        parts.append(f"classes {', '.join(names)}")
     return f"{name}: {', '.join(parts)}" if parts else name
 
 
