@@ -1,4 +1,4 @@
-"""One thread: tests of small tensors spend their time waiting for a second one, and only one gives the same last bit."""
+"""One thread: a second one makes tests of small tensors wait, and only one gives the same last bit."""
 
 from __future__ import annotations
 

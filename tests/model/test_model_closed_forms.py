@@ -58,26 +58,23 @@ def test_hidden_layer_of_the_projector() -> None:
     assert gradcheck(lambda *tensors: _Hidden.apply(*tensors, SINGLE_PROCESS, []), inputs)
 
 
-@pytest.mark.parametrize("channel_major", [False, True])
-@pytest.mark.parametrize("points", [1, 3, 4, 5, 7])
-def test_toeplitz_matrix_is_the_convolution(points: int, channel_major: bool) -> None:
+@pytest.mark.parametrize("points", [1, 3, 4, 5, 7, 12])
+def test_toeplitz_matrix_is_the_convolution(points: int) -> None:
     weight, x = numbers(2, 3, 4, 8, grad=False), numbers(2, 6, 4, points, seed=1, grad=False)
-    matrix = toeplitz(weight, points, channel_major)
-    columns = (x if channel_major else x.transpose(2, 3)).flatten(2).transpose(1, 2)
-    found = (matrix @ columns).view(2, 3, -1, 6).flip(2)
+    matrix = toeplitz(weight, points)
+    found = (matrix @ x.transpose(2, 3).flatten(2).transpose(1, 2)).view(2, 3, -1, 6)
     expected = torch.stack([torch.nn.functional.conv1d(a, b, padding=4) for a, b in zip(x, weight, strict=True)])
     torch.testing.assert_close(found, expected.permute(0, 2, 3, 1))
     # ⟨toeplitz(w), m⟩ = ⟨w, adjoint(m)⟩
     other = numbers(*matrix.shape, seed=2, grad=False)
-    adjoint = toeplitz_adjoint(other, weight.shape, points, channel_major)
-    torch.testing.assert_close((matrix * other).sum(), (weight * adjoint).sum())
+    torch.testing.assert_close((matrix * other).sum(), (weight * toeplitz_adjoint(other, 3, points)).sum())
 
 
 @pytest.mark.parametrize("points", [2, 3, 4, 5, 6, 7])
 def test_pooling_is_that_of_pytorch(points: int) -> None:
     # whole numbers, so that there are ties
     u = torch.randint(0, 3, (2, 3, points, 50), generator=torch.Generator().manual_seed(0)).double()
-    signals = u.flip(2).transpose(2, 3).flatten(0, 1).requires_grad_()
+    signals = u.transpose(2, 3).flatten(0, 1).requires_grad_()
     expected = torch.nn.functional.max_pool1d(signals, 2, 2, padding=1)
     pooled = torch.empty(2, 3, expected.shape[-1], 50, dtype=torch.float64)
     max_pool(u, pooled)
@@ -85,4 +82,4 @@ def test_pooling_is_that_of_pytorch(points: int) -> None:
     upstream = numbers(*pooled.shape, grad=False)
     (gradient,) = torch.autograd.grad(expected, signals, upstream.transpose(2, 3).reshape(expected.shape))
     found = max_pool_gradient(upstream, u)
-    torch.testing.assert_close(found, gradient.view(2, 3, 50, points).transpose(2, 3).flip(2))
+    torch.testing.assert_close(found, gradient.view(2, 3, 50, points).transpose(2, 3))

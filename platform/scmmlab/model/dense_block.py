@@ -66,7 +66,7 @@ def block_forward(
     Parameters
     ----------
     matrix_RFK : Tensor, shape=(R, O·T, K)
-        The layer, the points of each feature in turn (from last to first, as `toeplitz` has them).
+        The layer, the points of each feature in turn.
     x_RKN : Tensor, shape=(R, K, N)
         Its input.
     gain_RO, shift_RO : Tensor, shape=(R, O)

@@ -23,6 +23,11 @@ LAYERS = (("encoder.0", "encoder.1"), ("encoder.4", "encoder.5"), ("encoder.8", 
 """Convolution and batch norm of each block."""
 
 
+def _columns(x_RNCF: Tensor) -> Tensor:
+    """The numbers of each row, channels of each band in turn, rows last, [R, F·C, N]."""
+    return x_RNCF.transpose(2, 3).flatten(2).transpose(1, 2)
+
+
 class _Encoder(torch.autograd.Function):
     """All three blocks; the gradient goes through `block_backward` from last to first."""
 
@@ -31,16 +36,15 @@ class _Encoder(torch.autograd.Function):
         ctx: Any, x_RNCF: Tensor, weight_R11N: Tensor | None, group: Collectives, batches: list[Batch], *weights: Tensor
     ) -> Tensor:
         points = x_RNCF.shape[3]
-        # numbers of a row in the order (C, F); between blocks, points are major
-        x_RKN = x_RNCF.flatten(2).transpose(1, 2)
+        x_RKN = _columns(x_RNCF)
         blocks = []
         for block in range(len(LAYERS)):
             kernel, gain, shift = weights[3 * block : 3 * block + 3]
-            matrix = toeplitz(kernel, points, channel_major=block == 0)
+            matrix = toeplitz(kernel, points)
             point_major = block < len(LAYERS) - 1
             saved, batch = block_forward(matrix, x_RKN, gain, shift, True, point_major, weight_R11N, group)
             batches.append(batch)
-            blocks.append((saved, batch.numbers, kernel.shape, points))
+            blocks.append((saved, batch.numbers, points))
             points = pooled_length(conv_length(points))
             x_RKN = saved.out.flatten(1, 2)
         ctx.save_for_backward(weight_R11N, *(tensor for saved, *_ in blocks for tensor in saved))
@@ -56,7 +60,7 @@ class _Encoder(torch.autograd.Function):
         upstream: Tensor | None = grad
         for block in reversed(range(len(LAYERS))):
             saved = Saved(*tensors[len(Saved._fields) * block : len(Saved._fields) * (block + 1)])
-            numbers, shape, points = ctx.sizes[block]
+            numbers, points = ctx.sizes[block]
             assert upstream is not None
             d_matrix, upstream, d_gain, d_shift = block_backward(
                 upstream,
@@ -68,17 +72,17 @@ class _Encoder(torch.autograd.Function):
                 ctx.group,
                 input_gradient=block > 0,
             )
-            gradients = [toeplitz_adjoint(d_matrix, shape, points, block == 0), d_gain, d_shift, *gradients]
+            gradients = [toeplitz_adjoint(d_matrix, d_gain.shape[1], points), d_gain, d_shift, *gradients]
         return None, None, None, None, *gradients
 
 
 @torch.no_grad()
 def _encode_frozen(parameters: Parameters, x_RNCF: Tensor) -> Tensor:
     points = x_RNCF.shape[3]
-    x_RKN = x_RNCF.flatten(2).transpose(1, 2)
+    x_RKN = _columns(x_RNCF)
     for block, (conv, norm) in enumerate(LAYERS):
         gain, shift = parameters[f"{norm}.weight"], parameters[f"{norm}.bias"]
-        matrix = toeplitz(parameters[f"{conv}.weight"], points, channel_major=block == 0)
+        matrix = toeplitz(parameters[f"{conv}.weight"], points)
         y_ROTN = torch.bmm(matrix, x_RKN).view(*gain.shape, -1, x_RKN.shape[-1])
         feature = *gain.shape, 1, 1
         y_ROTN.sub_(parameters.running_mean[norm].view(feature))
