@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from scmmlab.corpora.deap import DeapReader
 from scmmlab.corpora.eegmat import EegmatReader
 from scmmlab.corpora.eegmat_features import EegmatFeaturesReader
 from scmmlab.corpora.reader import Reader
 from scmmlab.errors import CorpusError, nearest
 
-READERS: dict[str, type[Reader]] = {reader.name: reader for reader in (EegmatReader, EegmatFeaturesReader)}
+READERS: dict[str, type[Reader]] = {reader.name: reader for reader in (EegmatReader, EegmatFeaturesReader, DeapReader)}
 
 
 def reader_class(name: str) -> type[Reader]:
