@@ -186,6 +186,13 @@ def test_a_wrong_override_is_refused(write, override, expected):
             "'transfers.0.source.subjects' in {}: it must be numbers and ranges such as '0-17, 20', got '0-x'.",
         ),
         (
+            "0-17",
+            "17-0",
+            "'transfers.0.source.subjects' in {}: it must be ranges that ascend, of at most 100,000 numbers, "
+            "got '17-0'.",
+        ),
+        ("0-17", "0-99999999999", "of at most 100,000 numbers, got '0-99999999999'."),
+        (
             "source:",
             "sorce:",
             "'transfers.0.sorce' in {}: the keys there are 'name', 'source', 'target'; did you mean 'source'?",

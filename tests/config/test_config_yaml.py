@@ -15,6 +15,12 @@ def test_a_merge_key_may_be_overridden():
     assert parse_yaml("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}", "x.yaml")["b"] == {"x": 3, "y": 2}
 
 
+def test_a_change_of_what_an_alias_stands_for_leaves_its_anchor():
+    value = parse_yaml("a: &a {x: 1}\nb: *a", "x.yaml")
+    value["b"]["x"] = 2
+    assert value["a"] == {"x": 1}
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -23,6 +29,15 @@ def test_a_merge_key_may_be_overridden():
         ("a: [1, 2", "x.yaml, line 1"),
         ("a: !!python/object/apply:os.getcwd []", "could not determine a constructor"),
         ("a: \x00", "special characters are not allowed"),
+        ("a: &a [*a]", "an alias stands for what it is in"),
+        ("[" * 5000, "nested too deeply"),
+        (
+            "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
+            + "".join(
+                f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+            ),
+            "aliases stand for more than 100,000 values",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_named_with_its_place(text, expected):

@@ -220,12 +220,22 @@ def table(corpus, trials):
     )
 
 
+def with_batches_of(windows):
+    return ablation(base=resolve_variant(ExperimentSpec(), {"pretrain.batch_size": windows}))
+
+
 def test_every_split_is_tried_before_anything_starts():
     tables = {"tables/one": table("one", 15), "tables/two": table("two", 15)}
-    plan = plan_of()
+    plan = plan_of(with_batches_of(240))
     folds = check_splits(plan, tables.__getitem__)
     assert set(folds) == set(plan.distinct)
     assert all(len(of_cell) == 8 for of_cell in folds.values())
     tables["tables/two"] = table("two", 3)
     with pytest.raises(SplitError, match="Variant 'full', transfer 'one-to-two': "):
         check_splits(plan, tables.__getitem__)
+
+
+def test_a_selected_source_must_have_one_full_batch():
+    tables = {"tables/one": table("one", 15), "tables/two": table("two", 15)}
+    with pytest.raises(SpecError, match="at most the 240 windows of the source of transfer 'one-to-two', got 241"):
+        check_splits(plan_of(with_batches_of(241)), tables.__getitem__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -93,6 +94,7 @@ def run_plan(arguments: argparse.Namespace) -> int:
 
 def run_run(arguments: argparse.Namespace) -> int:
     """Run the study, and write its report."""
+    from scmmlab.config import study_yaml
     from scmmlab.execution.engines import run_study
     from scmmlab.report.summary import summary_table
     from scmmlab.study import describe, study_status
@@ -101,7 +103,8 @@ def run_run(arguments: argparse.Namespace) -> int:
     loaded, plan, store = _open(arguments, check_folds=True)
     folder = store.study_folder(loaded.study.name)
     found = versions(loaded.path.parent)
-    folder.write_text("spec.yaml", loaded.text)
+    folder.write_text("spec.yaml", study_yaml(loaded.study))
+    folder.write_text("plan.json", json.dumps(plan.to_json(), indent=1) + "\n")
     tracker, tracked_at = _tracker(arguments.tracking_uri, store, loaded.study.name)
     with tracker:
         spec = loaded.study.model_dump(mode="json")

@@ -16,6 +16,10 @@ def _allow_mapping(schema: dict[str, Any]) -> None:
     schema.setdefault("anyOf", []).append({"type": "object", "additionalProperties": names})
 
 
+MOST_NUMBERS = 100_000
+"""Numbers that a range may stand for: more than any corpus has subjects, and few enough to write out."""
+
+
 class CorpusSelection(Spec):
     """A feature table and the part of it that takes part."""
 
@@ -66,9 +70,14 @@ class CorpusSelection(Spec):
         numbers: list[int] = []
         for part in value.split(","):
             low, _, high = part.strip().partition("-")
-            if not low.isdigit() or (high and not high.isdigit()):
+            if not low.isdecimal() or (high and not high.isdecimal()):
                 raise ValueError(f"must be numbers and ranges such as '0-17, 20', got {value!r}")
-            numbers.extend(range(int(low), int(high or low) + 1))
+            first, last = int(low), int(high or low)
+            if not 0 <= last - first < MOST_NUMBERS:
+                raise ValueError(
+                    f"must be ranges that ascend, of at most {MOST_NUMBERS:,} numbers, got {part.strip()!r}"
+                )
+            numbers.extend(range(first, last + 1))
         return numbers
 
     @field_validator("subjects", "sessions", "classes")

@@ -9,6 +9,9 @@ import yaml
 
 from scmmlab.errors import SpecError
 
+MOST_VALUES = 100_000
+"""More than any study has; a few lines of aliases of aliases could stand for billions."""
+
 
 class _StrictLoader(yaml.SafeLoader):
     """The safe loader, without the readings of YAML 1.1 that surprise: `no` is text here, and `5e-4` a number."""
@@ -66,17 +69,40 @@ def parse_yaml(text: str, where: str) -> Any:
     Raises
     ------
     SpecError
-        Where the text is no YAML, holds a tag of Python's, or names a key twice.
+        Where the text is no YAML, holds a tag of Python's, names a key twice, or stands for more values than any study
+        has.
     """
     try:
         loader = _StrictLoader(text)
         try:
-            return loader.get_single_data()
+            return _written_out(loader.get_single_data(), where)
         finally:
             loader.dispose()
+    except RecursionError:
+        raise SpecError(
+            f"Cannot read {where}: it is nested too deeply, or an alias stands for what it is in."
+        ) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise SpecError(f"Cannot read {where}{place}: {error.problem or error.context}.") from None
     except yaml.YAMLError as error:
         raise SpecError(f"Cannot read {where}: {' '.join(str(error).split())}.") from None
+
+
+def _written_out(value: Any, where: str) -> Any:
+    """`value` with a copy of its own in the place of each alias, so that a change of one does not change the others."""
+    left = MOST_VALUES
+
+    def copy(part: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise SpecError(f"Cannot read {where}: its aliases stand for more than {MOST_VALUES:,} values.")
+        if isinstance(part, dict):
+            return {key: copy(inner) for key, inner in part.items()}
+        if isinstance(part, list):
+            return [copy(inner) for inner in part]
+        return part
+
+    return copy(value)
