@@ -83,24 +83,30 @@ def test_fine_tuning_with_folds_of_different_sizes(dtype: torch.dtype) -> None:
         assert_same(finetune([r], sizes, dtype)[0], everyone[r])
 
 
-def test_published_sizes_of_fine_tuning() -> None:
-    """Where replicas are computed together."""
-    shape, experiments = Shape(channels=62, classes=3), [ExperimentSpec()] * 6
-    assert replicas.finetuning_replicas(windows(6, 128, shape=shape), [32, 128]) > 1
+@pytest.mark.parametrize(
+    ("batch", "classes", "together"), [(128, 3, True), (32, 2, True), (32, 5, True), (20, 3, False)]
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_fine_tuning_of_the_published_network(batch: int, classes: int, together: bool, dtype: torch.dtype) -> None:
+    """Where replicas may be computed together, and in packs of any size."""
+    shape, experiments = Shape(channels=19, classes=classes), [ExperimentSpec()] * 6
+    x = windows(1, batch, shape=shape)
+    assert (replicas.finetuning_replicas(x, 32, (128, classes)) > 1) == together
     states = []
-    for seeds in ([3], [8, 9, 10, 11, 3, 12]):
+    for seeds in ([3], [8, 3, 10], [8, 9, 10, 11, 3, 12]):
         seed_R = torch.tensor(seeds)
-        full, _, _ = pack(experiments[: len(seeds)], seeds, dtype=torch.float32, shape=shape)
-        learners = [full.part("encoder."), initial_classifier(shape, seed_R, "cpu", torch.float32)]
+        full, _, _ = pack(experiments[: len(seeds)], seeds, dtype=dtype, shape=shape)
+        learners = [full.part("encoder."), initial_classifier(shape, seed_R, "cpu", dtype)]
         adams = [Adam(parameters.values, [OptimizerSpec()] * len(seeds)) for parameters in learners]
-        x_RBCF = torch.cat([windows(1, 128, seed, shape, torch.float32) for seed in seeds])
-        label_RB = torch.arange(128).expand(len(seeds), -1) % 3
-        mask_RB = torch.stack([torch.arange(128) < 90 + seed for seed in seeds])
+        x_RBCF = torch.cat([windows(1, batch, seed, shape, dtype) for seed in seeds])
+        label_RB = torch.arange(batch).expand(len(seeds), -1) % classes
+        mask_RB = torch.stack([torch.arange(batch) < batch - seed for seed in seeds])
         for _ in range(3):
             loss_R = finetuning_loss(classify(*learners, x_RBCF, True, mask_RB), label_RB, mask_RB)
             for adam, parameters, gradient in zip(adams, learners, gradients(loss_R, *learners), strict=True):
-                adam.step(parameters.values, gradient, torch.full((len(seeds),), 1e-3))
+                adam.step(parameters.values, gradient, torch.full((len(seeds),), 1e-3, dtype=dtype))
         slot = seeds.index(3)
         states.append(learners[0].replica_state(slot) | learners[1].replica_state(slot))
         states[-1]["logits"] = classify(*learners, x_RBCF, False)[slot].detach()
-    assert_same(*states)
+    assert_same(states[0], states[1])
+    assert_same(states[0], states[2])

@@ -141,7 +141,7 @@ def encode(
     Tensor, shape=(R, N, 3·D)
         Channel-major, as ``nn.Flatten`` of (N, D, 3).
     """
-    size = finetuning_replicas(x_RNCF, [parameters["encoder.1.weight"].shape[1]])
+    size = finetuning_replicas(x_RNCF, parameters["encoder.1.weight"].shape[1])
     if len(x_RNCF) <= size:
         return encode_columns(parameters, x_RNCF, training, row_mask, active_R=active_R).transpose(1, 2)
     parts = zip(

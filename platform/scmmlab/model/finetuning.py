@@ -42,7 +42,8 @@ def classify(
     -------
     Tensor, shape=(R, B, classes)
     """
-    size = finetuning_replicas(x_RBCF, [encoder["encoder.1.weight"].shape[1], classifier["fc.bias"].shape[1]])
+    others = [classifier[name].shape[1] for name in ("fc.bias", "classifier.bias")]
+    size = finetuning_replicas(x_RBCF, encoder["encoder.1.weight"].shape[1], others)
     if len(x_RBCF) <= size:
         return _classify(encoder, classifier, x_RBCF, training and not freeze_encoder, row_mask)
     parts = zip(

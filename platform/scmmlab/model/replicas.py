@@ -16,8 +16,8 @@ CPU_PRETRAINING = 1
 """Replicas of a pre-training step."""
 CPU_FINETUNING = 4
 """Replicas of a fine-tuning step, where their numbers fill whole vectors."""
-VECTOR = 64
-"""Numbers that are whole vectors of any CPU, unrolled loops included."""
+VECTOR = 32
+"""Numbers that fill whole vectors of any CPU: two of 512 bits, since PyTorch's loops are unrolled once."""
 
 
 def pretraining_replicas(x_RBCF: Tensor) -> int:
@@ -25,11 +25,21 @@ def pretraining_replicas(x_RBCF: Tensor) -> int:
     return CPU_PRETRAINING if x_RBCF.device.type == "cpu" else len(x_RBCF)
 
 
-def finetuning_replicas(x_RBCF: Tensor, widths: Sequence[int]) -> int:
-    """Replicas to fine-tune or to evaluate at a time, whose layers have `widths` features."""
+def finetuning_replicas(x_RBCF: Tensor, features: int, others: Sequence[int] = ()) -> int:
+    """Replicas to fine-tune or to evaluate at a time.
+
+    Parameters
+    ----------
+    x_RBCF : Tensor
+        The windows.
+    features : int
+        Features of the encoder's first block, of which the other blocks have multiples.
+    others : sequence of int
+        Features of other layers.
+    """
     if x_RBCF.device.type != "cpu":
         return len(x_RBCF)
-    whole = x_RBCF.shape[1] % VECTOR == 0 and all(width % (VECTOR // 2) == 0 for width in widths)
+    whole = features % VECTOR == 0 and all(number * x_RBCF.shape[1] % VECTOR == 0 for number in others)
     return CPU_FINETUNING if whole else 1
 
 
