@@ -31,14 +31,20 @@ def map_on_ray(extract: Callable[[str], FileRows], files: Sequence[str]) -> Iter
     """
     with ray_session():
         quiet_ray_data()
+        options = ray.data.DataContext.get_current().execution_options
+        # a file that is done is handed over at once: nothing waits for the first, and a build can be resumed
+        ordered, options.preserve_order = options.preserve_order, False
         items = [{"file": file} for file in files]
         # a block a file: files are large, and one a task keeps one in memory
         dataset = ray.data.from_items(items, override_num_blocks=len(items)).map(_Extraction(extract))
-        for row in dataset.iter_rows():
-            answer = pickle.loads(row["answer"])
-            if isinstance(answer, ScmmlabError):
-                raise answer
-            yield answer
+        try:
+            for row in dataset.iter_rows():
+                answer = pickle.loads(row["answer"])
+                if isinstance(answer, ScmmlabError):
+                    raise answer
+                yield answer
+        finally:
+            options.preserve_order = ordered
 
 
 class _Extraction:

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 
 from scmmlab.config import fingerprint
-from scmmlab.corpora import Reader
+from scmmlab.corpora import Reader, open_below
 from scmmlab.errors import CorpusError
 from scmmlab.features import EXTRACTION_VERSION, FORM, LOG_BASE, UNIT, FeatureSpec
 from scmmlab.tables.extraction import FileExtraction, FileRows, check_alike
 from scmmlab.tables.feature_table import FeatureTable
+from scmmlab.tables.locations import locate
 from scmmlab.tables.manifest import Manifest
+from scmmlab.tables.partial import PartialBuild
 from scmmlab.tables.renewal import Outcome, provide_table
 
 FileMapper = Callable[[Callable[[str], FileRows], Sequence[str]], Iterator[FileRows]]
@@ -42,6 +44,9 @@ def build_table(
     progress: Progress = lambda done, total: None,
 ) -> Outcome:
     """Build the feature table of a corpus, unless it is there already.
+
+    One file at a time is in a worker's memory. The rows of files that are done are kept in a hidden folder beside the
+    table until it is whole: a build that is stopped, by whatever but a mistake in the corpus, goes on file by file.
 
     Parameters
     ----------
@@ -78,12 +83,15 @@ def build_table(
     files = reader.files(root)
     hashes = _hash_files(root, files)
     build = _build_identity(reader, features, hashes)
+    partial = PartialBuild(locate(location), build)
 
     def make() -> FeatureTable:
-        progress(0, len(files))
-        by_file: dict[str, FileRows] = {}
-        for rows in mapper(FileExtraction(reader, root, features), files):
+        by_file = partial.finished(files)
+        progress(len(by_file), len(files))
+        missing = [file for file in files if file not in by_file]
+        for rows in mapper(FileExtraction(reader, root, features), missing) if missing else ():
             by_file[rows.file] = rows
+            partial.keep(rows)
             progress(len(by_file), len(files))
         # in the order of the files, so that the table does not depend on who was ready first
         return _table([by_file[file] for file in files], reader, features, hashes, build, str(root))
@@ -91,7 +99,14 @@ def build_table(
     def is_ours(manifest: Manifest) -> bool:
         return manifest.corpus == reader.corpus and manifest.provenance.get("reader") == reader.name
 
-    return provide_table(location, build, is_ours, make, force)
+    try:
+        outcome = provide_table(location, build, is_ours, make, force)
+    except CorpusError:
+        # it would fail again; what was stopped in any other way goes on where it was
+        partial.remove()
+        raise
+    partial.remove()
+    return outcome
 
 
 def _build_identity(reader: Reader, features: FeatureSpec, hashes: dict[str, str]) -> str:
@@ -170,7 +185,7 @@ def _hash_files(root: Path, files: Sequence[str]) -> dict[str, str]:
     """SHA-256 of each file; a `CorpusError` where two files are the same, as after a copy to the wrong name."""
     # hashing leaves the interpreter lock, so that threads are enough to keep a disk busy
     with ThreadPoolExecutor() as pool:
-        hashes = dict(zip(files, pool.map(lambda file: _sha256(root / file), files), strict=True))
+        hashes = dict(zip(files, pool.map(lambda file: _sha256(open_below(root, file)), files), strict=True))
     seen: dict[str, str] = {}
     for file, digest in hashes.items():
         if digest in seen:

@@ -1,0 +1,98 @@
+"""A build that was stopped goes on where it was."""
+
+import pytest
+from test_tables_build import TextReader
+
+from scmmlab.errors import CorpusError
+from scmmlab.features import FeatureSpec
+from scmmlab.tables import build_table, map_here, read_table
+
+
+class Stopped(Exception):
+    """The machine went down."""
+
+
+def stops_after(files):
+    def mapper(extract, names):
+        for name in names[:files]:
+            yield extract(name)
+        raise Stopped
+
+    return mapper
+
+
+def counting(read):
+    def mapper(extract, names):
+        read.extend(names)
+        return map_here(extract, names)
+
+    return mapper
+
+
+@pytest.fixture
+def root(tmp_path):
+    root = tmp_path / "raw"
+    root.mkdir()
+    for subject in (1, 2, 3):
+        (root / f"s{subject}.txt").write_text(f"{subject} {subject % 2} {subject} A")
+    return root
+
+
+@pytest.fixture
+def out(tmp_path, root):
+    """Where two of three files were done when the build stopped."""
+    out = tmp_path / "tables" / "out"
+    with pytest.raises(Stopped):
+        build_table(TextReader(), root, out, mapper=stops_after(2))
+    assert not out.exists()
+    return out
+
+
+def parts(out):
+    return [path for path in out.parent.iterdir() if path.name.endswith(".parts")]
+
+
+def test_only_what_is_missing_is_read_and_the_table_is_the_same(root, out, tmp_path):
+    read, told = [], []
+    progress = lambda done, total: told.append((done, total))  # noqa: E731
+    manifest = build_table(TextReader(), root, out, mapper=counting(read), progress=progress).manifest
+    assert read == ["s3.txt"]
+    assert told == [(2, 3), (3, 3)]
+    assert manifest == build_table(TextReader(), root, tmp_path / "whole").manifest
+    assert (out / "part-00000.parquet").read_bytes() == (tmp_path / "whole" / "part-00000.parquet").read_bytes()
+    assert len(read_table(out)) == 12
+
+
+def test_nothing_but_the_table_is_left(root, out):
+    assert parts(out)
+    build_table(TextReader(), root, out)
+    assert [path.name for path in out.parent.iterdir()] == ["out"]
+
+
+def test_other_settings_begin_anew_and_clear_away_what_was_kept(root, out):
+    read = []
+    build_table(TextReader(), root, out, FeatureSpec(window_s=2), mapper=counting(read))
+    assert read == ["s1.txt", "s2.txt", "s3.txt"]
+    assert not parts(out)
+
+
+def test_a_raw_file_that_has_changed_begins_anew(root, out):
+    (root / "s1.txt").write_text("1 1 99 A")
+    read = []
+    build_table(TextReader(), root, out, mapper=counting(read))
+    assert read == ["s1.txt", "s2.txt", "s3.txt"]
+
+
+def test_what_was_kept_and_is_damaged_is_made_again(root, out):
+    for path in parts(out)[0].iterdir():
+        path.write_bytes(path.read_bytes()[:-40])
+    read = []
+    build_table(TextReader(), root, out, mapper=counting(read))
+    assert read == ["s1.txt", "s2.txt", "s3.txt"]
+
+
+def test_a_mistake_in_the_corpus_leaves_nothing(root, out):
+    (root / "s3.txt").write_text("3 7 3 A")
+    with pytest.raises(CorpusError, match="A label is outside the classes"):
+        build_table(TextReader(), root, out)
+    assert not list(out.parent.iterdir())
