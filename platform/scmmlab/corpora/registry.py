@@ -5,10 +5,13 @@ from __future__ import annotations
 from scmmlab.corpora.deap import DeapReader
 from scmmlab.corpora.eegmat import EegmatReader
 from scmmlab.corpora.eegmat_features import EegmatFeaturesReader
+from scmmlab.corpora.faced import FacedReader
 from scmmlab.corpora.reader import Reader
 from scmmlab.errors import CorpusError, nearest
 
-READERS: dict[str, type[Reader]] = {reader.name: reader for reader in (EegmatReader, EegmatFeaturesReader, DeapReader)}
+READERS: dict[str, type[Reader]] = {
+    reader.name: reader for reader in (EegmatReader, EegmatFeaturesReader, DeapReader, FacedReader)
+}
 
 
 def reader_class(name: str) -> type[Reader]:

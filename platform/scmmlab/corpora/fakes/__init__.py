@@ -1,10 +1,11 @@
 """Fakes of the corpora in their own file formats. To add one, write it and put it here."""
 
 from scmmlab.corpora.fakes.deap import DeapFake
+from scmmlab.corpora.fakes.faced import FacedFake
 from scmmlab.corpora.fakes.fake_corpus import FakeCorpus, write_fake
 from scmmlab.errors import CorpusError, nearest
 
-FAKES: dict[str, type[FakeCorpus]] = {fake.name: fake for fake in (DeapFake,)}
+FAKES: dict[str, type[FakeCorpus]] = {fake.name: fake for fake in (DeapFake, FacedFake)}
 
 
 def fake_class(name: str) -> type[FakeCorpus]:
