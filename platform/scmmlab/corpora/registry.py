@@ -7,10 +7,13 @@ from scmmlab.corpora.eegmat import EegmatReader
 from scmmlab.corpora.eegmat_features import EegmatFeaturesReader
 from scmmlab.corpora.faced import FacedReader
 from scmmlab.corpora.reader import Reader
+from scmmlab.corpora.seed import SeedReader
+from scmmlab.corpora.seed_iv import SeedIVReader
 from scmmlab.errors import CorpusError, nearest
 
 READERS: dict[str, type[Reader]] = {
-    reader.name: reader for reader in (EegmatReader, EegmatFeaturesReader, DeapReader, FacedReader)
+    reader.name: reader
+    for reader in (EegmatReader, EegmatFeaturesReader, DeapReader, FacedReader, SeedReader, SeedIVReader)
 }
 
 
