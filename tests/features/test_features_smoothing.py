@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pykalman import KalmanFilter
 
 from scmmlab.features import lds, moving_average
 
@@ -55,3 +56,17 @@ def test_smoothing_leaves_its_input_and_what_is_constant(features, smooth):
     smooth(features)
     np.testing.assert_array_equal(features, before)
     np.testing.assert_allclose(smooth(np.full((10, 2), 3.5)), 3.5)
+
+
+def test_lds_is_the_kalman_filter_of_an_independent_library():
+    x = np.random.default_rng(8).normal(2.5, 0.5, 150)
+    kalman = KalmanFilter(
+        transition_matrices=[[1.0]],
+        observation_matrices=[[1.0]],
+        transition_covariance=[[1e-4]],
+        observation_covariance=[[1.0]],
+        initial_state_mean=[x[0]],
+        initial_state_covariance=[[0.01]],
+    )
+    means, _ = kalman.filter(x)
+    np.testing.assert_allclose(lds(x), means[:, 0], rtol=1e-12)

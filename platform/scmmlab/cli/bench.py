@@ -24,9 +24,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print."""
+    from scmmlab.features.benchmark import benchmark_features
     from scmmlab.training.benchmark import benchmark
 
-    rates = benchmark(device=arguments.device, quick=arguments.quick, threads=arguments.threads)
+    rates: dict[str, object] = dict(
+        benchmark(device=arguments.device, quick=arguments.quick, threads=arguments.threads)
+    )
+    rates["features"] = benchmark_features(repeats=2 if arguments.quick else 5)
     print(json.dumps(rates, indent=2) if arguments.json else _table(rates))
     return 0
 

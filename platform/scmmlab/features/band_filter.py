@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from scmmlab.errors import CorpusError
+from scmmlab.features.zero_phase import ZeroPhaseFilters
 
 
 def band_pass(
@@ -13,9 +13,7 @@ def band_pass(
 ) -> NDArray[np.float64]:
     """Keep the part of a signal between two frequencies, without moving it in time.
 
-    The filter runs forwards and then backwards over the signal, which cancels its phase and squares its gain: −6 dB
-    at the two edges, and the slopes of a filter of twice the order. Both ends are padded by an odd reflection, so
-    that what the filter needs beyond an end is guessed: the first and last windows of a recording carry that guess.
+    For several bands of one signal, `ZeroPhaseFilters` does what they share once.
 
     Parameters
     ----------
@@ -38,16 +36,4 @@ def band_pass(
     CorpusError
         If the signal is shorter than the padding.
     """
-    # imported here, because those who only scale features should not wait for it
-    from scipy.signal import butter, sosfiltfilt
-
-    # second-order sections: as one polynomial, delta's poles (1 Hz in 500) would cancel to nothing in float64
-    sections = butter(order, (low, high), btype="bandpass", fs=sampling_rate, output="sos")
-    padding = 3 * (2 * len(sections) + 1)
-    if signal_CT.shape[-1] <= padding:
-        raise CorpusError(
-            f"The signal is too short to be filtered: expected more than {padding} samples, found "
-            f"{signal_CT.shape[-1]}."
-        )
-    filtered: NDArray[np.float64] = sosfiltfilt(sections, signal_CT, axis=-1, padlen=padding)
-    return filtered
+    return ZeroPhaseFilters(signal_CT, sampling_rate, order).band(low, high).astype(np.float64, copy=False)
