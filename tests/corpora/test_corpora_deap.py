@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+import scipy.io
 from reader_conformance import ReaderConformance
 
 from scmmlab.corpora import deap
@@ -21,6 +22,7 @@ SEED_CHANNELS_TEXT = (
 IN_SEED = [0, 3, 7, 5, 15, 17, 25, 23, 33, 35, 43, 41, 52, 58, 59, 45, 2, 4, 9, 11, 13, 21, 19, 27, 29, 31, 39, 37, 47,
            49, 54, 60]
 # fmt: on
+MAT = "data_preprocessed_matlab/s01.mat"
 DAT = "data_preprocessed_python/s01.dat"
 
 
@@ -70,6 +72,44 @@ class TestDeapConformance(ReaderConformance):
         shutil.copytree(self.source, root, dirs_exist_ok=True)
 
 
+@pytest.mark.slow
+def test_both_releases_hold_the_same(one_subject, root):
+    content = pickle.loads((one_subject / DAT).read_bytes())
+    (root / "data_preprocessed_matlab").mkdir()
+    scipy.io.savemat(root / MAT, content)
+    reader = DeapReader(release="matlab")
+    assert reader.files(root) == (MAT,)
+    for python, matlab in zip(DeapReader().read(root, DAT), reader.read(root, MAT), strict=True):
+        np.testing.assert_array_equal(python.signal, matlab.signal)
+        assert python.trials == matlab.trials
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            {"data": np.zeros((40, 40, 10)), "labels": np.ones((40, 4))},
+            r"expected floats of \(40, 40, 8064\), found double",
+        ),
+        ({"data": np.zeros((2, 2), "i2"), "labels": np.ones((40, 4))}, r"found int16 of \(2, 2\)"),
+        ({"label": np.ones((1, 15))}, r"s01.mat is no file of DEAP: expected 'data' and 'labels', found \['label'\]"),
+    ],
+)
+def test_mat_files_that_are_not_deaps_are_refused(root, content, message):
+    (root / "data_preprocessed_matlab").mkdir()
+    scipy.io.savemat(root / MAT, content)
+    with pytest.raises(CorpusError, match=message):
+        next(DeapReader(release="matlab").read(root, MAT))
+
+
+@pytest.mark.slow
+def test_the_fake_of_the_matlab_release_is_read(tmp_path):
+    list(write_fake(DeapFake(subjects=1, release="matlab"), tmp_path / "corpus"))
+    reader = DeapReader(release="matlab")
+    assert reader.files(tmp_path / "corpus") == (MAT,)
+    assert len(list(reader.read(tmp_path / "corpus", MAT))) == 40
+
+
 def test_the_channels_are_those_of_seed_in_geneva_order():
     assert [SEED_CHANNELS_TEXT.split()[index] for index in IN_SEED] == [name.upper() for name in deap.CHANNELS]
 
@@ -102,6 +142,12 @@ def test_the_mean_second_of_the_baseline_is_subtracted_when_asked(root):
     less = next(DeapReader(baseline="subtract").read(root, DAT)).signal
     mean = (plain[:, :128] + plain[:, 128:256] + plain[:, 256:384]) / 3
     np.testing.assert_allclose(less[:, 384 + 128 : 384 + 256], plain[:, 384 + 128 : 384 + 256] - mean)
+
+
+def test_the_order_of_the_videos_is_said_to_be_none_in_time_even_with_ratings(root):
+    first = next(DeapReader(time_order="file").read(root, DAT))
+    np.testing.assert_array_equal(first.signal, pickle.loads((root / DAT).read_bytes())["data"][0, :32])
+    assert first.notes == ("s01: trials in the order of the videos, which is not that of time",)
 
 
 def test_without_ratings_the_order_in_time_is_refused_or_said_to_be_unknown(root):

@@ -1,11 +1,11 @@
-"""DEAP: music videos, 32 subjects, 32 EEG channels, 128 Hz, as preprocessed by its authors (Python release)."""
+"""DEAP: music videos, 32 subjects, 32 EEG channels, 128 Hz, in its two preprocessed releases (Python, Matlab)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from pydantic import Field
 from scmmlab.corpora.deap_ratings import FILE as RATINGS_FILE
 from scmmlab.corpora.deap_ratings import VIDEOS, Rating, find_ratings, read_ratings
 from scmmlab.corpora.finding import Finding
+from scmmlab.corpora.matlab import open_matlab
 from scmmlab.corpora.opening import open_below
 from scmmlab.corpora.reader import Reader, corpus_folder
 from scmmlab.corpora.recording import Recording, TrialSpan
@@ -32,7 +33,9 @@ SAMPLING_RATE = 128.0
 BASELINE_SAMPLES = 3 * 128
 SHAPE = (VIDEOS, 40, 8064)
 """Videos, channels (the last eight are no EEG), samples: 3 s of baseline and 60 s."""
-FOLDER = "data_preprocessed_python"
+Release = Literal["python", "matlab"]
+FOLDERS: dict[Release, str] = {"python": "data_preprocessed_python", "matlab": "data_preprocessed_matlab"}
+ENDINGS: dict[Release, str] = {"python": ".dat", "matlab": ".mat"}
 SCHEMES = {
     "valence": ("low valence", "high valence"),
     "arousal": ("low arousal", "high arousal"),
@@ -44,13 +47,14 @@ SCHEMES = {
     ),
 }
 
-_FILE = re.compile(r"s(\d\d)\.dat")
+_FILE = re.compile(r"s(\d\d)\.(?:dat|mat)")
+_SHAPES = {"data": SHAPE, "labels": (VIDEOS, 4)}
 _RATING_TOLERANCE = 0.011
 """The ratings' file and the data round differently, to a hundredth at most."""
 
 
 class DeapReader(Reader):
-    """Reads `s01.dat` to `s32.dat`; a trial's number is its place in time, not its place in the file.
+    """Reads `s01.dat` to `s32.dat` or `s01.mat` to `s32.mat`; a trial's number is its place in time, not in the file.
 
     The files have the trials in the order of the videos. Each trial is a recording of its own, so that no filter runs
     across the border of two, and the baseline before it takes up the filter's start.
@@ -59,13 +63,18 @@ class DeapReader(Reader):
     name: ClassVar[str] = "deap"
     corpus: ClassVar[str] = "deap"
     summary: ClassVar[str] = "music videos rated for valence and arousal, 32 subjects, 32 channels, 128 Hz, 4-45 Hz"
-    needs: ClassVar[str] = f"{FOLDER}/s01.dat to s32.dat and metadata_csv/{RATINGS_FILE}"
+    needs: ClassVar[str] = (
+        f"{FOLDERS['python']}/s01.dat to s32.dat (or, with release=matlab, {FOLDERS['matlab']}/s01.mat to s32.mat) and "
+        f"metadata_csv/{RATINGS_FILE}"
+    )
     attribution: ClassVar[str | None] = (
         "Koelstra S, Mühl C, Soleymani M, et al. DEAP: A Database for Emotion Analysis Using Physiological Signals. "
         "IEEE Transactions on Affective Computing 2012, 3(1), 18-31."
     )
     licence: ClassVar[str | None] = "End-user licence agreement; the corpus may not be passed on"
 
+    release: Release = "python"
+    """Which of the two releases is read; they hold the same arrays."""
     labels: Literal["valence", "arousal", "quadrants"] = "valence"
     """What is told apart: low and high valence, low and high arousal, or the four quadrants of both."""
     threshold: float = Field(5.0, gt=1, le=9)
@@ -90,18 +99,19 @@ class DeapReader(Reader):
     def files(self, root: Path) -> tuple[str, ...]:
         """The file of each subject that is there."""
         corpus_folder(root)
-        inside = FOLDER if (root / FOLDER).is_dir() else ""
+        inside = FOLDERS[self.release] if (root / FOLDERS[self.release]).is_dir() else ""
+        ending = ENDINGS[self.release]
         folder = open_below(root, inside)
         names = sorted(
-            path.name for path in folder.iterdir() if path.suffix.lower() == ".dat" and not path.name.startswith(".")
+            path.name for path in folder.iterdir() if path.suffix.lower() == ending and not path.name.startswith(".")
         )
         if not names:
-            raise CorpusError(f"There are no recordings in '{root}': expected {self.needs}, found no .dat file.")
+            raise CorpusError(f"There are no recordings in '{root}': expected {self.needs}, found no {ending} file.")
         for name in names:
             match = _FILE.fullmatch(name)
-            if match is None or not 1 <= int(match[1]) <= SUBJECTS:
+            if match is None or not name.endswith(ending) or not 1 <= int(match[1]) <= SUBJECTS:
                 raise CorpusError(
-                    f"'{folder / name}' is no file of DEAP: expected s01.dat to s{SUBJECTS}.dat, found {name}."
+                    f"'{folder / name}' is no file of DEAP: expected s01{ending} to s{SUBJECTS}{ending}, found {name}."
                 )
             open_below(root, inside, name)
         self._ratings_file(root)
@@ -166,10 +176,11 @@ class DeapReader(Reader):
     ) -> tuple[list[int], tuple[str, ...]]:
         """Indices into the file, in time order, once the ratings in both files are known to agree."""
         ratings_path = self._ratings_file(root)
+        notes: tuple[str, ...] = ()
+        if self.time_order == "file":
+            notes = (f"s{subject:02d}: trials in the order of the videos, which is not that of time",)
         if ratings_path is None:
-            return list(range(VIDEOS)), (
-                f"s{subject:02d}: trials in the order of the videos, which is not that of time",
-            )
+            return list(range(VIDEOS)), notes
         ratings = read_ratings(ratings_path, subject)
         stated = np.array([ratings[video].scales for video in range(1, VIDEOS + 1)])
         wrong = np.argwhere(np.abs(stated - scales) > _RATING_TOLERANCE)
@@ -181,7 +192,7 @@ class DeapReader(Reader):
                 f"{stated.size} differ).",
                 "files of subjects may have been swapped or renamed.",
             )
-        return [rating.video - 1 for rating in self._in_time(list(ratings.values()), ratings_path, subject)], ()
+        return [rating.video - 1 for rating in self._in_time(list(ratings.values()), ratings_path, subject)], notes
 
     def _in_time(self, ratings: list[Rating], path: Path, subject: int) -> list[Rating]:
         by_trial = sorted(ratings, key=lambda rating: rating.trial)
@@ -218,18 +229,15 @@ class DeapReader(Reader):
 
 def _arrays(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The signals and the ratings of a file, once they are what they should be."""
-    content = load_pickle_safely(path)
-    if not isinstance(content, dict) or not {"data", "labels"} <= set(content):
+    content = _mat(path) if path.suffix == ".mat" else load_pickle_safely(path)
+    if not isinstance(content, dict) or not _SHAPES.keys() <= content.keys():
         found = sorted(map(str, content)) if isinstance(content, dict) else type(content).__name__
         raise CorpusError(f"{path} is no file of DEAP: expected 'data' and 'labels', found {found}.")
-    for name, shape in (("data", SHAPE), ("labels", (VIDEOS, 4))):
+    for name, shape in _SHAPES.items():
         array = content[name]
         is_array = isinstance(array, np.ndarray)
         if not is_array or array.shape != shape or array.dtype.kind != "f":
-            found = f"{array.dtype} of {array.shape}" if is_array else type(array).__name__
-            raise CorpusError(
-                f"'{name}' in {path} has another shape or type: expected floats of {shape}, found {found}."
-            )
+            _refuse(path, name, shape, f"{array.dtype} of {array.shape}" if is_array else type(array).__name__)
     scales = np.asarray(content["labels"], np.float64)
     wrong = np.argwhere(~((scales >= 1) & (scales <= 9)))
     if len(wrong):
@@ -239,3 +247,19 @@ def _arrays(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
             f"{video + 1}."
         )
     return content["data"], scales
+
+
+def _mat(path: Path) -> dict[str, NDArray[np.float64]]:
+    """What a file of the Matlab release holds, read once its header says that it is of the right size."""
+    file = open_matlab(path)
+    for name, shape in _SHAPES.items():
+        variable = file.variables.get(name)
+        if variable is None:
+            return dict.fromkeys(file.variables, np.empty(0))
+        if variable.shape != shape or variable.kind not in ("double", "single"):
+            _refuse(path, name, shape, f"{variable.kind} of {variable.shape}")
+    return {name: file.read(name) for name in _SHAPES}
+
+
+def _refuse(path: Path, name: str, shape: tuple[int, ...], found: str) -> NoReturn:
+    raise CorpusError(f"'{name}' in {path} has another shape or type: expected floats of {shape}, found {found}.")

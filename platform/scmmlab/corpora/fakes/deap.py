@@ -1,4 +1,4 @@
-"""A fake of DEAP's Python release, with participant_ratings.csv."""
+"""A fake of DEAP's preprocessed releases, with participant_ratings.csv."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import scipy.io
 from pydantic import Field
 
-from scmmlab.corpora.deap import CHANNELS, FOLDER, SAMPLING_RATE, SCHEMES, SHAPE, SUBJECTS
+from scmmlab.corpora.deap import CHANNELS, FOLDERS, SAMPLING_RATE, SCHEMES, SHAPE, SUBJECTS, Release
 from scmmlab.corpora.deap_ratings import COLUMNS
 from scmmlab.corpora.deap_ratings import FILE as RATINGS_FILE
 from scmmlab.corpora.fakes.brain import Brain
@@ -22,14 +23,18 @@ class DeapFake(FakeCorpus):
     """Every subject has all 40 videos, whether small or not: the reader takes nothing less."""
 
     name: ClassVar[str] = "deap"
-    summary: ClassVar[str] = f"{FOLDER}/sNN.dat and metadata_csv/{RATINGS_FILE}"
+    summary: ClassVar[str] = f"{FOLDERS['python']}/sNN.dat (or Matlab's) and metadata_csv/{RATINGS_FILE}"
 
     subjects: int = Field(2, ge=1, le=SUBJECTS)
     """Subjects, the first of the corpus."""
 
+    release: Release = "python"
+    """Python's pickles, or Matlab's files of version 5."""
+
     def write(self, out: Path) -> Iterator[Path]:
         """A file a subject, then the ratings of all."""
-        (out / FOLDER).mkdir()
+        folder = out / FOLDERS[self.release]
+        folder.mkdir()
         lines = [",".join((*COLUMNS, "Familiarity"))]
         for subject in range(1, self.subjects + 1):
             rng = named_generator(f"fake {self.name} {self.seed} subject {subject} ratings")
@@ -40,9 +45,14 @@ class DeapFake(FakeCorpus):
             for video, trial in enumerate(trials, start=1):
                 rated = ",".join(f"{value:g}" for value in scales[video - 1])
                 lines.append(f"{subject},{trial},{video},{starts[trial - 1]},{rated},{rng.integers(1, 6)}")
-            path = out / FOLDER / f"s{subject:02d}.dat"
-            with path.open("wb") as file:
-                pickle.dump({"labels": scales, "data": self._signals(subject, scales, trials)}, file, protocol=2)
+            content = {"labels": scales, "data": self._signals(subject, scales, trials)}
+            if self.release == "python":
+                path = folder / f"s{subject:02d}.dat"
+                with path.open("wb") as file:
+                    pickle.dump(content, file, protocol=2)
+            else:
+                path = folder / f"s{subject:02d}.mat"
+                scipy.io.savemat(path, content)
             yield path
         path = out / "metadata_csv" / RATINGS_FILE
         path.parent.mkdir()
