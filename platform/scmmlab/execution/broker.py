@@ -75,6 +75,7 @@ class Broker:
         self._started: dict[str, float] = {}
         self._followed: dict[str, _Followed] = {}
         self._cancelled: set[str] = set()
+        self._gathered: set[str] = set()
         self._stopping = False
         self._aborting = False
         self._work = asyncio.Condition()
@@ -186,6 +187,14 @@ class Broker:
         if len(followed.epochs) <= seen and followed.outcome is None:
             await self._wait(key, timeout_s)
         return Progress(tuple(followed.epochs[seen:]), followed.outcome)
+
+    async def gather(self, member: str, members: int, timeout_s: float) -> None:
+        """Wait, `timeout_s` at most, until so many different members have called this."""
+        self._gathered.add(member)
+        async with self._work:
+            self._work.notify_all()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._work.wait_for(lambda: len(self._gathered) >= members), timeout_s)
 
     async def leave(self, key: str) -> None:
         """Nobody follows `key` any more: its training is for nothing."""

@@ -8,8 +8,9 @@ import shutil
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import ray
 
@@ -104,6 +105,7 @@ def ray_session(
             )
     for name in CHATTY_LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
+    _close_token_file()
     try:
         yield RaySession(owned=not address, logs=_logs_folder())
     finally:
@@ -121,6 +123,14 @@ def _signal_handlers_kept() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, handler if handler is not None else signal.SIG_DFL)
+
+
+def _close_token_file() -> None:
+    """Ray writes the token that lets one run code on a cluster so that every user of the machine can read it."""
+    token = Path.home() / ".ray" / "auth_token"
+    with suppress(OSError):
+        if token.stat().st_mode & 0o077:
+            token.chmod(0o600)
 
 
 def _object_store_memory() -> int:

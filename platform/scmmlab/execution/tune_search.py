@@ -22,22 +22,17 @@ from ray.tune.search.optuna import OptunaSearch
 
 from scmmlab.config import SweepSpec
 from scmmlab.errors import ResourceError
-from scmmlab.execution.broker import Progress
 from scmmlab.execution.engine import Emit
 from scmmlab.execution.optuna_book import OptunaBook
 from scmmlab.execution.ray_engine import RayEngine
 from scmmlab.execution.rungs import RungDecision, Rungs
 from scmmlab.execution.search import Checkpoints, Search
 from scmmlab.execution.sweep_setting import Setting
+from scmmlab.execution.tune_trial import ERROR, METRIC, TIME, tune_trial
 from scmmlab.study import Plan
 from scmmlab.tracking import TuneTrialRecord
-from scmmlab.training import StageFailure
 
-METRIC, MODE, TIME = "probe", "max", "epoch"
-ERROR = "error"
-"""In the last report of a tune_trial that came to nothing."""
-WAIT_S = 10.0
-"""A tune_trial waits so long for news before it asks again."""
+MODE = "max"
 ACTOR_FAILURES = 2
 """Times that a tune_trial's own light process may be lost."""
 STOP_TIMEOUT_S = 20.0
@@ -84,7 +79,9 @@ class TuneSearch(Search):
         self._stopping = threading.Event()
         self._error: BaseException | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="scmmlab-tune-", ignore_cleanup_errors=True)
-        for name, value in TUNE_ENVIRONMENT.items():
+        # as many tune_trials may be on their way into a process as there are processes, else Tune lets processes go
+        environment = TUNE_ENVIRONMENT | {"TUNE_MAX_PENDING_TRIALS_PG": str(self._concurrency)}
+        for name, value in environment.items():
             os.environ.setdefault(name, value)
         self._tuner = self._make_tuner(engine.broker())
         self._thread = threading.Thread(target=self._fit, name="scmmlab-tune", daemon=True)
@@ -133,7 +130,9 @@ class TuneSearch(Search):
             self._error = error
 
     def _make_tuner(self, broker: Any) -> ray.tune.Tuner:
-        trial = ray.tune.with_parameters(tune_trial, broker=broker)
+        trial = ray.tune.with_parameters(
+            tune_trial, broker=broker, processes=min(self._concurrency, len(self._numbers))
+        )
         return ray.tune.Tuner(
             # a sliver of this machine itself, which is nobody's CPU
             ray.tune.with_resources(trial, {"cpu": 0, _this_machine(): 0.001}),
@@ -289,33 +288,3 @@ def _this_machine() -> str:
     here = ray.get_runtime_context().get_node_id()
     resources = next(node["Resources"] for node in ray.nodes() if node["NodeID"] == here)
     return next(name for name in resources if name.startswith("node:") and "__" not in name)
-
-
-def tune_trial(config: dict[str, Any], broker: Any) -> None:
-    """What Tune runs: have a setting trained, and pass its probes on.
-
-    Parameters
-    ----------
-    config : dict
-        ``number``, and ``key`` of the training, or ``error`` where the setting's values do not go together.
-    broker : ActorHandle
-        The broker, which has the setting's task.
-    """
-    if config.get(ERROR):
-        ray.tune.report({TIME: 0, METRIC: float("nan"), ERROR: config[ERROR]})
-        return
-    key = config["key"]
-    ray.get(broker.follow.remote(key))
-    seen = 0
-    try:
-        while True:
-            progress: Progress = ray.get(broker.progress.remote(key, seen, WAIT_S))
-            for probe in progress.epochs:
-                seen += 1
-                ray.tune.report({TIME: probe.epoch, "epochs": probe.epochs, METRIC: probe.metrics[METRIC]})
-            if isinstance(progress.outcome, StageFailure):
-                ray.tune.report({TIME: seen, METRIC: float("nan"), ERROR: progress.outcome.error})
-            if progress.outcome is not None:
-                return
-    finally:
-        broker.leave.remote(key)
