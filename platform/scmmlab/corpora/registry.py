@@ -9,11 +9,12 @@ from scmmlab.corpora.faced import FacedReader
 from scmmlab.corpora.reader import Reader
 from scmmlab.corpora.seed import SeedReader
 from scmmlab.corpora.seed_iv import SeedIVReader
+from scmmlab.corpora.seed_v import SeedVReader
 from scmmlab.errors import CorpusError, nearest
 
 READERS: dict[str, type[Reader]] = {
     reader.name: reader
-    for reader in (EegmatReader, EegmatFeaturesReader, DeapReader, FacedReader, SeedReader, SeedIVReader)
+    for reader in (EegmatReader, EegmatFeaturesReader, DeapReader, FacedReader, SeedReader, SeedIVReader, SeedVReader)
 }
 
 

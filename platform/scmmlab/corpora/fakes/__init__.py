@@ -4,9 +4,12 @@ from scmmlab.corpora.fakes.deap import DeapFake
 from scmmlab.corpora.fakes.faced import FacedFake
 from scmmlab.corpora.fakes.fake_corpus import FakeCorpus, write_fake
 from scmmlab.corpora.fakes.seed import SeedFake, SeedIVFake
+from scmmlab.corpora.fakes.seed_v import SeedVFake
 from scmmlab.errors import CorpusError, nearest
 
-FAKES: dict[str, type[FakeCorpus]] = {fake.name: fake for fake in (DeapFake, FacedFake, SeedFake, SeedIVFake)}
+FAKES: dict[str, type[FakeCorpus]] = {
+    fake.name: fake for fake in (DeapFake, FacedFake, SeedFake, SeedIVFake, SeedVFake)
+}
 
 
 def fake_class(name: str) -> type[FakeCorpus]:
