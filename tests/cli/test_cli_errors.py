@@ -44,9 +44,33 @@ def test_a_wrong_value_is_refused_before_anything_starts(scmmlab, study, tmp_pat
 
 
 def test_the_ui_of_a_study_that_never_ran_says_how_to_run_it(scmmlab, study, tmp_path: Path) -> None:
-    done = scmmlab("ui", study, "--store", tmp_path)
+    done = scmmlab("ui", study, "--store", tmp_path / "runs")
     assert done.status == 2
     assert "scmmlab run" in done.err
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("bench", "--device", "abacus"), "this machine has cpu"),
+        (("bench", "--threads", "0"), "at least 1, got '0'"),
+        (("verify", "x.npz", "--device", "cuda:99"), "got 'cuda:99'"),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused(scmmlab, arguments, expected: str) -> None:
+    done = scmmlab(*arguments)
+    assert done.status == 2
+    assert expected in done.err
+
+
+def test_a_report_cannot_take_the_place_of_a_file(scmmlab, study, tmp_path: Path) -> None:
+    place = tmp_path / "taken"
+    place.write_text("mine")
+    done = scmmlab("report", study, "--store", tmp_path / "runs", "--out", place)
+    assert done.status == 2
+    assert "Cannot write the report" in done.err
+    assert place.read_text() == "mine"
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "corpus", "verify", "bench", "schema"])

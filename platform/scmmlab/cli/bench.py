@@ -6,6 +6,8 @@ import argparse
 import json
 from collections.abc import Mapping
 
+from scmmlab.cli.options import device_name, positive_number
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser of all commands."""
@@ -15,8 +17,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Measure pre-training and fine-tuning steps a second, single and packed, and the share of this "
         "machine's matrix-multiply ceiling. Needs an idle machine.",
     )
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
-    parser.add_argument("--threads", type=int, default=1, help="threads on the CPU (default: 1)")
+    parser.add_argument("--device", type=device_name, default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    parser.add_argument("--threads", type=positive_number, default=1, help="threads on the CPU (default: 1)")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions")
     parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
     parser.set_defaults(func=run)

@@ -5,6 +5,24 @@ from __future__ import annotations
 import argparse
 
 
+def device_name(text: str) -> str:
+    """A device that this machine has, for argparse to refuse any other."""
+    import torch
+
+    cards = torch.cuda.device_count()
+    known = ["cpu", *(["cuda"] if cards else []), *(f"cuda:{number}" for number in range(cards))]
+    if text not in known:
+        raise argparse.ArgumentTypeError(f"this machine has {', '.join(known)}, got {text!r}.")
+    return text
+
+
+def positive_number(text: str) -> int:
+    """A whole number from 1 on."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"it must be a whole number of at least 1, got {text!r}.")
+    return int(text)
+
+
 def add_study_options(parser: argparse.ArgumentParser, engine: bool) -> None:
     """Add STUDY, --store, --set and, where something is computed, --engine."""
     parser.add_argument("study", metavar="STUDY", help="a study's YAML file, e.g. ablations/demo.yaml")

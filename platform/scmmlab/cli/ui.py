@@ -33,8 +33,9 @@ def run(arguments: argparse.Namespace) -> int:
     study = load_study(arguments.study, arguments.set).study
     uri = arguments.tracking_uri
     if uri is None:
-        folder = ResultStore(arguments.store).study_folder(study.name).local
-        if folder is None or not (folder / "mlflow.db").exists():
+        of_study = ResultStore(arguments.store).study_folder(study.name)
+        folder = of_study.local if of_study.has("mlflow.db") else None
+        if folder is None:
             raise StoreError(
                 f"There is no MLflow data of study '{study.name}' in {arguments.store}.",
                 hint=f"scmmlab run {arguments.study} --store {arguments.store}, or name --tracking-uri",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from scmmlab.cli.options import device_name
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the parser of all commands."""
@@ -14,7 +16,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "relative error and its tolerance. Exit status 1 when one is over.",
     )
     parser.add_argument("files", nargs="+", metavar="FILE.npz", help="files of golden vectors, e.g. tests/golden/*.npz")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    parser.add_argument("--device", type=device_name, default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
     parser.add_argument("--pack", action="store_true", help="check a replica amid a pack of seven with other settings")
     parser.set_defaults(func=run)
 

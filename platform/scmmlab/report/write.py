@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from scmmlab.errors import StoreError
 from scmmlab.report.analyses import analyses_of
 from scmmlab.report.analysis import Analysis, compute_cards
 from scmmlab.report.card import Card, Figure
@@ -48,6 +49,11 @@ def write_report(
     -------
     ReportPaths
         What was written.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be written.
     """
     place = Path(folder)
     with figure_style():
@@ -61,13 +67,14 @@ def write_report(
         place / "tables.tex",
         tuple(place / FIGURES / name for name in pictures),
     )
-    for stale in set((place / FIGURES).glob("*.png")) - set(paths.figures):
-        stale.unlink()
-    for path, data in zip(paths.figures, pictures.values(), strict=True):
-        _write(path, data)
-    _write(paths.latex, render_latex(document).encode())
-    _write(paths.markdown, render_markdown(document).encode())
-    _write(paths.html, html.encode())
+    contents = [*pictures.values(), render_latex(document).encode(), render_markdown(document).encode(), html.encode()]
+    try:
+        for stale in set((place / FIGURES).glob("*.png")) - set(paths.figures):
+            stale.unlink()
+        for path, data in zip((*paths.figures, paths.latex, paths.markdown, paths.html), contents, strict=True):
+            _write(path, data)
+    except OSError as error:
+        raise StoreError(f"Cannot write the report to '{place}': {error.strerror or error}.") from error
     return paths
 
 

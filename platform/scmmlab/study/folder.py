@@ -45,6 +45,10 @@ class StudyFolder:
         data = self._files.read(f"{self._name}/{name}")
         return None if data is None else data.decode()
 
+    def has(self, name: str) -> bool:
+        """Whether there is a file, such as `mlflow.db`; unlike `local`, makes nothing."""
+        return self._files.exists(f"{self._name}/{name}")
+
     def put_trial(self, trial: str, record: Record) -> None:
         """Keep what is known of a sweep's tune_trial, in place of what was known before."""
         self._files.write(self._trial(trial), to_json("trial", trial, record))
