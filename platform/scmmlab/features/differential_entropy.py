@@ -31,9 +31,10 @@ def differential_entropy(signal_CT: NDArray[np.floating], samples_per_window: in
     channels, times = signal_CT.shape
     windows = times // samples_per_window
     cut_CWN = signal_CT[:, : windows * samples_per_window].reshape(channels, windows, samples_per_window)
-    # deviations once, and no second copy of the signal for their squares
-    deviation_CWN = cut_CWN - cut_CWN.mean(axis=-1, keepdims=True)
-    variance_CW = np.einsum("cwn,cwn->cw", deviation_CWN, deviation_CWN) / samples_per_window
+    # deviations once, squared in place; `sum` adds pairwise, so that single precision keeps its digits
+    squares_CWN = cut_CWN - cut_CWN.mean(axis=-1, keepdims=True)
+    squares_CWN *= squares_CWN
+    variance_CW = squares_CWN.sum(axis=-1).astype(np.float64) / samples_per_window
     with np.errstate(divide="ignore"):
         # h = ½ ln(2πe σ²), σ² the mean squared deviation from the window's mean (divided by n, not n − 1)
         entropy_CW = 0.5 * np.log(2 * np.pi * np.e * variance_CW)

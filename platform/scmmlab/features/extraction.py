@@ -19,8 +19,8 @@ from scmmlab.features.zero_phase import ZeroPhaseFilters
 EXTRACTION_VERSION = 2
 """Raised whenever the same signal would give other features, so that tables made before are known to be stale."""
 
-VALUES_AT_A_TIME = 2**20
-"""Samples, of all channels together, that are filtered at a time: 8 MiB."""
+VALUES_AT_A_TIME = 2**22
+"""Samples, of all channels together, that are filtered at a time: 32 MiB."""
 
 
 class FeatureSpec(Spec):
