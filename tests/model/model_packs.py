@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from scmmlab.config import ExperimentSpec
-from scmmlab.model import Adam, Parameters, Settings, Shape, gradients, initial_pretraining, masks, pretraining_losses
+from scmmlab.model import Adam, Parameters, Settings, Shape, initial_pretraining, masks, pretraining_gradient
 
 SHAPE = Shape(channels=6, bands=5, width=8, classifier_width=10, classes=3)
 
@@ -52,8 +52,7 @@ def train(
     history = []
     for step in range(steps):
         keep = masks(settings, seed_R, 0, step, x_RBCF.shape[1], *x_RBCF.shape[2:])
-        losses = pretraining_losses(parameters, x_RBCF, keep, settings)
-        (gradient,) = gradients(losses.total_R, parameters)
+        losses, gradient = pretraining_gradient(parameters, x_RBCF, keep, settings)
         adam.step(parameters.values, gradient, rate_R)
-        history.append(torch.stack(losses).detach())
+        history.append(torch.stack(losses))
     return parameters, torch.stack(history)

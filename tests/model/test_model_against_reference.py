@@ -14,7 +14,7 @@ from scmmlab.model import (
     finetuning_loss,
     gradients,
     initial_classifier,
-    pretraining_losses,
+    pretraining_gradient,
     replicas,
 )
 
@@ -46,14 +46,14 @@ def compare(names: list[str], views: int = 1, overwrite: bool = False, batch: in
     x_RBCF = windows(len(names), batch, shape=shape)
     keep_RMCF = windows(len(names), batch * views, 1, shape=shape) > 0.4
     references = [ReferenceScmm(shape).load(parameters, replica=r) for r in range(len(names))]
-    found = pretraining_losses(parameters, x_RBCF, keep_RMCF, settings)
-    named = parameters.named(gradients(found.total_R, parameters)[0])
+    found, gradient_Rn = pretraining_gradient(parameters, x_RBCF, keep_RMCF, settings)
+    named = parameters.named(gradient_Rn)
     for r, reference in enumerate(references):
         total, contrast, reconstruction = reference.losses(x_RBCF[r], keep_RMCF[r], experiments[r], overwrite)
         expected = total.detach(), contrast.detach(), reconstruction.detach()
         enabled = True, experiments[r].contrast.enabled, experiments[r].reconstruction.enabled
         for ours, theirs, takes_part in zip(found, expected, enabled, strict=True):
-            torch.testing.assert_close(ours[r].detach(), theirs if takes_part else torch.zeros_like(theirs))
+            torch.testing.assert_close(ours[r], theirs if takes_part else torch.zeros_like(theirs))
         if total.requires_grad:
             total.backward()
         for name, gradient in named.items():

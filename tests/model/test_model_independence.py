@@ -9,7 +9,15 @@ import torch
 from model_packs import SHAPE, experiment, pack, train, windows
 
 from scmmlab.config import ExperimentSpec, OptimizerSpec
-from scmmlab.model import Adam, Parameters, Shape, classify, finetuning_loss, gradients, initial_classifier, replicas
+from scmmlab.model import (
+    Adam,
+    Parameters,
+    Shape,
+    classify,
+    finetuning_gradient,
+    initial_classifier,
+    replicas,
+)
 
 VARIED = [
     experiment(),
@@ -66,8 +74,8 @@ def finetune(chosen: Sequence[int], sizes: dict[int, int], dtype: torch.dtype) -
     label_RB = torch.arange(8).expand(len(chosen), -1) % 3
     mask_RB = torch.stack([torch.arange(8) < sizes[r] for r in chosen])
     for _ in range(3):
-        loss_R = finetuning_loss(classify(*learners, x_RBCF, True, mask_RB), label_RB, mask_RB)
-        for adam, parameters, gradient in zip(adams, learners, gradients(loss_R, *learners), strict=True):
+        found = finetuning_gradient(*learners, x_RBCF, label_RB, mask_RB)
+        for adam, parameters, gradient in zip(adams, learners, found[2:], strict=True):
             adam.step(parameters.values, gradient, rate_R)
     return [learners[0].replica_state(slot) | learners[1].replica_state(slot) for slot in range(len(chosen))]
 
@@ -102,11 +110,12 @@ def test_fine_tuning_of_the_published_network(batch: int, classes: int, together
         label_RB = torch.arange(batch).expand(len(seeds), -1) % classes
         mask_RB = torch.stack([torch.arange(batch) < batch - seed for seed in seeds])
         for _ in range(3):
-            loss_R = finetuning_loss(classify(*learners, x_RBCF, True, mask_RB), label_RB, mask_RB)
-            for adam, parameters, gradient in zip(adams, learners, gradients(loss_R, *learners), strict=True):
+            found = finetuning_gradient(*learners, x_RBCF, label_RB, mask_RB)
+            for adam, parameters, gradient in zip(adams, learners, found[2:], strict=True):
                 adam.step(parameters.values, gradient, torch.full((len(seeds),), 1e-3, dtype=dtype))
         slot = seeds.index(3)
         states.append(learners[0].replica_state(slot) | learners[1].replica_state(slot))
-        states[-1]["logits"] = classify(*learners, x_RBCF, False)[slot].detach()
+        with torch.no_grad():
+            states[-1]["logits"] = classify(*learners, x_RBCF, False)[slot]
     assert_same(states[0], states[1])
     assert_same(states[0], states[2])

@@ -96,12 +96,15 @@ def test_gradients_of_a_loss_without_parameters_are_zero() -> None:
     assert bool((gradient == 0).all())
 
 
-def test_split_parts_share_gradients_and_running_statistics() -> None:
+def test_parts_share_the_buffers() -> None:
     parameters, _, _ = pack([experiment()] * 3)
-    parts = parameters.split(2)
-    assert [len(part.values) for part in parts] == [2, 1]
+    parts = parameters.parts(2)
+    assert [part.replicas for part in parts] == [2, 1]
+    assert parameters.parts(3) == [parameters]
     parts[1].running_mean["encoder.1"] += 1
+    parts[0].batches_tracked["encoder.5"] += 2
+    parts[1].values.zero_()
     assert parameters.running_mean["encoder.1"].mean(1).tolist() == [0, 0, 1]
-    loss = torch.cat([part["decoder.bias"].square().sum(1) for part in parts])
-    named = parameters.named(gradients(loss, parameters)[0])
-    torch.testing.assert_close(named["decoder.bias"], 2 * parameters["decoder.bias"].detach())
+    assert parameters.batches_tracked["encoder.5"].tolist() == [2, 2, 0]
+    assert bool((parameters["decoder.weight"][2] == 0).all())
+    assert bool((parameters["decoder.weight"][1] != 0).any())

@@ -11,7 +11,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from model_packs import experiment, pack, windows
 
-from scmmlab.model import SINGLE_PROCESS, Adam, Collectives, TorchDistributed, gradients, pretraining_losses
+from scmmlab.model import SINGLE_PROCESS, Adam, Collectives, TorchDistributed, pretraining_gradient, pretraining_losses
 
 BATCH, STEPS = 12, 4
 PACKS = {
@@ -41,11 +41,11 @@ def pretrain(name: str, group: Collectives) -> dict[str, Any]:
         keep = windows(len(experiments), BATCH * views, 100 + step) > 0.5
         # copies are the batch, tiled once for each view
         keep = keep.unflatten(1, (views, BATCH))[:, :, own].flatten(1, 2)
-        found = pretraining_losses(parameters, x[:, own], keep, settings, group)
-        gradient = group.sum(gradients(found.total_R, parameters)[0])
+        found, gradient = pretraining_gradient(parameters, x[:, own], keep, settings, group)
+        gradient = group.sum(gradient)
         first = gradient.clone() if first is None else first
         adam.step(parameters.values, gradient, rate_R)
-        losses.append(torch.stack(found).detach())
+        losses.append(torch.stack(found))
     states = [parameters.replica_state(r) for r in range(len(experiments))]
     return {"losses": torch.stack(losses), "first": first, "states": states}
 

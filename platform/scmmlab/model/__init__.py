@@ -2,11 +2,11 @@
 
 from scmmlab.model.collectives import SINGLE_PROCESS, Collectives, SingleProcess, TorchDistributed
 from scmmlab.model.encoder import encode
-from scmmlab.model.finetuning import classify, finetuning_loss
+from scmmlab.model.finetuning import FinetuningStep, classify, finetuning_gradient, finetuning_loss
 from scmmlab.model.masking import masks
 from scmmlab.model.optimizer import Adam
 from scmmlab.model.parameters import Parameters, gradients, initial_classifier, initial_pretraining
-from scmmlab.model.pretraining import Losses, pretraining_losses
+from scmmlab.model.pretraining import Losses, pretraining_gradient, pretraining_losses
 from scmmlab.model.random import permutation, uniform
 from scmmlab.model.settings import Settings
 from scmmlab.model.shape import Shape
@@ -15,6 +15,7 @@ __all__ = [
     "SINGLE_PROCESS",
     "Adam",
     "Collectives",
+    "FinetuningStep",
     "Losses",
     "Parameters",
     "Settings",
@@ -23,12 +24,14 @@ __all__ = [
     "TorchDistributed",
     "classify",
     "encode",
+    "finetuning_gradient",
     "finetuning_loss",
     "gradients",
     "initial_classifier",
     "initial_pretraining",
     "masks",
     "permutation",
+    "pretraining_gradient",
     "pretraining_losses",
     "uniform",
 ]

@@ -16,7 +16,7 @@ from scmmlab.model.collectives import SINGLE_PROCESS, Collectives
 from scmmlab.model.convolution import toeplitz, toeplitz_adjoint
 from scmmlab.model.dense_block import Saved, activate, block_backward, block_forward
 from scmmlab.model.parameters import Parameters
-from scmmlab.model.replicas import finetuning_replicas, split
+from scmmlab.model.replicas import finetuning_replicas, joined, parts
 from scmmlab.model.shape import conv_length, pooled_length
 
 LAYERS = (("encoder.0", "encoder.1"), ("encoder.4", "encoder.5"), ("encoder.8", "encoder.9"))
@@ -141,14 +141,17 @@ def encode(
     Tensor, shape=(R, N, 3·D)
         Channel-major, as ``nn.Flatten`` of (N, D, 3).
     """
-    size = finetuning_replicas(x_RNCF, parameters["encoder.1.weight"].shape[1])
-    if len(x_RNCF) <= size:
+    if torch.is_grad_enabled():
         return encode_columns(parameters, x_RNCF, training, row_mask, active_R=active_R).transpose(1, 2)
-    parts = zip(
-        parameters.split(size),
-        x_RNCF.split(size),
-        split(row_mask, size, len(x_RNCF)),
-        split(active_R, size, len(x_RNCF)),
-        strict=True,
-    )
-    return torch.cat([encode(part, x, training, mask, active) for part, x, mask, active in parts])
+    size = finetuning_replicas(x_RNCF, parameters["encoder.1.weight"].shape[1])
+    found = [
+        encode_columns(part, x, training, mask, active_R=active)
+        for part, x, mask, active in zip(
+            parameters.parts(size),
+            x_RNCF.split(size),
+            parts(row_mask, size, len(x_RNCF)),
+            parts(active_R, size, len(x_RNCF)),
+            strict=True,
+        )
+    ]
+    return joined(found).transpose(1, 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,8 +11,8 @@ from torch.autograd.function import once_differentiable
 
 from scmmlab.model.classifier import classify_embedding
 from scmmlab.model.encoder import encode_columns
-from scmmlab.model.parameters import Parameters
-from scmmlab.model.replicas import finetuning_replicas, split
+from scmmlab.model.parameters import Parameters, gradients
+from scmmlab.model.replicas import finetuning_replicas, joined, parts
 
 
 def classify(
@@ -42,18 +42,27 @@ def classify(
     -------
     Tensor, shape=(R, B, classes)
     """
-    others = [classifier[name].shape[1] for name in ("fc.bias", "classifier.bias")]
-    size = finetuning_replicas(x_RBCF, encoder["encoder.1.weight"].shape[1], others)
-    if len(x_RBCF) <= size:
-        return _classify(encoder, classifier, x_RBCF, training and not freeze_encoder, row_mask)
-    parts = zip(
-        encoder.split(size),
-        classifier.split(size),
-        x_RBCF.split(size),
-        repeat(training and not freeze_encoder),
-        split(row_mask, size, len(x_RBCF)),
+    training = training and not freeze_encoder
+    if torch.is_grad_enabled():
+        return _classify(encoder, classifier, x_RBCF, training, row_mask)
+    size = _at_a_time(encoder, classifier, x_RBCF)
+    return joined(
+        [
+            _classify(*part)
+            for part in zip(
+                encoder.parts(size),
+                classifier.parts(size),
+                x_RBCF.split(size),
+                repeat(training),
+                parts(row_mask, size, len(x_RBCF)),
+            )
+        ]
     )
-    return torch.cat([_classify(*part) for part in parts])
+
+
+def _at_a_time(encoder: Parameters, classifier: Parameters, x_RBCF: Tensor) -> int:
+    others = [classifier[name].shape[1] for name in ("fc.bias", "classifier.bias")]
+    return finetuning_replicas(x_RBCF, encoder["encoder.1.weight"].shape[1], others)
 
 
 def _classify(
@@ -93,3 +102,45 @@ def finetuning_loss(logits_RBK: Tensor, label_RB: Tensor, row_mask: Tensor | Non
     weight_RB = None if row_mask is None else row_mask.to(logits_RBK.dtype)
     loss_R: Tensor = _CrossEntropy.apply(logits_RBK.transpose(1, 2), label_RB, weight_RB)
     return loss_R
+
+
+class FinetuningStep(NamedTuple):
+    """What a fine-tuning step finds."""
+
+    loss_R: Tensor
+    """Mean cross-entropy."""
+    logits_RBK: Tensor
+    """Class logits of the windows."""
+    encoder_Rn: Tensor
+    """Flat gradient of the encoder, 0 where it is frozen."""
+    classifier_Rn: Tensor
+    """Flat gradient of the classifier."""
+
+
+def finetuning_gradient(
+    encoder: Parameters,
+    classifier: Parameters,
+    x_RBCF: Tensor,
+    label_RB: Tensor,
+    row_mask: Tensor | None = None,
+    freeze_encoder: bool = False,
+) -> FinetuningStep:
+    """Losses, logits and gradients of one fine-tuning step.
+
+    As `gradients` of `finetuning_loss` of `classify` in training mode, parameters as there, with as many replicas at a
+    time as the device likes.
+    """
+    size = _at_a_time(encoder, classifier, x_RBCF)
+    found = []
+    for own_encoder, own_classifier, x, label, mask in zip(
+        encoder.parts(size),
+        classifier.parts(size),
+        x_RBCF.split(size),
+        label_RB.split(size),
+        parts(row_mask, size, len(x_RBCF)),
+        strict=True,
+    ):
+        logits = classify(own_encoder, own_classifier, x, True, mask, freeze_encoder)
+        loss = finetuning_loss(logits, label, mask)
+        found.append((loss.detach(), logits.detach(), *gradients(loss, own_encoder, own_classifier)))
+    return FinetuningStep(*(joined(tensors) for tensors in zip(*found, strict=True)))

@@ -98,21 +98,23 @@ class Parameters:
         if torch.device(device).type == "cpu":
             _keep_freed_memory()
         self.sizes = dict(sizes)
-        self.values = torch.zeros(replicas, sum(math.prod(s) for s in sizes.values()), device=device, dtype=dtype)
-        """[R, n], in the order of `names`."""
-        self._views = {name: view.detach().requires_grad_() for name, view in self.named(self.values).items()}
         self._features = {norm: sizes[f"{norm}.weight"][0] for norm in NORMS if f"{norm}.weight" in sizes}
-        features = sum(self._features.values())
-        self._set_running(
-            self.values.new_zeros(replicas, features),
-            self.values.new_ones(replicas, features),
+        numbers, features = sum(math.prod(size) for size in sizes.values()), sum(self._features.values())
+        self._hold(
+            torch.zeros(replicas, numbers, device=device, dtype=dtype),
+            torch.zeros(replicas, features, device=device, dtype=dtype),
+            torch.ones(replicas, features, device=device, dtype=dtype),
             torch.zeros(replicas, len(self._features), device=device, dtype=torch.int64),
         )
 
-    def _set_running(self, mean_RO: Tensor, var_RO: Tensor, tracked: Tensor) -> None:
+    def _hold(self, values_Rn: Tensor, mean_RO: Tensor, var_RO: Tensor, tracked: Tensor) -> None:
+        """Take these buffers, and name their parts."""
+        self.values = values_Rn
+        """[R, n], in the order of `names`."""
+        self._views = {name: view.detach().requires_grad_() for name, view in self.named(values_Rn).items()}
+        self._running = mean_RO, var_RO, tracked
         ends = list(accumulate(self._features.values()))
         starts = [0, *ends][: len(ends)]
-        self._running = mean_RO, var_RO, tracked
         self._spans = dict(zip(self._features, zip(starts, ends, strict=True), strict=True))
         self.running_mean = {norm: mean_RO[:, a:b] for norm, (a, b) in self._spans.items()}
         """Batch norm → running mean [R, features]."""
@@ -120,6 +122,7 @@ class Parameters:
         """Batch norm → running variance [R, features]."""
         self.batches_tracked = dict(zip(self._features, tracked.unbind(1), strict=True))
         """Batch norm → batches seen [R]."""
+        self._parts: dict[int, list[Parameters]] = {}
 
     @property
     def norms(self) -> tuple[str, ...]:
@@ -133,18 +136,19 @@ class Parameters:
         norms = slice(self.norms.index(first), self.norms.index(last) + 1)
         return mean_RO[:, span], var_RO[:, span], tracked[:, norms]
 
-    def split(self, replicas: int) -> list[Parameters]:
-        """The same parameters, in parts of so many replicas: gradients and running statistics flow through to these."""
-        parts = []
-        views = {name: view.split(replicas) for name, view in self._views.items()}
-        running = [tensor.split(replicas) for tensor in self._running]
-        for number, values in enumerate(self.values.split(replicas)):
-            part = copy(self)
-            part.values = values
-            part._views = {name: split[number] for name, split in views.items()}
-            part._set_running(*(split[number] for split in running))
-            parts.append(part)
-        return parts
+    def parts(self, size: int) -> list[Parameters]:
+        """The same parameters in parts of `size` replicas: views of these buffers, with leaves of their own."""
+        if self.replicas <= size:
+            return [self]
+        if size not in self._parts:
+            running = zip(*(tensor.split(size) for tensor in self._running), strict=True)
+            parts = []
+            for values, statistics in zip(self.values.split(size), running, strict=True):
+                part = copy(self)
+                part._hold(values, *statistics)
+                parts.append(part)
+            self._parts[size] = parts
+        return self._parts[size]
 
     @property
     def replicas(self) -> int:
@@ -217,12 +221,11 @@ def gradients(loss_R: Tensor, *parameters: Parameters) -> tuple[Tensor, ...]:
 
     Replicas do not touch each other's parameters, so the gradient of the sum over replicas is each one's own.
     """
+    if not loss_R.requires_grad:
+        return tuple(torch.zeros_like(p.values) for p in parameters)
     leaves = [leaf for p in parameters for leaf in p.leaves()]
-    found: tuple[Tensor | None, ...] = (None,) * len(leaves)
-    if loss_R.requires_grad:
-        found = torch.autograd.grad(loss_R.sum(), leaves, allow_unused=True)
-    flat = iter(torch.zeros_like(leaf) if g is None else g for leaf, g in zip(leaves, found, strict=True))
-    return tuple(torch.cat([_released(next(flat)).reshape(p.replicas, -1) for _ in p.names], dim=1) for p in parameters)
+    found = iter(torch.autograd.grad(loss_R.sum(), leaves, allow_unused=True, materialize_grads=True))
+    return tuple(torch.cat([_released(next(found)).flatten(1) for _ in p.names], dim=1) for p in parameters)
 
 
 def _initialise(parameters: Parameters, seed_R: Tensor) -> Parameters:

@@ -5,7 +5,6 @@ Legend: R replica, B window, M copy, N = B + M row of this worker, J row of any 
 
 from __future__ import annotations
 
-from itertools import repeat
 from typing import NamedTuple
 
 import torch
@@ -15,10 +14,10 @@ from scmmlab.model.adaptive_weights import total_loss
 from scmmlab.model.collectives import SINGLE_PROCESS, Collectives, total_over_workers
 from scmmlab.model.encoder import encode_columns
 from scmmlab.model.pair_softmax import pair_softmax
-from scmmlab.model.parameters import Parameters
+from scmmlab.model.parameters import Parameters, gradients
 from scmmlab.model.projector import project
 from scmmlab.model.reconstruction import decode, squared_error
-from scmmlab.model.replicas import pretraining_replicas, split
+from scmmlab.model.replicas import joined, parts, pretraining_replicas
 from scmmlab.model.settings import Settings
 from scmmlab.model.soft_weights import mark_views, soft_weights
 
@@ -86,28 +85,6 @@ def pretraining_losses(
     Losses
         The same on all workers. `gradients` of the total are the worker's part: their sum over workers is the whole.
     """
-    size = pretraining_replicas(x_RBCF)
-    if len(x_RBCF) <= size:
-        return _losses(parameters, x_RBCF, keep_RMCF, settings, group, active_R)
-    parts = zip(
-        parameters.split(size),
-        x_RBCF.split(size),
-        split(keep_RMCF, size, len(x_RBCF)),
-        settings.split(size),
-        repeat(group),
-        split(active_R, size, len(x_RBCF)),
-    )
-    return Losses(*(torch.cat(losses) for losses in zip(*(_losses(*part) for part in parts), strict=True)))
-
-
-def _losses(
-    parameters: Parameters,
-    x_RBCF: Tensor,
-    keep_RMCF: Tensor | None,
-    settings: Settings,
-    group: Collectives,
-    active_R: Tensor | None,
-) -> Losses:
     rows_RNCF = batch_rows(x_RBCF, keep_RMCF, settings)
     x_RNF = rows_RNCF.flatten(2)
     replicas, rows, numbers = x_RNF.shape
@@ -135,3 +112,32 @@ def _losses(
     total = total_loss(contrast, reconstruction, parameters["awl.params"], settings, 1 / group.workers)
     parts = group.sum(torch.stack((contrast, reconstruction)).detach())
     return Losses(total_over_workers(total, group), *(parts * settings.loss_R2.T))
+
+
+def pretraining_gradient(
+    parameters: Parameters,
+    x_RBCF: Tensor,
+    keep_RMCF: Tensor | None,
+    settings: Settings,
+    group: Collectives = SINGLE_PROCESS,
+    active_R: Tensor | None = None,
+) -> tuple[Losses, Tensor]:
+    """Losses of one pre-training step, and the flat gradient [R, n] of their total.
+
+    As `gradients` of `pretraining_losses`, parameters as there, with as many replicas at a time as the device likes.
+    """
+    size = pretraining_replicas(x_RBCF)
+    found: list[Losses] = []
+    gradient: list[Tensor] = []
+    for part, x, keep, own, active in zip(
+        parameters.parts(size),
+        x_RBCF.split(size),
+        parts(keep_RMCF, size, len(x_RBCF)),
+        settings.parts(size),
+        parts(active_R, size, len(x_RBCF)),
+        strict=True,
+    ):
+        losses = pretraining_losses(part, x, keep, own, group, active)
+        gradient += gradients(losses.total_R, part)
+        found.append(Losses(losses.total_R.detach(), losses.contrast_R, losses.reconstruction_R))
+    return Losses(*(joined(losses) for losses in zip(*found, strict=True))), joined(gradient)

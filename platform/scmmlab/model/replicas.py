@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 CPU_PRETRAINING = 1
@@ -43,6 +44,11 @@ def finetuning_replicas(x_RBCF: Tensor, features: int, others: Sequence[int] = (
     return CPU_FINETUNING if whole else 1
 
 
-def split(tensor: Tensor | None, size: int, replicas: int) -> Sequence[Tensor | None]:
+def parts(tensor: Tensor | None, size: int, replicas: int) -> Sequence[Tensor | None]:
     """`tensor` in parts of `size` replicas; as many times None if it is None."""
     return [None] * -(-replicas // size) if tensor is None else tensor.split(size)
+
+
+def joined(tensors: Sequence[Tensor]) -> Tensor:
+    """All replicas of all parts."""
+    return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors))

@@ -71,16 +71,18 @@ class Settings:
     """What they were made of."""
     _parts: dict[int, list[Settings]] = field(default_factory=dict, repr=False)
 
-    def split(self, replicas: int) -> list[Settings]:
-        """The settings in parts of so many replicas."""
-        if replicas not in self._parts:
+    def parts(self, size: int) -> list[Settings]:
+        """The settings in parts of `size` replicas."""
+        if self.replicas <= size:
+            return [self]
+        if size not in self._parts:
             overwrite = self.overwrite_originals_R.tolist()
             device, dtype = self.temperature_R.device, self.temperature_R.dtype
-            self._parts[replicas] = [
-                Settings.stack(self.experiments[r : r + replicas], overwrite[r : r + replicas], device, dtype)
-                for r in range(0, self.replicas, replicas)
+            self._parts[size] = [
+                Settings.stack(self.experiments[r : r + size], overwrite[r : r + size], device, dtype)
+                for r in range(0, self.replicas, size)
             ]
-        return self._parts[replicas]
+        return self._parts[size]
 
     @property
     def any_pairs(self) -> bool:

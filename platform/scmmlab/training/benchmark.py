@@ -21,13 +21,11 @@ from scmmlab.model import (
     Adam,
     Settings,
     Shape,
-    classify,
-    finetuning_loss,
-    gradients,
+    finetuning_gradient,
     initial_classifier,
     initial_pretraining,
     masks,
-    pretraining_losses,
+    pretraining_gradient,
     uniform,
 )
 from scmmlab.model.shape import conv_length, pooled_length
@@ -148,8 +146,7 @@ def pretraining_workload(replicas: int, device: torch.device, batch: int = 256) 
 
     def step() -> None:
         keep_RMCF = masks(settings, seed_R, 0, 0, batch, CHANNELS, BANDS)
-        losses = pretraining_losses(parameters, x_RBCF, keep_RMCF, settings)
-        (gradient,) = gradients(losses.total_R, parameters)
+        _, gradient = pretraining_gradient(parameters, x_RBCF, keep_RMCF, settings)
         adam.step(parameters.values, gradient, rate_R)
 
     rows, numbers, d, e = 2 * batch, CHANNELS * BANDS, shape.width, shape.embedding
@@ -182,9 +179,8 @@ def finetuning_workload(replicas: int, device: torch.device, batch: int = 128) -
     rate_R = torch.full((replicas,), optimizer.learning_rate, device=device, dtype=dtype)
 
     def step() -> None:
-        loss_R = finetuning_loss(classify(encoder, classifier, x_RBCF, True), label_RB)
-        found = gradients(loss_R, encoder, classifier)
-        for adam, parameters, gradient in zip(adams, (encoder, classifier), found, strict=True):
+        found = finetuning_gradient(encoder, classifier, x_RBCF, label_RB)
+        for adam, parameters, gradient in zip(adams, (encoder, classifier), found[2:], strict=True):
             adam.step(parameters.values, gradient, rate_R)
 
     products = [

@@ -24,7 +24,7 @@ from torch import Tensor
 from scmmlab.config import ExperimentSpec, ReleasedProtocol
 from scmmlab.errors import TrainingError
 from scmmlab.evaluation.metrics import balanced_accuracy, cohen_kappa, json_scores, macro_f1
-from scmmlab.model import Parameters, Shape, classify, finetuning_loss, gradients, initial_classifier
+from scmmlab.model import Parameters, Shape, classify, finetuning_gradient, initial_classifier
 from scmmlab.model.parameters import encoder_sizes
 from scmmlab.training.batches import epoch_batches
 from scmmlab.training.checkpoint import Checkpoint
@@ -233,14 +233,13 @@ class FinetunePack:
         self, x_RBCF: Tensor, label_RB: Tensor, real_RB: Tensor, rate_R: Tensor, active_R: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         # rows are always masked, also where all are real: a replica's arithmetic must not depend on its neighbours'
-        logits_RBK = classify(
-            self.encoder, self.classifier, x_RBCF, True, real_RB, freeze_encoder=self.mode.freeze_encoder
+        found = finetuning_gradient(
+            self.encoder, self.classifier, x_RBCF, label_RB, real_RB, freeze_encoder=self.mode.freeze_encoder
         )
-        loss_R = finetuning_loss(logits_RBK, label_RB, real_RB)
-        found = gradients(loss_R, *(learner.parameters for learner in self.learners.values()))
-        for learner, gradient in zip(self.learners.values(), found, strict=True):
-            learner.step(gradient, rate_R, active_R)
-        return loss_R.detach(), logits_RBK.detach()
+        gradients = {"encoder": found.encoder_Rn, "classifier": found.classifier_Rn}
+        for name, learner in self.learners.items():
+            learner.step(gradients[name], rate_R, active_R)
+        return found.loss_R, found.logits_RBK
 
     def _end_epoch(self, losses: Sequence[float], correct: Sequence[int]) -> None:
         """Validate, choose, and write the curves."""

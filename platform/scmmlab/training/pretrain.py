@@ -23,10 +23,9 @@ from scmmlab.model import (
     Collectives,
     Settings,
     Shape,
-    gradients,
     initial_pretraining,
     masks,
-    pretraining_losses,
+    pretraining_gradient,
 )
 from scmmlab.training.batches import epoch_batches, steps_per_epoch
 from scmmlab.training.checkpoint import Checkpoint
@@ -156,11 +155,10 @@ class PretrainPack:
         x_RBCF = self.scaling.apply(self.pool.gather(rows_RB))
         keep_RMCF = masks(self.settings, self.seed_R, epoch_R, step, self.batch_size, self.channels, self.bands)
         x_RBCF, keep_RMCF = self._own_part(x_RBCF, keep_RMCF)
-        losses = pretraining_losses(self.parameters, x_RBCF, keep_RMCF, self.settings, self.group, active_R)
-        (gradient,) = gradients(losses.total_R, self.parameters)
+        losses, gradient = pretraining_gradient(self.parameters, x_RBCF, keep_RMCF, self.settings, self.group, active_R)
         # a worker's gradient is its part of a sum over workers
         self.learner.step(self.group.sum(gradient), rate_R, active_R)
-        return torch.stack(losses).detach()
+        return torch.stack(losses)
 
     def _own_part(self, x_RBCF: Tensor, keep_RMCF: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Of a batch, the windows of this worker, and the masks of their copies."""

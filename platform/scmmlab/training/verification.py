@@ -22,12 +22,11 @@ from scmmlab.model import (
     Settings,
     classify,
     encode,
-    finetuning_loss,
-    gradients,
+    finetuning_gradient,
     initial_classifier,
     initial_pretraining,
     masks,
-    pretraining_losses,
+    pretraining_gradient,
     uniform,
 )
 from scmmlab.model.encoder import encode_columns
@@ -231,11 +230,10 @@ def _verify_pretraining(scene: _Scene) -> list[Check]:
     adam = scene.adam(parameters, (e.pretrain.optimizer for e in scene.experiments))
     losses: list[Tensor] = []
     for step in range(max(steps, 1)):
-        found = pretraining_losses(parameters, scene.inputs("x", step), scene.keep(step), scene.settings)
-        (gradient,) = gradients(found.total_R, parameters)
+        found, gradient = pretraining_gradient(parameters, scene.inputs("x", step), scene.keep(step), scene.settings)
         if step == 0:
             first = {name: view[place].clone() for name, view in parameters.named(gradient).items()}
-        losses.append(torch.stack(found)[:, place].detach())
+        losses.append(torch.stack(found)[:, place])
         if golden.steps:
             adam(gradient)
     names = ("loss", "loss_contrastive", "loss_reconstruction")
@@ -313,12 +311,10 @@ def _verify_finetuning(scene: _Scene) -> list[Check]:
     losses = []
     steps = golden.steps if scene.dtype == torch.float64 else 1
     for step in range(steps):
-        logits_RBK = classify(encoder, classifier, scene.inputs("x", step), True)
-        loss_R = finetuning_loss(logits_RBK, scene.labels(step))
-        losses.append(loss_R[place].detach())
-        found = gradients(loss_R, encoder, classifier)
+        loss_R, _, *found = finetuning_gradient(encoder, classifier, scene.inputs("x", step), scene.labels(step))
+        losses.append(loss_R[place])
         if not golden.zero_grad and sums is not None:
-            found = tuple(a + b for a, b in zip(sums, found, strict=True))
+            found = [a + b for a, b in zip(sums, found, strict=True)]
         sums = found
         for (_, adam), gradient in zip(learners, found, strict=True):
             adam(gradient)
