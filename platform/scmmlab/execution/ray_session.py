@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import ray
 
@@ -37,6 +38,8 @@ DRIVER_ENVIRONMENT = {
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
 }
 """Set in the driver before Ray starts, where the user has not set them."""
+
+_log = logging.getLogger(__name__)
 
 CHATTY_LOGGERS = ("ray", "ray.data", "ray.train", "ray.tune")
 
@@ -106,6 +109,7 @@ def ray_session(
     for name in CHATTY_LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
     _close_token_file()
+    _keep_raylet_off_stdout()
     try:
         yield RaySession(owned=not address, logs=_logs_folder())
     finally:
@@ -131,6 +135,15 @@ def _close_token_file() -> None:
     with suppress(OSError):
         if token.stat().st_mode & 0o077:
             token.chmod(0o600)
+
+
+def _keep_raylet_off_stdout() -> None:
+    """Have what the raylet says logged: it is printed to standard output, where our tables go, even when all is quiet."""
+
+    def log(data: dict[str, Any], ignore_prefix: bool) -> None:
+        _log.info("%s", "\n".join(data["lines"]))
+
+    ray._private.worker.print_to_stdstream = log
 
 
 def _object_store_memory() -> int:
