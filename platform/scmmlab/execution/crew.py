@@ -29,9 +29,12 @@ class Crew:
     ----------
     make_trainers : callable
         Broker → the trainers, not started.
+    logs : str | None
+        Where to look after an error.
     """
 
-    def __init__(self, make_trainers: Callable[[Any], Sequence[TorchTrainer]]):
+    def __init__(self, make_trainers: Callable[[Any], Sequence[TorchTrainer]], logs: str | None = None):
+        self._logs = logs
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         # on the driver's machine: without the driver nobody needs it
         self.broker = ray.remote(Broker).options(num_cpus=0, scheduling_strategy=here).remote()
@@ -93,13 +96,13 @@ class Crew:
             error = next((training.error for training in self._trainings if training.error), None)
             raise ResourceError(
                 f"Workers were lost more often than resources.max_failures allows; the last time: {_last_line(error)}",
-                hint="what is finished is kept, and the same command goes on from here",
+                hint=f"what is finished is kept, and the same command goes on; Ray's logs are in {self._logs}",
             ) from error
         if not self._working and time.monotonic() - self._started_at > START_TIMEOUT_S:
             free = ", ".join(f"{amount:g} {name}" for name, amount in _free().items())
             raise ResourceError(
                 f"No worker has started within {START_TIMEOUT_S:g} s; the cluster has {free or 'nothing'} free.",
-                hint="wait until others have finished, or ask for less under 'resources'",
+                hint=f"wait until others have finished, or ask for less; Ray's logs are in {self._logs}",
             )
 
 

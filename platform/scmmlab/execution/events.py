@@ -59,5 +59,8 @@ class TaskLost:
     reason: str
     again: bool
 
+    def __str__(self) -> str:
+        return f"{self.reason}; {'its task is run again' if self.again else 'its task is given up'}"
+
 
 Event = TaskStarted | EpochEnded | CheckpointSaved | TaskEnded | TaskLost

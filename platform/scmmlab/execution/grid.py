@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from scmmlab.execution.engine import Engine, Interrupted
-from scmmlab.execution.events import CheckpointSaved, EpochEnded, Event, TaskEnded, TaskStarted
+from scmmlab.execution.events import CheckpointSaved, EpochEnded, Event, TaskEnded, TaskLost, TaskStarted
 from scmmlab.execution.grid_stages import GridStages
 from scmmlab.execution.interruption import Interruption, interruptible
 from scmmlab.execution.progress import Progress
@@ -151,6 +151,8 @@ class GridRun:
                 self._progress.advance(event.key, event.epoch / event.epochs)
             case CheckpointSaved():
                 self._recorder.checkpoint(event)
+            case TaskLost():
+                self._progress.say(str(event))
             case TaskEnded():
                 for outcome in event.outcomes:
                     self._ended_with(outcome)

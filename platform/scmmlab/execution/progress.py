@@ -66,6 +66,13 @@ class Progress:
         if text:
             self._draw(now=True)
 
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        if self._live:
+            self._stream.write(f"\r{'':<{self._width}}\r")
+        self._stream.write(f"{text}\n")
+        self._draw(now=self._live)
+
     def counts(self, done: int, running: int, failed: int) -> None:
         """So many cells of the total."""
         self._counts = (done, running, failed)

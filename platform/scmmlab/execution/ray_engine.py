@@ -141,7 +141,7 @@ class RayEngine(Engine):
             self._crew.stop()
         self._crew_kind = kind
         make = {"gang": self._gang, "data-parallel": self._data_parallel}[kind]
-        self._crew = Crew(make)
+        self._crew = Crew(make, self.logs)
 
     def _gang(self, broker: Any) -> Sequence[TorchTrainer]:
         tables = share_tables(self._tables)

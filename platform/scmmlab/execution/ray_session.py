@@ -138,7 +138,7 @@ def _close_token_file() -> None:
 
 
 def _keep_raylet_off_stdout() -> None:
-    """Have what the raylet says logged: it is printed to standard output, where our tables go, even when all is quiet."""
+    """Have what the raylet says logged: even where all is quiet, it is printed to standard output, where tables go."""
 
     def log(data: dict[str, Any], ignore_prefix: bool) -> None:
         _log.info("%s", "\n".join(data["lines"]))

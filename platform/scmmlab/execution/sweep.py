@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scmmlab.config import SweepSpec
 from scmmlab.execution.engine import Engine, Interrupted
-from scmmlab.execution.events import CheckpointSaved, EpochEnded, Event, TaskStarted
+from scmmlab.execution.events import CheckpointSaved, EpochEnded, Event, TaskLost, TaskStarted
 from scmmlab.execution.grid import STEP_S
 from scmmlab.execution.interruption import Interruption, interruptible
 from scmmlab.execution.local import LocalEngine
@@ -128,6 +128,8 @@ class SweepRun:
                 self._progress.note("")
             case EpochEnded():
                 self._progress.advance(_number(event.key), event.epoch / event.epochs)
+            case TaskLost():
+                self._progress.say(str(event))
             case CheckpointSaved():
                 self._store.save_checkpoint(event.key, event.stage, event.data)
         if self._interruption.requested:
