@@ -11,8 +11,7 @@ from scmmlab.model import (
     Shape,
     classify,
     encode,
-    finetuning_loss,
-    gradients,
+    finetuning_gradient,
     initial_classifier,
     pretraining_gradient,
     replicas,
@@ -96,15 +95,16 @@ def test_fine_tuning() -> None:
     encoder, classifier = full.part("encoder."), initial_classifier(shape, seed_R, "cpu", torch.float64)
     references = [ReferenceScmm(shape).load(full, classifier, replica=r) for r in range(2)]
     x_RBCF, label_RB = windows(2, 9), torch.arange(18).view(2, 9) % 3
-    loss_R = finetuning_loss(classify(encoder, classifier, x_RBCF, True), label_RB)
-    found = gradients(loss_R, encoder, classifier)
+    found = finetuning_gradient(encoder, classifier, x_RBCF, label_RB)
     for r, reference in enumerate(references):
-        expected = torch.nn.functional.cross_entropy(reference.logits(x_RBCF[r]), label_RB[r])
+        logits = reference.logits(x_RBCF[r])
+        expected = torch.nn.functional.cross_entropy(logits, label_RB[r])
         expected.backward()
-        torch.testing.assert_close(loss_R[r].detach(), expected.detach())
-        for part, flat in zip((encoder, classifier), found, strict=True):
+        torch.testing.assert_close(found.loss_R[r], expected.detach())
+        torch.testing.assert_close(found.logits_RBK[r], logits.detach())
+        for part, flat in ((encoder, found.encoder_Rn), (classifier, found.classifier_Rn)):
             for name, gradient in part.named(flat).items():
                 torch.testing.assert_close(gradient[r], reference.get_parameter(name).grad, rtol=1e-9, atol=1e-12)
         reference.eval()
-        torch.testing.assert_close(classify(encoder, classifier, x_RBCF, False)[r], reference.logits(x_RBCF[r]))
+        torch.testing.assert_close(classify(encoder, classifier, x_RBCF)[r], reference.logits(x_RBCF[r]).detach())
         torch.testing.assert_close(encode(encoder, x_RBCF, False)[r], reference.encoder(x_RBCF[r]).flatten(1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from model_packs import SHAPE, experiment, pack, windows
 
-from scmmlab.model import Parameters, classify, encode, finetuning_loss, gradients, initial_classifier
+from scmmlab.model import Parameters, classify, encode, finetuning_gradient, initial_classifier
 
 
 def encoders(replicas: int) -> Parameters:
@@ -31,10 +31,12 @@ def test_gradients_of_a_masked_batch_are_those_of_the_short_one() -> None:
     x, label, mask = windows(1, 9), torch.arange(9).unsqueeze(0) % 3, torch.arange(9).unsqueeze(0) < 5
     classifier = initial_classifier(SHAPE, seed_R, "cpu", torch.float64)
     encoder = encoders(1)
-    long = gradients(finetuning_loss(classify(encoder, classifier, x, True, mask), label, mask), encoder, classifier)
-    short = gradients(finetuning_loss(classify(encoder, classifier, x[:, :5], True), label[:, :5]), encoder, classifier)
-    for one, two in zip(long, short, strict=True):
-        torch.testing.assert_close(one, two)
+    long = finetuning_gradient(encoder, classifier, x, label, mask)
+    short = finetuning_gradient(encoder, classifier, x[:, :5], label[:, :5])
+    torch.testing.assert_close(long.loss_R, short.loss_R)
+    torch.testing.assert_close(long.logits_RBK[:, :5], short.logits_RBK)
+    torch.testing.assert_close(long.encoder_Rn, short.encoder_Rn)
+    torch.testing.assert_close(long.classifier_Rn, short.classifier_Rn)
 
 
 def test_a_replica_without_rows_keeps_everything() -> None:
@@ -43,10 +45,9 @@ def test_a_replica_without_rows_keeps_everything() -> None:
     before = encoder.replica_state(1)
     classifier = initial_classifier(SHAPE, torch.tensor([0, 1]), "cpu", torch.float64)
     label = torch.zeros(2, 6, dtype=torch.int64)
-    loss = finetuning_loss(classify(encoder, classifier, x, True, mask), label, mask)
-    found = gradients(loss, encoder, classifier)
-    assert loss[1] == 0
-    assert all(bool((gradient[1] == 0).all()) for gradient in found)
+    found = finetuning_gradient(encoder, classifier, x, label, mask)
+    assert found.loss_R[1] == 0
+    assert bool((found.encoder_Rn[1] == 0).all() and (found.classifier_Rn[1] == 0).all())
     assert all(torch.equal(tensor, before[name]) for name, tensor in encoder.replica_state(1).items())
     assert int(encoder.batches_tracked["encoder.1"][0]) == 1
 
@@ -66,12 +67,10 @@ def test_a_frozen_encoder_neither_learns_nor_counts() -> None:
     encode(encoder, x, True)
     before = encoder.replica_state(0)
     classifier = initial_classifier(SHAPE, seed_R, "cpu", torch.float64)
-    logits = classify(encoder, classifier, x, True, freeze_encoder=True)
-    torch.testing.assert_close(logits, classify(encoder, classifier, x, False))
-    loss = finetuning_loss(logits, torch.zeros(1, 6, dtype=torch.int64))
-    of_encoder, of_classifier = gradients(loss, encoder, classifier)
-    assert bool((of_encoder == 0).all())
-    assert bool((of_classifier != 0).any())
+    found = finetuning_gradient(encoder, classifier, x, torch.zeros(1, 6, dtype=torch.int64), freeze_encoder=True)
+    torch.testing.assert_close(found.logits_RBK, classify(encoder, classifier, x))
+    assert bool((found.encoder_Rn == 0).all())
+    assert bool((found.classifier_Rn != 0).any())
     assert all(torch.equal(tensor, before[name]) for name, tensor in encoder.replica_state(0).items())
 
 

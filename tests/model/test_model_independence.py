@@ -115,7 +115,6 @@ def test_fine_tuning_of_the_published_network(batch: int, classes: int, together
                 adam.step(parameters.values, gradient, torch.full((len(seeds),), 1e-3, dtype=dtype))
         slot = seeds.index(3)
         states.append(learners[0].replica_state(slot) | learners[1].replica_state(slot))
-        with torch.no_grad():
-            states[-1]["logits"] = classify(*learners, x_RBCF, False)[slot]
+        states[-1]["logits"] = classify(*learners, x_RBCF)[slot]
     assert_same(states[0], states[1])
     assert_same(states[0], states[2])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from scmmlab.config import OptimizerSpec
-from scmmlab.model import Parameters, Shape, classify, finetuning_loss, gradients
+from scmmlab.model import Parameters, Shape, classify, finetuning_gradient
 from scmmlab.model.parameters import classifier_sizes, encoder_sizes
 from scmmlab.training.learner import Learner
 
@@ -44,11 +44,10 @@ def test_steps_with_and_without_zeroed_gradients_are_those_of_the_released_code(
     rate = torch.tensor([rule.learning_rate], dtype=torch.float64)
     losses = []
     for batch, of_batch in zip(x.double(), label.long(), strict=True):
-        logits = classify(parameters["encoder"], parameters["classifier"], batch[None], True)
-        loss = finetuning_loss(logits, of_batch[None])
-        losses.append(loss.item())
-        for learner, gradient in zip(learners, gradients(loss, *parameters.values()), strict=True):
+        found = finetuning_gradient(parameters["encoder"], parameters["classifier"], batch[None], of_batch[None])
+        losses.append(found.loss_R.item())
+        for learner, gradient in zip(learners, (found.encoder_Rn, found.classifier_Rn), strict=True):
             learner.step(gradient, rate)
     np.testing.assert_allclose(losses, golden["loss"], rtol=1e-9)
-    logits = classify(parameters["encoder"], parameters["classifier"], x[:1].double(), False)
-    np.testing.assert_allclose(logits[0].detach(), golden["logits_eval"], rtol=1e-8)
+    logits = classify(parameters["encoder"], parameters["classifier"], x[:1].double())
+    np.testing.assert_allclose(logits[0], golden["logits_eval"], rtol=1e-8)

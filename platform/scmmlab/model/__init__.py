@@ -2,7 +2,7 @@
 
 from scmmlab.model.collectives import SINGLE_PROCESS, Collectives, SingleProcess, TorchDistributed
 from scmmlab.model.encoder import encode
-from scmmlab.model.finetuning import FinetuningStep, classify, finetuning_gradient, finetuning_loss
+from scmmlab.model.finetuning import FinetuningStep, classify, finetuning_gradient
 from scmmlab.model.masking import masks
 from scmmlab.model.optimizer import Adam
 from scmmlab.model.parameters import Parameters, gradients, initial_classifier, initial_pretraining
@@ -25,7 +25,6 @@ __all__ = [
     "classify",
     "encode",
     "finetuning_gradient",
-    "finetuning_loss",
     "gradients",
     "initial_classifier",
     "initial_pretraining",

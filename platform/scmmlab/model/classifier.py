@@ -1,41 +1,38 @@
-"""The classifier on an embedding: linear, sigmoid, linear.
+"""The classifier on an embedding: linear, sigmoid, linear; forward, and its gradient in closed form.
+
+Rows are last throughout, as the encoder has them and wants its gradient.
 
 Legend: R replica, N row, E number of the embedding, H hidden unit, K class.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from scmmlab.model.parameters import Parameters
 
-
-class _Classifier(torch.autograd.Function):
-    """logits = W₂ σ(W₁ h + b₁) + b₂ with rows last throughout, as the encoder has them and wants its gradient."""
-
-    @staticmethod
-    def forward(ctx: Any, h_REN: Tensor, w1_RHE: Tensor, b1_RH: Tensor, w2_RKH: Tensor, b2_RK: Tensor) -> Tensor:
-        u = torch.baddbmm(b1_RH.unsqueeze(-1), w1_RHE, h_REN).sigmoid_()
-        ctx.save_for_backward(h_REN, w1_RHE, w2_RKH, u)
-        return torch.baddbmm(b2_RK.unsqueeze(-1), w2_RKH, u)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_RKN: Tensor) -> tuple[Tensor | None, ...]:
-        h, w1, w2, u = ctx.saved_tensors
-        # σ' = σ (1 − σ)
-        da = torch.bmm(w2.transpose(1, 2), grad_RKN).mul_(u).mul_(1 - u)
-        dh = torch.bmm(w1.transpose(1, 2), da) if ctx.needs_input_grad[0] else None
-        d_w1, d_w2 = torch.bmm(da, h.transpose(1, 2)), torch.bmm(grad_RKN, u.transpose(1, 2))
-        return dh, d_w1, da.sum(-1), d_w2, grad_RKN.sum(-1)
+Weights = tuple[Tensor, Tensor, Tensor, Tensor]
+"""W₁ [R, H, E], b₁ [R, H], W₂ [R, K, H], b₂ [R, K]."""
 
 
-def classify_embedding(parameters: Parameters, h_REN: Tensor) -> Tensor:
-    """Class logits [R, K, N] of embeddings [R, E, N]."""
-    names = ("fc.weight", "fc.bias", "classifier.weight", "classifier.bias")
-    logits: Tensor = _Classifier.apply(h_REN, *(parameters[name] for name in names))
-    return logits
+def classifier_weights(parameters: Parameters) -> Weights:
+    """Both layers' weights, in the order of the flat buffer."""
+    p = parameters
+    return p["fc.weight"], p["fc.bias"], p["classifier.weight"], p["classifier.bias"]
+
+
+def classifier_forward(weights: Weights, h_REN: Tensor) -> tuple[Tensor, Tensor]:
+    """Class logits W₂ u + b₂, [R, K, N], and the hidden units u = σ(W₁ h + b₁), [R, H, N]."""
+    w1, b1, w2, b2 = weights
+    u_RHN = torch.baddbmm(b1.unsqueeze(-1), w1, h_REN).sigmoid_()
+    return torch.baddbmm(b2.unsqueeze(-1), w2, u_RHN), u_RHN
+
+
+def classifier_backward(grad_RKN: Tensor, weights: Weights, h_REN: Tensor, u_RHN: Tensor) -> tuple[Tensor, Weights]:
+    """Gradients of the embedding and of the weights, from that of the logits."""
+    w1, _, w2, _ = weights
+    # σ' = σ (1 − σ)
+    da_RHN = torch.bmm(w2.transpose(1, 2), grad_RKN).mul_(u_RHN).mul_(1 - u_RHN)
+    d_w1, d_w2 = torch.bmm(da_RHN, h_REN.transpose(1, 2)), torch.bmm(grad_RKN, u_RHN.transpose(1, 2))
+    return torch.bmm(w1.transpose(1, 2), da_RHN), (d_w1, da_RHN.sum(-1), d_w2, grad_RKN.sum(-1))

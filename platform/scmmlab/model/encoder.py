@@ -5,7 +5,8 @@ Legend: R replica, N row, C channel, F band, O feature, E number of the embeddin
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,6 +22,7 @@ from scmmlab.model.shape import conv_length, pooled_length
 
 LAYERS = (("encoder.0", "encoder.1"), ("encoder.4", "encoder.5"), ("encoder.8", "encoder.9"))
 """Convolution and batch norm of each block."""
+ENCODER_NORMS = [norm for _, norm in LAYERS]
 
 
 def _columns(x_RNCF: Tensor) -> Tensor:
@@ -28,52 +30,79 @@ def _columns(x_RNCF: Tensor) -> Tensor:
     return x_RNCF.transpose(2, 3).flatten(2).transpose(1, 2)
 
 
+def encoder_weights(parameters: Parameters) -> list[Tensor]:
+    """Kernel, γ and β of each block in turn, in which order they lie in the flat buffer too."""
+    return [parameters[name] for conv, norm in LAYERS for name in (f"{conv}.weight", f"{norm}.weight", f"{norm}.bias")]
+
+
+class EncoderPass(NamedTuple):
+    """What one training pass leaves behind."""
+
+    h_REN: Tensor
+    """The embedding, rows last."""
+    blocks: list[Saved]
+    """What the gradient of each block needs."""
+    batches: list[Batch]
+    """What the batch said of each block's features."""
+    points: list[int]
+    """Points before each block."""
+
+
+def encoder_forward(
+    weights: Sequence[Tensor], x_RNCF: Tensor, weight_R11N: Tensor | None, group: Collectives
+) -> EncoderPass:
+    """All blocks with the batch's statistics; `weights` are kernel, γ and β of each block in turn."""
+    x_RKN, points = _columns(x_RNCF), [x_RNCF.shape[3]]
+    blocks, batches = [], []
+    for block in range(len(LAYERS)):
+        kernel, gain, shift = weights[3 * block : 3 * block + 3]
+        matrix, point_major = toeplitz(kernel, points[-1]), block < len(LAYERS) - 1
+        saved, batch = block_forward(matrix, x_RKN, gain, shift, True, point_major, weight_R11N, group)
+        blocks.append(saved)
+        batches.append(batch)
+        points.append(pooled_length(conv_length(points[-1])))
+        x_RKN = saved.out.flatten(1, 2)
+    return EncoderPass(x_RKN, blocks, batches, points)
+
+
+def encoder_backward(
+    grad_REN: Tensor, done: EncoderPass, weight_R11N: Tensor | None, group: Collectives
+) -> list[Tensor]:
+    """Gradients of the weights, from that of the embedding."""
+    gradients: list[Tensor] = []
+    upstream = grad_REN
+    for block in reversed(range(len(LAYERS))):
+        point_major, numbers = block < len(LAYERS) - 1, done.batches[block].numbers
+        d_matrix, dx, d_gain, d_shift = block_backward(
+            upstream, done.blocks[block], numbers, True, point_major, weight_R11N, group, input_gradient=block > 0
+        )
+        gradients = [toeplitz_adjoint(d_matrix, d_gain.shape[1], done.points[block]), d_gain, d_shift, *gradients]
+        if dx is not None:
+            upstream = dx
+    return gradients
+
+
 class _Encoder(torch.autograd.Function):
-    """All three blocks; the gradient goes through `block_backward` from last to first."""
+    """The training pass as one differentiable step."""
 
     @staticmethod
     def forward(
         ctx: Any, x_RNCF: Tensor, weight_R11N: Tensor | None, group: Collectives, batches: list[Batch], *weights: Tensor
     ) -> Tensor:
-        points = x_RNCF.shape[3]
-        x_RKN = _columns(x_RNCF)
-        blocks = []
-        for block in range(len(LAYERS)):
-            kernel, gain, shift = weights[3 * block : 3 * block + 3]
-            matrix = toeplitz(kernel, points)
-            point_major = block < len(LAYERS) - 1
-            saved, batch = block_forward(matrix, x_RKN, gain, shift, True, point_major, weight_R11N, group)
-            batches.append(batch)
-            blocks.append((saved, batch.numbers, points))
-            points = pooled_length(conv_length(points))
-            x_RKN = saved.out.flatten(1, 2)
-        ctx.save_for_backward(weight_R11N, *(tensor for saved, *_ in blocks for tensor in saved))
-        ctx.sizes = [sizes for _, *sizes in blocks]
-        ctx.group = group
-        return x_RKN
+        done = encoder_forward(weights, x_RNCF, weight_R11N, group)
+        batches += done.batches
+        ctx.save_for_backward(weight_R11N, *(tensor for saved in done.blocks for tensor in saved))
+        ctx.batches, ctx.points, ctx.group = done.batches, done.points, group
+        return done.h_REN
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         weight, *tensors = ctx.saved_tensors
-        gradients: list[Tensor | None] = []
-        upstream: Tensor | None = grad
-        for block in reversed(range(len(LAYERS))):
-            saved = Saved(*tensors[len(Saved._fields) * block : len(Saved._fields) * (block + 1)])
-            numbers, points = ctx.sizes[block]
-            assert upstream is not None
-            d_matrix, upstream, d_gain, d_shift = block_backward(
-                upstream,
-                saved,
-                numbers,
-                True,
-                block < len(LAYERS) - 1,
-                weight,
-                ctx.group,
-                input_gradient=block > 0,
-            )
-            gradients = [toeplitz_adjoint(d_matrix, d_gain.shape[1], points), d_gain, d_shift, *gradients]
-        return None, None, None, None, *gradients
+        size = len(Saved._fields)
+        blocks = [Saved(*tensors[start : start + size]) for start in range(0, len(tensors), size)]
+        done = EncoderPass(grad, blocks, ctx.batches, ctx.points)
+        return None, None, None, None, *encoder_backward(grad, done, weight, ctx.group)
 
 
 @torch.no_grad()
@@ -104,12 +133,10 @@ def encode_columns(
     """The embedding with rows last, [R, E, N]; parameters as in `encode`, and the workers that share the rows."""
     if not training:
         return _encode_frozen(parameters, x_RNCF)
-    weights = [
-        parameters[name] for conv, norm in LAYERS for name in (f"{conv}.weight", f"{norm}.weight", f"{norm}.bias")
-    ]
+    weights = encoder_weights(parameters)
     batches: list[Batch] = []
     h: Tensor = _Encoder.apply(x_RNCF, row_weights(row_mask_RN, x_RNCF.dtype), group, batches, *weights)
-    update_running(parameters, [norm for _, norm in LAYERS], batches, active_R)
+    update_running(parameters, ENCODER_NORMS, batches, active_R)
     return h
 
 

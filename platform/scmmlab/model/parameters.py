@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from itertools import accumulate
 
@@ -176,6 +176,10 @@ class Parameters:
             start = end
         return views
 
+    def flat(self, tensors: Iterable[Tensor]) -> Tensor:
+        """A tensor laid out as `values`, from its parts in the order of `names` and in the released layouts."""
+        return torch.cat([_released(tensor).flatten(1) for tensor in tensors], dim=1)
+
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
         for name, view in self._views.items():
             yield name, view.detach()
@@ -225,7 +229,7 @@ def gradients(loss_R: Tensor, *parameters: Parameters) -> tuple[Tensor, ...]:
         return tuple(torch.zeros_like(p.values) for p in parameters)
     leaves = [leaf for p in parameters for leaf in p.leaves()]
     found = iter(torch.autograd.grad(loss_R.sum(), leaves, allow_unused=True, materialize_grads=True))
-    return tuple(torch.cat([_released(next(found)).flatten(1) for _ in p.names], dim=1) for p in parameters)
+    return tuple(p.flat([next(found) for _ in p.names]) for p in parameters)
 
 
 def _initialise(parameters: Parameters, seed_R: Tensor) -> Parameters:

@@ -296,7 +296,7 @@ class FinetunePack:
         rows_RN = torch.nn.functional.pad(rows_RN, (0, -rows_RN.shape[1] % PREDICTED_ROWS))
         return torch.cat(
             [
-                classify(self.encoder, self.classifier, scaling.apply(self.pool.gather(rows)), False)
+                classify(self.encoder, self.classifier, scaling.apply(self.pool.gather(rows)))
                 for rows in rows_RN.split(PREDICTED_ROWS, dim=1)
             ],
             dim=1,

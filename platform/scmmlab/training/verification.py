@@ -322,7 +322,6 @@ def _verify_finetuning(scene: _Scene) -> list[Check]:
     error = _largest_of_numbers(torch.stack(losses), golden.tensor("loss")[:steps])
     checks = [Check(f"fine-tuning loss, {steps} steps", error, tolerance)]
     if scene.dtype == torch.float64:
-        with torch.no_grad():
-            logits = classify(encoder, classifier, scene.inputs("x", 0), False)[place]
+        logits = classify(encoder, classifier, scene.inputs("x", 0))[place]
         checks.append(Check("logits, evaluation", relative_error(logits, golden.tensor("logits_eval")), tolerance))
     return [*checks, _fresh_norms(golden)]
