@@ -118,14 +118,18 @@ def ray_session(
 
 @contextmanager
 def _signal_handlers_kept() -> Iterator[None]:
-    """Undo what ``ray.init`` does to the handler of SIGTERM (it exits without a word to those who wait)."""
+    """Keep ``ray.init`` from taking SIGTERM: its handler exits at once, without a word to those who wait."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     handler = signal.getsignal(signal.SIGTERM)
+    # put back afterwards would be too late for a signal that arrives while Ray starts
+    theirs = ray._private.utils.set_sigterm_handler
+    ray._private.utils.set_sigterm_handler = lambda handler: None
     try:
         yield
     finally:
+        ray._private.utils.set_sigterm_handler = theirs
         signal.signal(signal.SIGTERM, handler if handler is not None else signal.SIG_DFL)
 
 
