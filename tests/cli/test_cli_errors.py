@@ -78,3 +78,10 @@ def test_every_command_explains_itself(scmmlab, command: str) -> None:
     done = scmmlab(command, "--help")
     assert done.status == 0
     assert done.out.startswith(f"usage: scmmlab {command}")
+
+
+def test_a_tracking_server_that_mlflow_cannot_use_is_refused(scmmlab, study, tmp_path: Path) -> None:
+    done = scmmlab("run", study, "--engine", "local", "--store", tmp_path / "runs", "--tracking-uri", "file:///runs")
+    assert done.status == 2
+    assert "--tracking-uri" in done.err
+    assert not (tmp_path / "runs").exists()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scmmlab.cli.options import add_study_options
+from scmmlab.errors import SpecError
 
 if TYPE_CHECKING:  # these import torch, Ray and pandas: a command imports what it needs
     from scmmlab.config.loading import LoadedStudy
@@ -17,6 +18,9 @@ if TYPE_CHECKING:  # these import torch, Ray and pandas: a command imports what 
     from scmmlab.study import Plan, ResultStore
 
 Subparsers = argparse._SubParsersAction
+
+TRACKING_SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
+"""What MLflow can write to from anywhere; its plain folders are no longer supported."""
 
 
 def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
@@ -103,10 +107,10 @@ def run_run(arguments: argparse.Namespace) -> int:
     loaded, plan, store = _open(arguments, check_folds=True)
     folder = store.study_folder(loaded.study.name)
     found = versions(loaded.path.parent)
-    folder.write_text("spec.yaml", study_yaml(loaded.study))
-    folder.write_text("plan.json", json.dumps(plan.to_json(), indent=1) + "\n")
     tracker, tracked_at = _tracker(arguments.tracking_uri, store, loaded.study.name)
     with tracker:
+        folder.write_text("spec.yaml", study_yaml(loaded.study))
+        folder.write_text("plan.json", json.dumps(plan.to_json(), indent=1) + "\n")
         spec = loaded.study.model_dump(mode="json")
         tracker.start_study(loaded.study.name, spec, describe(plan, study_status(plan, store).done), found)
         summary = run_study(plan, store, arguments.engine, tracker)
@@ -180,6 +184,11 @@ def _tracker(uri: str | None, store: ResultStore, name: str):  # type: ignore[no
     if uri == "none":
         return Tracker(), None
     if uri:
+        if uri.partition("://")[0].partition("+")[0] not in TRACKING_SCHEMES:
+            raise SpecError(
+                f"Invalid value for '--tracking-uri': it must begin with {', '.join(TRACKING_SCHEMES)}, got {uri!r}.",
+                hint="sqlite:////absolute/path/mlflow.db, http://HOST:5000, or none",
+            )
         return MlflowTracker(uri), uri
     folder = store.study_folder(name).local
     if folder is None:  # a database cannot live in an object store

@@ -128,9 +128,10 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
             return {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise CorpusError(f"There is no file of golden vectors at {path}.") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zipfile.error) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zipfile.error):
+        # what NumPy says of such files is advice on pickles, which are never read here
         raise CorpusError(
-            f"{path} must be a .npz file of golden vectors, but it cannot be read: {error}.", HINT
+            f"{path} must be a .npz file of golden vectors, found one that is damaged or none.", HINT
         ) from None
     except TypeError:
         raise CorpusError(f"{path} must be a .npz file of golden vectors, found a single array.", HINT) from None
