@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,10 +12,11 @@ import time
 import psutil
 import pytest
 from comparing import csv, local_engine, objects, ray_engine, run
-from tiny_study import ablation, ablation_with_a_failure, plan_of
+from tiny_study import BASE, ablation, ablation_with_a_failure, plan_of, sweep
 
 from scmmlab.errors import ResourceError
 from scmmlab.execution.events import TaskLost, TaskStarted
+from scmmlab.execution.sweep_records import SweepRecords
 from scmmlab.study import ResultStore, study_status
 from scmmlab.tracking import MemoryTracker, Tracker
 
@@ -145,35 +147,68 @@ assert "ray" not in sys.modules
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_program_stops_in_order_and_goes_on(reference, folder, tmp_path, number):
-    """As Ctrl-C and a scheduler's stop do: the whole program, with a Ray of its own."""
-    plan, local_store, _ = reference
-    program = f"""
+PROGRAM = """
 import sys
-sys.path.insert(0, {os.path.dirname(sys.modules["tiny_study"].__file__)!r})
 from pathlib import Path
-from tiny_study import ablation, plan_of
+from test_integration_engines import long_study, long_sweep
+from tiny_study import plan_of
 from scmmlab.execution.engines import run_study
 from scmmlab.study import ResultStore
+study = {study}(Path({folder!r}))
 try:
-    run_study(plan_of(ablation(Path({str(folder)!r}))), ResultStore({str(tmp_path)!r}), "ray")
+    run_study(plan_of(study), ResultStore({store!r}), "ray")
 except KeyboardInterrupt:
     sys.exit(130)
 """
-    process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
+
+
+def long_study(folder):
+    long = {"pretrain.epochs": 150}
+    variants = {"full": {"set": long}, "no_contrast": {"set": long | {"contrast.enabled": False}}}
+    return ablation(folder, variants=variants, seeds=[0, 1], resources={"pack_size": 1, "checkpoint_every": 5})
+
+
+def long_sweep(folder):
+    base = {**BASE, "pretrain": {"epochs": 400, "batch_size": 32}}
+    return sweep(folder, base=base, report_every=5, asha=None, tune_trials=4)
+
+
+def interrupt(study: str, folder, store, number: int, when: str) -> None:
+    """Run a program with a Ray of its own, and send it a signal when its progress line says `when`."""
+    tests, others = os.path.dirname(__file__), os.path.dirname(sys.modules["tiny_study"].__file__)
+    program = PROGRAM.format(study=study, folder=str(folder), store=str(store))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([tests, others])}
+    process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, env=environment)
     children: list[psutil.Process] = []
     try:
         for line in process.stderr:
-            if "done" in line:  # the progress line has begun
+            if re.search(when, line):
                 break
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(number)
-        assert process.wait(60) == 130
+        _, errors = process.communicate(timeout=90)
+        assert process.returncode == 130, errors
     finally:
         process.kill()
-        process.stderr.close()
     _, alive = psutil.wait_procs(children, timeout=20)
     assert not alive, "Ray's processes have gone with the program"
-    assert run(plan, ResultStore(tmp_path), local_engine(plan)).complete
-    assert csv(plan, ResultStore(tmp_path)) == csv(plan, local_store)
+
+
+@pytest.mark.parametrize(
+    ("number", "when"),
+    [(signal.SIGINT, "starting"), (signal.SIGTERM, "[1-9] running"), (signal.SIGINT, "[1-9] running")],
+)
+def test_interrupted_program_stops_in_order_and_goes_on(folder, tmp_path, number, when):
+    """As Ctrl-C and a scheduler's stop do."""
+    interrupt("long_study", folder, tmp_path / "ray", number, when)
+    plan, store, alone = plan_of(long_study(folder)), ResultStore(tmp_path / "ray"), ResultStore(tmp_path / "alone")
+    assert not study_status(plan, store).complete
+    assert run(plan, store, local_engine(plan)).complete
+    assert run(plan, alone, local_engine(plan)).complete
+    assert csv(plan, store) == csv(plan, alone)
+
+
+def test_interrupted_sweep_stops_in_order(folder, tmp_path):
+    interrupt("long_sweep", folder, tmp_path, signal.SIGINT, "[1-9] running")
+    ended = SweepRecords(plan_of(long_sweep(folder)), ResultStore(tmp_path)).ended
+    assert all(trial.state != "failed" for trial in ended.values()), "what was abandoned has no record"

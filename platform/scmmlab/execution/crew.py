@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import ray
@@ -19,7 +20,9 @@ from scmmlab.execution.task import Task
 START_TIMEOUT_S = 180.0
 """Workers that have not begun to work by then never will."""
 STOP_TIMEOUT_S = 20.0
-"""Workers that are told to stop are given so long."""
+"""Workers that have done their work are given so long to go home."""
+ABANDON_TIMEOUT_S = 3.0
+"""Workers that are called away from their work are; Ray ends those that take longer, when the driver leaves it."""
 
 
 class Crew:
@@ -83,10 +86,12 @@ class Crew:
         return events
 
     def stop(self) -> None:
-        """Send the workers home, away from what they are at, and wait until they are gone."""
+        """Send the workers home, away from what they are at, and wait a while until they are gone."""
         if any(training.is_alive() for training in self._trainings):
-            ray.get(self.broker.stop.remote(abort=True))
-            deadline = time.monotonic() + STOP_TIMEOUT_S
+            patience = STOP_TIMEOUT_S if self.idle else ABANDON_TIMEOUT_S
+            deadline = time.monotonic() + patience
+            with suppress(ray.exceptions.RayError):  # without a broker they find out by themselves
+                ray.get(self.broker.stop.remote(abort=True), timeout=patience)
             for training in self._trainings:
                 training.join(max(0.0, deadline - time.monotonic()))
         ray.kill(self.broker)
