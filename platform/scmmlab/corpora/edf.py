@@ -1,4 +1,4 @@
-"""EDF files, read by MNE once their header is known to tell the truth."""
+"""EDF and BDF files, read by MNE once their header is known to tell the truth."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from scmmlab.errors import CorpusError
 
 _MAIN_HEADER_BYTES = 256
 _BYTES_PER_SIGNAL_HEADER = 256
-_BYTES_PER_SAMPLE = 2
-_VOLT_UNITS = ("uV", "µV", "mV", "V")
+_KINDS = {"EDF": (b"0", 2), "BDF": (b"\xffBIOSEMI", 3)}
+"""What a file starts with, and bytes per sample: BDF is EDF with samples of 24 bits."""
+VOLT_UNITS = ("uV", "µV", "mV", "V")
 
 
 @dataclass(frozen=True)
@@ -38,25 +39,28 @@ class EdfHeader:
 
 
 def read_edf_header(path: Path) -> EdfHeader:
-    """The header of an EDF file, held against the file's size.
+    """The header of an EDF or BDF file, held against the file's size.
 
     Kemp et al., "A simple format for exchange of digitized polygraphic recordings", 1992, and EDF+ (2003).
 
     Raises
     ------
     CorpusError
-        If the file is no EDF file, is shorter than its header says, or its header cannot be true.
+        If the file is neither, is shorter than its header says, or its header cannot be true.
     """
+    ending = path.suffix[1:].upper()
+    start, sample_bytes = _KINDS.get(ending, _KINDS["EDF"])
     try:
         with path.open("rb") as file:
             main = file.read(_MAIN_HEADER_BYTES)
-            if len(main) < _MAIN_HEADER_BYTES or main[:8].strip() != b"0":
+            if len(main) < _MAIN_HEADER_BYTES or main[:8].strip() != start:
                 raise CorpusError(
-                    f"{path} is no EDF file: expected a header of {_MAIN_HEADER_BYTES} bytes that starts with '0', "
-                    f"found {len(main)} bytes that start with {main[:8].decode('latin-1')!r}."
+                    f"{path} is no {ending} file: expected a header of {_MAIN_HEADER_BYTES} bytes that starts with "
+                    f"{start.decode('latin-1')!r}, found {len(main)} bytes that start with "
+                    f"{main[:8].decode('latin-1')!r}."
                 )
             kind = main[192:197].decode("latin-1").strip()
-            _expect(path, "kind", "a continuous recording (EDF or EDF+C)", kind, kind != "EDF+D")
+            _expect(path, "kind", "a continuous recording (EDF or EDF+C)", kind, kind not in ("EDF+D", "BDF+D"))
             header_bytes = int(_number(path, main, 184, 8, "bytes of header"))
             records = int(_number(path, main, 236, 8, "number of data records"))
             record_seconds = _number(path, main, 244, 8, "duration of a data record")
@@ -72,7 +76,7 @@ def read_edf_header(path: Path) -> EdfHeader:
     except OSError as error:
         raise CorpusError(f"{path} cannot be read: expected an EDF file, found {error.strerror}.") from error
     signals = _signals(path, fields, count)
-    record_bytes = _BYTES_PER_SAMPLE * sum(signal.samples_per_record for signal in signals)
+    record_bytes = sample_bytes * sum(signal.samples_per_record for signal in signals)
     expected, found = header_bytes + records * record_bytes, path.stat().st_size
     if found < expected:
         raise CorpusError(
@@ -125,7 +129,7 @@ def read_edf(
         _expect(path, f"number of channels named {name}", "1", count[name], count[name] == 1)
         rate = signal.samples_per_record / header.record_seconds
         _expect(path, f"sampling rate of {name}", f"{sampling_rate:g} Hz", f"{rate:g} Hz", rate == sampling_rate)
-        _expect(path, f"unit of {name}", " or ".join(_VOLT_UNITS), repr(signal.unit), signal.unit in _VOLT_UNITS)
+        _expect(path, f"unit of {name}", " or ".join(VOLT_UNITS), repr(signal.unit), signal.unit in VOLT_UNITS)
     return _read_with_mne(path, [by_name[name].label for name in channels])
 
 
