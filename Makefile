@@ -39,8 +39,8 @@ format: setup  ## Put the code in its form
 	@$(BIN)/ruff format platform tests
 	@$(BIN)/ruff check --fix platform tests
 
-bench: setup  ## The rates of this machine, as JSON
-	@$(BIN)/scmmlab bench --json
+bench: setup  ## The rates of this machine, as JSON; TORCHEEG=an interpreter that has torcheeg compares with that too
+	@$(BIN)/scmmlab bench --json $(if $(TORCHEEG),--torcheeg $(TORCHEEG))
 
 lock: setup  ## Write the versions that are installed to constraints.txt
 	@{ echo "# Every version that scmmlab is tested with; pip reads it with -c. To renew it: make lock."; \

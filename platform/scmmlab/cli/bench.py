@@ -13,13 +13,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command to the parser of all commands."""
     parser = subparsers.add_parser(
         "bench",
-        help="measure the training rates of this machine",
-        description="Measure pre-training and fine-tuning steps a second, single and packed, and the share of this "
-        "machine's matrix-multiply ceiling. Needs an idle machine.",
+        help="measure the rates of this machine",
+        description="Measure pre-training and fine-tuning steps a second, single and packed, the share of this "
+        "machine's matrix-multiply ceiling, and windows a second from raw EEG to features beside MNE and torcheeg. "
+        "Needs an idle machine.",
     )
     parser.add_argument("--device", type=device_name, default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
     parser.add_argument("--threads", type=positive_number, default=1, help="threads on the CPU (default: 1)")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions")
+    parser.add_argument(
+        "--torcheeg",
+        metavar="PYTHON",
+        help="an interpreter that has torcheeg, to be compared with (default: this one, where torcheeg is installed)",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
     parser.set_defaults(func=run)
 
@@ -32,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     rates: dict[str, object] = dict(
         benchmark(device=arguments.device, quick=arguments.quick, threads=arguments.threads)
     )
-    rates["features"] = benchmark_features(repeats=2 if arguments.quick else 5)
+    rates["features"] = benchmark_features(repeats=2 if arguments.quick else 5, torcheeg=arguments.torcheeg)
     print(json.dumps(rates, indent=2) if arguments.json else _table(rates))
     return 0
 

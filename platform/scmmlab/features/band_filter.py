@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from scmmlab.features.zero_phase import ZeroPhaseFilters
+from scmmlab.features.zero_phase import zero_phase_bands
 
 
 def band_pass(
@@ -13,7 +13,7 @@ def band_pass(
 ) -> NDArray[np.float64]:
     """Keep the part of a signal between two frequencies, without moving it in time.
 
-    For several bands of one signal, `ZeroPhaseFilters` does what they share once.
+    For several bands of one signal, `zero_phase_bands` does what they share once.
 
     Parameters
     ----------
@@ -36,4 +36,5 @@ def band_pass(
     CorpusError
         If the signal is shorter than the padding.
     """
-    return ZeroPhaseFilters(signal_CT, sampling_rate, order).band(low, high).astype(np.float64, copy=False)
+    (filtered_CT,) = zero_phase_bands(signal_CT, sampling_rate, [(low, high)], order)
+    return filtered_CT.astype(np.float64, copy=False)

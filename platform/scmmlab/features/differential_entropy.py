@@ -31,11 +31,18 @@ def differential_entropy(signal_CT: NDArray[np.floating], samples_per_window: in
     channels, times = signal_CT.shape
     windows = times // samples_per_window
     cut_CWN = signal_CT[:, : windows * samples_per_window].reshape(channels, windows, samples_per_window)
-    # deviations once, squared in place; `sum` adds pairwise, so that single precision keeps its digits
-    squares_CWN = cut_CWN - cut_CWN.mean(axis=-1, keepdims=True)
-    squares_CWN *= squares_CWN
-    variance_CW = squares_CWN.sum(axis=-1).astype(np.float64) / samples_per_window
+    # einsum sums in one pass and without a copy; in single precision that loses 2e-7 of the variance of 200 samples and
+    # 1e-5 of that of 200,000, and an error of the mean counts squared
+    mean_CW = np.einsum("cwn->cw", cut_CWN) / samples_per_window
+    deviation_CWN = cut_CWN - mean_CW[..., None].astype(cut_CWN.dtype)
+    variance_CW = np.einsum("cwn,cwn->cw", deviation_CWN, deviation_CWN).astype(np.float64) / samples_per_window
+    # σ² is the mean squared deviation from the window's mean (divided by n, not n − 1)
+    return np.ascontiguousarray(gaussian_entropy(variance_CW).T)
+
+
+def gaussian_entropy(variance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Entropy in nats of a Gaussian of this variance in µV²; −inf where it is 0."""
     with np.errstate(divide="ignore"):
-        # h = ½ ln(2πe σ²), σ² the mean squared deviation from the window's mean (divided by n, not n − 1)
-        entropy_CW = 0.5 * np.log(2 * np.pi * np.e * variance_CW)
-    return np.ascontiguousarray(entropy_CW.T)
+        # h = ½ ln(2πe σ²)
+        entropy: NDArray[np.float64] = 0.5 * np.log(2 * np.pi * np.e * variance)
+    return entropy

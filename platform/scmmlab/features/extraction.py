@@ -12,15 +12,20 @@ from pydantic import Field
 from scmmlab.config import Spec
 from scmmlab.errors import CorpusError
 from scmmlab.features.bands import DEFAULT_BANDS, check_bands
-from scmmlab.features.differential_entropy import differential_entropy
+from scmmlab.features.differential_entropy import differential_entropy, gaussian_entropy
 from scmmlab.features.smoothing import lds, moving_average
-from scmmlab.features.zero_phase import ZeroPhaseFilters
+from scmmlab.features.zero_phase import zero_phase_bands
 
-EXTRACTION_VERSION = 2
+EXTRACTION_VERSION = 3
 """Raised whenever the same signal would give other features, so that tables made before are known to be stale."""
 
-VALUES_AT_A_TIME = 2**22
-"""Samples, of all channels together, that are filtered at a time: 32 MiB."""
+VALUES_AT_A_TIME = 2**20
+"""Samples, of all channels together, that are filtered at a time: 8 MiB."""
+QUIET = 1 / 100
+"""Share of a channel's amplitude below which a window is quiet. Single precision leaves an error of the same size in
+all windows, which would show in the entropy of such a one (above 1e-5 nat): its channel is done in double precision."""
+CHANNELS_ABREAST = 4
+"""Channels are filtered in multiples of so many: so many transforms in single precision run in one register."""
 
 
 class FeatureSpec(Spec):
@@ -80,15 +85,40 @@ def extract_features(
     channels, times = signal_CT.shape
     features = [np.empty(((stop - start) // samples_per_window, channels, len(spec.bands))) for start, stop in spans]
     # a few channels at a time, so that next to the recording only a small part of it is in memory
-    group = max(1, VALUES_AT_A_TIME // times)
+    group = max(1, VALUES_AT_A_TIME // times // CHANNELS_ABREAST) * CHANNELS_ABREAST
     for first in range(0, channels, group):
-        rows = slice(first, first + group)
-        filters = ZeroPhaseFilters(signal_CT[rows], sampling_rate, spec.filter_order)
-        for band, (low, high) in enumerate(spec.bands.values()):
-            filtered_CT = filters.band(low, high, single=True)
-            for features_WCF, (start, stop) in zip(features, spans, strict=True):
-                features_WCF[:, rows, band] = differential_entropy(filtered_CT[:, start:stop], samples_per_window)
+        rows_CT = signal_CT[first : first + group]
+        parts, quiet_C = _entropies(rows_CT, sampling_rate, spans, spec, single=True)
+        if quiet_C.any():
+            precise, _ = _entropies(rows_CT[quiet_C], sampling_rate, spans, spec, single=False)
+            for part_WCF, precise_WCF in zip(parts, precise, strict=True):
+                part_WCF[:, quiet_C] = precise_WCF
+        for features_WCF, part_WCF in zip(features, parts, strict=True):
+            features_WCF[:, first : first + group] = part_WCF
     return [_smooth(features_WCF, spec).astype(np.float32) for features_WCF in features]
+
+
+def _entropies(
+    signal_CT: NDArray[np.float64],
+    sampling_rate: float,
+    spans: Sequence[tuple[int, int]],
+    spec: FeatureSpec,
+    single: bool,
+) -> tuple[list[NDArray[np.float64]], NDArray[np.bool_]]:
+    """Entropies of each trial, shape=(n_windows, n_channels, n_bands), and which channels have a quiet window."""
+    samples = _samples(spec.window_s, sampling_rate)
+    channels, times = signal_CT.shape
+    trials = [np.empty(((stop - start) // samples, channels, len(spec.bands))) for start, stop in spans]
+    quiet_C = np.zeros(channels, dtype=bool)
+    bands = zero_phase_bands(signal_CT, sampling_rate, list(spec.bands.values()), spec.filter_order, single)
+    for band, filtered_CT in enumerate(bands):
+        power_C = np.einsum("ct,ct->c", filtered_CT, filtered_CT).astype(np.float64) / times
+        quiet_entropy_C = gaussian_entropy(QUIET**2 * power_C)
+        for trial_WCF, (start, stop) in zip(trials, spans, strict=True):
+            entropy_WC = differential_entropy(filtered_CT[:, start:stop], samples)
+            quiet_C |= (entropy_WC < quiet_entropy_C).any(axis=0)
+            trial_WCF[:, :, band] = entropy_WC
+    return trials, quiet_C
 
 
 def _samples(window_s: float, sampling_rate: float) -> int:
