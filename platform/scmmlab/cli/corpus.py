@@ -17,6 +17,8 @@ from scmmlab.config.problems import SpecT, raise_problems, validate
 from scmmlab.config.yaml_text import parse_yaml
 from scmmlab.corpora import READERS, Finding, Reader, SyntheticSpec, reader_class
 from scmmlab.corpora.fakes import FAKES, fake_class, write_fake
+from scmmlab.corpora.lab import read_layout
+from scmmlab.errors import SpecError
 from scmmlab.features import FeatureSpec
 from scmmlab.tables import (
     FeatureTable,
@@ -86,7 +88,12 @@ def list_corpora(arguments: argparse.Namespace) -> int:
             [
                 ("needs", reader.needs),
                 ("licence", reader.licence),
-                *((f"--set {name}=", f"{field.default}") for name, field in reader.model_fields.items()),
+                *(
+                    (f"--{name} FILE", field.description)
+                    if field.is_required()
+                    else (f"--set {name}=", f"{field.default}")
+                    for name, field in reader.model_fields.items()
+                ),
             ]
         )
         print()
@@ -208,6 +215,7 @@ class _ProgressLine:
 
 def _add_reader_settings(command: argparse.ArgumentParser) -> None:
     command.add_argument("--source", choices=("features", "raw"), help="what to read of a corpus that has both")
+    command.add_argument("--layout", metavar="FILE", help="with mne: what the recordings are (docs/corpora.md)")
     command.add_argument(
         "--smoothing",
         choices=("none", "moving_average", "lds"),
@@ -226,6 +234,13 @@ def _reader(arguments: argparse.Namespace) -> tuple[Reader, FeatureSpec | None]:
     """The reader that the options describe, and how features are computed, where that is said."""
     reader_type = reader_class(arguments.name)
     values: dict[str, Any] = {}
+    if arguments.layout is not None:
+        values["layout"] = read_layout(arguments.layout)
+    elif "layout" in reader_type.model_fields:
+        raise SpecError(
+            f"'{arguments.name}' needs a layout: expected --layout FILE, found none.",
+            "docs/corpora.md has an example of such a file.",
+        )
     for text in arguments.set:
         apply_override(values, text)
     features = values.pop("features", None)

@@ -51,21 +51,21 @@ class Problem:
         """The same problem in a configuration that holds this one at `path`."""
         return replace(self, path=(*path, *self.path))
 
-    def sentence(self, where: str) -> str:
-        """The problem as a sentence about `where`, the file."""
+    def sentence(self, where: str, what: str = "study") -> str:
+        """The problem as a sentence about `where`, the file, which holds a `what`."""
         dotted = ".".join(self.path)
         subject = f"Unknown key '{dotted}'" if self.unknown else f"Invalid value for '{dotted}'"
         end = "" if self.message.endswith("?") else "."
-        return f"{subject if dotted else 'Invalid study'} in {where}: {self.message}{end}"
+        return f"{subject if dotted else f'Invalid {what}'} in {where}: {self.message}{end}"
 
 
-def raise_problems(problems: Iterable[tuple[Problem, str]]) -> None:
+def raise_problems(problems: Iterable[tuple[Problem, str]], what: str = "study") -> None:
     """Raise one SpecError for all of `problems`, each with the file that it is in; return where there are none."""
-    sentences = list(dict.fromkeys(problem.sentence(where) for problem, where in problems))
+    sentences = list(dict.fromkeys(problem.sentence(where, what) for problem, where in problems))
     if len(sentences) == 1:
         raise SpecError(sentences[0])
     if sentences:
-        raise SpecError("\n  - ".join([f"{len(sentences)} things are wrong with the study:", *sentences]))
+        raise SpecError("\n  - ".join([f"{len(sentences)} things are wrong with the {what}:", *sentences]))
 
 
 def validate(model: type[SpecT], data: object) -> tuple[SpecT | None, list[Problem]]:

@@ -59,6 +59,11 @@ class Reader(Spec, ABC):
     """Under which terms the corpus may be passed on."""
 
     @property
+    def corpus_name(self) -> str:
+        """Name of the corpus in the tables that are made with these settings."""
+        return self.corpus
+
+    @property
     def feature_origin(self) -> FeatureOrigin | None:
         """How the features were made; None where signals are read, as the settings say."""
         return None
@@ -119,6 +124,10 @@ class Reader(Spec, ABC):
     def subject_name(self, subject: int) -> str:
         """What the corpus calls a subject."""
         return str(subject)
+
+    def subject_names(self, root: Path) -> dict[int, str]:
+        """What a corpus on disk calls those subjects whose names the files alone tell; none where numbers tell them."""
+        return {}
 
 
 def corpus_folder(root: Path) -> Path:

@@ -6,6 +6,7 @@ from scmmlab.corpora.deap import DeapReader
 from scmmlab.corpora.eegmat import EegmatReader
 from scmmlab.corpora.eegmat_features import EegmatFeaturesReader
 from scmmlab.corpora.faced import FacedReader
+from scmmlab.corpora.mne_recordings import MneReader
 from scmmlab.corpora.reader import Reader
 from scmmlab.corpora.seed import SeedReader
 from scmmlab.corpora.seed_iv import SeedIVReader
@@ -14,7 +15,16 @@ from scmmlab.errors import CorpusError, nearest
 
 READERS: dict[str, type[Reader]] = {
     reader.name: reader
-    for reader in (EegmatReader, EegmatFeaturesReader, DeapReader, FacedReader, SeedReader, SeedIVReader, SeedVReader)
+    for reader in (
+        EegmatReader,
+        EegmatFeaturesReader,
+        DeapReader,
+        FacedReader,
+        SeedReader,
+        SeedIVReader,
+        SeedVReader,
+        MneReader,
+    )
 }
 
 

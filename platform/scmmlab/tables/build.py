@@ -94,10 +94,10 @@ def build_table(
             partial.keep(rows)
             progress(len(by_file), len(files))
         # in the order of the files, so that the table does not depend on who was ready first
-        return _table([by_file[file] for file in files], reader, features, hashes, build, str(root))
+        return _table([by_file[file] for file in files], reader, features, hashes, build, root)
 
     def is_ours(manifest: Manifest) -> bool:
-        return manifest.corpus == reader.corpus and manifest.provenance.get("reader") == reader.name
+        return manifest.corpus == reader.corpus_name and manifest.provenance.get("reader") == reader.name
 
     try:
         outcome = provide_table(location, build, is_ours, make, force)
@@ -131,9 +131,9 @@ def _table(
     features: FeatureSpec,
     hashes: dict[str, str],
     build: str,
-    where: str,
+    root: Path,
 ) -> FeatureTable:
-    first = parts[0]
+    first, names = parts[0], reader.subject_names(root)
     for part in parts:
         check_alike(part.file, part, first)
     columns: dict[str, Any] = {
@@ -142,7 +142,7 @@ def _table(
     }
     origin = reader.feature_origin
     manifest = Manifest(
-        corpus=reader.corpus,
+        corpus=reader.corpus_name,
         channels=first.channels,
         bands=first.bands,
         window_s=first.window_s,
@@ -151,12 +151,15 @@ def _table(
         unit=origin.unit if origin else UNIT,
         provenance=_provenance(reader, features, [note for part in parts for note in part.notes]),
         raw_files=hashes,
-        subjects={number: reader.subject_name(number) for number in np.unique(columns["subject"]).tolist()},
+        subjects={
+            number: names.get(number) or reader.subject_name(number)
+            for number in np.unique(columns["subject"]).tolist()
+        },
         attribution=reader.attribution,
         licence=reader.licence,
         build=build,
     )
-    return FeatureTable.assemble(manifest, **columns, where=f"'{where}'")
+    return FeatureTable.assemble(manifest, **columns, where=f"'{root}'")
 
 
 def _provenance(reader: Reader, features: FeatureSpec, notes: list[str]) -> dict[str, Any]:

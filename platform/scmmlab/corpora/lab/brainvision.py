@@ -1,0 +1,84 @@
+"""BrainVision headers: which files they name, and whether they are whole."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from scmmlab.corpora.opening import open_below
+from scmmlab.errors import CorpusError
+
+_POINTER = re.compile(r"^[ \t]*(DataFile|MarkerFile)[ \t]*[=:](.*)$", re.IGNORECASE | re.MULTILINE)
+_CODEPAGE = re.compile(r"Codepage=(.+)", re.IGNORECASE)
+_SAMPLE_BYTES = {"INT_16": 2, "INT_32": 4, "IEEE_FLOAT_32": 4}
+
+
+def brainvision_parts(root: Path, file: str) -> tuple[str, ...]:
+    """The data and marker files of a header, relative to the root.
+
+    Raises
+    ------
+    CorpusError
+        If the header is not whole, or a file that it names is missing, not below `root`, or of a wrong size.
+    """
+    path = root / file
+    # all that matters here is ASCII, which every code page has in it
+    text = path.read_bytes().decode("latin-1")
+    if "Brain Vision" not in text[:200] and "BrainVision" not in text[:200]:
+        raise _wrong(path, "the first line", "'Brain Vision Data Exchange Header File'", repr(text[:40]))
+    codepage = _CODEPAGE.search(text)
+    if codepage and codepage[1].strip().upper() not in ("UTF-8", "ANSI"):
+        raise _wrong(path, "Codepage", "UTF-8 or ANSI", codepage[1].strip())
+    names: dict[str, str] = {}
+    for match in _POINTER.finditer(text.split("[Comment]")[0]):
+        names[match[1].lower()] = match[2].strip()
+    if not names.get("datafile"):
+        raise _wrong(path, "DataFile", "the name of the file with the signal", "none")
+    parts = []
+    for key, name in names.items():
+        # a header copied under another name may still name the old marker file; MNE then takes the one beside it
+        options = (name, f"{path.stem}.vmrk") if key == "markerfile" else (name,)
+        below = [_below(root, file, option) for option in options if option]
+        there = next((part for part in below if (root / part).is_file()), None)
+        if there is not None:
+            parts.append(there)
+        elif name:
+            raise CorpusError(
+                f"'{path}' names a file that is not there: expected '{root / below[0]}', found nothing.",
+                "copy all files of the recording; a file that was renamed must be renamed in its header as well.",
+            )
+    _check_size(path, text, root / parts[list(names).index("datafile")])
+    return tuple(parts)
+
+
+def _below(root: Path, file: str, name: str) -> str:
+    """A file that a header names, relative to the root, once it is known to be below it."""
+    part = (Path(file).parent / name).as_posix()
+    open_below(root, part)
+    return part
+
+
+def _check_size(path: Path, text: str, data: Path) -> None:
+    count = _value(text, "NumberOfChannels")
+    section = re.search(r"^\[Channel Infos\]\s*$(.*?)(?=^\[|\Z)", text, re.IGNORECASE | re.MULTILINE | re.DOTALL)
+    named = len(re.findall(r"^Ch\d+=", section[1] if section else "", re.MULTILINE))
+    if not count.isdecimal() or int(count) != named or not named:
+        raise _wrong(path, "NumberOfChannels", f"{named}, the channels that it names", count or "none")
+    sample_bytes = _SAMPLE_BYTES.get(_value(text, "BinaryFormat"))
+    if sample_bytes and (data.stat().st_size == 0 or data.stat().st_size % (sample_bytes * named)):
+        raise CorpusError(
+            f"'{data}' is truncated or does not fit '{path}': expected a multiple of {sample_bytes * named} bytes for "
+            f"{named} channels, found {data.stat().st_size} bytes.",
+            "copy both files again.",
+        )
+
+
+def _value(text: str, key: str) -> str:
+    match = re.search(rf"^{key}=(.*)$", text, re.MULTILINE)
+    return match[1].strip() if match else ""
+
+
+def _wrong(path: Path, what: str, expected: str, found: str) -> CorpusError:
+    return CorpusError(
+        f"The header '{path}' is wrong about {what}: expected {expected}, found {found}.", "copy the file again."
+    )

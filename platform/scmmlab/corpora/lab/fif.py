@@ -1,0 +1,67 @@
+"""FIF files: whether they are whole, and which other files they go on in."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+from scmmlab.corpora.opening import open_below
+from scmmlab.errors import CorpusError
+
+_FILE_ID, _REF_FILE_NAME = 100, 118
+_TAG = struct.Struct(">iIii")
+"""What a tag starts with: its kind, its type, the size of its data, and where the next one is."""
+_LONGEST_NAME = 4096
+
+
+def fif_parts(root: Path, file: str) -> tuple[str, ...]:
+    """The files that a split recording goes on in, relative to the root.
+
+    Raises
+    ------
+    CorpusError
+        If a tag ends beyond the file, or a file is named that lies outside `root`.
+    """
+    parts: list[str] = []
+    waiting = [file]
+    while waiting:
+        part = waiting.pop(0)
+        for name in _named_files(root / part):
+            other = (Path(part).parent / name).as_posix()
+            open_below(root, other)
+            if other not in (file, *parts) and (root / other).is_file():
+                parts.append(other)
+                waiting.append(other)
+    return tuple(parts)
+
+
+def _named_files(path: Path) -> Iterator[str]:
+    """The files that the tags of one file name: its successor in a split recording, and its predecessor."""
+    size, position, last = path.stat().st_size, 0, -1
+    with path.open("rb") as opened:
+        while position < size and position > last:
+            last = position
+            opened.seek(position)
+            header = opened.read(_TAG.size)
+            kind, _, length, following = _TAG.unpack(header) if len(header) == _TAG.size else (0, 0, size, -1)
+            end = position + _TAG.size + length
+            if position == 0 and kind != _FILE_ID:
+                raise CorpusError(
+                    f"'{path}' is no FIF file: expected one that starts with a file id, found tag {kind}."
+                )
+            if length < 0 or end > size:
+                raise CorpusError(
+                    f"'{path}' is truncated: expected data up to byte {end} as a tag says, found {size} bytes.",
+                    "copy the file again.",
+                )
+            if kind == _REF_FILE_NAME and length <= _LONGEST_NAME:
+                yield opened.read(length).decode("latin-1").strip("\0")
+            if following == -1:
+                return
+            # 0 stands for the tag right behind, which is where the chain of nearly all files leads
+            position = end if following == 0 else following
+    if size == 0 or position < size:
+        found = "nothing" if size == 0 else f"a tag at byte {last} that leads back to {position}"
+        raise CorpusError(f"'{path}' is no whole FIF file: expected tags one behind the other, found {found}.")
+    raise CorpusError(f"'{path}' is truncated: expected a last tag, found the end of the file at byte {size}.")

@@ -1,0 +1,214 @@
+"""Recordings in the formats of MNE, opened once their headers are known to name nothing outside the corpus."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from datetime import datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from scmmlab.corpora.edf import read_edf_header
+from scmmlab.corpora.lab.brainvision import brainvision_parts
+from scmmlab.corpora.lab.fif import fif_parts
+from scmmlab.corpora.matlab import open_matlab
+from scmmlab.corpora.opening import open_below
+from scmmlab.errors import CorpusError
+
+_CNT_EVENTS_AT = 886
+"""Where the header of a Neuroscan file says where its data end."""
+
+
+def _edf_parts(root: Path, file: str) -> tuple[str, ...]:
+    """None; the header is held against the file's size."""
+    read_edf_header(root / file)
+    return ()
+
+
+def _eeglab_parts(root: Path, file: str) -> tuple[str, ...]:
+    """The `.fdt` of the same name, where there is one."""
+    if open_matlab(root / file).version != "5" and find_spec("pymatreader") is None:
+        raise CorpusError(
+            f"'{root / file}' cannot be read: expected an EEGLAB file of MATLAB 7 or older, or the package "
+            "pymatreader, found one of MATLAB 7.3.",
+            "pip install pymatreader, or save the file in EEGLAB without the option for files above 2 GB.",
+        )
+    data = str(Path(file).with_suffix(".fdt"))
+    return (data,) if open_below(root, data).is_file() else ()
+
+
+def _cnt_parts(root: Path, file: str) -> tuple[str, ...]:
+    """None; the header is held against the file's size."""
+    path = root / file
+    with path.open("rb") as opened:
+        header = opened.read(_CNT_EVENTS_AT + 4)
+    if header.startswith((b"RIFF", b"RF64")) and find_spec("antio") is None:
+        raise CorpusError(
+            f"'{path}' cannot be read: expected a CNT file of Neuroscan, or the package antio, found one of ANT Neuro.",
+            "pip install antio.",
+        )
+    if header.startswith(b"Version 3"):
+        end, size = int.from_bytes(header[_CNT_EVENTS_AT:], "little", signed=True), path.stat().st_size
+        if end > size or len(header) < _CNT_EVENTS_AT + 4:
+            raise CorpusError(
+                f"'{path}' is truncated: expected data up to byte {end} as its header says, found {size} bytes.",
+                "copy the file again.",
+            )
+    elif not header.startswith((b"RIFF", b"RF64")):
+        raise CorpusError(
+            f"'{path}' is no CNT file: expected one that starts with 'Version 3', found "
+            f"{header[:9].decode('latin-1')!r}."
+        )
+    return ()
+
+
+_PARTS: dict[str, Callable[[Path, str], tuple[str, ...]]] = {
+    ".edf": _edf_parts,
+    ".bdf": _edf_parts,
+    ".vhdr": brainvision_parts,
+    ".fif": fif_parts,
+    ".set": _eeglab_parts,
+    ".cnt": _cnt_parts,
+}
+ENDINGS = tuple(_PARTS)
+"""How names of recordings end."""
+
+
+def parts_of(root: Path, file: str) -> tuple[str, ...]:
+    """Other files that a recording consists of, as paths relative to `root`, once its header is known to be sound.
+
+    Raises
+    ------
+    CorpusError
+        If a file is missing, lies outside `root`, or is not what its header says.
+    """
+    path = root / file
+    open_below(root, file)
+    # what a header names beside it may be a link
+    for sibling in path.parent.glob(f"{_escaped(path.stem)}*"):
+        if sibling.is_symlink():
+            open_below(root, sibling.relative_to(root).as_posix())
+    try:
+        return _PARTS[path.suffix.lower()](root, file)
+    except OSError as error:
+        raise CorpusError(f"'{path}' cannot be read: expected a recording, found {error.strerror}.") from error
+
+
+def open_recording(root: Path, file: str, bids: bool = False) -> Any:
+    """A recording as MNE's `Raw`, its signal not yet read.
+
+    Parameters
+    ----------
+    root : Path
+        The corpus's folder.
+    file : str
+        One of its recordings, relative to it.
+    bids : bool
+        Whether `root` is a BIDS folder: the files beside the recording then say what its channels and events are.
+
+    Raises
+    ------
+    CorpusError
+        If it cannot be read, or a file that belongs to it lies outside `root`.
+    """
+    # MNE takes a second to import
+    import mne
+
+    path = root / file
+    parts = parts_of(root, file)
+    read: Callable[[], Any]
+    if bids:
+        _refuse_links_out(root, file)
+        import mne_bids
+
+        def read() -> Any:
+            return mne_bids.read_raw_bids(mne_bids.get_bids_path_from_fname(path).update(root=root), verbose="ERROR")
+
+    else:
+        # EDF+ writes a signal's type before its name: "EEG Fp1"
+        typed = {"infer_types": True} if path.suffix.lower() in (".edf", ".bdf") else {}
+
+        def read() -> Any:
+            return mne.io.read_raw(path, preload=False, verbose="ERROR", **typed)
+
+    raw = _guarded(path, read)
+    allowed = {(root / name).resolve() for name in (file, *parts)}
+    for name in raw.filenames:
+        if Path(name).resolve() not in allowed:
+            raise CorpusError(
+                f"'{path}' has its signal in another file: expected {', '.join(sorted(str(p) for p in allowed))}, "
+                f"found '{name}'.",
+                "the files of one recording must have one name.",
+            )
+    _check_data_size(root, file, raw)
+    return raw
+
+
+def read_segment(raw: Any, picks: list[int], start: int, stop: int, path: Path) -> Any:
+    """Samples start to stop of some channels, shape=(n_channels, n_times), in MNE's units."""
+    return _guarded(path, lambda: raw.get_data(picks=picks, start=start, stop=stop))
+
+
+def started(root: Path, file: str, bids: bool) -> datetime:
+    """When a recording was started, as it says itself.
+
+    Raises
+    ------
+    CorpusError
+        If it does not say.
+    """
+    date = open_recording(root, file, bids).info["meas_date"]
+    if date is None:
+        raise CorpusError(
+            f"'{root / file}' does not say when it was recorded: expected a date and time, found none.",
+            "with order: name the names of the files say the order.",
+        )
+    assert isinstance(date, datetime)
+    return date
+
+
+def _guarded(path: Path, read: Callable[[], Any]) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return read()
+        except CorpusError:
+            raise
+        # a file that is not what it seems can fail anywhere in MNE, SciPy or mne-bids, with any exception
+        except Exception as error:
+            said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            raise CorpusError(
+                f"'{path}' cannot be read: expected a recording ({path.suffix}), found what MNE says: {said}",
+            ) from error
+
+
+def _check_data_size(root: Path, file: str, raw: Any) -> None:
+    data = (root / file).with_suffix(".fdt")
+    if file.lower().endswith(".set") and data.is_file():
+        expected, found = 4 * len(raw.ch_names) * raw.n_times, data.stat().st_size
+        if found != expected:
+            raise CorpusError(
+                f"'{data}' does not fit '{root / file}': expected {expected} bytes for {len(raw.ch_names)} channels "
+                f"and {raw.n_times} samples, found {found} bytes.",
+                "copy both files again.",
+            )
+
+
+def _refuse_links_out(root: Path, file: str) -> None:
+    """mne-bids looks for companions on its own: nothing that it may find leads out of the folder."""
+    subject = Path(file).parts[0]
+    for entry in root.iterdir():
+        if entry.is_symlink():
+            open_below(root, entry.name)
+    for folder, folders, files in os.walk(root / subject):
+        for name in (*folders, *files):
+            entry = Path(folder, name)
+            if entry.is_symlink():
+                open_below(root, entry.relative_to(root).as_posix())
+
+
+def _escaped(name: str) -> str:
+    """A name as a glob pattern that stands for itself."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)

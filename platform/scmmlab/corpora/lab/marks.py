@@ -1,0 +1,140 @@
+"""Where a recording, or a table beside it, says that something began."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from scmmlab.corpora.lab.formats import read_segment
+from scmmlab.corpora.lab.layout import EventTrials, FileTrials, StatusTrials, TableTrials, TrialsSpec
+from scmmlab.corpora.lab.recordings import LabRecording
+from scmmlab.corpora.lab.tables import LINE, is_same, number_in, read_rows
+from scmmlab.errors import CorpusError, nearest
+
+_NOT_STATED = ("", "n/a", "nan")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Something that began in a recording.
+
+    Parameters
+    ----------
+    onset_s : float
+        In s from the recording's first sample.
+    duration_s : float
+        In s; NaN where nothing states it.
+    description : str
+        What began.
+    row : dict of str to str
+        Its row of a table, where it comes from one.
+    """
+
+    onset_s: float
+    duration_s: float = math.nan
+    description: str = ""
+    row: dict[str, str] = field(default_factory=dict)
+
+
+def read_marks(trials: TrialsSpec, root: Path, recording: LabRecording, raw: Any) -> list[Mark]:
+    """The marks of a recording, in time order.
+
+    Raises
+    ------
+    CorpusError
+        If the channel or the table that has them is not what the layout says.
+    """
+    if isinstance(trials, FileTrials):
+        return [Mark(0.0, raw.n_times / raw.info["sfreq"])]
+    if isinstance(trials, StatusTrials):
+        marks = _codes(trials, raw, root / recording.file)
+    elif isinstance(trials, EventTrials):
+        file = events_file(root, recording)
+        if file is None:
+            raise CorpusError(f"'{root / recording.file}' has no events: expected an events.tsv beside it, found none.")
+        rows = read_rows(root, file, ("onset", "duration", trials.column))
+        marks = _of_rows(root / file, rows, "onset", "duration", trials.column)
+    elif isinstance(trials, TableTrials):
+        marks = _of_table(trials, root, recording)
+    else:
+        # onsets count from the first sample that was recorded, which need not be the first that was saved
+        offset = raw.first_time if raw.annotations.orig_time is not None else 0.0
+        marks = (
+            Mark(float(each["onset"]) - offset, float(each["duration"]), str(each["description"]))
+            for each in raw.annotations
+        )
+    return sorted(marks, key=lambda mark: mark.onset_s)
+
+
+def events_file(root: Path, recording: LabRecording) -> str | None:
+    """The `events.tsv` of a recording in a BIDS folder, relative to it."""
+    import mne_bids
+
+    path = mne_bids.get_bids_path_from_fname(root / recording.file).update(root=root)
+    found = path.find_matching_sidecar(suffix="events", extension=".tsv", on_error="ignore")
+    return None if found is None else Path(found).relative_to(root).as_posix()
+
+
+def table_file(trials: TableTrials, recording: LabRecording) -> str:
+    """The table of a recording, relative to the root."""
+    return trials.file.format(**{name: recording.fields.get(name, "") for name in recording.fields})
+
+
+def _codes(trials: StatusTrials, raw: Any, path: Path) -> Iterator[Mark]:
+    """A mark wherever the masked code changes to one that is not 0."""
+    if trials.channel not in raw.ch_names:
+        guess = nearest(trials.channel, raw.ch_names)
+        raise CorpusError(
+            f"'{path}' has no status channel {trials.channel!r}: expected it, found {', '.join(raw.ch_names)}.",
+            f"did you mean {guess!r}?" if guess else "name it with trials.channel.",
+        )
+    (values,) = read_segment(raw, [raw.ch_names.index(trials.channel)], 0, raw.n_times, path)
+    codes = values.astype(np.int64) & trials.mask
+    before = np.concatenate([[0], codes[:-1]])
+    for sample in np.flatnonzero((codes != before) & (codes != 0)):
+        yield Mark(sample / raw.info["sfreq"], math.nan, str(codes[sample]))
+
+
+def _of_table(trials: TableTrials, root: Path, recording: LabRecording) -> Iterator[Mark]:
+    file = table_file(trials, recording)
+    duration = trials.duration if trials.length == "stated" and trials.seconds is None else None
+    columns = (*trials.match.values(), trials.onset, *([duration] if duration else []))
+    rows = read_rows(root, file, columns)
+    mine = [row for row in rows if all(_fits(recording, name, row[column]) for name, column in trials.match.items())]
+    if not mine:
+        wanted = ", ".join(f"{column} {_value(recording, name)}" for name, column in trials.match.items())
+        raise CorpusError(
+            f"'{root / file}' has no row for '{recording.file}': expected {wanted or 'one or more'}, found {len(rows)} "
+            "rows of others.",
+        )
+    yield from _of_rows(root / file, mine, trials.onset, duration, None)
+
+
+def _fits(recording: LabRecording, name: str, value: str) -> bool:
+    if name == "file":
+        return value.replace("\\", "/") in (recording.file, PurePosixPath(recording.file).name)
+    return is_same(value, recording.fields.get(name, ""))
+
+
+def _value(recording: LabRecording, name: str) -> str:
+    return recording.file if name == "file" else recording.fields.get(name, "")
+
+
+def _of_rows(
+    path: Path, rows: list[dict[str, str]], onset: str, duration: str | None, description: str | None
+) -> Iterator[Mark]:
+    for row in rows:
+        onset_s = number_in(row[onset])
+        stated = row[duration] if duration else ""
+        duration_s = number_in(stated)
+        for column, text, value in ((onset, row[onset], onset_s), (duration, stated, duration_s)):
+            if math.isnan(value) and (column == onset or stated.lower() not in _NOT_STATED):
+                raise CorpusError(
+                    f"{column} is no number in line {row[LINE]} of '{path}': expected seconds, found {text!r}."
+                )
+        yield Mark(onset_s, duration_s, row[description] if description else "", row)

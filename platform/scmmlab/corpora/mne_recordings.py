@@ -1,0 +1,126 @@
+"""Any recording that MNE reads, or a BIDS folder, as a layout file describes it: a lab's own corpus without code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+from scmmlab.corpora.finding import Finding
+from scmmlab.corpora.lab.companions import find_companions
+from scmmlab.corpora.lab.formats import open_recording
+from scmmlab.corpora.lab.layout import LayoutSpec
+from scmmlab.corpora.lab.recordings import LabRecording, find_recordings, subject_names
+from scmmlab.corpora.lab.signal import SignalSource, choose_channels
+from scmmlab.corpora.lab.trials import find_trials
+from scmmlab.corpora.reader import Reader
+from scmmlab.corpora.recording import Recording, TrialSpan
+from scmmlab.errors import CorpusError
+
+MARGIN_S = 4.0
+"""What is read before and after each trial, so that the ends of what is filtered, which carry an artefact of a second
+or so, lie outside of it."""
+
+
+class MneReader(Reader):
+    """Each trial is a recording of its own, read with a margin, so that hour-long files are never in memory whole."""
+
+    name: ClassVar[str] = "mne"
+    corpus: ClassVar[str] = "mne"
+    summary: ClassVar[str] = "a lab's own recordings: EDF, BDF, BrainVision, FIF, EEGLAB, CNT, or a BIDS folder"
+    needs: ClassVar[str] = "recordings, and with --layout a file that says where subjects, trials and labels come from"
+
+    layout: LayoutSpec
+    """Where subjects, sessions, trials and labels come from (YAML, docs/corpora.md)."""
+
+    @property
+    def corpus_name(self) -> str:
+        """As the layout says."""
+        return self.layout.name
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """As the layout says, in its order."""
+        return tuple(each.name for each in self.layout.labels.classes)
+
+    def subject_names(self, root: Path) -> dict[int, str]:
+        """As the names of the recordings say."""
+        return subject_names(find_recordings(self.layout.recordings, root))
+
+    def files(self, root: Path) -> tuple[str, ...]:
+        """The recordings that the layout's pattern or BIDS finds."""
+        return tuple(recording.file for recording in find_recordings(self.layout.recordings, root))
+
+    def companions(self, root: Path) -> tuple[str, ...]:
+        """Signals, markers, splits and tables beside the recordings."""
+        return find_companions(self.layout, root)
+
+    def read(self, root: Path, file: str) -> Iterator[Recording]:
+        """A recording a trial, in time order."""
+        recording, raw = self._open(root, file)
+        spans = find_trials(self.layout, root, recording, raw)
+        source = choose_channels(self.layout.signal, raw, root / file)
+        notes = _bad_channels(source)
+        for span in spans:
+            yield _read_trial(source, recording, span, notes)
+            notes = ()
+
+    def check(self, root: Path) -> Iterator[Finding]:
+        """As of every reader, and whether each class has a trial."""
+        seen: Counter[str] = Counter()
+        for finding in super().check(root):
+            if finding.fact == "trials":
+                seen.update(name for name in self.classes if f"{name} 0" not in finding.found.split(", "))
+            yield finding
+        for name in self.classes if seen else ():
+            yield Finding(
+                seen[name] > 0,
+                ".",
+                f"class {name}",
+                "a trial or more in all recordings together",
+                f"trials in {seen[name]} recordings",
+                "" if seen[name] else "labels.classes of the layout says which values stand for it.",
+            )
+
+    def check_file(self, root: Path, file: str) -> Iterator[Finding]:
+        """Header, channels, trials and the unit of the first trial; the signal is not read whole."""
+        try:
+            recording, raw = self._open(root, file)
+            source = choose_channels(self.layout.signal, raw, root / file)
+            yield Finding(True, file, "channels", "as the layout says", " ".join(source.channels))
+            spans = find_trials(self.layout, root, recording, raw)
+            count = Counter(span.label for span in spans)
+            trials = ", ".join(f"{name} {count[label]}" for label, name in enumerate(self.classes))
+            yield Finding(True, file, "trials", f"some of {', '.join(self.classes)}", trials)
+            _read_trial(source, recording, spans[0], ())
+        except CorpusError as error:
+            yield Finding.of_error(file, error)
+        else:
+            yield Finding(True, file, "first trial", "EEG in µV", f"{source.sampling_rate:g} Hz")
+
+    def _open(self, root: Path, file: str) -> tuple[LabRecording, Any]:
+        recordings = find_recordings(self.layout.recordings, root)
+        recording = next(each for each in recordings if each.file == file)
+        return recording, open_recording(root, file, bids=self.layout.recordings.bids is not None)
+
+
+def _read_trial(source: SignalSource, recording: LabRecording, span: TrialSpan, notes: tuple[str, ...]) -> Recording:
+    margin = round(MARGIN_S * source.sampling_rate)
+    first, last = max(0, span.start - margin), min(source.raw.n_times, span.stop + margin)
+    return Recording(
+        source=f"{source.path} (trial {span.trial})",
+        subject=recording.subject,
+        session=recording.session,
+        channels=source.channels,
+        sampling_rate=source.sampling_rate,
+        signal=source.read(first, last),
+        trials=(TrialSpan(span.trial, span.label, span.start - first, span.stop - first),),
+        notes=notes,
+    )
+
+
+def _bad_channels(source: SignalSource) -> tuple[str, ...]:
+    names = [source.raw.ch_names[pick] for pick in source.picks]
+    bad = [name for name in names if name in source.raw.info["bads"]]
+    return (f"{source.path.name}: marked as bad and taken all the same: {', '.join(bad)}",) if bad else ()
