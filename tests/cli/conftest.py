@@ -63,3 +63,11 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = folder / "tiny.yaml"
     path.write_text(STUDY)
     return path
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, study: Path) -> Path:
+    """A store in which the study is finished; not to be written to."""
+    store = tmp_path_factory.mktemp("finished") / "runs"
+    assert main(["run", str(study), "--engine", "local", "--store", str(store), "--tracking-uri", "none"]) == 0
+    return store

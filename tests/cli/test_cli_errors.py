@@ -64,10 +64,35 @@ def test_a_device_that_is_not_there_is_refused(scmmlab, arguments, expected: str
     assert expected in done.err
 
 
-def test_a_report_cannot_take_the_place_of_a_file(scmmlab, study, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["plan", "run", "status", "results", "report"])
+def test_a_store_that_is_a_file_is_refused(scmmlab, study, tmp_path: Path, command: str) -> None:
     place = tmp_path / "taken"
     place.write_text("mine")
-    done = scmmlab("report", study, "--store", tmp_path / "runs", "--out", place)
+    done = scmmlab(command, study, "--store", place)
+    assert done.status == 2
+    assert "must be a folder" in done.err
+    assert place.read_text() == "mine"
+
+
+def test_a_report_of_nothing_is_refused(scmmlab, study, tmp_path: Path) -> None:
+    done = scmmlab("report", study, "--store", tmp_path / "runs")
+    assert done.status == 2
+    assert "There is nothing to report" in done.err
+    assert f"scmmlab run {study}" in done.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_plan_for_a_larger_machine_than_this_is_printed_without_an_estimate(scmmlab, study, tmp_path: Path) -> None:
+    done = scmmlab("plan", study, "--store", tmp_path / "runs", "--set", "resources.workers=100000")
+    assert done.status == 0
+    assert "this machine alone could not run it" in done.out
+    assert "100000 CPU needed" in done.out
+
+
+def test_a_report_cannot_take_the_place_of_a_file(scmmlab, study, finished, tmp_path: Path) -> None:
+    place = tmp_path / "taken"
+    place.write_text("mine")
+    done = scmmlab("report", study, "--store", finished, "--out", place)
     assert done.status == 2
     assert "Cannot write the report" in done.err
     assert place.read_text() == "mine"

@@ -8,7 +8,7 @@ import pytest
 from study_fakes import ablation, plan_of, record
 
 from scmmlab.evaluation import METRICS
-from scmmlab.study import CellState, ResultStore, result_rows, rows_csv, rows_json, study_status
+from scmmlab.study import CellState, ResultStore, result_rows, rows_csv, rows_json, study_status, trial_rows
 
 
 @pytest.fixture
@@ -122,3 +122,24 @@ def test_cells_of_one_key_are_finished_together(store):
     assert study_status(plan, store).complete
     rows = result_rows("small", plan.cells, store.get_cell)
     assert {row.variant for row in rows} == {"full", "same"}
+
+
+def trial(number, intermediate, state="complete", **params):
+    return {"number": number, "params": params, "intermediate": intermediate, "state": state, "error": None}
+
+
+def test_a_sweep_has_a_row_for_each_time_that_a_setting_was_judged():
+    records = [
+        trial(1, [], "failed", **{"masking.ratio": 0.25}),
+        trial(0, [[3, 0.5], [6, 0.1 + 0.2]], **{"masking.ratio": 0.7, "aggregator.top_k": None}),
+    ]
+    rows = trial_rows("sweep", records)
+    assert [(row["tune_trial"], row["state"], row["epoch"], row["value"]) for row in rows] == [
+        (0, "complete", 3, 0.5),
+        (0, "complete", 6, 0.1 + 0.2),
+        (1, "failed", None, None),
+    ]
+    lines = rows_csv(rows).splitlines()
+    assert lines[0] == "study,tune_trial,state,error,aggregator.top_k,masking.ratio,epoch,metric,value"
+    assert lines[2] == "sweep,0,complete,,,0.7,6,validation_balanced_accuracy,0.30000000000000004"
+    assert json.loads(rows_json(rows))[1]["value"] == 0.1 + 0.2

@@ -231,8 +231,11 @@ def test_a_store_that_cannot_be_is_refused_with_a_sentence(tmp_path):
     with pytest.raises(StoreError, match="Cannot use 'nonsense://x' as a result store"):
         ResultStore("nonsense://x")
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"Cannot read 'cells/k.json' in .*file: .*Not a directory"):
-        ResultStore(tmp_path / "file").put_cell("k", {})
+    with pytest.raises(StoreError, match=r"Cannot use '.*file' as a result store: it must be a folder"):
+        ResultStore(tmp_path / "file")
+    (tmp_path / "cells").write_text("")
+    with pytest.raises(StoreError, match=r"Cannot read 'cells/k.json' in .*: .*Not a directory"):
+        ResultStore(tmp_path).put_cell("k", {})
 
 
 def test_two_writers_of_one_object_leave_one_whole_object(tmp_path):

@@ -206,6 +206,16 @@ class TestMlflowTracker(Conformance):
 
         assert session() == session()
 
+    def test_a_cell_that_a_change_of_the_study_left_behind_says_so(self, tmp_path):
+        for cells in ((FULL, BARE), (FULL,)):
+            with self.start(tmp_path) as tracker:
+                for cell in cells:
+                    self.run(tracker, cell)
+                tracker.finish_study(None, complete=True)
+        _, children = split(runs_of(tmp_path))
+        assert children[FULL.name].data.tags["scmmlab.in_plan"] == "true"
+        assert children[BARE.name].data.tags["scmmlab.in_plan"] == "false"
+
     def test_curves_that_were_missed_are_taken_from_the_record(self, tmp_path):
         tracker = self.start(tmp_path)
         tracker.start_cell(FULL, INPUTS)

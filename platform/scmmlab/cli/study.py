@@ -62,7 +62,7 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         "results",
         help="print one row for each cell, fold and metric",
         description="Print one row for each cell, fold and metric, in a fixed order: two runs of one study on one "
-        "machine compare byte for byte.",
+        "machine compare byte for byte. Of a sweep, one row for each setting and each time that it was judged.",
     )
     add_study_options(results, engine=False)
     results.add_argument("--format", choices=("csv", "json"), default="csv", help="default: csv")
@@ -149,17 +149,30 @@ def run_status(arguments: argparse.Namespace) -> int:
 
 def run_results(arguments: argparse.Namespace) -> int:
     """Print the rows."""
-    from scmmlab.study import result_rows, rows_csv, rows_json
+    from scmmlab.study import result_rows, rows_csv, rows_json, trial_rows
 
     _, plan, store = _open(arguments)
-    rows = result_rows(plan.study.name, plan.cells, store.get_cell, by=arguments.by)
+    study = plan.study
+    if study.kind == "sweep":
+        rows = trial_rows(study.name, store.study_folder(study.name).trials().values())
+    else:
+        rows = result_rows(study.name, plan.cells, store.get_cell, by=arguments.by)
     sys.stdout.write(rows_csv(rows) if arguments.format == "csv" else rows_json(rows))
+    if not rows:
+        print(f"Nothing of study '{study.name}' is finished in {store.uri}.", file=sys.stderr)
     return 0
 
 
 def run_report(arguments: argparse.Namespace) -> int:
     """Write the report, and say where it is."""
+    from scmmlab.errors import StoreError
+
     _, plan, store = _open(arguments)
+    if not _begun(plan, store):
+        raise StoreError(
+            f"There is nothing to report: nothing of study '{plan.study.name}' is finished in {store.uri}.",
+            hint=f"scmmlab run {arguments.study} --store {arguments.store}",
+        )
     paths, _ = _write_report(plan, store, arguments.out)
     print(f"Report:  {paths.html}")
     print(f"         {paths.markdown}\n         {paths.latex}")
@@ -176,6 +189,14 @@ def _open(arguments: argparse.Namespace, check_folds: bool = False) -> tuple[Loa
     if check_folds:
         check_splits(plan, read_table)
     return loaded, plan, ResultStore(arguments.store)
+
+
+def _begun(plan: Plan, store: ResultStore) -> bool:
+    """Whether anything is known of the study: a result, or a failure."""
+    if plan.study.kind == "sweep":
+        return bool(store.study_folder(plan.study.name).trials())
+    known = store.keys("cells") | store.keys("failures")
+    return not known.isdisjoint(plan.distinct.keys() | plan.pretraining.keys())
 
 
 def _tracker(uri: str | None, store: ResultStore, name: str):  # type: ignore[no-untyped-def]

@@ -8,6 +8,7 @@ from collections.abc import Collection
 import torch
 
 from scmmlab.config import ResourcesSpec
+from scmmlab.errors import ResourceError
 from scmmlab.execution.worker_plan import WorkerPlan, plan_workers
 from scmmlab.study import Plan, Rates, estimate_seconds
 from scmmlab.training.rates import measure_rates
@@ -28,12 +29,11 @@ def estimate(plan: Plan, done: Collection[str], engine: str = "ray") -> str:
     engine : str
         ``ray`` or ``local``.
 
-    Raises
-    ------
-    ResourceError
-        If this machine cannot hold the workers that the study asks for.
     """
-    workers = workers_here(plan.study.resources)
+    try:
+        workers = workers_here(plan.study.resources)
+    except ResourceError as error:  # which a plan for a cluster, made on a desk, is no worse for
+        return f"No estimate of the time: this machine alone could not run it. {error.message}"
     if engine == "local":
         workers = WorkerPlan(1, workers.cpus, workers.gpus)
     transfer = plan.study.transfers[0]

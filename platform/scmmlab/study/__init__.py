@@ -8,7 +8,7 @@ from scmmlab.study.keys import cell_key, pretrain_key, sweep_key
 from scmmlab.study.objects import StoredObject
 from scmmlab.study.plan import Plan, make_plan
 from scmmlab.study.requests import cell_request, pretrain_request, sweep_request
-from scmmlab.study.results import ResultRow, result_rows, rows_csv, rows_json
+from scmmlab.study.results import ResultRow, result_rows, rows_csv, rows_json, trial_rows
 from scmmlab.study.splits import check_splits
 from scmmlab.study.status import CellState, CellStatus, StudyStatus, study_status
 from scmmlab.study.store import Failure, ResultStore
@@ -43,4 +43,5 @@ __all__ = [
     "sweep_key",
     "sweep_request",
     "transfer_sentence",
+    "trial_rows",
 ]

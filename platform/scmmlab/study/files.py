@@ -26,7 +26,7 @@ class Files:
     Raises
     ------
     StoreError
-        If pyarrow does not know the URI, or a method cannot read or write.
+        If pyarrow does not know the URI or it is a file, or a method cannot read or write.
     """
 
     def __init__(self, uri: str | os.PathLike[str], filesystem: fs.FileSystem | None = None):
@@ -42,6 +42,8 @@ class Files:
                 raise StoreError(f"Cannot use '{self.uri}' as a result store: {_first_line(error)}.") from error
         self.filesystem = filesystem
         self.root = path.rstrip("/")
+        if self.local is not None and self.local.exists() and not self.local.is_dir():
+            raise StoreError(f"Cannot use '{self.uri}' as a result store: it must be a folder, and is a file.")
 
     @property
     def local(self) -> Path | None:

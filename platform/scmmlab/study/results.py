@@ -1,5 +1,7 @@
 """Results as rows: one for each cell, fold and metric, in a fixed order, the same bytes from the same store.
 
+A sweep has rows of its own: one for each tune_trial and each time that it was judged.
+
 No time and no host name is among them, and numbers are written so that they read back exactly.
 """
 
@@ -14,6 +16,9 @@ from typing import Any, Literal
 
 from scmmlab.evaluation import METRICS
 from scmmlab.study.cells import Cell
+
+PROBE_METRIC = "validation_balanced_accuracy"
+"""What a sweep's settings are judged by."""
 
 
 @dataclass(frozen=True)
@@ -84,23 +89,60 @@ def result_rows(
     return rows
 
 
-def rows_csv(rows: Sequence[ResultRow]) -> str:
-    """Rows as CSV with a header line; what is None is empty, subjects are parted by blanks."""
+def trial_rows(study: str, trials: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of a sweep's tune_trials that have ended, in the order of their numbers and epochs.
+
+    Parameters
+    ----------
+    study : str
+        Name of the sweep.
+    trials : iterable of mapping
+        Their records (`StudyFolder.trials`).
+
+    Returns
+    -------
+    list of dict
+        ``study``, ``tune_trial``, ``state``, ``error``, then what was sampled, by its path in the experiment, then
+        ``epoch``, ``metric`` and ``value``: what the probe said of it, each time. One that was never judged has one
+        row, without them.
+    """
+    ended = sorted(trials, key=lambda record: record["number"])
+    sampled = sorted({path for record in ended for path in record["params"]})
+    rows = []
+    for record in ended:
+        trial = {"study": study, "tune_trial": record["number"], "state": record["state"], "error": record.get("error")}
+        trial |= {path: record["params"].get(path) for path in sampled}
+        for epoch, value in record["intermediate"] or [(None, None)]:
+            rows.append({**trial, "epoch": epoch, "metric": PROBE_METRIC, "value": value})
+    return rows
+
+
+def rows_csv(rows: Sequence[ResultRow] | Sequence[Mapping[str, Any]]) -> str:
+    """Rows as CSV with a header line; what is None is empty, several subjects are parted by blanks."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([column.name for column in fields(ResultRow)])
-    for row in rows:
-        values = {**asdict(row), "subjects": " ".join(map(str, row.subjects))}
-        # repr is the shortest text that reads back as the same number
-        values["value"] = "" if row.value is None else repr(float(row.value))
-        writer.writerow(["" if value is None else value for value in values.values()])
+    table = [_columns(row) for row in rows]
+    writer.writerow(table[0] if table else [column.name for column in fields(ResultRow)])
+    writer.writerows([[_text(value) for value in row.values()] for row in table])
     return out.getvalue()
 
 
-def rows_json(rows: Sequence[ResultRow]) -> str:
+def rows_json(rows: Sequence[ResultRow] | Sequence[Mapping[str, Any]]) -> str:
     """Rows as a JSON list, one row a line."""
-    lines = [json.dumps(asdict(row), ensure_ascii=False, allow_nan=False) for row in rows]
+    lines = [json.dumps(_columns(row), ensure_ascii=False, allow_nan=False) for row in rows]
     return "[\n" + ",\n".join(lines) + "\n]\n" if lines else "[]\n"
+
+
+def _columns(row: ResultRow | Mapping[str, Any]) -> dict[str, Any]:
+    return asdict(row) if isinstance(row, ResultRow) else dict(row)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return repr(float(value))  # the shortest text that reads back as the same number
+    return " ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
 def _figures(

@@ -43,6 +43,9 @@ CELL_NAME = "scmmlab.cell"
 PARENT = "mlflow.parentRunId"
 ERROR = "scmmlab.error"
 STATE = "scmmlab.state"
+IN_PLAN = "scmmlab.in_plan"
+"""Tag of a child run: whether its cell was in the plan when the study was last run. One that a change of the study left
+behind stays, and says so."""
 
 METRICS_A_REQUEST = 1000
 PARAMETERS_A_REQUEST = 100
@@ -207,8 +210,18 @@ class MlflowView:
             for run in self._runs():
                 if run.info.status == "RUNNING" and run.data.tags.get(ROLE) != "study":
                     self._client.set_terminated(run.info.run_id, "KILLED")
+        else:
+            self._tag_what_is_in_the_plan()
         status = {True: "FINISHED", False: "FAILED", None: "KILLED"}[event.complete]
         self._client.set_terminated(self._parent_id, status)
+
+    def _tag_what_is_in_the_plan(self) -> None:
+        for run in self._runs():
+            tags = run.data.tags
+            if tags.get(ROLE) == "cell":
+                planned = str((tags[CELL_KEY], tags[CELL_NAME]) in self._started).lower()
+                if tags.get(IN_PLAN) != planned:
+                    self._client.set_tag(run.info.run_id, IN_PLAN, planned)
 
     # --- cells
 
