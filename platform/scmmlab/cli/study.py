@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scmmlab.cli.options import add_study_options
 from scmmlab.errors import SpecError
@@ -15,7 +15,7 @@ from scmmlab.errors import SpecError
 if TYPE_CHECKING:  # these import torch, Ray and pandas: a command imports what it needs
     from scmmlab.config.loading import LoadedStudy
     from scmmlab.report import ReportPaths
-    from scmmlab.study import Plan, ResultStore
+    from scmmlab.study import Plan, ResultRow, ResultStore
 
 Subparsers = argparse._SubParsersAction
 
@@ -153,6 +153,7 @@ def run_results(arguments: argparse.Namespace) -> int:
 
     _, plan, store = _open(arguments)
     study = plan.study
+    rows: list[ResultRow] | list[dict[str, Any]]
     if study.kind == "sweep":
         rows = trial_rows(study.name, store.study_folder(study.name).trials().values())
     else:
