@@ -2,16 +2,8 @@
 
 A recursion leaves a processor waiting for its own last result, sample by sample, twice a band. What it gives is a
 convolution, except near the signal's end, where the way back begins: one Fourier transform of the signal serves all
-bands, each of which then costs one transform back. What the end adds is linear in the few numbers that the recursion
-remembers there.
-
-    symbol    shape                   meaning
-    x, y      (channels, times)       the padded signal, and what the filter makes of it on the way forwards
-    s         (channels, states)      what the filter remembers at the end, two numbers a section
-    U         (states, times)         what a filter that remembers 1 in one of its numbers rings out to
-    Q         (states, states)        what it remembers when it has come back over that, backwards
-    f         (states,)               the same when it has come back over what it makes of the signal's fading
-    z         (states,)               what it remembers of a signal that has been 1 for ever
+bands, each of which then costs one transform back. What the end adds goes through the few numbers that the recursion
+remembers there, and is a linear map of low rank.
 """
 
 from __future__ import annotations
@@ -80,7 +72,6 @@ def zero_phase_bands(
     # and zeros, in which the longest ringing dies away before it comes round to the start
     count = next_fast_len(times + fading + max(ringing), real=True)
     extended_CT = _extended(signal_CT, padding, fading, count)
-    padded_CT = extended_CT[:, :times]
     spectrum_CQ = rfft(extended_CT, axis=1).astype(np.complex64 if single else np.complex128, copy=False)
     real = np.float32 if single else np.float64
     for low, high, sections in filters:
@@ -88,8 +79,11 @@ def zero_phase_bands(
         gains = _gains(low, high, sampling_rate, order, count, real)
         product_CQ = (spectrum_CQ.view(real) * gains).view(spectrum_CQ.dtype)
         filtered_CT: NDArray[np.floating] = irfft(product_CQ, n=count, axis=1, overwrite_x=True)[:, :times]
-        end_CT = _end(sections, padded_CT, fading)
-        filtered_CT[:, times - end_CT.shape[1] :] += end_CT
+        # what the end adds; by einsum, whose sums do not depend on threads and processors as those of a BLAS do
+        remembered_SN, ringing_SN = (map_SN[:, -times:] for map_SN in _end_map(sections, fading))
+        end = slice(times - ringing_SN.shape[1], times)
+        excess_CS = np.einsum("cn,sn->cs", extended_CT[:, end], remembered_SN)
+        filtered_CT[:, end] += np.einsum("cs,sn->cn", excess_CS, ringing_SN)
         yield filtered_CT[:, padding : times - padding]
 
 
@@ -120,55 +114,48 @@ def _fade(samples: int) -> NDArray[np.float64]:
     return fade
 
 
-def _end(sections: Sections, padded_CT: NDArray[np.float64], fading: int) -> NDArray[np.float64]:
-    """What `sosfiltfilt` gives in the last samples beyond the convolution with a signal that fades after its end.
-
-    The convolution lets the filter ring out and the signal x fade, so that the filter comes back remembering s Q + x f.
-    `sosfiltfilt` starts it as if its last output had gone on for ever, remembering y z. The difference rings out on the
-    way back: (y z − s Q − x f) U.
-    """
-    from scipy.signal import sosfilt
-
-    ringing_SN, returned_SS, steady_S = _unit_states(sections)
-    faded_S = _faded_state(sections, fading)
-    last_CN = padded_CT[:, -ringing_SN.shape[1] :]
-    output_CN, state = sosfilt(np.array(sections), last_CN, axis=1, zi=np.zeros((len(sections), len(last_CN), 2)))
-    # by einsum, whose sums do not depend on threads and processors as those of a BLAS do
-    remembered_CS = np.einsum("cs,st->ct", _flat(state), returned_SS) + last_CN[:, -1:] * faded_S
-    excess_CS = output_CN[:, -1:] * steady_S - remembered_CS
-    return np.einsum("cs,sn->cn", excess_CS, ringing_SN[:, : last_CN.shape[1]])[:, ::-1]
-
-
 @lru_cache(maxsize=64)
-def _unit_states(sections: Sections) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """The ringing U and the states Q and z of a filter."""
+def _end_map(sections: Sections, fading: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """From a signal's last samples to what `sosfiltfilt` gives there beyond the convolution with a signal that fades.
+
+    The state s of a filter is what it remembers, two numbers a section; x is its last input, y its last output. After
+    the end, the convolution lets the filter ring out and the signal fade, and comes back in the state s Q + x f.
+    `sosfiltfilt` starts on the way back as if y had gone on for ever, in the state y z. The difference rings out on the
+    way back: (y z − s Q − x f) U.
+
+    Returns
+    -------
+    remembered : array, shape=(n_states, n_times)
+        From the last samples to that difference of states; s and y of an impulse are what it leaves behind.
+    ringing : array, shape=(n_states, n_times)
+        U, what each number of the state rings out to, backwards.
+    """
     from scipy.signal import sosfilt, sosfilt_zi
 
     filters = np.array(sections)
-    states = 2 * len(filters)
-    # SciPy's order of axes is section, channel, and the section's two numbers
-    units = np.eye(states).reshape(states, len(filters), 2).transpose(1, 0, 2)
-    ringing_SN, _ = sosfilt(filters, np.zeros((states, _ringing(sections))), axis=1, zi=units)
-    _, returned = sosfilt(filters, ringing_SN[:, ::-1], axis=1, zi=np.zeros_like(units))
-    return ringing_SN, _flat(returned), sosfilt_zi(filters).reshape(-1)
+    states, times = 2 * len(filters), _ringing(sections)
 
+    def run(input_N: NDArray[np.float64], state_S: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+        """What a filter that is in this state makes of an input, and the state that it is in then."""
+        output_N, state = sosfilt(filters, input_N, zi=state_S.reshape(-1, 2))
+        return output_N, state.reshape(-1)
 
-@lru_cache(maxsize=64)
-def _faded_state(sections: Sections, fading: int) -> NDArray[np.float64]:
-    """The state f of a filter, for a signal that fades from 1 in so many samples."""
-    from scipy.signal import sosfilt
-
-    filters = np.array(sections)
-    faded = np.concatenate([_fade(fading), np.zeros(_ringing(sections))])
-    at_rest = np.zeros((len(filters), 2))
-    forwards, _ = sosfilt(filters, faded, zi=at_rest)
-    _, state = sosfilt(filters, forwards[::-1], zi=at_rest)
-    return state.reshape(-1)
-
-
-def _flat(state: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A state of SciPy's, shape=(n_sections, n_channels, 2), as shape=(n_channels, n_states)."""
-    return state.transpose(1, 0, 2).reshape(state.shape[1], -1)
+    rest_S = np.zeros(states)
+    ringing_SN = np.array([run(np.zeros(times), unit_S)[0] for unit_S in np.eye(states)])
+    returned_SS = np.array([run(ringing_N[::-1], rest_S)[1] for ringing_N in ringing_SN])
+    faded_N, _ = run(np.concatenate([_fade(fading), np.zeros(times)]), rest_S)
+    _, faded_S = run(faded_N[::-1], rest_S)
+    # what an impulse leaves behind, the latest first: after 2n steps it is what it was after n, n steps later
+    _, impulse_S = run(np.ones(1), rest_S)
+    later_SS = np.array([run(np.zeros(1), unit_S)[1] for unit_S in np.eye(states)])
+    left_NS = impulse_S[None]
+    while len(left_NS) < times:
+        left_NS = np.concatenate([left_NS, np.einsum("ns,st->nt", left_NS, later_SS)])
+        later_SS = np.einsum("rs,st->rt", later_SS, later_SS)
+    output_N, _ = run(np.eye(1, times)[0], rest_S)
+    excess_NS = np.outer(output_N, sosfilt_zi(filters)) - np.einsum("ns,st->nt", left_NS[:times], returned_SS)
+    excess_NS[0] -= faded_S
+    return np.ascontiguousarray(excess_NS[::-1].T), np.ascontiguousarray(ringing_SN[:, ::-1])
 
 
 @lru_cache(maxsize=64)
