@@ -9,7 +9,9 @@ from pathlib import Path
 from scmmlab.corpora.opening import open_below
 from scmmlab.errors import CorpusError
 
-_FILE_ID, _REF_FILE_NAME = 100, 118
+_FILE_ID, _BLOCK_START, _BLOCK_END, _REF_ROLE, _REF_FILE_NAME = 100, 104, 105, 115, 118
+_NEXT_FILE = 2
+"""The role of a file that a recording goes on in; the name of the one before, another role, is nothing to open."""
 _TAG = struct.Struct(">iIii")
 """What a tag starts with: its kind, its type, the size of its data, and where the next one is."""
 _LONGEST_NAME = 4096
@@ -37,8 +39,10 @@ def fif_parts(root: Path, file: str) -> tuple[str, ...]:
 
 
 def _named_files(path: Path) -> Iterator[str]:
-    """The files that the tags of one file name: its successor in a split recording, and its predecessor."""
+    """The files that a block of tags names, unless it gives them another role than that of the next one."""
     size, position, last = path.stat().st_size, 0, -1
+    names: list[str] = []
+    roles: set[int] = set()
     with path.open("rb") as opened:
         while position < size and position > last:
             last = position
@@ -55,8 +59,13 @@ def _named_files(path: Path) -> Iterator[str]:
                     f"'{path}' is truncated: expected data up to byte {end} as a tag says, found {size} bytes.",
                     "copy the file again.",
                 )
-            if kind == _REF_FILE_NAME and length <= _LONGEST_NAME:
-                yield opened.read(length).decode("latin-1").strip("\0")
+            if kind in (_BLOCK_START, _BLOCK_END) or following == -1:
+                yield from names if roles <= {_NEXT_FILE} else ()
+                names, roles = [], set()
+            elif kind == _REF_FILE_NAME and length <= _LONGEST_NAME:
+                names.append(opened.read(length).decode("latin-1").strip("\0"))
+            elif kind == _REF_ROLE and length == 4:
+                roles.add(int.from_bytes(opened.read(length), "big", signed=True))
             if following == -1:
                 return
             # 0 stands for the tag right behind, which is where the chain of nearly all files leads

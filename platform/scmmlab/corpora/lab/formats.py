@@ -134,13 +134,12 @@ def open_recording(root: Path, file: str, bids: bool = False) -> Any:
             return mne.io.read_raw(path, preload=False, verbose="ERROR", **typed)
 
     raw = _guarded(path, read)
-    allowed = {(root / name).resolve() for name in (file, *parts)}
+    own = sorted((file, *parts))
     for name in raw.filenames:
-        if Path(name).resolve() not in allowed:
+        if Path(name).resolve() not in [(root / part).resolve() for part in own]:
             raise CorpusError(
-                f"'{path}' has its signal in another file: expected {', '.join(sorted(str(p) for p in allowed))}, "
-                f"found '{name}'.",
-                "the files of one recording must have one name.",
+                f"'{path}' has its signal in another file: expected {' or '.join(own)} below '{root}', found '{name}'.",
+                "the files of one recording must lie side by side and have one name.",
             )
     _check_data_size(root, file, raw)
     return raw
