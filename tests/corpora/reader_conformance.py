@@ -20,6 +20,10 @@ class ReaderConformance:
     def fill(self, root):
         raise AssertionError("a subclass fills the folder")
 
+    def alter(self, companion):
+        """Change a companion's bytes so that it can still be read: here by a line's end, which text allows."""
+        companion.write_bytes(companion.read_bytes() + b"\n")
+
     @pytest.fixture
     def root(self, tmp_path):
         root = tmp_path / "corpus"
@@ -78,6 +82,22 @@ class ReaderConformance:
         assert len(read_table(tmp_path / "first")) == first.windows > 0
         assert first.provenance["origin"] in ("computed", "shipped")
         assert set(first.raw_files) == set(self.reader().files(root))
+        assert set(first.companions) == set(self.reader().companions(root))
+
+    def test_its_companions_are_files_that_are_not_read_as_raw_ones(self, root):
+        companions = self.reader().companions(root)
+        assert all((root / file).is_file() for file in companions)
+        assert not set(companions) & set(self.reader().files(root))
+
+    def test_a_table_is_stale_once_a_companion_has_changed(self, root, tmp_path):
+        out = tmp_path / "out"
+        build_table(self.reader(), root, out)
+        assert build_table(self.reader(), root, out).status == "up to date"
+        for companion in self.reader().companions(root):
+            whole = (root / companion).read_bytes()
+            self.alter(root / companion)
+            assert (root / companion).read_bytes() != whole
+            assert build_table(self.reader(), root, out).status == "rebuilt"
 
     def test_a_root_that_is_not_there_is_named(self, tmp_path):
         with pytest.raises(CorpusError, match=r"nowhere.*expected a folder, found nothing"):

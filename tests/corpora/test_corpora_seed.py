@@ -57,6 +57,15 @@ class TestSeedConformance(ReaderConformance):
         write_labels(root)
         (root / "ExtractedFeatures" / "readme.txt").write_text("")
 
+    def alter(self, companion):
+        scipy.io.savemat(companion, {"label": np.array([LABELS], dtype=np.int16)})
+
+    def test_the_labels_are_a_companion_wherever_they_lie(self, root):
+        assert self.reader().companions(root) == ("ExtractedFeatures/label.mat",)
+        assert self.reader().companions(root / "ExtractedFeatures") == ("label.mat",)
+        (root / "ExtractedFeatures" / "label.mat").unlink()
+        assert self.reader().companions(root) == ()
+
 
 def test_the_facts_add_up():
     assert sum(SECONDS) == 3394

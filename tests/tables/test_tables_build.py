@@ -231,3 +231,31 @@ class ShippedReader(TextReader):
 def test_shipped_features_that_cannot_be_are_refused(root, out, shape, complaint):
     with pytest.raises(CorpusError, match=complaint):
         build_table(ShippedReader(shape=shape), root, out)
+
+
+class ListedReader(TextReader):
+    """Its labels are those of a file beside the recordings, where there is one."""
+
+    def companions(self, root: Path):
+        return ("labels.csv",) if (root / "labels.csv").is_file() else ()
+
+
+def test_a_table_is_rebuilt_when_a_companion_is_new_changed_or_gone(root, out):
+    assert build_table(ListedReader(), root, out).manifest.companions == {}
+    for text in ("a", "b", None):
+        if text:
+            (root / "labels.csv").write_text(text)
+        else:
+            (root / "labels.csv").unlink()
+        assert build_table(ListedReader(), root, out).status == "rebuilt"
+        assert build_table(ListedReader(), root, out).status == "up to date"
+        assert set(read_manifest(out).companions) == ({"labels.csv"} if text else set())
+    assert len(read_table(out)) == 12
+
+
+def test_a_companion_outside_the_root_is_refused(root, out):
+    (root.parent / "labels.csv").write_text("a")
+    (root / "labels.csv").symlink_to(root.parent / "labels.csv")
+    with pytest.raises(CorpusError, match="lies outside the corpus"):
+        build_table(ListedReader(), root, out)
+    assert not out.exists()

@@ -181,6 +181,7 @@ def show(arguments: argparse.Namespace) -> int:
             *((key.replace("_", " "), _one_line(value)) for key, value in provenance.items()),
             *(("note", note) for note in notes),
             ("raw files", str(len(manifest.raw_files)) if manifest.raw_files else None),
+            ("files beside them", ", ".join(manifest.companions) or None),
             ("licence", manifest.licence),
             ("cite", manifest.attribution),
             ("fingerprint", manifest.fingerprint),

@@ -83,6 +83,19 @@ class Reader(Spec, ABC):
             If files are missing, or there are some that should not be.
         """
 
+    def companions(self, root: Path) -> tuple[str, ...]:
+        """Files beside the raw ones whose bytes decide labels, order or channels, as paths like those of `files`.
+
+        A table is stale once one of them has changed, is gone or is new. This default has none.
+
+        Raises
+        ------
+        CorpusError
+            If one that is needed is missing.
+        """
+        del root
+        return ()
+
     @abstractmethod
     def read(self, root: Path, file: str) -> Iterator[Recording | FeatureRecording]:
         """What one of `files` holds.

@@ -76,9 +76,12 @@ class SeedReader(SessionsReader):
     def _prefix(self, subject: int) -> str | None:
         return PREFIXES[subject]
 
+    def _label_file(self, folder: str) -> str:
+        return f"{folder}/label.mat" if folder != "." else "label.mat"
+
     def _label_findings(self, root: Path, folder: str) -> Iterator[Finding]:
         """Whether label.mat, where it is there, has the labels that are known."""
-        where = f"{folder}/label.mat" if folder != "." else "label.mat"
+        where = self._label_file(folder)
         expected = f"(1, {len(LABELS)}): {', '.join(map(str, LABELS))}"
         path = open_below(root, where)
         if not path.is_file():

@@ -92,6 +92,10 @@ class SessionsReader(Reader):
     def _folder_session(self, file: str) -> int | None:
         return None
 
+    def _label_file(self, folder: str) -> str | None:
+        """Where the corpus keeps its labels beside the sessions, if it does; the file need not be there."""
+        return None
+
     def _label_findings(self, root: Path, folder: str) -> Iterator[Finding]:
         yield from ()
 
@@ -100,6 +104,11 @@ class SessionsReader(Reader):
         files, findings = self._inventory(root)
         require(root, findings)
         return tuple(file.path for file in files)
+
+    def companions(self, root: Path) -> tuple[str, ...]:
+        """The files of labels that are there."""
+        files = [self._label_file(folder) for folder in self._folders(root)]
+        return tuple(file for file in files if file is not None and open_below(root, file).is_file())
 
     def read(self, root: Path, file: str) -> Iterator[Recording | FeatureRecording]:
         """The trials of a session, one in memory at a time."""

@@ -82,7 +82,9 @@ def build_table(
     features = features or FeatureSpec()
     files = reader.files(root)
     hashes = _hash_files(root, files)
-    build = _build_identity(reader, features, hashes)
+    _refuse_copies(root, hashes)
+    companions = _hash_files(root, reader.companions(root))
+    build = _build_identity(reader, features, hashes, companions)
     partial = PartialBuild(locate(location), build)
 
     def make() -> FeatureTable:
@@ -94,7 +96,7 @@ def build_table(
             partial.keep(rows)
             progress(len(by_file), len(files))
         # in the order of the files, so that the table does not depend on who was ready first
-        return _table([by_file[file] for file in files], reader, features, hashes, build, root)
+        return _table([by_file[file] for file in files], reader, features, hashes, companions, build, root)
 
     def is_ours(manifest: Manifest) -> bool:
         return manifest.corpus == reader.corpus_name and manifest.provenance.get("reader") == reader.name
@@ -109,7 +111,7 @@ def build_table(
     return outcome
 
 
-def _build_identity(reader: Reader, features: FeatureSpec, hashes: dict[str, str]) -> str:
+def _build_identity(reader: Reader, features: FeatureSpec, hashes: dict[str, str], companions: dict[str, str]) -> str:
     return fingerprint(
         {
             "reader": reader.name,
@@ -120,6 +122,7 @@ def _build_identity(reader: Reader, features: FeatureSpec, hashes: dict[str, str
             "bands": list(features.bands.items()),
             "features": features.model_dump(mode="json"),
             "raw_files": hashes,
+            "companions": companions,
         },
         length=64,
     )
@@ -130,6 +133,7 @@ def _table(
     reader: Reader,
     features: FeatureSpec,
     hashes: dict[str, str],
+    companions: dict[str, str],
     build: str,
     root: Path,
 ) -> FeatureTable:
@@ -151,6 +155,7 @@ def _table(
         unit=origin.unit if origin else UNIT,
         provenance=_provenance(reader, features, [note for part in parts for note in part.notes]),
         raw_files=hashes,
+        companions=companions,
         subjects={
             number: names.get(number) or reader.subject_name(number)
             for number in np.unique(columns["subject"]).tolist()
@@ -185,10 +190,14 @@ def _provenance(reader: Reader, features: FeatureSpec, notes: list[str]) -> dict
 
 
 def _hash_files(root: Path, files: Sequence[str]) -> dict[str, str]:
-    """SHA-256 of each file; a `CorpusError` where two files are the same, as after a copy to the wrong name."""
+    """SHA-256 of each file."""
     # hashing leaves the interpreter lock, so that threads are enough to keep a disk busy
     with ThreadPoolExecutor() as pool:
-        hashes = dict(zip(files, pool.map(lambda file: _sha256(open_below(root, file)), files), strict=True))
+        return dict(zip(files, pool.map(lambda file: _sha256(open_below(root, file)), files), strict=True))
+
+
+def _refuse_copies(root: Path, hashes: dict[str, str]) -> None:
+    """Raise a `CorpusError` where two raw files are the same, as after a copy to the wrong name."""
     seen: dict[str, str] = {}
     for file, digest in hashes.items():
         if digest in seen:
@@ -197,7 +206,6 @@ def _hash_files(root: Path, files: Sequence[str]) -> dict[str, str]:
                 f"bytes (SHA-256 {digest[:16]})."
             )
         seen[digest] = file
-    return hashes
 
 
 def _sha256(path: Path) -> str:

@@ -35,6 +35,8 @@ class Manifest(Spec):
     corpus's authors) or `synthetic`; `log_base` and `form` say which differential entropy; then every parameter."""
     raw_files: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of each raw file, by its path relative to the corpus's folder."""
+    companions: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of each file beside the raw ones that decides labels, order or channels, by its path."""
     subjects: dict[int, str]
     """Subjects by number, with the name that the corpus gives them."""
     windows: int = Field(0, ge=0)
