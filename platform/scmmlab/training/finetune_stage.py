@@ -17,10 +17,11 @@ from scmmlab.model import initial_pretraining
 from scmmlab.model.version import NUMERICS_VERSION
 from scmmlab.training.checkpoint import from_bytes, to_bytes
 from scmmlab.training.data import CellData, Selections, cell_data
+from scmmlab.training.encoder_slots import stage_failure
 from scmmlab.training.finetune import FinetunePack, FoldResult, FoldRun, Mode
 from scmmlab.training.predictions import probabilities
 from scmmlab.training.pretrain import pretrain_shape
-from scmmlab.training.pretrain_stage import RECORD_FORMAT, curve_from_arrays, stage_failure
+from scmmlab.training.pretrain_stage import RECORD_FORMAT, curve_from_arrays
 from scmmlab.training.reporter import Reporter
 from scmmlab.training.requests import CellRequest, StageFailure, StageOutput
 from scmmlab.training.seeding import PRETRAIN, derive_seed

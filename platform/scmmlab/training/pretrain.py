@@ -188,13 +188,6 @@ class PretrainPack:
         encoder.epoch = checkpoint.epoch
         encoder.curve, encoder.probes = list(checkpoint.state["curve"]), list(checkpoint.state["probes"])
 
-    def only(self, replicas: Sequence[int]) -> PretrainPack:
-        """The pack without its other replicas, whose work is spared from then on."""
-        rest = PretrainPack([self.encoders[r] for r in replicas], self.pool, self.group)
-        for new, old in enumerate(replicas):
-            rest.restore(new, self.checkpoint(old))
-        return rest
-
 
 def diverged(encoder: Encoder, finite: bool) -> TrainingError | None:
     """The error of an encoder whose last epoch had a loss, or left parameters, that are not finite; else None."""

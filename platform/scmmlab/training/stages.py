@@ -7,12 +7,13 @@ from typing import TypeVar
 
 import torch
 
-from scmmlab.training.data import Selections, Tables, cell_data, pretrain_data
+from scmmlab.training.data import Selections, Tables, pretrain_data
+from scmmlab.training.encoder_slots import stage_failure, train_encoders
 from scmmlab.training.evaluate import evaluate_cell
 from scmmlab.training.finetune_stage import finetune_cells, ready_cell
 from scmmlab.training.packs import finetune_pack_size, in_groups, pretrain_fit, pretrain_pack_size
 from scmmlab.training.pretrain import Encoder
-from scmmlab.training.pretrain_stage import pretrain_output, stage_failure, train_encoders
+from scmmlab.training.pretrain_stage import pretrain_output
 from scmmlab.training.reporter import Reporter
 from scmmlab.training.requests import (
     CellRequest,
@@ -22,7 +23,7 @@ from scmmlab.training.requests import (
     StageOutput,
     SweepRequest,
 )
-from scmmlab.training.sweep_stage import Sweep
+from scmmlab.training.sweep_stage import SweepSlots
 from scmmlab.training.windows import WindowPool
 
 Request = TypeVar("Request", PretrainRequest, CellRequest)
@@ -123,13 +124,13 @@ def run_sweep_stage(
     device: str = "cpu",
     checkpoint_every: int = 10,
 ) -> Outcome:
-    """Pre-train a setting of a sweep and probe it on validation parts; see `sweep_stage.Sweep`. Reads no test label."""
-    selections = Selections(tables)
-    try:
-        sweep = Sweep(request, pretrain_data(request, selections), cell_data(request, selections), device)
-    except Exception as error:
-        return stage_failure(request.key, "sweep", error)
-    return sweep.run(reporter, checkpoint_every)
+    """Pre-train a setting of a sweep alone, and probe it on validation parts; see `sweep_stage.SweepSlots`."""
+    slots = SweepSlots(tables, reporter, device, checkpoint_every)
+    ended = slots.join([request])
+    while slots.used:
+        ended += slots.epoch()
+    (outcome,) = ended
+    return outcome
 
 
 def _prepare(

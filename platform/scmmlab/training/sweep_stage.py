@@ -1,17 +1,20 @@
-"""The sweep stage: one setting pre-trained, probed on validation parts at its rungs, and stopped when told."""
+"""The sweep stage: settings that are pre-trained in slots, probed on validation parts at their rungs, and stopped
+when told.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from scmmlab.model import initial_pretraining
 from scmmlab.model.version import NUMERICS_VERSION
-from scmmlab.training.data import CellData, PretrainData
+from scmmlab.training.data import CellData, PretrainData, Selections, Tables, cell_data, pretrain_data
+from scmmlab.training.encoder_slots import EncoderSlots, Ended, stage_failure
 from scmmlab.training.pretrain import LOSSES, Encoder, pretrain_shape
-from scmmlab.training.pretrain_stage import RECORD_FORMAT, train_encoders
+from scmmlab.training.pretrain_stage import RECORD_FORMAT
 from scmmlab.training.probe import EmbeddingProbe
 from scmmlab.training.reporter import Reporter
 from scmmlab.training.requests import StageFailure, StageOutput, SweepRequest
@@ -38,7 +41,7 @@ class Sweep:
     """
 
     def __init__(self, request: SweepRequest, source: PretrainData, data: CellData, device: torch.device | str):
-        self.request, self.source, self.data, self.device = request, source, data, device
+        self.request, self.data, self.device = request, data, device
         self.probe = EmbeddingProbe(request.experiment, data, device)
         self.encoder = (
             Encoder(request.key, request.experiment, request.seed, source)
@@ -46,35 +49,103 @@ class Sweep:
             else None
         )
 
-    def run(self, reporter: Reporter, checkpoint_every: int) -> StageOutput | StageFailure:
-        """Pre-train, with a probe every `report_every` epochs and at the last.
-
-        Each probe goes to ``reporter.epoch(key, "probe", epoch, epochs, {"probe": …, "loss": …, …})``; the reporter
-        stops the training by returning False. Where the setting has no pre-training, the initial encoder is probed
-        once.
-        """
-        if self.encoder is None:
-            return self._probe_initial(reporter)
-        pool = WindowPool([self.source.features], self.device, torch.float32)
-        (outcome,) = train_encoders([self.encoder], pool, reporter, checkpoint_every, "probe", self._figures)
-        if isinstance(outcome, StageFailure):
-            return outcome
-        return _output(self.request, self.data, outcome.state, outcome.encoder.probes, outcome.encoder.curve)
-
-    def _figures(self, encoder: Encoder, tensors: Callable[[], dict[str, Tensor]]) -> dict[str, float] | None:
+    def figures(self, encoder: Encoder, tensors: Callable[[], dict[str, Tensor]]) -> dict[str, float] | None:
+        """The probe of an epoch and its losses, every `report_every` epochs and at the last; None at the others."""
         if encoder.epoch % self.request.report_every and encoder.epoch != encoder.epochs:
             return None
         value = self.probe(tensors())
         encoder.probes.append({"epoch": encoder.epoch, "probe": value})
         return {"probe": value, **{name: encoder.curve[-1][name] for name in LOSSES}}
 
-    def _probe_initial(self, reporter: Reporter) -> StageOutput:
+    def probe_initial(self, reporter: Reporter) -> StageOutput:
+        """The outcome of a setting without pre-training: the initial encoder, probed once."""
         request, epochs = self.request, self.request.experiment.pretrain.epochs
         shape = pretrain_shape(request.experiment, len(request.channels), self.data.bands)
         seed_R = torch.tensor([derive_seed(request.seed, PRETRAIN)])
         value = self.probe(initial_pretraining(shape, seed_R, self.device, torch.float32).replica_state(0))
         reporter.epoch(request.key, "probe", epochs, epochs, {"probe": value})
         return _output(request, self.data, "finished", [{"epoch": epochs, "probe": value}], [])
+
+
+class SweepSlots:
+    """Settings of a sweep on their way: they enter when a slot is free, and leave when they end or are stopped.
+
+    Each probe goes to ``reporter.epoch(key, "probe", epoch, epochs, {"probe": …, "loss": …, …})``; the reporter stops
+    a setting by returning False.
+
+    Parameters
+    ----------
+    tables : callable
+        Location → feature table. No test label is read.
+    reporter : Reporter
+        Is told of every probe and keeps checkpoints. What it raises is raised here.
+    device : str
+        ``cpu`` or ``cuda``.
+    checkpoint_every : int
+        Epochs between checkpoints.
+    """
+
+    def __init__(self, tables: Tables, reporter: Reporter, device: str = "cpu", checkpoint_every: int = 10):
+        self._selections = Selections(tables)
+        self._reporter, self._device, self._checkpoint_every = reporter, device, checkpoint_every
+        self._sweeps: dict[str, Sweep] = {}
+        self._slots: EncoderSlots | None = None
+
+    @property
+    def used(self) -> int:
+        """Settings that are being trained."""
+        return self._slots.used if self._slots else 0
+
+    def join(self, requests: Sequence[SweepRequest]) -> list[StageOutput | StageFailure]:
+        """Let settings in.
+
+        Parameters
+        ----------
+        requests : sequence of SweepRequest
+            Of one transfer, and of the same `packs.sweep_fit` as those that are here.
+
+        Returns
+        -------
+        list of StageOutput or StageFailure
+            Those that need no training, and those that cannot be trained.
+        """
+        ended: list[StageOutput | StageFailure] = []
+        entering: list[Encoder] = []
+        for request in requests:
+            try:
+                sweep = self._ready(request)
+                if sweep.encoder is None:
+                    ended.append(sweep.probe_initial(self._reporter))
+                else:
+                    self._sweeps[request.key] = sweep
+                    entering.append(sweep.encoder)
+            except Exception as error:
+                ended.append(stage_failure(request.key, "sweep", error))
+        if entering:
+            if self._slots is None:
+                pool = WindowPool([entering[0].data.features], self._device, torch.float32)
+                self._slots = EncoderSlots(pool, self._reporter, self._checkpoint_every, "probe", self._figures)
+            ended += map(self._outcome, self._slots.join(entering))
+        return ended
+
+    def epoch(self) -> list[StageOutput | StageFailure]:
+        """Train everyone through an epoch; the outcomes of those that leave with it."""
+        return [self._outcome(ended) for ended in self._slots.epoch()] if self._slots else []
+
+    def _ready(self, request: SweepRequest) -> Sweep:
+        return Sweep(
+            request, pretrain_data(request, self._selections), cell_data(request, self._selections), self._device
+        )
+
+    def _figures(self, encoder: Encoder, tensors: Callable[[], dict[str, Tensor]]) -> dict[str, float] | None:
+        return self._sweeps[encoder.key].figures(encoder, tensors)
+
+    def _outcome(self, ended: Ended) -> StageOutput | StageFailure:
+        if isinstance(ended, StageFailure):
+            del self._sweeps[ended.key]
+            return ended
+        sweep = self._sweeps.pop(ended.encoder.key)
+        return _output(sweep.request, sweep.data, ended.state, ended.encoder.probes, ended.encoder.curve)
 
 
 def _output(

@@ -1,0 +1,235 @@
+"""Slots: encoders train along one replica axis, enter when a slot is free, and leave when they end or are stopped.
+
+What happens to one is nothing to the others: an encoder's numbers are those that it has alone, whoever trains beside
+it, comes, goes or diverges (docs/numerics.md says how exactly).
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from torch import Tensor
+
+from scmmlab.model import SINGLE_PROCESS, Collectives
+from scmmlab.training.checkpoint import from_bytes, to_bytes
+from scmmlab.training.pretrain import LOSSES, Encoder, PretrainPack
+from scmmlab.training.reporter import Reporter
+from scmmlab.training.requests import StageFailure, StageKind
+from scmmlab.training.windows import Windows
+
+_KINDS: dict[str, StageKind] = {"pretrain": "pretrain", "probe": "sweep"}
+
+Figures = Callable[[Encoder, Callable[[], dict[str, Tensor]]], dict[str, float] | None]
+"""An encoder at the end of an epoch, and how to get its tensors → what to report, or None for nothing."""
+
+
+@dataclass(frozen=True)
+class TrainedEncoder:
+    """An encoder whose pre-training has ended."""
+
+    encoder: Encoder
+    """With its curves."""
+    state: Literal["finished", "stopped"]
+    """`stopped` where the reporter ended it early."""
+    tensors: dict[str, Tensor]
+    """Its parameters and batch-norm buffers."""
+
+
+Ended = TrainedEncoder | StageFailure
+
+
+def epoch_losses(encoder: Encoder, _: Callable[[], dict[str, Tensor]]) -> dict[str, float]:
+    """The losses of the last epoch."""
+    return {name: encoder.curve[-1][name] for name in LOSSES}
+
+
+class EncoderSlots:
+    """Encoders on their way, each at an epoch of its own.
+
+    They train as one pack. Where training raises, the pack is cut in halves that go on from their checkpoints, until
+    the encoder that is at fault is alone; this also finds the size that fits where memory runs out.
+
+    Parameters
+    ----------
+    pool : Windows
+        Holds the data of all that will ever join.
+    reporter : Reporter
+        Is told of the epochs, may stop a replica, and keeps the checkpoints. What it raises is raised here.
+    checkpoint_every : int
+        Epochs between checkpoints.
+    stage : {"pretrain", "probe"}
+        What the reporter hears.
+    figures : callable
+        What is reported of an epoch.
+    group : Collectives
+        The workers that share each batch, all of which make these same calls.
+    """
+
+    def __init__(
+        self,
+        pool: Windows,
+        reporter: Reporter,
+        checkpoint_every: int,
+        stage: Literal["pretrain", "probe"] = "pretrain",
+        figures: Figures = epoch_losses,
+        group: Collectives = SINGLE_PROCESS,
+    ):
+        self._pool, self._reporter, self._group = pool, reporter, group
+        self._checkpoint_every, self._stage, self._figures = checkpoint_every, stage, figures
+        self._packs: list[PretrainPack] = []
+        self._largest: int | None = None
+
+    @property
+    def used(self) -> int:
+        """Encoders that are being trained."""
+        return sum(len(pack.encoders) for pack in self._packs)
+
+    def join(self, encoders: Sequence[Encoder]) -> list[Ended]:
+        """Let encoders in; those with a checkpoint go on from it.
+
+        Parameters
+        ----------
+        encoders : sequence of Encoder
+            None of them begun. Their batches have the shape of those that are here.
+
+        Returns
+        -------
+        list of TrainedEncoder or StageFailure
+            Those that an earlier run had trained to the end, and those that cannot be trained.
+        """
+        ended: list[Ended] = []
+        waiting = list(encoders)
+        while waiting:
+            pack = next((pack for pack in self._packs if self._room(pack)), None)
+            some = waiting if self._largest is None else waiting[: self._largest - (len(pack.encoders) if pack else 0)]
+            waiting = waiting[len(some) :]
+            staying = range(len(pack.encoders)) if pack else ()
+            ended += self._regroup(pack, staying, some)
+        return ended
+
+    def epoch(self) -> list[Ended]:
+        """Train everyone through an epoch.
+
+        Returns
+        -------
+        list of TrainedEncoder or StageFailure
+            Those that have left with it.
+        """
+        return [outcome for pack in list(self._packs) for outcome in self._train(pack)]
+
+    def _room(self, pack: PretrainPack) -> bool:
+        return self._largest is None or len(pack.encoders) < self._largest
+
+    def _regroup(self, pack: PretrainPack | None, staying: Sequence[int], arriving: Sequence[Encoder]) -> list[Ended]:
+        """Put a pack in the place of `pack`: of its replicas those that stay, and those that arrive."""
+        kept = [pack.encoders[replica] for replica in staying] if pack else []
+        if pack is not None:
+            self._packs.remove(pack)
+        if not kept and not arriving:
+            return []
+        try:
+            new = PretrainPack([*kept, *arriving], self._pool, self._group)
+            for place, replica in enumerate(staying):
+                assert pack is not None, "only a pack has replicas that stay"
+                new.restore(place, pack.checkpoint(replica))
+            for place, encoder in enumerate(arriving, len(kept)):
+                self._resume(new, place, encoder)
+        except Exception as error:
+            return self._split(error, [*kept, *arriving])
+        self._packs.append(new)
+        before = [place for place, encoder in enumerate(new.encoders) if encoder.epoch >= encoder.epochs]
+        ended: list[Ended] = [
+            TrainedEncoder(new.encoders[place], "finished", new.parameters.replica_state(place)) for place in before
+        ]
+        if before:
+            ended += self._regroup(new, [place for place in range(len(new.encoders)) if place not in before], ())
+        return ended
+
+    def _resume(self, pack: PretrainPack, place: int, encoder: Encoder) -> None:
+        saved = self._reporter.load_checkpoint(encoder.key, self._stage)
+        checkpoint = from_bytes(saved, encoder.key, self._stage, pack.checkpoint(place).tensors)
+        if checkpoint is not None:
+            pack.restore(place, checkpoint)
+
+    def _split(self, error: Exception, encoders: Sequence[Encoder]) -> list[Ended]:
+        """What becomes of a pack that raised."""
+        if len(encoders) == 1:
+            return [stage_failure(encoders[0].key, _KINDS[self._stage], error)]
+        middle = len(encoders) // 2
+        self._largest = len(encoders) - middle
+        return [outcome for half in (encoders[:middle], encoders[middle:]) for outcome in self._regroup(None, (), half)]
+
+    def _train(self, pack: PretrainPack) -> list[Ended]:
+        try:
+            errors: list[Exception | None] = list(pack.train_epoch())
+        except Exception as error:
+            self._packs.remove(pack)
+            return self._split(error, pack.encoders)
+        ended: list[Ended] = []
+        staying = []
+        for replica, (encoder, failure) in enumerate(zip(pack.encoders, errors, strict=True)):
+            outcome = self._after_epoch(pack, replica, encoder, failure)
+            if outcome is None:
+                staying.append(replica)
+            else:
+                ended.append(outcome)
+        if ended:
+            ended += self._regroup(pack, staying, ())
+        return ended
+
+    def _after_epoch(
+        self, pack: PretrainPack, replica: int, encoder: Encoder, failure: Exception | None
+    ) -> Ended | None:
+        """Report one encoder; how it has ended, if it has."""
+        tensors = partial(pack.parameters.replica_state, replica)
+        news: dict[str, float] | None = None
+        if failure is None:
+            try:
+                news = self._figures(encoder, tensors)
+            except Exception as error:
+                failure = error
+        if failure is not None:
+            return stage_failure(encoder.key, _KINDS[self._stage], failure)
+        go_on = news is None or self._reporter.epoch(encoder.key, self._stage, encoder.epoch, encoder.epochs, news)
+        if go_on and encoder.epoch % self._checkpoint_every == 0:
+            data = to_bytes(pack.checkpoint(replica), encoder.key, self._stage)
+            self._reporter.save_checkpoint(encoder.key, self._stage, data)
+        if encoder.epoch == encoder.epochs:
+            return TrainedEncoder(encoder, "finished", tensors())
+        return None if go_on else TrainedEncoder(encoder, "stopped", tensors())
+
+
+def train_encoders(
+    encoders: Sequence[Encoder],
+    pool: Windows,
+    reporter: Reporter,
+    checkpoint_every: int,
+    group: Collectives = SINGLE_PROCESS,
+) -> Iterator[Ended]:
+    """Train encoders to the end; each is handed out as it ends, and its work is spared from then on.
+
+    Parameters
+    ----------
+    encoders : sequence of Encoder
+        None of them begun; where there is a checkpoint, they go on from it.
+    pool, reporter, checkpoint_every, group
+        As of `EncoderSlots`.
+    """
+    slots = EncoderSlots(pool, reporter, checkpoint_every, group=group)
+    yield from slots.join(encoders)
+    while slots.used:
+        yield from slots.epoch()
+
+
+def stage_failure(key: str, kind: StageKind, error: Exception) -> StageFailure:
+    """`error` as the outcome of one request."""
+    return StageFailure(
+        key=key,
+        kind=kind,
+        error=" ".join(str(error).split()) or type(error).__name__,
+        traceback="".join(traceback.format_exception(error)),
+    )
