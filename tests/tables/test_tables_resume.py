@@ -4,7 +4,7 @@ import pytest
 from test_tables_build import TextReader
 
 from scmmlab.errors import CorpusError
-from scmmlab.features import FeatureSpec
+from scmmlab.features import DEFAULT_BANDS, EXTRACTION_VERSION, FeatureSpec
 from scmmlab.tables import build_table, map_here, read_table
 
 
@@ -69,11 +69,41 @@ def test_nothing_but_the_table_is_left(root, out):
     assert [path.name for path in out.parent.iterdir()] == ["out"]
 
 
-def test_other_settings_begin_anew_and_clear_away_what_was_kept(root, out):
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"window_s": 2},
+        {"smoothing": "lds"},
+        {"smoothing": "moving_average", "moving_average_windows": 3},
+        {"filter_order": 3},
+        # the same bands, one moved by a hertz, one renamed, and in another order
+        {"bands": {**DEFAULT_BANDS, "delta": (1, 3)}},
+        {"bands": {("low" if name == "delta" else name): edges for name, edges in DEFAULT_BANDS.items()}},
+        {"bands": dict(reversed(DEFAULT_BANDS.items()))},
+    ],
+)
+def test_other_settings_begin_anew_and_clear_away_what_was_kept(root, out, changed):
     read = []
-    build_table(TextReader(), root, out, FeatureSpec(window_s=2), mapper=counting(read))
+    build_table(TextReader(), root, out, FeatureSpec(**changed), mapper=counting(read))
     assert read == ["s1.txt", "s2.txt", "s3.txt"]
     assert not parts(out)
+
+
+@pytest.mark.parametrize(
+    ("version", "value"),
+    [("scmmlab.tables.build.EXTRACTION_VERSION", EXTRACTION_VERSION + 1), ("test_tables_build.TextReader.version", 2)],
+)
+def test_other_code_begins_anew(root, out, monkeypatch, version, value):
+    monkeypatch.setattr(version, value)
+    read = []
+    build_table(TextReader(), root, out, mapper=counting(read))
+    assert read == ["s1.txt", "s2.txt", "s3.txt"]
+
+
+def test_another_reader_setting_begins_anew(root, out):
+    read = []
+    build_table(TextReader(seconds=3), root, out, mapper=counting(read))
+    assert read == ["s1.txt", "s2.txt", "s3.txt"]
 
 
 def test_a_raw_file_that_has_changed_begins_anew(root, out):

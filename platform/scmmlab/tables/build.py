@@ -15,6 +15,7 @@ from scmmlab.config import fingerprint
 from scmmlab.corpora import Reader, open_below
 from scmmlab.errors import CorpusError
 from scmmlab.features import EXTRACTION_VERSION, FORM, LOG_BASE, UNIT, FeatureSpec
+from scmmlab.tables.claim import claimed
 from scmmlab.tables.extraction import FileExtraction, FileRows, check_alike
 from scmmlab.tables.feature_table import FeatureTable
 from scmmlab.tables.locations import locate
@@ -85,7 +86,8 @@ def build_table(
     _refuse_copies(root, hashes)
     companions = _hash_files(root, reader.companions(root))
     build = _build_identity(reader, features, hashes, companions)
-    partial = PartialBuild(locate(location), build)
+    place = locate(location)
+    partial = PartialBuild(place, build)
 
     def make() -> FeatureTable:
         by_file = partial.finished(files)
@@ -101,13 +103,20 @@ def build_table(
     def is_ours(manifest: Manifest) -> bool:
         return manifest.corpus == reader.corpus_name and manifest.provenance.get("reader") == reader.name
 
-    try:
-        outcome = provide_table(location, build, is_ours, make, force)
-    except CorpusError:
-        # it would fail again; what was stopped in any other way goes on where it was
+    with claimed(place):
+        try:
+            outcome = provide_table(location, build, is_ours, make, force)
+        except CorpusError:
+            # it would fail again; what was stopped in any other way goes on where it was
+            partial.remove()
+            raise
+        except OSError as error:
+            raise CorpusError(
+                f"The feature table '{place.shown}' cannot be written: expected a disk with room for it, found "
+                f"'{error.strerror or error}'{f' at {error.filename!r}' if error.filename else ''}.",
+                "what is done is kept where it can be; the same command goes on from there.",
+            ) from error
         partial.remove()
-        raise
-    partial.remove()
     return outcome
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import uuid
 import zipfile
@@ -37,7 +38,7 @@ class PartialBuild:
         self._folder: Path | None = None
         if place.local is not None:
             self._folder = place.local.with_name(f".{place.local.name}.{build[:16]}{_ENDING}")
-            self._others = f".{place.local.name}.{'?' * 16}{_ENDING}"
+            self._others = re.compile(rf"\.{re.escape(place.local.name)}\.[0-9a-f]{{16}}{re.escape(_ENDING)}")
 
     def finished(self, files: Sequence[str]) -> dict[str, FileRows]:
         """The rows of those files that are done already; what cannot be read counts as not done."""
@@ -65,8 +66,9 @@ class PartialBuild:
     def remove(self) -> None:
         """Remove what was kept for this table, by this build or by others that were never ended."""
         if self._folder is not None and self._folder.parent.is_dir():
-            for folder in self._folder.parent.glob(self._others):
-                shutil.rmtree(folder, ignore_errors=True)
+            for folder in self._folder.parent.iterdir():
+                if self._others.fullmatch(folder.name):
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def _read(self, path: Path) -> FileRows | None:
         try:
