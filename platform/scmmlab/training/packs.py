@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 
 from scmmlab.config.base import canonical_json
-from scmmlab.training.requests import PretrainRequest
+from scmmlab.training.requests import PretrainRequest, SweepRequest
 
 Item = TypeVar("Item")
 
@@ -56,6 +56,15 @@ def pretrain_fit(request: PretrainRequest) -> Hashable:
         experiment.masking.views,
         experiment.pretrain.batch_size,
         experiment.pretrain.epochs,
+    )
+
+
+def sweep_fit(request: SweepRequest) -> Hashable | None:
+    """Equal for settings of a sweep that can train together; None for one that needs no training."""
+    if not request.experiment.pretrain.enabled:
+        return None
+    return pretrain_fit(
+        PretrainRequest(request.key, request.experiment, request.seed, request.transfer.source, request.channels)
     )
 
 
