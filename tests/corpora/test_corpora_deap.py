@@ -8,7 +8,7 @@ import pytest
 import scipy.io
 from reader_conformance import ReaderConformance
 
-from scmmlab.corpora import deap
+from scmmlab.corpora import deap_facts as deap
 from scmmlab.corpora.deap import DeapReader
 from scmmlab.corpora.fakes import write_fake
 from scmmlab.corpora.fakes.deap import DeapFake
@@ -147,7 +147,7 @@ def test_the_mean_second_of_the_baseline_is_subtracted_when_asked(root):
 def test_the_order_of_the_videos_is_said_to_be_none_in_time_even_with_ratings(root):
     first = next(DeapReader(time_order="file").read(root, DAT))
     np.testing.assert_array_equal(first.signal, pickle.loads((root / DAT).read_bytes())["data"][0, :32])
-    assert first.notes == ("s01: trials in the order of the videos, which is not that of time",)
+    assert first.notes[1:] == ("s01: trials in the order of the videos, which is not that of time",)
 
 
 def test_without_ratings_the_order_in_time_is_refused_or_said_to_be_unknown(root):
@@ -155,7 +155,7 @@ def test_without_ratings_the_order_in_time_is_refused_or_said_to_be_unknown(root
     with pytest.raises(CorpusError, match=r"participant_ratings.csv' is missing: expected it for the trials' order"):
         DeapReader().files(root)
     first = next(DeapReader(time_order="file").read(root, DAT))
-    assert first.notes == ("s01: trials in the order of the videos, which is not that of time",)
+    assert first.notes[1:] == ("s01: trials in the order of the videos, which is not that of time",)
 
 
 def test_ratings_of_another_subject_are_refused(root):
@@ -224,8 +224,31 @@ def test_a_link_out_of_the_root_is_refused(root, one_subject):
         DeapReader().files(root)
 
 
-def test_a_check_says_which_subjects_are_not_there(root):
+def test_a_manifest_says_what_was_done_to_the_signals_before(root):
+    first, second = list(DeapReader().read(root, DAT))[:2]
+    assert "4-45 Hz" in first.notes[0]
+    assert second.notes == ()
+
+
+def test_the_ratings_are_part_of_what_a_table_is_made_of(root):
+    assert DeapReader().companions(root) == ("metadata_csv/participant_ratings.csv",)
+    (root / "metadata_csv" / "participant_ratings.csv").rename(root / "participant_ratings.csv")
+    assert DeapReader().companions(root) == ("participant_ratings.csv",)
+    (root / "participant_ratings.csv").unlink()
+    assert DeapReader(time_order="file").companions(root) == ()
+
+
+def test_a_check_says_which_subjects_are_there(root):
     findings = list(DeapReader().check(root))
     assert findings[0].fact == "subjects"
-    assert findings[0].found.startswith("1 of them, without s02, s03")
-    assert all(finding.ok for finding in findings[1:])
+    assert findings[0].found == "s01"
+    assert all(finding.ok for finding in findings)
+
+
+def test_a_check_finds_a_subject_that_is_missing_between_others(root):
+    for number in (2, 4):
+        (root / f"data_preprocessed_python/s{number:02d}.dat").hardlink_to(root / DAT)
+    finding = next(DeapReader().check(root))
+    assert not finding.ok
+    assert finding.found == "s01, s02, s04"
+    assert finding.remedy.startswith("copy s03 as well")

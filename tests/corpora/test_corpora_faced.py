@@ -81,7 +81,7 @@ def test_a_file_with_another_name_is_refused(tmp_path, name):
         FacedReader().files(tmp_path)
 
 
-def test_a_check_says_which_subjects_are_not_there(one_subject):
+def test_a_check_says_which_subjects_are_there(one_subject):
     findings = list(FacedReader().check(one_subject))
-    assert findings[0].found.startswith("1 of them, without sub001, sub002")
-    assert all(finding.ok for finding in findings[1:])
+    assert findings[0].found == "sub000"
+    assert all(finding.ok for finding in findings)

@@ -1,41 +1,39 @@
-"""DEAP: music videos, 32 subjects, 32 EEG channels, 128 Hz, in its two preprocessed releases (Python, Matlab)."""
+"""DEAP: music videos, 32 subjects, 32 EEG channels, in its two preprocessed releases (Python, Matlab) or raw (BDF)."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar, Literal, NoReturn
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from scmmlab.corpora.deap_arrays import read_arrays
+from scmmlab.corpora.deap_facts import (
+    BASELINE_S,
+    CHANNELS,
+    ENDINGS,
+    FILE_PATTERN,
+    FOLDERS,
+    RAW_SAMPLING_RATE,
+    SAMPLING_RATE,
+    SHAPE,
+    SUBJECTS,
+    VIDEOS,
+    Release,
+    Source,
+)
 from scmmlab.corpora.deap_ratings import FILE as RATINGS_FILE
-from scmmlab.corpora.deap_ratings import VIDEOS, Rating, find_ratings, read_ratings
-from scmmlab.corpora.finding import Finding
-from scmmlab.corpora.matlab import open_matlab
+from scmmlab.corpora.deap_ratings import Rating, find_ratings, read_ratings
+from scmmlab.corpora.deap_raw import RawRecording
+from scmmlab.corpora.finding import Finding, subjects_finding
 from scmmlab.corpora.opening import open_below
 from scmmlab.corpora.reader import Reader, corpus_folder
 from scmmlab.corpora.recording import Recording, TrialSpan
-from scmmlab.corpora.unpickling import load_pickle_safely
 from scmmlab.errors import CorpusError
 
-# fmt: off
-CHANNELS = (
-    "Fp1", "AF3", "F3", "F7", "FC5", "FC1", "C3", "T7", "CP5", "CP1", "P3", "P7", "PO3", "O1", "Oz", "Pz",
-    "Fp2", "AF4", "Fz", "F4", "F8", "FC6", "FC2", "Cz", "C4", "T8", "CP6", "CP2", "P4", "P8", "PO4", "O2",
-)
-# fmt: on
-"""Geneva's order, in which the preprocessed arrays are; MNE's `biosemi32` is Twente's."""
-SUBJECTS = 32
-SAMPLING_RATE = 128.0
-BASELINE_SAMPLES = 3 * 128
-SHAPE = (VIDEOS, 40, 8064)
-"""Videos, channels (the last eight are no EEG), samples: 3 s of baseline and 60 s."""
-Release = Literal["python", "matlab"]
-FOLDERS: dict[Release, str] = {"python": "data_preprocessed_python", "matlab": "data_preprocessed_matlab"}
-ENDINGS: dict[Release, str] = {"python": ".dat", "matlab": ".mat"}
 SCHEMES = {
     "valence": ("low valence", "high valence"),
     "arousal": ("low arousal", "high arousal"),
@@ -47,34 +45,49 @@ SCHEMES = {
     ),
 }
 
-_FILE = re.compile(r"s(\d\d)\.(?:dat|mat)")
-_SHAPES = {"data": SHAPE, "labels": (VIDEOS, 4)}
 _RATING_TOLERANCE = 0.011
 """The ratings' file and the data round differently, to a hundredth at most."""
+_LEAST_AGREEMENT = 0.7
+"""Rank correlation of the times between videos in a raw recording and in the ratings. Of one subject they are nearly
+the same; 39 pairs that have nothing to do with each other reach it less than once in a million times."""
+_PREPROCESSED_NOTE = (
+    "preprocessed by DEAP's authors: eye movements removed, 4-45 Hz, common average; delta is a filter's skirt, and "
+    "gamma ends at 45 Hz"
+)
+_RAW_NOTE = "raw recordings: eye movements and mains (50 Hz, at gamma's upper edge) are not removed"
 
 
 class DeapReader(Reader):
-    """Reads `s01.dat` to `s32.dat` or `s01.mat` to `s32.mat`; a trial's number is its place in time, not in the file.
+    """Reads `s01.dat` to `s32.dat`, `.mat` or `.bdf`; a trial's number is its place in time.
 
-    The files have the trials in the order of the videos. Each trial is a recording of its own, so that no filter runs
-    across the border of two, and the baseline before it takes up the filter's start.
+    The preprocessed files have the trials in the order of the videos, the raw ones in that of time. Each trial is a
+    recording of its own, so that no filter runs across the border of two, and the baseline before it takes up the
+    filter's start.
     """
 
     name: ClassVar[str] = "deap"
     corpus: ClassVar[str] = "deap"
-    summary: ClassVar[str] = "music videos rated for valence and arousal, 32 subjects, 32 channels, 128 Hz, 4-45 Hz"
-    needs: ClassVar[str] = (
-        f"{FOLDERS['python']}/s01.dat to s32.dat (or, with release=matlab, {FOLDERS['matlab']}/s01.mat to s32.mat) and "
-        f"metadata_csv/{RATINGS_FILE}"
+    summary: ClassVar[str] = (
+        "music videos rated for valence and arousal, 32 subjects, 32 channels; preprocessed (128 Hz, 4-45 Hz) or raw"
     )
+    needs: ClassVar[str] = (
+        f"{FOLDERS['python']}/s01.dat to s32.dat (or, with release=matlab, {FOLDERS['matlab']}/s01.mat to s32.mat, or, "
+        f"with source=raw, {FOLDERS['raw']}/s01.bdf to s32.bdf) and metadata_csv/{RATINGS_FILE}"
+    )
+    version: ClassVar[int] = 2
     attribution: ClassVar[str | None] = (
         "Koelstra S, Mühl C, Soleymani M, et al. DEAP: A Database for Emotion Analysis Using Physiological Signals. "
         "IEEE Transactions on Affective Computing 2012, 3(1), 18-31."
     )
     licence: ClassVar[str | None] = "End-user licence agreement; the corpus may not be passed on"
 
+    source: Literal["preprocessed", "raw"] = "preprocessed"
+    """What is read: a preprocessed release, or the recordings as they were made."""
     release: Release = "python"
-    """Which of the two releases is read; they hold the same arrays."""
+    """Which of the two preprocessed releases is read; they hold the same arrays."""
+    reference: Literal["average", "none"] = "average"
+    """Of raw recordings: the mean of the 32 channels subtracted, or nothing. A BioSemi amplifier records without a
+    reference, and what is common to all channels is then larger than EEG. Preprocessed ones have the average."""
     labels: Literal["valence", "arousal", "quadrants"] = "valence"
     """What is told apart: low and high valence, low and high arousal, or the four quadrants of both."""
     threshold: float = Field(5.0, gt=1, le=9)
@@ -84,8 +97,15 @@ class DeapReader(Reader):
     baseline: Literal["skip", "subtract"] = "skip"
     """The 3 s before a video: left out, or their mean second subtracted from each second of the signal and left out."""
     time_order: Literal["checked", "trial", "start_time", "file"] = "checked"
-    """Where the trials' order in time comes from: the ratings' columns Trial and Start_time, which must agree, either
-    of them, or (without a file of ratings) the order of the videos, which is no order in time."""
+    """Where the trials' order in time comes from: the ratings' columns Trial and Start_time, which must agree (in a raw
+    recording with the pauses between videos as well), either of them, or (preprocessed, without a file of ratings) the
+    order of the videos, which is no order in time."""
+
+    @model_validator(mode="after")
+    def _check(self) -> DeapReader:
+        if self.source == "raw" and self.time_order == "file":
+            raise ValueError("time_order must be checked, trial or start_time where source is raw, got 'file'")
+        return self
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -99,8 +119,8 @@ class DeapReader(Reader):
     def files(self, root: Path) -> tuple[str, ...]:
         """The file of each subject that is there."""
         corpus_folder(root)
-        inside = FOLDERS[self.release] if (root / FOLDERS[self.release]).is_dir() else ""
-        ending = ENDINGS[self.release]
+        inside = FOLDERS[self._source] if (root / FOLDERS[self._source]).is_dir() else ""
+        ending = ENDINGS[self._source]
         folder = open_below(root, inside)
         names = sorted(
             path.name for path in folder.iterdir() if path.suffix.lower() == ending and not path.name.startswith(".")
@@ -108,7 +128,7 @@ class DeapReader(Reader):
         if not names:
             raise CorpusError(f"There are no recordings in '{root}': expected {self.needs}, found no {ending} file.")
         for name in names:
-            match = _FILE.fullmatch(name)
+            match = FILE_PATTERN.fullmatch(name)
             if match is None or not name.endswith(ending) or not 1 <= int(match[1]) <= SUBJECTS:
                 raise CorpusError(
                     f"'{folder / name}' is no file of DEAP: expected s01{ending} to s{SUBJECTS}{ending}, found {name}."
@@ -117,6 +137,11 @@ class DeapReader(Reader):
         self._ratings_file(root)
         return tuple(f"{inside}/{name}" if inside else name for name in names)
 
+    def companions(self, root: Path) -> tuple[str, ...]:
+        """The ratings: the labels of raw recordings, and the order of all."""
+        path = self._ratings_file(root)
+        return () if path is None else (path.relative_to(root.resolve()).as_posix(),)
+
     def check(self, root: Path) -> Iterator[Finding]:
         """As of every reader, and which of the 32 subjects are there."""
         try:
@@ -124,45 +149,80 @@ class DeapReader(Reader):
         except CorpusError:
             found = []
         if found:
-            absent = [self.subject_name(number) for number in range(1, SUBJECTS + 1) if number not in found]
-            yield Finding(
-                not absent,
-                ".",
-                "subjects",
-                f"s01 to s{SUBJECTS}",
-                f"{len(found)} of them" + (f", without {', '.join(absent)}" if absent else ""),
-                "the others can be read as they are; copy the missing files for the whole corpus" if absent else "",
-            )
+            yield subjects_finding(found, 1, SUBJECTS, self.subject_name)
         yield from super().check(root)
 
     def read(self, root: Path, file: str) -> Iterator[Recording]:
         """One recording a trial, in time order."""
         path = open_below(root, file)
-        subject = self._subject(file)
-        data, scales = _arrays(path)
-        videos, notes = self._videos_in_time(root, path, subject, scales)
-        for trial, video in enumerate(videos, start=1):
+        read = self._read_raw if self.source == "raw" else self._read_preprocessed
+        yield from read(root, path, self._subject(file))
+
+    def _read_preprocessed(self, root: Path, path: Path, subject: int) -> Iterator[Recording]:
+        data, scales = read_arrays(path)
+        notes: tuple[str, ...] = (_PREPROCESSED_NOTE,)
+        if self.time_order == "file":
+            notes += (f"s{subject:02d}: trials in the order of the videos, which is not that of time",)
+        start, stop = int(BASELINE_S * SAMPLING_RATE), SHAPE[2]
+        for trial, video in enumerate(self._videos_in_time(root, path, subject, scales), start=1):
             label = self._label(scales[video, 0], scales[video, 1])
             if label is not None:
+                signal_CT = np.array(data[video, : len(CHANNELS)], np.float64)
                 yield Recording(
                     source=f"{path} (video {video + 1})",
                     subject=subject,
                     session=1,
                     channels=CHANNELS,
                     sampling_rate=SAMPLING_RATE,
-                    signal=self._signal(data[video, : len(CHANNELS)]),
-                    trials=(TrialSpan(trial, label, BASELINE_SAMPLES, SHAPE[2]),),
+                    signal=self._less_baseline(signal_CT, SAMPLING_RATE, start, stop),
+                    trials=(TrialSpan(trial, label, start, stop),),
                     notes=notes,
                 )
-            notes = ()
+                notes = ()
+
+    def _read_raw(self, root: Path, path: Path, subject: int) -> Iterator[Recording]:
+        recording = RawRecording(path)
+        ratings_path = self._ratings_file(root)
+        assert ratings_path is not None, "raw recordings have no labels of their own"
+        ratings = self._in_time(list(read_ratings(ratings_path, subject).values()), ratings_path, subject)
+        if self.time_order == "checked":
+            _check_pauses(recording, ratings, ratings_path, subject)
+        notes: tuple[str, ...] = (_RAW_NOTE,)
+        for trial, rating in enumerate(ratings, start=1):
+            label = self._label(*rating.scales[:2])
+            if label is not None:
+                signal_CT, start, stop = recording.video(trial - 1)
+                if self.reference == "average":
+                    signal_CT -= signal_CT.mean(axis=0)
+                yield Recording(
+                    source=f"{path} (trial {trial}, video {rating.video})",
+                    subject=subject,
+                    session=1,
+                    channels=CHANNELS,
+                    sampling_rate=RAW_SAMPLING_RATE,
+                    signal=self._less_baseline(signal_CT, RAW_SAMPLING_RATE, start, stop),
+                    trials=(TrialSpan(trial, label, start, stop),),
+                    notes=notes,
+                )
+                notes = ()
+
+    @property
+    def _source(self) -> Source:
+        return "raw" if self.source == "raw" else self.release
 
     def _subject(self, file: str) -> int:
-        match = _FILE.fullmatch(file.rsplit("/", 1)[-1])
+        match = FILE_PATTERN.fullmatch(file.rsplit("/", 1)[-1])
         assert match is not None, file
         return int(match[1])
 
     def _ratings_file(self, root: Path) -> Path | None:
         path = find_ratings(root)
+        if path is None and self.source == "raw":
+            raise CorpusError(
+                f"'{root / 'metadata_csv' / RATINGS_FILE}' is missing: expected it for the labels, found only raw "
+                "recordings.",
+                "copy it from the corpus.",
+            )
         if path is None and self.time_order != "file":
             raise CorpusError(
                 f"'{root / 'metadata_csv' / RATINGS_FILE}' is missing: expected it for the trials' order in time, "
@@ -171,16 +231,11 @@ class DeapReader(Reader):
             )
         return path
 
-    def _videos_in_time(
-        self, root: Path, path: Path, subject: int, scales: NDArray[np.float64]
-    ) -> tuple[list[int], tuple[str, ...]]:
+    def _videos_in_time(self, root: Path, path: Path, subject: int, scales: NDArray[np.float64]) -> list[int]:
         """Indices into the file, in time order, once the ratings in both files are known to agree."""
         ratings_path = self._ratings_file(root)
-        notes: tuple[str, ...] = ()
-        if self.time_order == "file":
-            notes = (f"s{subject:02d}: trials in the order of the videos, which is not that of time",)
         if ratings_path is None:
-            return list(range(VIDEOS)), notes
+            return list(range(VIDEOS))
         ratings = read_ratings(ratings_path, subject)
         stated = np.array([ratings[video].scales for video in range(1, VIDEOS + 1)])
         wrong = np.argwhere(np.abs(stated - scales) > _RATING_TOLERANCE)
@@ -192,7 +247,7 @@ class DeapReader(Reader):
                 f"{stated.size} differ).",
                 "files of subjects may have been swapped or renamed.",
             )
-        return [rating.video - 1 for rating in self._in_time(list(ratings.values()), ratings_path, subject)], notes
+        return [rating.video - 1 for rating in self._in_time(list(ratings.values()), ratings_path, subject)]
 
     def _in_time(self, ratings: list[Rating], path: Path, subject: int) -> list[Rating]:
         by_trial = sorted(ratings, key=lambda rating: rating.trial)
@@ -218,48 +273,30 @@ class DeapReader(Reader):
             return high[("valence", "arousal").index(self.labels)]
         return None if high[0] is None or high[1] is None else 2 * high[0] + high[1]
 
-    def _signal(self, signal_CT: NDArray[np.float64]) -> NDArray[np.float64]:
-        signal_CT = np.array(signal_CT, np.float64)
+    def _less_baseline(
+        self, signal_CT: NDArray[np.float64], sampling_rate: float, start: int, stop: int
+    ) -> NDArray[np.float64]:
+        """The signal, its trial less the mean second of what is before it where that is asked for."""
         if self.baseline == "subtract":
-            second = int(SAMPLING_RATE)
-            mean_CT = signal_CT[:, :BASELINE_SAMPLES].reshape(len(signal_CT), -1, second).mean(axis=1)
-            signal_CT[:, BASELINE_SAMPLES:] -= np.tile(mean_CT, (SHAPE[2] - BASELINE_SAMPLES) // second)
+            second = int(sampling_rate)
+            mean_CT = signal_CT[:, :start].reshape(len(signal_CT), -1, second).mean(axis=1)
+            signal_CT[:, start:stop] -= np.tile(mean_CT, (stop - start) // second)
         return signal_CT
 
 
-def _arrays(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The signals and the ratings of a file, once they are what they should be."""
-    content = _mat(path) if path.suffix == ".mat" else load_pickle_safely(path)
-    if not isinstance(content, dict) or not _SHAPES.keys() <= content.keys():
-        found = sorted(map(str, content)) if isinstance(content, dict) else type(content).__name__
-        raise CorpusError(f"{path} is no file of DEAP: expected 'data' and 'labels', found {found}.")
-    for name, shape in _SHAPES.items():
-        array = content[name]
-        is_array = isinstance(array, np.ndarray)
-        if not is_array or array.shape != shape or array.dtype.kind != "f":
-            _refuse(path, name, shape, f"{array.dtype} of {array.shape}" if is_array else type(array).__name__)
-    scales = np.asarray(content["labels"], np.float64)
-    wrong = np.argwhere(~((scales >= 1) & (scales <= 9)))
-    if len(wrong):
-        video, scale = wrong[0]
+def _check_pauses(recording: RawRecording, ratings: list[Rating], path: Path, subject: int) -> None:
+    """Refuse ratings of another subject, which no number in a raw recording would tell."""
+    found = np.diff(recording.starts)
+    # in microseconds, as DEAP's description says; ranks do not depend on it
+    stated = np.diff([rating.start_time for rating in ratings])
+    agreement = float(np.corrcoef(_ranks(found), _ranks(stated))[0, 1])
+    if not agreement >= _LEAST_AGREEMENT:
         raise CorpusError(
-            f"A rating in {path} is out of range: expected 1 to 9, found {scales[video, scale]:g} for video "
-            f"{video + 1}."
+            f"{recording.path} does not fit {path}: expected the times between the videos of subject {subject}, found "
+            f"others (rank correlation {agreement:.2f}).",
+            "files of subjects may have been swapped or renamed; time_order=trial believes the files' names.",
         )
-    return content["data"], scales
 
 
-def _mat(path: Path) -> dict[str, NDArray[np.float64]]:
-    """What a file of the Matlab release holds, read once its header says that it is of the right size."""
-    file = open_matlab(path)
-    for name, shape in _SHAPES.items():
-        variable = file.variables.get(name)
-        if variable is None:
-            return dict.fromkeys(file.variables, np.empty(0))
-        if variable.shape != shape or variable.kind not in ("double", "single"):
-            _refuse(path, name, shape, f"{variable.kind} of {variable.shape}")
-    return {name: file.read(name) for name in _SHAPES}
-
-
-def _refuse(path: Path, name: str, shape: tuple[int, ...], found: str) -> NoReturn:
-    raise CorpusError(f"'{name}' in {path} has another shape or type: expected floats of {shape}, found {found}.")
+def _ranks(values: NDArray[np.number]) -> NDArray[np.int64]:
+    return np.argsort(np.argsort(values, kind="stable"), kind="stable")

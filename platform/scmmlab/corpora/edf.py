@@ -27,6 +27,10 @@ class EdfSignal:
     label: str
     unit: str
     samples_per_record: int
+    physical: tuple[float, float]
+    """Values in the unit that stand for the least and the largest number stored."""
+    digital: tuple[float, float]
+    """Those numbers."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +170,11 @@ def _signals(path: Path, fields: bytes, count: int) -> tuple[EdfSignal, ...]:
         _expect(path, f"physical range of {name}", "two different numbers", physical, physical[0] != physical[1])
         _expect(path, f"digital range of {name}", "minimum below maximum", digital, digital[0] < digital[1])
         _expect(path, f"samples in a data record of {name}", "1 or more", per_record, per_record >= 1)
-        signals.append(EdfSignal(name, unit.decode("latin-1").strip(), per_record))
+        signals.append(
+            EdfSignal(
+                name, unit.decode("latin-1").strip(), per_record, (physical[0], physical[1]), (digital[0], digital[1])
+            )
+        )
     return tuple(signals)
 
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from scmmlab.corpora.finding import Finding
+from scmmlab.corpora.finding import Finding, subjects_finding
 from scmmlab.corpora.opening import open_below
 from scmmlab.corpora.reader import Reader, corpus_folder
 from scmmlab.corpora.recording import Recording, TrialSpan
@@ -86,19 +86,11 @@ class FacedReader(Reader):
     def check(self, root: Path) -> Iterator[Finding]:
         """As of every reader, and which of the 123 subjects are there."""
         try:
-            found = {_subject(file) for file in self.files(root)}
+            found = [_subject(file) for file in self.files(root)]
         except CorpusError:
-            found = set()
+            found = []
         if found:
-            absent = [self.subject_name(number) for number in range(SUBJECTS) if number not in found]
-            yield Finding(
-                not absent,
-                ".",
-                "subjects",
-                f"sub000 to sub{SUBJECTS - 1}",
-                f"{len(found)} of them" + (f", without {', '.join(absent)}" if absent else ""),
-                "the others can be read as they are; copy the missing files for the whole corpus" if absent else "",
-            )
+            yield subjects_finding(found, 0, SUBJECTS - 1, self.subject_name)
         yield from super().check(root)
 
     def read(self, root: Path, file: str) -> Iterator[Recording]:

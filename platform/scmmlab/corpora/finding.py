@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from scmmlab.errors import CorpusError
@@ -44,3 +45,27 @@ class Finding:
         return cls(
             False, where, fact, expected, found, error.hint or "copy it again from the corpus as it was received"
         )
+
+
+def subjects_finding(found: Sequence[int], first: int, last: int, name: Callable[[int], str]) -> Finding:
+    """Which of a corpus's subjects are there. Some of them are a corpus too; a gap between them is a mistake.
+
+    Parameters
+    ----------
+    found : sequence of int
+        Numbers of the subjects that are there, one at least.
+    first, last : int
+        Numbers of the corpus's first and last subject.
+    name : callable
+        What the corpus calls a subject.
+    """
+    gaps = [name(number) for number in range(min(found), max(found)) if number not in found]
+    whole = sorted(found) == list(range(first, last + 1))
+    return Finding(
+        not gaps,
+        ".",
+        "subjects",
+        f"{name(first)} to {name(last)}, or some of them without a gap",
+        "all" if whole else ", ".join(name(number) for number in sorted(found)),
+        f"copy {', '.join(gaps)} as well; the others can be read as they are" if gaps else "",
+    )
