@@ -171,6 +171,21 @@ def test_by_date_two_recordings_of_one_time_are_refused(root):
         recordings_of(root, [], files="s{subject}_{session}.edf", order="date")
 
 
+def test_by_date_a_recording_is_read_without_those_of_other_subjects(root):
+    lab_files.write_edf(root / "s1_1.edf")
+    (root / "s2_1.edf").write_bytes(b"damaged")
+    reader = MneReader(layout=lab_files.layout(recordings={"files": "s{subject}_{session}.edf", "order": "date"}))
+    assert len(list(reader.read(root, "s1_1.edf"))) == 4
+    with pytest.raises(CorpusError, match=r"s2_1.edf"):
+        reader.files(root)
+
+
+def test_by_date_a_recording_without_a_date_is_named(root):
+    lab_files.make_raw(date=None).save(root / "s1_raw.fif", verbose="ERROR")
+    with pytest.raises(CorpusError, match=r"s1_raw.fif' does not say when it was recorded: expected .*, found none"):
+        recordings_of(root, [], files="s{subject}_raw.fif", order="date")
+
+
 def test_two_names_of_one_number_are_refused(root):
     with pytest.raises(CorpusError, match=r"do not tell each subject: expected different numbers .*, found .*01"):
         recordings_of(root, ["s1.edf", "s01.edf"], files="s{subject}.edf")
@@ -441,6 +456,10 @@ def test_recordings_of_other_channels_are_refused(root, tmp_path):
         )
     with pytest.raises(CorpusError, match=r"sub2_raw.fif is unlike the files before it: expected channels .*Oz.*found"):
         build(tmp_path, root, recordings={"files": "sub{subject}_raw.fif"})
+    reader = MneReader(layout=lab_files.layout(recordings={"files": "sub{subject}_raw.fif"}))
+    (wrong,) = [finding for finding in reader.check(root) if not finding.ok]
+    assert wrong.fact == "same channels"
+    assert wrong.found == "in 1 recordings Fz Cz Pz Oz; in 1 recordings Fz Cz Pz"
 
 
 def test_a_trial_that_is_too_long_for_the_memory_names_the_setting(root, monkeypatch):
@@ -460,6 +479,18 @@ def test_the_order_of_the_classes_makes_another_table(root, tmp_path):
     assert second.status == "rebuilt"
     assert second.manifest.classes == first.classes[::-1]
     assert second.manifest.build != first.build
+
+
+def test_a_copied_signal_under_another_name_is_refused(root, tmp_path):
+    recordings = {"files": "sub{subject}.vhdr"}
+    values = [{"name": name, "values": [f"Comment/{name}"]} for name in ("calm", "tense")]
+    labels = {"kind": "description", "classes": values}
+    for number in (1, 2):
+        lab_files.write_brainvision(root / f"sub{number}.vhdr", seed=number)
+    build(tmp_path, root, recordings=recordings, labels=labels)
+    shutil.copy(root / "sub1.eeg", root / "sub2.eeg")
+    with pytest.raises(CorpusError, match=r"sub2.eeg' is a copy of .*sub1.eeg': expected different recordings"):
+        build(tmp_path, root, recordings=recordings, labels=labels)
 
 
 def test_a_copied_folder_that_is_renamed_gives_the_same_build(root, tmp_path):

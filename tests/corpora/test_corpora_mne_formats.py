@@ -71,9 +71,10 @@ def test_a_trial_is_read_with_a_margin_and_no_more(recordings):
     assert found[0].trials[0].start == 3 * lab_files.RATE < margin
 
 
-def test_a_fif_file_that_was_cropped_keeps_its_onsets(tmp_path, recordings):
+@pytest.mark.parametrize("date", [None, (1_700_000_000, 0)])
+def test_a_fif_file_that_was_cropped_keeps_its_onsets(tmp_path, recordings, date):
     whole = recordings("fif")
-    raw = lab_files.make_raw()
+    raw = lab_files.make_raw(date=date)
     raw.crop(tmin=10, tmax=43).save(tmp_path / "sub08_raw.fif", verbose="ERROR")
     reader = MneReader(layout=lab_files.layout(recordings={"files": "sub{subject}_raw.fif"}))
     cropped = list(reader.read(tmp_path, "sub08_raw.fif"))

@@ -11,7 +11,7 @@ from scmmlab.corpora.finding import Finding
 from scmmlab.corpora.lab.companions import find_companions
 from scmmlab.corpora.lab.formats import open_recording
 from scmmlab.corpora.lab.layout import LayoutSpec
-from scmmlab.corpora.lab.recordings import LabRecording, find_recordings, subject_names
+from scmmlab.corpora.lab.recordings import LabRecording, find_recording, find_recordings, subject_names
 from scmmlab.corpora.lab.signal import SignalSource, choose_channels
 from scmmlab.corpora.lab.trials import find_trials
 from scmmlab.corpora.reader import Reader
@@ -46,7 +46,7 @@ class MneReader(Reader):
 
     def subject_names(self, root: Path) -> dict[int, str]:
         """As the names of the recordings say."""
-        return subject_names(find_recordings(self.layout.recordings, root))
+        return subject_names(self.layout.recordings, root)
 
     def files(self, root: Path) -> tuple[str, ...]:
         """The recordings that the layout's pattern or BIDS finds."""
@@ -67,21 +67,25 @@ class MneReader(Reader):
             notes = ()
 
     def check(self, root: Path) -> Iterator[Finding]:
-        """As of every reader, and whether each class has a trial."""
-        seen: Counter[str] = Counter()
+        """As of every reader, and what no recording says by itself: same channels in each, a trial of each class."""
+        channels: Counter[str] = Counter()
+        trials: Counter[str] = Counter()
         for finding in super().check(root):
-            if finding.fact == "trials":
-                seen.update(name for name in self.classes if f"{name} 0" not in finding.found.split(", "))
+            if finding.ok and finding.fact == "channels":
+                channels[finding.found] += 1
+            if finding.ok and finding.fact == "trials":
+                trials.update(name for name in self.classes if f"{name} 0" not in finding.found.split(", "))
             yield finding
-        for name in self.classes if seen else ():
-            yield Finding(
-                seen[name] > 0,
-                ".",
-                f"class {name}",
-                "a trial or more in all recordings together",
-                f"trials in {seen[name]} recordings",
-                "" if seen[name] else "labels.classes of the layout says which values stand for it.",
+        if len(channels) > 1:
+            found = "; ".join(f"in {count} recordings {names}" for names, count in channels.most_common())
+            remedy = "name those that all have with signal.channels of the layout."
+            yield Finding(False, ".", "same channels", "the same in each recording", found, remedy)
+        for name in self.classes if channels else ():
+            found, remedy = (
+                f"trials in {trials[name]} recordings",
+                "labels.classes of the layout says which values it has.",
             )
+            yield Finding(trials[name] > 0, ".", f"class {name}", "a trial or more in some recording", found, remedy)
 
     def check_file(self, root: Path, file: str) -> Iterator[Finding]:
         """Header, channels, trials and the unit of the first trial; the signal is not read whole."""
@@ -100,8 +104,7 @@ class MneReader(Reader):
             yield Finding(True, file, "first trial", "EEG in µV", f"{source.sampling_rate:g} Hz")
 
     def _open(self, root: Path, file: str) -> tuple[LabRecording, Any]:
-        recordings = find_recordings(self.layout.recordings, root)
-        recording = next(each for each in recordings if each.file == file)
+        recording = find_recording(self.layout.recordings, root, file)
         return recording, open_recording(root, file, bids=self.layout.recordings.bids is not None)
 
 

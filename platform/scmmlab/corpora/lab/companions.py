@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import filecmp
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import combinations
 from pathlib import Path, PurePosixPath
 
 from scmmlab.corpora.lab.formats import parts_of
@@ -10,9 +13,14 @@ from scmmlab.corpora.lab.layout import LayoutSpec, ParticipantLabels, TableTrial
 from scmmlab.corpora.lab.marks import table_file
 from scmmlab.corpora.lab.recordings import LabRecording, find_recordings
 from scmmlab.corpora.opening import open_below
+from scmmlab.errors import CorpusError
 
 _SIDECARS = ("*_channels.tsv", "*_events.tsv", "*_scans.tsv", "*_eeg.json", "*_meg.json", "*_ieeg.json")
 """What mne-bids reads beside a recording, or in a folder above it, that bears on channels, trials or dates."""
+
+
+_SIGNALS = (".eeg", ".dat", ".fdt")
+"""Endings of files that hold the signal of a recording whose header is another file."""
 
 
 def find_companions(layout: LayoutSpec, root: Path) -> tuple[str, ...]:
@@ -21,7 +29,7 @@ def find_companions(layout: LayoutSpec, root: Path) -> tuple[str, ...]:
     Raises
     ------
     CorpusError
-        If a recording lacks a part, or one lies outside `root`.
+        If a recording lacks a part, one lies outside `root`, or two recordings have the same signal.
     """
     found: set[str] = set()
     recordings = find_recordings(layout.recordings, root)
@@ -33,8 +41,24 @@ def find_companions(layout: LayoutSpec, root: Path) -> tuple[str, ...]:
             found.update(_sidecars(root, recording))
     if isinstance(layout.labels, ParticipantLabels):
         found.add(layout.labels.file)
+    _refuse_copies(root, found)
     files = {recording.file for recording in recordings}
     return tuple(sorted(file for file in found - files if open_below(root, file).is_file()))
+
+
+def _refuse_copies(root: Path, files: Iterable[str]) -> None:
+    """Headers name their files, and so differ where signals are copies, as after a copy to the wrong name."""
+    by_size: dict[int, list[str]] = defaultdict(list)
+    for file in sorted(files):
+        if file.lower().endswith(_SIGNALS):
+            by_size[open_below(root, file).stat().st_size].append(file)
+    for same_size in by_size.values():
+        for first, second in combinations(same_size, 2):
+            if filecmp.cmp(root / first, root / second, shallow=False):
+                raise CorpusError(
+                    f"'{root / second}' is a copy of '{root / first}': expected different recordings, found the same "
+                    "bytes."
+                )
 
 
 def _sidecars(root: Path, recording: LabRecording) -> Iterator[str]:

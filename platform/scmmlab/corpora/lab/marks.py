@@ -63,7 +63,7 @@ def read_marks(trials: TrialsSpec, root: Path, recording: LabRecording, raw: Any
         marks = _of_table(trials, root, recording)
     else:
         # onsets count from the first sample that was recorded, which need not be the first that was saved
-        offset = raw.first_time if raw.annotations.orig_time is not None else 0.0
+        offset = raw.first_time
         marks = (
             Mark(float(each["onset"]) - offset, float(each["duration"]), str(each["description"]))
             for each in raw.annotations

@@ -1,4 +1,4 @@
-"""Which files below a root are recordings, and of which subject, session and run each is."""
+"""Of which subject, session and run each recording is."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import pairwise
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from scmmlab.corpora.lab.formats import ENDINGS, started
-from scmmlab.corpora.lab.layout import BIDS_FIELDS, FIELD, BidsSpec, RecordingsSpec
-from scmmlab.corpora.opening import open_below
-from scmmlab.corpora.reader import corpus_folder
+from scmmlab.corpora.lab.files import find_files
+from scmmlab.corpora.lab.formats import started
+from scmmlab.corpora.lab.layout import RecordingsSpec
 from scmmlab.errors import CorpusError
 
 _LARGEST = 2**31 - 1
@@ -55,134 +53,78 @@ def find_recordings(spec: RecordingsSpec, root: Path) -> tuple[LabRecording, ...
     CorpusError
         If there are none, or their order is not known.
     """
-    corpus_folder(root)
-    found = dict(_bids_files(spec.bids, root) if spec.bids else _files(spec, root))
-    if not found:
-        what = spec.files or f"sub-*/…/{spec.bids and spec.bids.datatype}/*{' '.join(ENDINGS)}"
-        raise CorpusError(
-            f"There are no recordings in '{root}': expected {what}, found no file of such a name.",
-            "fields stand for any text without '/'; everything else in 'files' stands for itself.",
-        )
-    subjects = _numbers((fields["subject"] for fields in found.values()), "subject", root)
-    by_subject: dict[str, list[str]] = defaultdict(list)
-    for file in sorted(found, key=_natural):
-        by_subject[found[file]["subject"]].append(file)
-    recordings = []
-    for subject, files in by_subject.items():
-        if spec.order == "date":
-            placed = _by_date(root, found, {file: started(root, file, spec.bids is not None) for file in files})
-        else:
-            placed = _by_name(root, found, files)
-        recordings += [LabRecording(file, found[file], subjects[subject], *place) for file, *place in placed]
+    found = _Found.below(spec, root)
+    recordings = [each for subject in found.subjects for each in found.of_subject(subject)]
     return tuple(sorted(recordings, key=lambda each: (each.subject, each.session, each.run)))
 
 
-def subject_names(recordings: Iterable[LabRecording]) -> dict[int, str]:
+def find_recording(spec: RecordingsSpec, root: Path, file: str) -> LabRecording:
+    """One of the recordings; by date, those of other subjects are not opened."""
+    found = _Found.below(spec, root)
+    return next(each for each in found.of_subject(found.fields[file]["subject"]) if each.file == file)
+
+
+def subject_names(spec: RecordingsSpec, root: Path) -> dict[int, str]:
     """What each subject is called in the names of its recordings."""
-    return {recording.subject: recording.fields["subject"] for recording in recordings}
+    return {number: name for name, number in _Found.below(spec, root).subjects.items()}
 
 
-# --- which files ------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class _Found:
+    """The recordings of a corpus, and the numbers that names of subjects and sessions have in it."""
 
+    spec: RecordingsSpec
+    root: Path
+    fields: dict[str, dict[str, str]]
+    by_subject: dict[str, list[str]]
+    subjects: dict[str, int]
+    sessions: dict[str, int]
 
-def _files(spec: RecordingsSpec, root: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """The files that fit the pattern, with the texts of its fields."""
-    assert spec.files is not None
-    pattern = _regex(spec.files)
-    wildcard = "*".join(re.sub(r"([*?[])", r"[\1]", part) for part in FIELD.split(spec.files)[::2])
-    for path in root.glob(wildcard):
-        file = path.relative_to(root).as_posix()
-        match = pattern.fullmatch(file)
-        # names with a dot in front are what some systems leave beside each file that they copy
-        if match is None or any(part.startswith(".") for part in PurePosixPath(file).parts):
-            continue
-        open_below(root, file)
-        _check_ending(path)
-        yield file, match.groupdict()
-
-
-def _regex(pattern: str) -> re.Pattern[str]:
-    """A field stands for any text without `/`, and for the same text wherever it stands."""
-    parts, seen = [], set()
-    for index, part in enumerate(FIELD.split(pattern)):
-        if index % 2 == 0:
-            parts.append(re.escape(part))
-        else:
-            parts.append(f"(?P={part})" if part in seen else f"(?P<{part}>[^/]+?)")
-            seen.add(part)
-    return re.compile("".join(parts))
-
-
-def _bids_files(spec: BidsSpec, root: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """The recordings of a BIDS folder, with the entities of their names."""
-    # mne-bids takes a second to import
-    import mne_bids
-
-    if not any(root.glob("sub-*")):
-        hint = next((path.parent for path in sorted(root.glob("*/sub-*"))), None)
-        raise CorpusError(
-            f"'{root}' is no BIDS folder: expected folders sub-*, found no such.",
-            f"--root {hint} has some." if hint else None,
-        )
-    paths = mne_bids.find_matching_paths(
-        root,
-        tasks=spec.task,
-        datatypes=spec.datatype,
-        suffixes=spec.suffix or spec.datatype,
-        extensions=list(ENDINGS),
-        ignore_nosub=True,
-    )
-    for path in paths:
-        # the parts of a split recording are read with its first
-        if path.split not in (None, "01") or path.fpath.name.startswith("."):
-            continue
-        file = path.fpath.relative_to(root).as_posix()
-        open_below(root, file)
-        yield file, {name: path.entities[name] for name in BIDS_FIELDS if path.entities[name] is not None}
-
-
-def _check_ending(path: Path) -> None:
-    if path.suffix.lower() not in ENDINGS:
-        raise CorpusError(
-            f"'{path}' is no recording that can be read: expected a name that ends in {', '.join(ENDINGS)}, found "
-            f"{path.suffix or 'no ending'}.",
-            "put the ending of the recordings into 'recordings.files'; BrainVision's is .vhdr.",
+    @classmethod
+    def below(cls, spec: RecordingsSpec, root: Path) -> _Found:
+        """Those below a root."""
+        fields = find_files(spec, root)
+        by_subject: dict[str, list[str]] = defaultdict(list)
+        for file in sorted(fields, key=_natural):
+            by_subject[fields[file]["subject"]].append(file)
+        names = {each["session"] for each in fields.values() if "session" in each}
+        return cls(
+            spec, root, fields, by_subject, _numbers(by_subject, "subject", root), _numbers(names, "session", root)
         )
 
+    def of_subject(self, subject: str) -> Iterator[LabRecording]:
+        """Those of one subject."""
+        for file, session, run in self._by_date(subject) if self.spec.order == "date" else self._by_name(subject):
+            yield LabRecording(file, self.fields[file], self.subjects[subject], session, run)
 
-# --- whose they are, and in which order -------------------------------------------------------------------------------
+    def _by_name(self, subject: str) -> Iterator[tuple[str, int, int]]:
+        """Files with session and run, as their names say."""
+        in_session: dict[int, list[str]] = defaultdict(list)
+        for file in self.by_subject[subject]:
+            in_session[self.sessions.get(self.fields[file].get("session", ""), 1)].append(file)
+        for session, files in in_session.items():
+            files.sort(key=lambda file: (_natural(self.fields[file].get("run", "")), _natural(file)))
+            for run, file in enumerate(files):
+                yield file, session, run
 
-
-def _by_name(root: Path, found: dict[str, dict[str, str]], files: list[str]) -> Iterator[tuple[str, int, int]]:
-    """One subject's files with session and run, as their names say."""
-    sessions = _numbers((fields["session"] for fields in found.values() if "session" in fields), "session", root)
-    in_session: dict[int, list[str]] = defaultdict(list)
-    for file in files:
-        in_session[sessions.get(found[file].get("session", ""), 1)].append(file)
-    for session, members in in_session.items():
-        members.sort(key=lambda file: (_natural(found[file].get("run", "")), _natural(file)))
-        for run, file in enumerate(members):
-            yield file, session, run
-
-
-def _by_date(
-    root: Path, found: dict[str, dict[str, str]], times: dict[str, datetime]
-) -> Iterator[tuple[str, int, int]]:
-    """One subject's files with session and run, as the times say at which they were recorded."""
-    by_time = sorted(times, key=lambda file: times[file])
-    for earlier, later in pairwise(by_time):
-        if times[earlier] == times[later]:
-            raise CorpusError(
-                f"'{root / later}' states the same time as '{root / earlier}': expected recordings of one subject to "
-                f"follow each other, found {times[later]} in both.",
-                "dates may have been taken out of the recordings; with order: name their names say the order.",
-            )
-    in_session: dict[str, list[str]] = defaultdict(list)
-    for file in by_time:
-        in_session[found[file].get("session", f"{times[file]:%Y-%m-%d}")].append(file)
-    for session, members in enumerate(in_session.values(), start=1):
-        for run, file in enumerate(members):
-            yield file, session, run
+    def _by_date(self, subject: str) -> Iterator[tuple[str, int, int]]:
+        """Files with session and run, as the times say at which they were recorded."""
+        bids = self.spec.bids is not None
+        times = {file: started(self.root, file, bids) for file in self.by_subject[subject]}
+        by_time = sorted(times, key=lambda file: times[file])
+        for earlier, later in pairwise(by_time):
+            if times[earlier] == times[later]:
+                raise CorpusError(
+                    f"'{self.root / later}' states the same time as '{self.root / earlier}': expected recordings of "
+                    f"one subject to follow each other, found {times[later]} in both.",
+                    "dates may have been taken out of the recordings; with order: name their names say the order.",
+                )
+        in_session: dict[str, list[str]] = defaultdict(list)
+        for file in by_time:
+            in_session[self.fields[file].get("session", f"{times[file]:%Y-%m-%d}")].append(file)
+        for session, files in enumerate(in_session.values(), start=1):
+            for run, file in enumerate(files):
+                yield file, session, run
 
 
 def _numbers(names: Iterable[str], what: str, root: Path) -> dict[str, int]:
