@@ -8,10 +8,11 @@ from typing import Any
 
 from test_execution_leases import ONE, ONE_AGAIN, TWO, task
 
+from scmmlab.config import CorpusSelection, ExperimentSpec, TransferSpec
 from scmmlab.execution.broker import Broker
-from scmmlab.execution.events import CheckpointSaved, EpochEnded, TaskEnded, TaskLost, TaskStarted
+from scmmlab.execution.events import CheckpointSaved, EpochEnded, SlotsUsed, TaskEnded, TaskLost, TaskStarted
 from scmmlab.execution.task import Task
-from scmmlab.training import StageFailure, StageOutput
+from scmmlab.training import StageFailure, StageOutput, SweepRequest
 
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:
@@ -24,6 +25,11 @@ def output(key: str) -> StageOutput:
 
 def epoch(key: str, number: int) -> EpochEnded:
     return EpochEnded(key, "pretrain", number, 5, {"loss": 1.0})
+
+
+def setting(key: str, **experiment: object) -> Task:
+    transfer = TransferSpec(name="t", source=CorpusSelection(table="a"), target=CorpusSelection(table="b"))
+    return Task(key, [SweepRequest(key, ExperimentSpec.model_validate(experiment), 0, transfer, ("Cz",), 1)])
 
 
 def test_worker_that_waits_gets_a_task_as_soon_as_there_is_one():
@@ -42,7 +48,7 @@ def test_driver_hears_what_happened_in_order():
         broker = Broker()
         await broker.submit([task("x")])
         await broker.take(ONE, 0)
-        await broker.report(ONE, "x", [epoch("x", 1), epoch("x", 2)], [CheckpointSaved("x", "pretrain", b"c")])
+        await broker.report(ONE, ["x"], [epoch("x", 1), epoch("x", 2)], [CheckpointSaved("x", "pretrain", b"c")])
         await broker.finish(ONE, "x", [output("x")])
         events = await broker.events(0)
         assert [type(event) for event in events] == [TaskStarted, CheckpointSaved, EpochEnded, EpochEnded, TaskEnded]
@@ -57,10 +63,10 @@ def test_task_of_a_dead_worker_goes_on_from_its_checkpoint():
         await broker.submit([Task("x", task("x").requests, {("x", "pretrain"): b"old"})])
         await broker.take(ONE, 0)
         assert await broker.load_checkpoint("x", "pretrain") == b"old"
-        await broker.report(ONE, "x", [], [CheckpointSaved("x", "pretrain", b"new")])
+        await broker.report(ONE, ["x"], [], [CheckpointSaved("x", "pretrain", b"new")])
         assert (await broker.take(ONE_AGAIN, 0)).task.id == "x"
         assert await broker.load_checkpoint("x", "pretrain") == b"new"
-        orders = await broker.report(ONE, "x", [], [])
+        orders = await broker.report(ONE, ["x"], [], [])
         assert orders.abandon
         await broker.finish(ONE_AGAIN, "x", [output("x")])
         assert await broker.load_checkpoint("x", "pretrain") is None
@@ -105,7 +111,7 @@ def test_workers_are_sent_home_and_away_from_their_work():
         await asyncio.sleep(0)
         await broker.stop(abort=True)
         assert (await waiting).stop
-        assert (await broker.report(ONE, "x", [], [])).abandon
+        assert (await broker.report(ONE, ["x"], [], [])).abandon
 
     run(scenario())
 
@@ -119,12 +125,12 @@ def test_follower_hears_probes_and_outcome_and_takes_its_training_with_it():
         assert (await broker.take(ONE, 0)).task.id == "x"
         waiting = asyncio.create_task(broker.progress("x", 0, 10))
         await asyncio.sleep(0)
-        await broker.report(ONE, "x", [epoch("x", 1)], [])
+        await broker.report(ONE, ["x"], [epoch("x", 1)], [])
         assert [probe.epoch for probe in (await waiting).epochs] == [1]
         await broker.leave("x")
-        assert (await broker.report(ONE, "x", [], [])).cancelled == {"x"}
+        assert (await broker.report(ONE, ["x"], [], [])).cancelled == {"x"}
         await broker.finish(ONE, "x", [output("x")])
-        assert (await broker.report(ONE, "y", [], [])).abandon
+        assert (await broker.report(ONE, ["y"], [], [])).abandon
 
     run(scenario())
 
@@ -136,5 +142,53 @@ def test_follower_that_leaves_before_the_start_leaves_nothing_behind():
         await broker.follow("x")
         await broker.leave("x")
         assert (await broker.take(ONE, 0)).task is None
+
+    run(scenario())
+
+
+def test_free_slots_are_filled_with_settings_that_fit_and_with_no_others():
+    async def scenario() -> None:
+        broker = Broker()
+        wide = setting("wide", network={"width": 64})
+        settings = [setting("a"), wide, setting("b", masking={"ratio": 0.3}), setting("c"), setting("d")]
+        await broker.submit([*settings, task("grid")])
+        first = (await broker.take(ONE, 0)).task
+        assert first.id == "a"
+        more = await broker.take_more(ONE, first.fit, 2)
+        assert [found.id for found in more] == ["b", "c"]
+        assert (await broker.take(TWO, 0)).task.id == "wide"
+        assert [found.id for found in await broker.take_more(TWO, wide.fit, 5)] == []
+        assert [found.id for found in await broker.take_more(ONE, first.fit, 5)] == ["d"]
+        assert await broker.take_more(ONE, first.fit, 5) == []
+        started = [event.task_id for event in await broker.events(0)]
+        assert started == ["a", "b", "c", "wide", "d"]
+
+    run(scenario())
+
+
+def test_worker_of_several_tasks_keeps_those_that_are_its_own():
+    async def scenario() -> None:
+        broker = Broker(lease_s=0.5)
+        await broker.submit([setting("a"), setting("b")])
+        first = (await broker.take(ONE, 0)).task
+        await broker.take_more(ONE, first.fit, 1)
+        assert (await broker.report(ONE, ["a", "b"], [], [])).lost == frozenset()
+        # only one of them is heard of until the other's lease has run out
+        while (other := (await broker.take(TWO, 0.01)).task) is None:
+            assert not (await broker.report(ONE, ["b"], [], [])).abandon
+        assert other.id == "a"
+        orders = await broker.report(ONE, ["a", "b"], [], [])
+        assert (orders.abandon, orders.lost) == (False, {"a"})
+
+    run(scenario())
+
+
+def test_slot_epochs_are_passed_on():
+    async def scenario() -> None:
+        broker = Broker()
+        await broker.submit([setting("a")])
+        await broker.take(ONE, 0)
+        await broker.report(ONE, ["a"], [], [], SlotsUsed(3, 4))
+        assert SlotsUsed(3, 4) in await broker.events(0)
 
     run(scenario())

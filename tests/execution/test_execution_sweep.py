@@ -11,6 +11,7 @@ from tiny_study import plan_of, sweep
 from scmmlab.config import ResourcesSpec
 from scmmlab.errors import StoreError
 from scmmlab.execution.local import LocalEngine
+from scmmlab.execution.slots import slots_of
 from scmmlab.execution.sweep import SweepRun
 from scmmlab.execution.sweep_records import search_key
 from scmmlab.execution.sweep_setting import Setting
@@ -47,6 +48,40 @@ def test_every_setting_ends_with_its_probes(whole):
         assert epochs == ([2, 4, 6] if trial.state == "complete" else [2, 4, 6][: len(epochs)])
         assert all(0 <= value <= 1 for _, value in trial.intermediate), "a probe is a balanced accuracy, not a loss"
         assert trial.value == (trial.intermediate[-1][1] if trial.state == "complete" else None)
+
+
+def test_slots_are_kept_full_while_there_is_anything_to_try(folder, tmp_path):
+    tracker = MemoryTracker()
+    study = sweep(folder, tune_trials=9, concurrency=3, asha=None)
+    engine = LocalEngine(ResourcesSpec(), cache(read_table))
+    assert SweepRun(plan_of(study), ResultStore(tmp_path), engine, tracker).run().complete
+    assert tracker.slots_used == 1.0
+
+
+def test_settings_that_do_not_fit_together_are_tried_one_shape_after_the_other(folder, tmp_path):
+    study = sweep(
+        folder,
+        name="shapes",
+        space={"pretrain.batch_size": {"choices": [16, 32]}},
+        points=[{"pretrain.batch_size": size} for size in (16, 32, 16, 32)],
+        tune_trials=4,
+        concurrency=4,
+        asha=None,
+    )
+    summary, trials = run(study, ResultStore(tmp_path))
+    assert summary.complete
+    assert [trials[number].params["pretrain.batch_size"] for number in range(4)] == [16, 32, 16, 32]
+    # the same setting gives the same, whoever was beside it
+    assert trials[0].intermediate == trials[2].intermediate
+    assert trials[1].intermediate == trials[3].intermediate
+
+
+@pytest.mark.parametrize(
+    ("pack_size", "at_a_time", "workers", "slots"),
+    [(None, None, 2, 4), (None, 4, 2, 2), (None, 5, 2, 3), (2, 64, 2, 2), (8, 64, 2, 8), (None, 1, 8, 1)],
+)
+def test_settings_are_spread_over_workers_before_slots_are_filled(pack_size, at_a_time, workers, slots):
+    assert slots_of("cpu", pack_size, at_a_time, workers) == slots
 
 
 def test_points_come_first(whole):

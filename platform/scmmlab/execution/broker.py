@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from scmmlab.execution.events import CheckpointSaved, EpochEnded, Event, TaskEnded, TaskLost, TaskStarted
+from scmmlab.execution.events import CheckpointSaved, EpochEnded, Event, SlotsUsed, TaskEnded, TaskLost, TaskStarted
 from scmmlab.execution.leases import LeaseBook, Loss, LossDecision, WorkerId
 from scmmlab.execution.task import Outcome, Task, failures
 
@@ -33,9 +33,11 @@ class Orders:
     """What a worker hears when it brings news."""
 
     abandon: bool
-    """Whether the task is no longer the worker's, and whatever it does with it is for nothing."""
+    """Whether none of its tasks is the worker's any more, and whatever it does with them is for nothing."""
     cancelled: frozenset[str]
-    """Keys of the task whose training is to stop."""
+    """Keys whose training is to stop."""
+    lost: frozenset[str] = frozenset()
+    """Names of tasks that are no longer the worker's."""
 
 
 @dataclass(frozen=True)
@@ -128,11 +130,8 @@ class Broker:
             await self._lost(loss)
         deadline = time.monotonic() + timeout_s
         while not self._stopping:
-            taken = self._book.take(worker, time.monotonic())
-            if taken is not None:
-                task, attempt = taken
-                self._started[task.id] = time.monotonic()
-                self._tell(TaskStarted(task.id, task.keys, str(worker), attempt))
+            task = self._take(worker)
+            if task is not None:
                 return Assignment(task)
             left = deadline - time.monotonic()
             if left <= 0:
@@ -143,12 +142,28 @@ class Broker:
             await self._expire()
         return Assignment(stop=True)
 
+    async def take_more(self, worker: WorkerId, fit: Hashable, at_most: int) -> list[Task]:
+        """Tasks for a worker that has free slots, of the same fit as those that it has; none where none is queued."""
+        taken: list[Task] = []
+        while not self._stopping and len(taken) < at_most and (task := self._take(worker, fit)) is not None:
+            taken.append(task)
+        return taken
+
     async def report(
-        self, worker: WorkerId, task_id: str, epochs: Sequence[EpochEnded], checkpoints: Sequence[CheckpointSaved]
+        self,
+        worker: WorkerId,
+        task_ids: Sequence[str],
+        epochs: Sequence[EpochEnded],
+        checkpoints: Sequence[CheckpointSaved],
+        slots: SlotsUsed | None = None,
     ) -> Orders:
-        """News of a task; without any it is a sign of life."""
-        if self._aborting or not self._book.renew(worker, task_id, time.monotonic()):
+        """News of a worker's tasks; without any it is a sign of life."""
+        now = time.monotonic()
+        lost = frozenset(task_id for task_id in task_ids if not self._book.renew(worker, task_id, now))
+        if self._aborting or (task_ids and len(lost) == len(task_ids)):
             return Orders(abandon=True, cancelled=frozenset())
+        if slots is not None:
+            self._tell(slots)
         for checkpoint in checkpoints:
             self._checkpoints[checkpoint.key, checkpoint.stage] = checkpoint.data
             self._tell(checkpoint)
@@ -157,7 +172,7 @@ class Broker:
             if epoch.key in self._followed:
                 self._followed[epoch.key].epochs.append(epoch)
                 self._news[epoch.key].set()
-        return Orders(abandon=False, cancelled=frozenset(self._cancelled))
+        return Orders(abandon=False, cancelled=frozenset(self._cancelled), lost=lost)
 
     async def leased(self, task_id: str) -> Task | None:
         """The task of that name, for those who work at it with the one that took it; None where nobody has it."""
@@ -204,6 +219,15 @@ class Broker:
             await self.cancel(key)
 
     # within
+
+    def _take(self, worker: WorkerId, fit: Hashable | None = None) -> Task | None:
+        taken = self._book.take(worker, time.monotonic(), fit)
+        if taken is None:
+            return None
+        task, attempt = taken
+        self._started[task.id] = time.monotonic()
+        self._tell(TaskStarted(task.id, task.keys, str(worker), attempt))
+        return task
 
     async def _expire(self) -> None:
         for loss in self._book.expire(time.monotonic()):

@@ -31,6 +31,16 @@ class EpochEnded:
 
 
 @dataclass(frozen=True)
+class SlotsUsed:
+    """Slots of a worker over some epochs of its pack."""
+
+    used: int
+    """Slot-epochs in which a setting was trained."""
+    there: int
+    """Slot-epochs in all."""
+
+
+@dataclass(frozen=True)
 class CheckpointSaved:
     """A training can go on from here (see ``Reporter.save_checkpoint``)."""
 
@@ -63,4 +73,4 @@ class TaskLost:
         return f"{self.reason}; {'its task is run again' if self.again else 'its task is given up'}"
 
 
-Event = TaskStarted | EpochEnded | CheckpointSaved | TaskEnded | TaskLost
+Event = TaskStarted | EpochEnded | SlotsUsed | CheckpointSaved | TaskEnded | TaskLost

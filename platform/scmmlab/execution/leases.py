@@ -16,6 +16,7 @@ The life of a task::
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -84,11 +85,15 @@ class LeaseBook:
         """Put `task` at the end of the queue."""
         self._queue.append(task)
 
-    def take(self, worker: WorkerId, now: float) -> tuple[Task, int] | None:
-        """The next task and the number of this attempt at it, or None where the queue is empty."""
-        if not self._queue:
+    def take(self, worker: WorkerId, now: float, fit: Hashable | None = None) -> tuple[Task, int] | None:
+        """The next task (with `fit`, the next that has the same) and the number of this attempt at it.
+
+        None where there is no such task in the queue.
+        """
+        task = next((task for task in self._queue if fit is None or task.fit == fit), None)
+        if task is None:
             return None
-        task = self._queue.popleft()
+        self._queue.remove(task)
         self._leases[task.id] = _Lease(task, worker, now + self._lease_s)
         return task, self._losses.get(task.id, 0) + 1
 

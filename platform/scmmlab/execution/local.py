@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Set
+from collections.abc import Hashable, Sequence, Set
 
 import torch
 
 from scmmlab.config import ResourcesSpec
 from scmmlab.execution.checkpoint_pace import CHECKPOINT_S, CheckpointPace
 from scmmlab.execution.engine import Emit, Engine
-from scmmlab.execution.events import CheckpointSaved, EpochEnded, TaskEnded, TaskStarted
+from scmmlab.execution.events import CheckpointSaved, EpochEnded, Event, SlotsUsed, TaskEnded, TaskStarted
 from scmmlab.execution.run_task import run_task
-from scmmlab.execution.task import Tables, Task
+from scmmlab.execution.slots import Slots, slots_of
+from scmmlab.execution.task import Outcome, Tables, Task
 from scmmlab.training import Reporter
 
 
@@ -38,6 +39,9 @@ class LocalEngine(Engine):
         self._queue: deque[Task] = deque()
         self._cancelled: set[str] = set()
         self._threads_before = torch.get_num_threads()
+        self._started: dict[str, float] = {}
+        self._slots: Slots | None = None
+        self._reporter = EmittingReporter(_ignore, self._cancelled, checkpoint_s)
 
     def open(self) -> None:
         """Take the threads and the device."""
@@ -48,6 +52,7 @@ class LocalEngine(Engine):
     def close(self) -> None:
         """Give the threads back."""
         self._queue.clear()
+        self._slots = None
         torch.set_num_threads(self._threads_before)
 
     def submit(self, task: Task) -> None:
@@ -59,38 +64,88 @@ class LocalEngine(Engine):
         self._cancelled.add(key)
 
     def step(self, emit: Emit, timeout_s: float) -> None:
-        """Run the next task to its end."""
-        if not self._queue:
-            return
-        task = self._queue.popleft()
-        emit(TaskStarted(task.id, task.keys, "this process", attempt=1))
-        started = time.monotonic()
-        reporter = EmittingReporter(task, emit, self._cancelled, self._checkpoint_s)
+        """Run the next task to its end, or all settings of a sweep that are here through an epoch."""
+        if self._slots is None and self._queue and self._queue[0].kind == "sweep":
+            self._open_slots(emit)
+        if self._slots is not None:
+            self._step_slots(emit)
+        elif self._queue:
+            self._run(self._start(emit), emit)
+
+    def _run(self, task: Task, emit: Emit) -> None:
+        reporter = EmittingReporter(emit, self._cancelled, self._checkpoint_s)
+        reporter.add(task)
         resources = self._resources
         outcomes = run_task(task, self._tables, reporter, self.device, resources.checkpoint_every, resources.pack_size)
-        emit(TaskEnded(task.id, tuple(outcomes), time.monotonic() - started))
+        self._end(task, outcomes, emit)
+
+    def _open_slots(self, emit: Emit) -> None:
+        resources = self._resources
+        self._reporter = EmittingReporter(emit, self._cancelled, self._checkpoint_s)
+        first = self._start(emit)
+        self._reporter.add(first)
+        slots = slots_of(self.device, resources.pack_size, self.useful_workers, workers=1)
+        self._slots = Slots(first, self._tables, self._reporter, self.device, resources.checkpoint_every, slots)
+
+    def _step_slots(self, emit: Emit) -> None:
+        def more(fit: Hashable, free: int) -> list[Task]:
+            alike = [task for task in self._queue if task.fit == fit][:free]
+            for task in alike:
+                self._queue.remove(task)
+                self._reporter.add(task)
+                self._start(emit, task)
+            return alike
+
+        assert self._slots is not None
+        self._reporter.emit = emit
+        for task, outcomes in self._slots.step(more):
+            self._end(task, outcomes, emit)
+        if self._slots.done:
+            self._slots = None
+
+    def _start(self, emit: Emit, task: Task | None = None) -> Task:
+        task = task or self._queue.popleft()
+        self._started[task.id] = time.monotonic()
+        emit(TaskStarted(task.id, task.keys, "this process", attempt=1))
+        return task
+
+    def _end(self, task: Task, outcomes: Sequence[Outcome], emit: Emit) -> None:
+        emit(TaskEnded(task.id, tuple(outcomes), time.monotonic() - self._started.pop(task.id)))
 
 
 class EmittingReporter(Reporter):
-    """Hands the news of a task on as events, and its earlier checkpoints back."""
+    """Hands the news of tasks on as events, and their earlier checkpoints back."""
 
-    def __init__(self, task: Task, emit: Emit, cancelled: Set[str], checkpoint_s: float):
-        self._checkpoints = dict(task.checkpoints)
+    def __init__(self, emit: Emit, cancelled: Set[str], checkpoint_s: float):
+        self.emit = emit
+        """Where news go."""
+        self._checkpoints: dict[tuple[str, str], bytes] = {}
         self._pace = CheckpointPace(checkpoint_s, time.monotonic())
-        self._emit = emit
         self._cancelled = cancelled
+
+    def add(self, task: Task) -> None:
+        """A task is being run."""
+        self._checkpoints.update(task.checkpoints)
 
     def epoch(self, key: str, stage: str, epoch: int, epochs: int, metrics: dict[str, float]) -> bool:
         """Emit an EpochEnded; False where that has led to a cancellation."""
-        self._emit(EpochEnded(key, stage, epoch, epochs, metrics))
+        self.emit(EpochEnded(key, stage, epoch, epochs, metrics))
         return key not in self._cancelled
 
     def save_checkpoint(self, key: str, stage: str, data: bytes) -> None:
         """Keep the checkpoint, for a second go at the same training, and emit a CheckpointSaved where it is time."""
         self._checkpoints[key, stage] = data
         if self._pace.due(key, stage, time.monotonic()):
-            self._emit(CheckpointSaved(key, stage, data))
+            self.emit(CheckpointSaved(key, stage, data))
+
+    def slots(self, used: int, there: int) -> None:
+        """Emit a SlotsUsed."""
+        self.emit(SlotsUsed(used, there))
 
     def load_checkpoint(self, key: str, stage: str) -> bytes | None:
         """The latest one."""
         return self._checkpoints.get((key, stage))
+
+
+def _ignore(event: Event) -> None:
+    """Where nobody listens yet."""

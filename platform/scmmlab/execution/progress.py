@@ -55,6 +55,7 @@ class Progress:
         self._before = 0.0
         self._counts = (done, 0, 0)
         self._note = ""
+        self._slots: float | None = None
         self._started: float | None = None
         self._drawn_at = float("-inf")
         self._drawn_ended: tuple[int, int] | None = None
@@ -77,6 +78,10 @@ class Progress:
         """So many cells of the total."""
         self._counts = (done, running, failed)
         self._draw()
+
+    def slots(self, share: float) -> None:
+        """So much of the slots has been in use so far, from 0 to 1."""
+        self._slots = share
 
     def advance(self, key: str, share: float) -> None:
         """A piece of work is done to this `share` (1: all of it)."""
@@ -103,6 +108,8 @@ class Progress:
         parts = [f"{done}/{self._total} {self._noun} done", f"{running} running"]
         if failed:
             parts.append(f"{failed} failed")
+        if self._slots is not None:
+            parts.append(f"slots {self._slots:.0%} in use")
         if self._note:
             parts.append(self._note)
         else:

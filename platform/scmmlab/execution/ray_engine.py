@@ -18,6 +18,7 @@ from scmmlab.execution.engine import Emit, Engine
 from scmmlab.execution.ray_session import ray_session
 from scmmlab.execution.sharded_source import share_source, source_name
 from scmmlab.execution.shared_tables import share_tables
+from scmmlab.execution.slots import slots_of
 from scmmlab.execution.task import Task
 from scmmlab.execution.trainers import data_parallel_trainer, gang_trainer
 from scmmlab.execution.worker import WorkerSettings
@@ -172,4 +173,5 @@ class RayEngine(Engine):
             checkpoint_every=self._resources.checkpoint_every,
             checkpoint_s=self._checkpoint_s,
             pack_size=self._resources.pack_size,
+            slots=slots_of(self._plan.device, self._resources.pack_size, self.useful_workers, self._plan.workers),
         )

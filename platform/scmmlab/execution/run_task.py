@@ -1,12 +1,12 @@
-"""Tasks become calls of the training layer here, whichever engine runs them."""
+"""A grid's tasks become calls of the training layer here, whichever engine runs them (a sweep's: see `slots`)."""
 
 from __future__ import annotations
 
 import traceback
 
 from scmmlab.execution.task import Outcome, Tables, Task, describe, failures
-from scmmlab.training import CellRequest, PretrainRequest, Reporter, SweepRequest
-from scmmlab.training.stages import run_cell_stage, run_pretrain_stage, run_sweep_stage
+from scmmlab.training import CellRequest, PretrainRequest, Reporter
+from scmmlab.training.stages import run_cell_stage, run_pretrain_stage
 
 
 def run_task(
@@ -22,7 +22,7 @@ def run_task(
     Parameters
     ----------
     task : Task
-        What is to be done.
+        What is to be done, of a grid.
     tables : callable
         Location → feature table.
     reporter : Reporter
@@ -51,10 +51,7 @@ def _stage(
 ) -> list[Outcome]:
     pretrainings = [request for request in task.requests if isinstance(request, PretrainRequest)]
     cells = [request for request in task.requests if isinstance(request, CellRequest)]
-    settings = [request for request in task.requests if isinstance(request, SweepRequest)]
-    assert len(task.requests) in (len(pretrainings), len(cells), len(settings)), "requests of a task are of one type"
+    assert len(task.requests) in (len(pretrainings), len(cells)), "requests of a grid's task are of one type"
     if pretrainings:
         return run_pretrain_stage(pretrainings, tables, reporter, device, checkpoint_every, pack_size)
-    if cells:
-        return run_cell_stage(cells, tables, reporter, device, checkpoint_every, pack_size)
-    return [run_sweep_stage(setting, tables, reporter, device, checkpoint_every) for setting in settings]
+    return run_cell_stage(cells, tables, reporter, device, checkpoint_every, pack_size)

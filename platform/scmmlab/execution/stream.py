@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import ray
@@ -11,7 +12,7 @@ import ray
 from scmmlab.execution.broker import Orders
 from scmmlab.execution.checkpoint_pace import CheckpointPace
 from scmmlab.execution.engine import Interrupted
-from scmmlab.execution.events import CheckpointSaved, EpochEnded
+from scmmlab.execution.events import CheckpointSaved, EpochEnded, SlotsUsed
 from scmmlab.execution.leases import WorkerId
 from scmmlab.execution.task import Task
 from scmmlab.training import Reporter
@@ -23,7 +24,7 @@ BEAT_S = 5.0
 
 
 class StreamingReporter(Reporter):
-    """Reports a task to the broker.
+    """Reports a worker's tasks to the broker.
 
     Parameters
     ----------
@@ -31,20 +32,22 @@ class StreamingReporter(Reporter):
         The broker.
     worker : WorkerId
         Who reports.
-    task : Task
+    tasks : sequence of Task
         What is being run.
     checkpoint_s : float
         See :class:`CheckpointPace`.
     """
 
-    def __init__(self, broker: Any, worker: WorkerId, task: Task, checkpoint_s: float):
+    def __init__(self, broker: Any, worker: WorkerId, tasks: Sequence[Task], checkpoint_s: float):
         self._broker = broker
         self._worker = worker
-        self._task = task
+        self._tasks = {task.id: task for task in tasks}
         self._pace = CheckpointPace(checkpoint_s, time.monotonic())
         self._lock = threading.Lock()
+        self._sending = threading.Lock()
         self._epochs: list[EpochEnded] = []
         self._checkpoints: dict[tuple[str, str], CheckpointSaved] = {}
+        self._slots = SlotsUsed(0, 0)
         self._own: dict[tuple[str, str], bytes] = {}
         self._orders = Orders(abandon=False, cancelled=frozenset())
         self._news = threading.Event()
@@ -52,20 +55,41 @@ class StreamingReporter(Reporter):
         self._thread = threading.Thread(target=self._stream, name="scmmlab-reporter", daemon=True)
         self._thread.start()
 
+    def add(self, tasks: Sequence[Task]) -> None:
+        """More tasks are being run."""
+        with self._lock:
+            self._tasks |= {task.id: task for task in tasks}
+
+    def end(self, task: Task) -> None:
+        """A task is over: send what is known of it, and speak of it no more."""
+        self._send()
+        with self._lock:
+            self._tasks.pop(task.id, None)
+            for name in [name for name in self._own if name[0] in task.keys]:
+                del self._own[name]
+
     def epoch(self, key: str, stage: str, epoch: int, epochs: int, metrics: dict[str, float]) -> bool:
-        """Note the epoch; False where `key` has been cancelled by now.
+        """Note the epoch; False where `key` has been cancelled by now, or is no longer this worker's.
 
         Raises
         ------
         Interrupted
-            When the task is no longer this worker's.
+            When none of the tasks is this worker's any more.
         """
         with self._lock:
             self._epochs.append(EpochEnded(key, stage, epoch, epochs, metrics))
         self._news.set()
-        if self._orders.abandon:
+        orders = self._orders
+        if orders.abandon:
             raise Interrupted
-        return key not in self._orders.cancelled
+        return key not in orders.cancelled and not any(
+            key in task.keys for name in orders.lost if (task := self._tasks.get(name))
+        )
+
+    def slots(self, used: int, there: int) -> None:
+        """Count the slot-epochs."""
+        with self._lock:
+            self._slots = SlotsUsed(self._slots.used + used, self._slots.there + there)
 
     def save_checkpoint(self, key: str, stage: str, data: bytes) -> None:
         """Keep the checkpoint here, for a second go at the same training, and send it off where it is time."""
@@ -97,11 +121,15 @@ class StreamingReporter(Reporter):
             self._send()
 
     def _send(self) -> None:
-        with self._lock:
-            epochs, self._epochs = self._epochs, []
-            checkpoints, self._checkpoints = list(self._checkpoints.values()), {}
-        try:
-            self._orders = ray.get(self._broker.report.remote(self._worker, self._task.id, epochs, checkpoints))
-        except ray.exceptions.RayError:
-            # without a broker the work is for nothing; the loop's own call will say what happened
-            self._orders = Orders(abandon=True, cancelled=frozenset())
+        with self._sending:  # in the order in which it happened
+            with self._lock:
+                tasks = tuple(self._tasks)
+                epochs, self._epochs = self._epochs, []
+                checkpoints, self._checkpoints = list(self._checkpoints.values()), {}
+                slots, self._slots = self._slots, SlotsUsed(0, 0)
+            news = self._broker.report.remote(self._worker, tasks, epochs, checkpoints, slots if slots.there else None)
+            try:
+                self._orders = ray.get(news)
+            except ray.exceptions.RayError:
+                # without a broker the work is for nothing; the loop's own call will say what happened
+                self._orders = Orders(abandon=True, cancelled=frozenset())

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from scmmlab.config import SweepSpec
 from scmmlab.execution.engine import Engine, Interrupted
-from scmmlab.execution.events import CheckpointSaved, EpochEnded, Event, TaskLost, TaskStarted
+from scmmlab.execution.events import CheckpointSaved, EpochEnded, Event, SlotsUsed, TaskLost, TaskStarted
 from scmmlab.execution.grid import STEP_S
 from scmmlab.execution.interruption import Interruption, interruptible
 from scmmlab.execution.local import LocalEngine
+from scmmlab.execution.local_search import LocalSearch
 from scmmlab.execution.optuna_book import OptunaBook
 from scmmlab.execution.progress import Progress
 from scmmlab.execution.rungs import Rungs
 from scmmlab.execution.search import Search
-from scmmlab.execution.sequential_search import SequentialSearch
 from scmmlab.execution.summary import RunSummary
 from scmmlab.execution.sweep_records import SweepRecords
 from scmmlab.execution.sweep_setting import longest
@@ -52,6 +52,7 @@ class SweepRun:
             done=len(self._records.ended),
             noun="settings",
         )
+        self._used_slots = self._slots = 0
         self._interruption = Interruption()
 
     def run(self) -> RunSummary:
@@ -111,7 +112,7 @@ class SweepRun:
 
     def _make_search(self, book: OptunaBook, rungs: Rungs) -> Search:
         if isinstance(self._engine, LocalEngine):
-            return SequentialSearch(self._engine, self._plan, self._missing, book, rungs, self._checkpoints)
+            return LocalSearch(self._engine, self._plan, self._missing, book, rungs, self._checkpoints)
         from scmmlab.execution.ray_engine import RayEngine
         from scmmlab.execution.tune_search import TuneSearch
 
@@ -128,6 +129,10 @@ class SweepRun:
                 self._progress.note("")
             case EpochEnded():
                 self._progress.advance(_number(event.key), event.epoch / event.epochs)
+            case SlotsUsed():
+                self._used_slots += event.used
+                self._slots += event.there
+                self._progress.slots(self._used_slots / self._slots)
             case TaskLost():
                 self._progress.say(str(event))
             case CheckpointSaved():
@@ -146,7 +151,8 @@ class SweepRun:
         states = [record.state for record in self._records.ended.values()]
         failed = states.count("failed")
         self._progress.counts(len(states) - failed, running, failed)
-        self._tracker.progress(len(states) - failed, failed, self._study.tune_trials)
+        used = self._used_slots / self._slots if self._slots else None
+        self._tracker.progress(len(states) - failed, failed, self._study.tune_trials, used)
 
 
 def _number(key: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from scmmlab.tables import FeatureTable
@@ -14,6 +14,7 @@ from scmmlab.training import (
     StageOutput,
     SweepRequest,
 )
+from scmmlab.training.packs import sweep_fit
 
 Request = PretrainRequest | CellRequest | SweepRequest
 Outcome = StageOutput | StageFailure
@@ -43,6 +44,12 @@ class Task:
     def keys(self) -> tuple[str, ...]:
         """Keys of the requests."""
         return tuple(request.key for request in self.requests)
+
+    @property
+    def fit(self) -> Hashable | None:
+        """Equal for tasks that can join each other at an epoch's boundary: settings of a sweep; None for others."""
+        (first, *others) = self.requests
+        return sweep_fit(first) if isinstance(first, SweepRequest) and not others else None
 
     def halves(self) -> tuple[Task, Task]:
         """Two tasks with half of the requests each."""

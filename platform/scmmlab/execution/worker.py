@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,9 @@ from scmmlab.execution.engine import Interrupted
 from scmmlab.execution.leases import WorkerId
 from scmmlab.execution.run_task import run_task
 from scmmlab.execution.shared_tables import SharedTable, quiet_ray_data, receive_tables
+from scmmlab.execution.slots import Slots
 from scmmlab.execution.stream import StreamingReporter
+from scmmlab.execution.task import Tables, Task
 
 ASK_S = 10.0
 """A question for work waits so long for an answer before it is put again."""
@@ -37,6 +40,8 @@ class WorkerSettings:
     """Seconds between those that leave the worker."""
     pack_size: int | None
     """Replicas that it trains together, at most."""
+    slots: int
+    """Settings of a sweep that it trains at a time."""
 
 
 def gang_worker(config: dict[str, Any]) -> None:
@@ -60,12 +65,32 @@ def gang_worker(config: dict[str, Any]) -> None:
             return
         if assignment.task is None:
             continue
-        task = assignment.task
-        reporter = StreamingReporter(settings.broker, me, task, settings.checkpoint_s)
+        reporter = StreamingReporter(settings.broker, me, [assignment.task], settings.checkpoint_s)
+        work = _fill_slots if assignment.task.kind == "sweep" else _run
         try:
-            outcomes = run_task(task, tables, reporter, settings.device, settings.checkpoint_every, settings.pack_size)
+            work(assignment.task, settings, me, tables, reporter)
         except Interrupted:
             continue
         finally:
             reporter.close()
-        ray.get(settings.broker.finish.remote(me, task.id, outcomes))
+
+
+def _run(task: Task, settings: WorkerSettings, me: WorkerId, tables: Tables, reporter: StreamingReporter) -> None:
+    outcomes = run_task(task, tables, reporter, settings.device, settings.checkpoint_every, settings.pack_size)
+    reporter.end(task)
+    ray.get(settings.broker.finish.remote(me, task.id, outcomes))
+
+
+def _fill_slots(
+    first: Task, settings: WorkerSettings, me: WorkerId, tables: Tables, reporter: StreamingReporter
+) -> None:
+    def more(fit: Hashable, free: int) -> list[Task]:
+        tasks: list[Task] = ray.get(settings.broker.take_more.remote(me, fit, free))
+        reporter.add(tasks)
+        return tasks
+
+    slots = Slots(first, tables, reporter, settings.device, settings.checkpoint_every, settings.slots)
+    while not slots.done:
+        for task, outcomes in slots.step(more):
+            reporter.end(task)
+            ray.get(settings.broker.finish.remote(me, task.id, outcomes))

@@ -85,6 +85,8 @@ class Progressed:
     total: int
     timestamp: int
     """Milliseconds since 1970."""
+    slots_used: float | None = None
+    """Of a sweep: the share of slot-epochs that were in use."""
 
 
 @dataclass(frozen=True)

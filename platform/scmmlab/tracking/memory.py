@@ -36,6 +36,7 @@ class MemoryTracker(Tracker):
         self.epochs: dict[tuple[str, str], dict[int, Mapping[str, float]]] = {}
         self.tune_trials: dict[int, TuneTrialRecord] = {}
         self.counts = (0, 0, 0)
+        self.slots_used: float | None = None
         self.report: Path | None = None
         self.complete: bool | None = None
 
@@ -70,9 +71,10 @@ class MemoryTracker(Tracker):
         """Remember it."""
         self.tune_trials[trial.number] = trial
 
-    def progress(self, finished: int, failed: int, total: int) -> None:
+    def progress(self, finished: int, failed: int, total: int, slots_used: float | None = None) -> None:
         """Remember the counts."""
         self.counts = (finished, failed, total)
+        self.slots_used = slots_used
 
     def finish_study(self, report: Path | None, complete: bool) -> None:
         """Remember the end."""

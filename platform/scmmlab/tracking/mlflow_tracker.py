@@ -79,9 +79,9 @@ class MlflowTracker(Tracker):
         """See `Tracker`."""
         self._writer.put(TuneTrialEnded(trial, _now_ms()))
 
-    def progress(self, finished: int, failed: int, total: int) -> None:
+    def progress(self, finished: int, failed: int, total: int, slots_used: float | None = None) -> None:
         """See `Tracker`."""
-        self._writer.put(Progressed(finished, failed, total, _now_ms()))
+        self._writer.put(Progressed(finished, failed, total, _now_ms(), slots_used))
 
     def finish_study(self, report: Path | None, complete: bool) -> None:
         """See `Tracker`."""

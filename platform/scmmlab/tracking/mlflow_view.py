@@ -203,6 +203,8 @@ class MlflowView:
 
         counts = {"finished": event.finished, "failed": event.failed, "total": event.total}
         metrics = [Metric(f"cells/{name}", number, event.timestamp, 0) for name, number in counts.items()]
+        if event.slots_used is not None:
+            metrics.append(Metric("slots/used", event.slots_used, event.timestamp, 0))
         self._client.log_batch(self._parent_id, metrics=metrics)
 
     def _end_study(self, event: StudyEnded) -> None:

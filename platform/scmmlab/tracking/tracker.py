@@ -140,8 +140,8 @@ class Tracker:
     def finish_tune_trial(self, trial: TuneTrialRecord) -> None:
         """A setting of a sweep has ended."""
 
-    def progress(self, finished: int, failed: int, total: int) -> None:
-        """So many cells (or tune_trials) of `total` have ended."""
+    def progress(self, finished: int, failed: int, total: int, slots_used: float | None = None) -> None:
+        """So many cells (or tune_trials) of `total` have ended; of a sweep, the share of slot-epochs in use so far."""
 
     def finish_study(self, report: Path | None, complete: bool) -> None:
         """Nothing more will come for now; `report` is the folder of the report, if one was written."""

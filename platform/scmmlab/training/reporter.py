@@ -32,6 +32,9 @@ class Reporter:
         """
         return True
 
+    def slots(self, used: int, there: int) -> None:
+        """A pack with `there` slots, `used` of them in use, is about to be trained through an epoch."""
+
     def save_checkpoint(self, key: str, stage: str, data: bytes) -> None:
         """Keep `data` as the latest checkpoint of (`key`, `stage`), atomically.
 
