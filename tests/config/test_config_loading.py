@@ -138,7 +138,7 @@ def test_set_reaches_into_a_search_space(write):
         ("seeds=3", "Invalid value for 'seeds' in {} (changed by --set): it must be a list, got 3."),
         ("seeds", "--set takes path=value, got 'seeds'."),
         ("seeds=[", "Cannot read --set seeds, line 1"),
-        ("transfers.1.name=x", "'transfers' has the positions 0 to 0, got '1'"),
+        ("transfers.1.name=x", "'transfers' has the positions 0 to 0 (halves), got '1'"),
         ("name.x=1", "'name' is a single value and holds no 'x'"),
         ("variants.full.masking.ratio=7", "Invalid value for 'variants.full.masking.ratio' in {} (changed by --set)"),
     ],
@@ -195,7 +195,8 @@ def test_a_wrong_override_is_refused(write, override, expected):
         (
             "source:",
             "sorce:",
-            "'transfers.0.sorce' in {}: the keys there are 'name', 'source', 'target'; did you mean 'source'?",
+            "'transfers.0.sorce' in {}: the keys there are 'name', 'source', 'target', 'mixed_features', 'set'; "
+            "did you mean 'source'?",
         ),
         ("kind: ablation", "kind: ablations", "'kind' in {}: it must be one of 'ablation', 'sweep', got 'ablations'"),
         ("kind: ablation", "", "'kind' in {}: it is missing"),

@@ -1,9 +1,9 @@
 """What a plan says of a transfer."""
 
-from study_fakes import CHANNELS, manifest, transfer
+from study_fakes import CHANNELS, ablation, manifest, plan_of, transfer
 
 from scmmlab.config import CorpusSelection
-from scmmlab.study.describe import transfer_sentence
+from scmmlab.study.describe import describe, transfer_sentence
 
 
 def test_the_class_map_of_a_transfer_is_printed():
@@ -17,3 +17,19 @@ def test_a_class_that_the_map_leaves_out_is_named():
     chosen = transfer(source=CorpusSelection(table="tables/one", classes={"calm": ["rest"], "busy": ["task"]}))
     sentence = transfer_sentence(chosen, manifest("one"), manifest("two"), CHANNELS)
     assert sentence.endswith("; classes of one rest → calm, task → busy (sleep left out).")
+
+
+def test_features_that_a_study_mixes_are_named():
+    shipped = manifest("one", provenance={"origin": "shipped", "log_base": "not stated", "form": "gaussian"})
+    sentence = transfer_sentence(transfer(mixed_features=True), shipped, manifest("two"), CHANNELS)
+    assert sentence.endswith(
+        "Features of one (shipped) and two (synthetic) are mixed, as the study says: they differ in log base, origin."
+    )
+
+
+def test_what_a_transfer_changes_is_printed_with_who_is_judged_how():
+    own = transfer(name="own", set={"finetune.epochs": 3, "protocol": {"finetune_trials": 4}})
+    text = describe(plan_of(ablation(transfers=[transfer(), own])))
+    assert "    with finetune.epochs 3, protocol.finetune_trials 4\n" in text
+    assert "the first 4 trials of each session" in text
+    assert "    full (own), no_aggregator (own), frozen (own), no_pretraining (own)\n" in text

@@ -274,6 +274,10 @@ def test_of_the_sources_class_map_only_the_windows_matter_without_labels():
     assert both({}, transfer=without_sleep)[0] != both({})[0]
 
 
+def test_where_a_setting_was_written_and_what_a_study_allows_change_no_key():
+    assert both({}, transfer=transfer(set={"finetune.epochs": 3}, mixed_features=True)) == both({})
+
+
 def test_other_numerics_change_both_keys(monkeypatch):
     before = both({})
     monkeypatch.setattr(keys, "NUMERICS_VERSION", "next")

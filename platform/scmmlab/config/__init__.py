@@ -34,7 +34,7 @@ from scmmlab.config.study import (
     SweepSpec,
     VariantSpec,
 )
-from scmmlab.config.variants import resolve_variant
+from scmmlab.config.variants import resolve_transfer, resolve_variant
 
 __all__ = [
     "AblationSpec",
@@ -70,6 +70,7 @@ __all__ = [
     "fingerprint",
     "json_schema",
     "load_study",
+    "resolve_transfer",
     "resolve_variant",
     "study_yaml",
 ]

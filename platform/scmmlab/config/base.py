@@ -8,6 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+Scalar = bool | int | float | str | None
+Changes = dict[str, Scalar | list[Scalar] | dict[str, Any]]
+"""Dotted path of the experiment → value, for example `masking.ratio: 0.7`."""
+
 
 class Spec(BaseModel):
     """A typed, frozen value of configuration.

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from scmmlab.config.base import Spec
+from scmmlab.config.base import Changes, Spec
 
 
 def _allow_mapping(schema: dict[str, Any]) -> None:
@@ -97,3 +97,9 @@ class TransferSpec(Spec):
     """What is pre-trained on, without labels (with them under `zero_shot`)."""
     target: CorpusSelection
     """What is fine-tuned and tested on."""
+    mixed_features: bool = False
+    """Whether the features of source and target may be made in different ways: shipped by a corpus's authors and
+    computed here, another logarithm or form. The bands must be the same in any case."""
+    set: Changes = Field(default_factory=dict)
+    """Dotted path of the experiment → value: what this transfer changes in the base, before a variant does. All but
+    the kind of protocol. Of grids alone."""

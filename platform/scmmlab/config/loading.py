@@ -177,7 +177,12 @@ def _check(data: dict[str, Any]) -> tuple[AblationSpec | SweepSpec | None, list[
     base, _ = validate(ExperimentSpec, data.get("base", {}))
     if base is not None:
         unreadable = {problem.path[1] for problem in problems if problem.path[:1] == ("space",) and problem.path[1:]}
-        problems += _variant_problems(base, data) if kind == "ablation" else _space_problems(base, data, unreadable)
+        if kind == "ablation":
+            problems += [
+                problem for one in _transfer_bases(base, data, problems) for problem in _variant_problems(one, data)
+            ]
+        else:
+            problems += _space_problems(base, data, unreadable)
     if isinstance(study, SweepSpec):
         problems += _sweep_problems(study)
     return (None, problems) if problems else (study, [])
@@ -188,6 +193,23 @@ def _with_base_hint(problem: Problem) -> Problem:
     if problem.unknown and len(problem.path) == 1 and problem.path[0] in ExperimentSpec.model_fields:
         return Problem(problem.path, f"it belongs beneath 'base': did you mean 'base.{problem.path[0]}'?", unknown=True)
     return problem
+
+
+def _transfer_bases(base: ExperimentSpec, data: dict[str, Any], problems: list[Problem]) -> list[ExperimentSpec]:
+    """The base itself, and the base as each transfer changes it; what is wrong with the changes joins `problems`."""
+    bases = [base]
+    transfers = data.get("transfers")
+    for index, transfer in enumerate(transfers if isinstance(transfers, list) else ()):
+        changes = transfer.get("set") if isinstance(transfer, dict) else None
+        if not isinstance(changes, dict) or not changes:
+            continue
+        changed, found = try_variant(base, changes)
+        if changed is not None and changed.protocol.kind != base.protocol.kind:
+            message = f"a transfer keeps the base's {show(base.protocol.kind)}, got {show(changed.protocol.kind)}"
+            changed, found = None, [Problem(("protocol", "kind"), message)]
+        problems += [problem.beneath("transfers", str(index), "set") for problem in found]
+        bases += [] if changed is None else [changed]
+    return bases
 
 
 def _variant_problems(base: ExperimentSpec, data: dict[str, Any]) -> list[Problem]:
@@ -242,6 +264,9 @@ def _sweep_problems(study: SweepSpec) -> list[Problem]:
     kinds: set[str] = {study.base.protocol.kind}
     if isinstance(chosen := study.space.get("protocol.kind"), Choices):
         kinds |= {str(choice) for choice in chosen.choices}
+    if study.transfers[0].set:
+        message = "a sweep has one transfer, so what it changes belongs beneath 'base'"
+        problems.append(Problem(("transfers", "0", "set"), message))
     if "released" in kinds:
         message = "it must be 'honest', 'loso' or 'zero_shot' in a sweep, which needs a validation part, got 'released'"
         problems.append(Problem(("base", "protocol", "kind"), message))

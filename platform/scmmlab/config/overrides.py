@@ -16,12 +16,13 @@ def apply_override(data: dict[str, Any], text: str) -> str:
     data : dict
         The study, variants in their long form; changed in place.
     text : str
-        ``path=value``: a dotted path from the top of the study (list positions from 0), and a value in YAML.
+        ``path=value``: a dotted path from the top of the study (list positions from 0, or the names of what is in
+        the list), and a value in YAML.
 
     Returns
     -------
     str
-        The dotted path. A variant's ``set`` is left out of it, as messages leave it out.
+        The dotted path, with positions for names. A variant's ``set`` is left out of it, as messages leave it out.
     """
     dotted, equals, value_text = text.partition("=")
     dotted = dotted.strip()
@@ -33,8 +34,14 @@ def apply_override(data: dict[str, Any], text: str) -> str:
     rest = dotted.split(".")
     while rest:
         key, rest = _step(place, path, rest)
+        if isinstance(place, list):
+            key = _position(place, key)
         if isinstance(place, list) and not (key.isdigit() and int(key) < len(place)):
-            raise SpecError(f"--set {dotted}: '{'.'.join(path)}' has the positions 0 to {len(place) - 1}, got {key!r}.")
+            names = _names(place)
+            of = f" ({', '.join(names)})" if names else ""
+            raise SpecError(
+                f"--set {dotted}: '{'.'.join(path)}' has the positions 0 to {len(place) - 1}{of}, got {key!r}."
+            )
         if not isinstance(place, list | dict):
             raise SpecError(f"--set {dotted}: '{'.'.join(path)}' is a single value and holds no {key!r}.")
         position: Any = int(key) if isinstance(place, list) else key
@@ -58,6 +65,23 @@ def _step(place: Any, path: list[str], rest: list[str]) -> tuple[str, list[str]]
                 return key, rest[length:]
         if len(path) == 2 and path[0] == "variants" and rest[0] not in ("description", "set"):
             return "set", rest
-        if path == ["space"] or path[0:1] + path[2:] == ["variants", "set"] or path[:-1] == ["points"]:
+        changes = path[0:1] + path[2:] in (["variants", "set"], ["transfers", "set"])
+        if path == ["space"] or changes or path[:-1] == ["points"]:
             return ".".join(rest), []
+    if isinstance(place, list):
+        for length in range(len(rest), 0, -1):
+            name = ".".join(rest[:length])
+            if name in _names(place):
+                return name, rest[length:]
     return rest[0], rest[1:]
+
+
+def _names(items: list[Any]) -> list[str]:
+    """The names of a list's items, where they have any."""
+    return [item["name"] for item in items if isinstance(item, dict) and isinstance(item.get("name"), str)]
+
+
+def _position(items: list[Any], key: str) -> str:
+    """The position of the item of that name; the key itself where there is none."""
+    names = [item.get("name") if isinstance(item, dict) else None for item in items]
+    return str(names.index(key)) if key in names else key

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from scmmlab.config.base import Spec
+from scmmlab.config.base import Changes, Scalar, Spec
 from scmmlab.config.data import TransferSpec
 from scmmlab.config.experiment import ExperimentSpec
 
 StudyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_\-]+$", max_length=80)]
-Scalar = bool | int | float | str | None
 
 
 class ResourcesSpec(Spec):
@@ -51,7 +50,7 @@ class VariantSpec(Spec):
 
     description: str = ""
     """A line for the report."""
-    set: dict[str, Scalar | list[Scalar] | dict[str, Any]] = Field(default_factory=dict)
+    set: Changes = Field(default_factory=dict)
     """Dotted path of the experiment → value, for example `masking.ratio: 0.7`."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scmmlab.config.base import Spec
+from scmmlab.config.data import TransferSpec
 from scmmlab.config.experiment import ExperimentSpec
 from scmmlab.config.problems import Problem, raise_problems, validate
 from scmmlab.config.protocol import HonestProtocol, LosoProtocol, ReleasedProtocol, ZeroShotProtocol
@@ -16,6 +17,11 @@ _PROTOCOLS: dict[str, type[Spec]] = {
     "zero_shot": ZeroShotProtocol,
     "released": ReleasedProtocol,
 }
+
+
+def resolve_transfer(base: ExperimentSpec, transfer: TransferSpec, changes: Mapping[str, Any]) -> ExperimentSpec:
+    """The experiment of a variant on a transfer: `base`, changed by the transfer, then by the variant's `changes`."""
+    return resolve_variant(resolve_variant(base, transfer.set), changes)
 
 
 def resolve_variant(base: ExperimentSpec, changes: Mapping[str, Any]) -> ExperimentSpec:

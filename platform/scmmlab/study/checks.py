@@ -34,7 +34,7 @@ def check_transfer(transfer: TransferSpec, source: Manifest, target: Manifest) -
     _check_selection(transfer, "target", transfer.target, target)
     if len(selected_classes(transfer.target, target)) < 2:
         raise SpecError(f"The target of transfer '{transfer.name}' must have at least two classes, got one.")
-    check_mixable(source, target)
+    check_mixable(source, target, transfer.mixed_features)
     channels = common_channels(source, target)
     if _same_recordings(source, target):
         both = sorted(set(selected_subjects(transfer.source, source)) & set(selected_subjects(transfer.target, target)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
 from scmmlab.config import (
     Choices,
@@ -18,7 +19,7 @@ from scmmlab.config import (
 )
 from scmmlab.study.checks import selected_classes, selected_subjects
 from scmmlab.study.plan import Plan
-from scmmlab.tables import Manifest
+from scmmlab.tables import Manifest, mixed_features
 from scmmlab.tables.checks import number_ranges
 
 
@@ -80,10 +81,17 @@ def transfer_sentence(transfer: TransferSpec, source: Manifest, target: Manifest
         for selection, manifest in ((transfer.source, source), (transfer.target, target))
         if (text := _class_map(selection, manifest))
     ]
+    mixed = mixed_features(source, target)
     return (
         f"{transfer.name}: from {_selection(transfer.source, source)} to {_selection(transfer.target, target)}; "
         f"{len(channels)} channels × {len(source.bands)} bands; classes {classes}{''.join(dict.fromkeys(maps))}."
+        + (f" {mixed}" if mixed else "")
     )
+
+
+def settings_sentence(transfer: TransferSpec) -> str:
+    """What a transfer changes in the base, in a line; empty where it changes nothing."""
+    return ", ".join(f"{path} {_value(value)}" for path, value in _flat(transfer.set))
 
 
 def _head(plan: Plan) -> Iterator[str]:
@@ -105,18 +113,24 @@ def _transfers(plan: Plan) -> Iterator[str]:
     for transfer in plan.study.transfers:
         channels = plan.channels[transfer.name]
         yield f"  {transfer_sentence(transfer, plan.source(transfer), plan.target(transfer), channels)}"
+        if transfer.set:
+            yield f"    with {settings_sentence(transfer)}"
 
 
 def _protocols(plan: Plan) -> Iterator[str]:
     yield "Protocols"
-    users: dict[str, list[str]] = {}
+    users: dict[str, dict[str, list[str]]] = {}
     for cell in plan.cells or [plan.sampled("all settings", {})]:
-        names = users.setdefault(protocol_sentence(cell.experiment.protocol), [])
-        if cell.variant not in names:
-            names.append(cell.variant)
-    for sentence, names in users.items():
+        transfers = users.setdefault(protocol_sentence(cell.experiment.protocol), {}).setdefault(cell.variant, [])
+        if cell.transfer.name not in transfers:
+            transfers.append(cell.transfer.name)
+    for sentence, variants in users.items():
         yield f"  {sentence}"
-        yield f"    {', '.join(names)}"
+        everywhere = len(plan.study.transfers)
+        yield "    " + ", ".join(
+            variant if len(transfers) == everywhere else f"{variant} ({', '.join(transfers)})"
+            for variant, transfers in variants.items()
+        )
 
 
 def _space(study: SweepSpec) -> Iterator[str]:
@@ -195,6 +209,18 @@ def _class_map(selection: CorpusSelection, manifest: Manifest) -> str:
     used = {member for name in selection.classes for member in selection.members(name)}
     left_out = [name for name in manifest.classes if name not in used]
     return f"{text} ({', '.join(left_out)} left out)" if left_out else text
+
+
+def _flat(changes: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for path, value in changes.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{path}.")
+        else:
+            yield f"{prefix}{path}", value
+
+
+def _value(value: Any) -> str:
+    return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _count(number: int, noun: str) -> str:

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from scmmlab.config import AblationSpec, ExperimentSpec, SweepSpec, TransferSpec, fingerprint, resolve_variant
+from scmmlab.config import (
+    AblationSpec,
+    ExperimentSpec,
+    SweepSpec,
+    TransferSpec,
+    fingerprint,
+    resolve_transfer,
+    resolve_variant,
+)
 from scmmlab.study.cells import Cell
 from scmmlab.study.checks import check_experiment, check_transfer
 from scmmlab.study.keys import cell_key, pretrain_key, sweep_key
@@ -164,10 +172,10 @@ def make_plan(study: AblationSpec | SweepSpec, manifest_of: Callable[[str], Mani
         return plan
     cells = tuple(
         plan.cell(name, transfer, seed, experiment)
-        for name, experiment in (
-            (name, resolve_variant(study.base, variant.set)) for name, variant in study.variants.items()
+        for name, variant in study.variants.items()
+        for transfer, experiment in (
+            (transfer, resolve_transfer(study.base, transfer, variant.set)) for transfer in study.transfers
         )
-        for transfer in study.transfers
         for seed in study.seeds
     )
     return Plan(study, cells, manifests, channels)

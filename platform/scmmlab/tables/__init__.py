@@ -1,7 +1,7 @@
 """Feature tables: what they hold, how they are stored and recognised, and building one from a corpus."""
 
 from scmmlab.tables.build import FileMapper, Progress, build_table, map_here
-from scmmlab.tables.compatibility import check_mixable, common_channels
+from scmmlab.tables.compatibility import check_mixable, common_channels, mixed_features
 from scmmlab.tables.extraction import FileExtraction, FileRows
 from scmmlab.tables.feature_table import FeatureTable
 from scmmlab.tables.locations import shipped_tables
@@ -24,6 +24,7 @@ __all__ = [
     "common_channels",
     "from_arrow",
     "map_here",
+    "mixed_features",
     "provide_table",
     "read_manifest",
     "read_table",

@@ -125,7 +125,7 @@ def cell_data(request: CellRequest | SweepRequest, selections: Selections) -> Ce
     """
     source = selections.get(request.transfer.source, request.channels)
     target = selections.get(request.transfer.target, request.channels)
-    check_mixable(source.manifest, target.manifest)
+    check_mixable(source.manifest, target.manifest, request.transfer.mixed_features)
     folds = make_folds(request.experiment.protocol, source, target)
     return CellData(
         classes=tuple(target.manifest.classes),

@@ -23,7 +23,7 @@ from scmmlab.training.predictions import probabilities
 from scmmlab.training.pretrain import pretrain_shape
 from scmmlab.training.pretrain_stage import RECORD_FORMAT, curve_from_arrays
 from scmmlab.training.reporter import Reporter
-from scmmlab.training.requests import CellRequest, StageFailure, StageOutput
+from scmmlab.training.requests import CellRequest, StageFailure, StageOutput, data_of
 from scmmlab.training.seeding import PRETRAIN, derive_seed
 from scmmlab.training.windows import WindowPool
 
@@ -301,7 +301,7 @@ def finetune_output(cell: Cell, results: Sequence[FoldResult]) -> StageOutput:
             "format": RECORD_FORMAT,
             "key": request.key,
             "experiment": request.experiment.model_dump(mode="json"),
-            "transfer": request.transfer.model_dump(mode="json"),
+            "transfer": data_of(request.transfer),
             "seed": request.seed,
             "channels": list(request.channels),
             "classes": list(cell.data.classes),

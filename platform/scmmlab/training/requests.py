@@ -29,6 +29,11 @@ class PretrainRequest:
     """Channels that the model sees, in order."""
 
 
+def data_of(transfer: TransferSpec) -> dict[str, Any]:
+    """What a record says of a transfer: its data. What it changes is in the record's experiment."""
+    return transfer.model_dump(mode="json", exclude={"set", "mixed_features"})
+
+
 @dataclass(frozen=True)
 class CellRequest:
     """Fine-tune the folds of one cell, and later evaluate them."""

@@ -17,7 +17,7 @@ from scmmlab.training.pretrain import LOSSES, Encoder, pretrain_shape
 from scmmlab.training.pretrain_stage import RECORD_FORMAT
 from scmmlab.training.probe import EmbeddingProbe
 from scmmlab.training.reporter import Reporter
-from scmmlab.training.requests import StageFailure, StageOutput, SweepRequest
+from scmmlab.training.requests import StageFailure, StageOutput, SweepRequest, data_of
 from scmmlab.training.seeding import PRETRAIN, derive_seed
 from scmmlab.training.windows import WindowPool
 
@@ -159,7 +159,7 @@ def _output(
             "format": RECORD_FORMAT,
             "key": request.key,
             "experiment": request.experiment.model_dump(mode="json"),
-            "transfer": request.transfer.model_dump(mode="json"),
+            "transfer": data_of(request.transfer),
             "seed": request.seed,
             "channels": list(request.channels),
             "protocol": request.experiment.protocol.kind,

@@ -10,7 +10,7 @@ from scmmlab.report.inputs import StudyResults
 from scmmlab.report.measures import NOTHING, listed, plural, setting
 from scmmlab.report.values import test_windows
 from scmmlab.report.words import protocol_in_words
-from scmmlab.tables import Manifest
+from scmmlab.tables import Manifest, mixed_features
 from scmmlab.tables.checks import number_ranges
 
 
@@ -39,22 +39,31 @@ def _protocols(results: StudyResults) -> list[str]:
             "A setting is judged by a probe: the validation balanced accuracy, mean over folds, of a quick classifier "
             "on the frozen embedding. No test label takes part in the search, and no figure here is a test figure.",
         ]
-    users: dict[str, list[str]] = {}
     words = {}
-    for variant, experiment in results.experiments().items():
-        text = protocol_in_words(experiment.protocol)
-        users.setdefault(text, []).append(variant)
-        words[text] = experiment.protocol
+    everywhere = len(results.study.transfers)
+    judged_by: dict[str, dict[str, list[str]]] = {}
+    for cell in results.cells:
+        text = protocol_in_words(cell.experiment.protocol)
+        transfers = judged_by.setdefault(text, {}).setdefault(cell.variant, [])
+        if cell.transfer not in transfers:
+            transfers.append(cell.transfer)
+        words[text] = cell.experiment.protocol
     sentences = []
-    for text, variants in users.items():
+    for text, by_variant in judged_by.items():
+        variants = [
+            f"`{variant}`"
+            + ("" if len(transfers) == everywhere else f" on {listed([f'`{name}`' for name in transfers])}")
+            for variant, transfers in by_variant.items()
+        ]
         kind = words[text].kind
         leaky = " (leaks: shown for comparison only)" if isinstance(words[text], ReleasedProtocol) else ""
-        judged = "all variants" if len(users) == 1 else listed([f"`{variant}`" for variant in variants])
+        judged = "all variants" if len(judged_by) == 1 else listed(variants)
         sentences.append(f"Protocol `{kind}`{leaky} judges {judged}. {text}")
     return sentences
 
 
 def _transfers(results: StudyResults) -> Table:
+    changed = any(transfer.set for transfer in results.study.transfers)
     rows = [
         Row.of(
             f"`{transfer.name}`",
@@ -62,6 +71,7 @@ def _transfers(results: StudyResults) -> Table:
             _side(results, transfer.target),
             _channels(results, transfer),
             _test_parts(results, transfer),
+            *([_changes(transfer)] if changed else []),
         )
         for transfer in results.study.transfers
     ]
@@ -71,10 +81,29 @@ def _transfers(results: StudyResults) -> Table:
             "Transfers: pre-trained on the source without its labels, fine-tuned and tested on the target (under "
             "`zero_shot` fine-tuned on the source, with its labels)."
         ),
-        columns=("transfer", "source", "target", "channels", "test windows by class"),
-        align="lllrl",
+        columns=(
+            "transfer",
+            "source",
+            "target",
+            "channels",
+            "test windows by class",
+            *(["changes of the base"] if changed else []),
+        ),
+        align="lllrl" + "l" * changed,
         rows=tuple(rows),
+        notes=tuple(note for transfer in results.study.transfers if (note := _mixed_note(results, transfer))),
     )
+
+
+def _changes(transfer: TransferSpec) -> str:
+    return ", ".join(f"`{path}` {setting(value)}" for path, value in transfer.set.items()) or NOTHING
+
+
+def _mixed_note(results: StudyResults, transfer: TransferSpec) -> str:
+    """In what the features of both sides differ, where the study mixes them."""
+    source, target = (results.corpora.get(side.table) for side in (transfer.source, transfer.target))
+    mixed = mixed_features(source, target) if source and target else ""
+    return f"`{transfer.name}`: {mixed}" if mixed else ""
 
 
 def _side(results: StudyResults, selection: CorpusSelection) -> str:
