@@ -54,6 +54,8 @@ def brainvision_parts(root: Path, file: str) -> tuple[str, ...]:
 def _below(root: Path, file: str, name: str) -> str:
     """A file that a header names, relative to the root, once it is known to be below it."""
     part = (Path(file).parent / name).as_posix()
+    if "\0" in part:
+        raise _wrong(root / file, "a file's name", "text", repr(name))
     open_below(root, part)
     return part
 

@@ -31,6 +31,8 @@ def fif_parts(root: Path, file: str) -> tuple[str, ...]:
         part = waiting.pop(0)
         for name in _named_files(root / part):
             other = (Path(part).parent / name).as_posix()
+            if "\0" in other:
+                raise CorpusError(f"'{root / part}' goes on in no file: expected the name of one, found {name!r}.")
             open_below(root, other)
             if other not in (file, *parts) and (root / other).is_file():
                 parts.append(other)

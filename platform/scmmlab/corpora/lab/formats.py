@@ -13,6 +13,7 @@ from typing import Any
 from scmmlab.corpora.edf import read_edf_header
 from scmmlab.corpora.lab.brainvision import brainvision_parts
 from scmmlab.corpora.lab.fif import fif_parts
+from scmmlab.corpora.lab.matlab_structs import check_structs
 from scmmlab.corpora.matlab import open_matlab
 from scmmlab.corpora.opening import open_below
 from scmmlab.errors import CorpusError
@@ -29,7 +30,10 @@ def _edf_parts(root: Path, file: str) -> tuple[str, ...]:
 
 def _eeglab_parts(root: Path, file: str) -> tuple[str, ...]:
     """The `.fdt` of the same name, where there is one."""
-    if open_matlab(root / file).version != "5" and find_spec("pymatreader") is None:
+    version = open_matlab(root / file).version
+    if version == "5":
+        check_structs(root / file)
+    elif find_spec("pymatreader") is None:
         raise CorpusError(
             f"'{root / file}' cannot be read: expected an EEGLAB file of MATLAB 7 or older, or the package "
             "pymatreader, found one of MATLAB 7.3.",
@@ -148,6 +152,14 @@ def open_recording(root: Path, file: str, bids: bool = False) -> Any:
 def read_segment(raw: Any, picks: list[int], start: int, stop: int, path: Path) -> Any:
     """Samples start to stop of some channels, shape=(n_channels, n_times), in MNE's units."""
     return _guarded(path, lambda: raw.get_data(picks=picks, start=start, stop=stop))
+
+
+def eeg_channels(raw: Any, path: Path) -> list[int]:
+    """Where in a recording the channels are that it says are EEG."""
+    import mne
+
+    picks: list[int] = _guarded(path, lambda: mne.pick_types(raw.info, meg=False, eeg=True, exclude=()).tolist())
+    return picks
 
 
 def started(root: Path, file: str, bids: bool) -> datetime:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scmmlab.corpora.edf import VOLT_UNITS, read_edf_header
-from scmmlab.corpora.lab.formats import read_segment
+from scmmlab.corpora.lab.formats import eeg_channels, read_segment
 from scmmlab.corpora.lab.layout import SignalSpec
 from scmmlab.errors import CorpusError, nearest
 
@@ -112,9 +112,6 @@ def choose_channels(spec: SignalSpec, raw: Any, path: Path) -> SignalSource:
     CorpusError
         If one is missing, there twice, of another sampling rate than the layout says, or states no unit.
     """
-    # MNE takes a second to import
-    import mne
-
     rate = float(raw.info["sfreq"])
     if spec.sampling_rate is not None and rate != spec.sampling_rate:
         raise CorpusError(
@@ -125,7 +122,7 @@ def choose_channels(spec: SignalSpec, raw: Any, path: Path) -> SignalSource:
     wanted: tuple[str, ...]
     if spec.channels is None:
         left_out = {*spec.drop, *spec.reference_channels}
-        eeg = [names[index] for index in mne.pick_types(raw.info, meg=False, eeg=True, exclude=())]
+        eeg = [names[index] for index in eeg_channels(raw, path)]
         wanted = tuple(name for name in eeg if name not in left_out)
     else:
         wanted = spec.channels
