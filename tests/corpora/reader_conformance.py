@@ -99,6 +99,21 @@ class ReaderConformance:
             assert (root / companion).read_bytes() != whole
             assert build_table(self.reader(), root, out).status == "rebuilt"
 
+    def test_a_file_that_is_a_link_out_of_the_root_is_never_opened(self, root, tmp_path):
+        reader = self.reader()
+        for file in (*reader.files(root), *reader.companions(root)):
+            # what lies outside could be read, and is not
+            outside = tmp_path / "outside"
+            (root / file).rename(outside)
+            (root / file).symlink_to(outside)
+            with pytest.raises(CorpusError, match=r"outside"):
+                build_table(reader, root, tmp_path / "out")
+            with pytest.raises(CorpusError, match=r"outside"):
+                [list(reader.read(root, each)) for each in reader.files(root)]
+            assert any("outside" in finding.found for finding in reader.check(root) if not finding.ok)
+            (root / file).unlink()
+            outside.rename(root / file)
+
     def test_a_root_that_is_not_there_is_named(self, tmp_path):
         with pytest.raises(CorpusError, match=r"nowhere.*expected a folder, found nothing"):
             self.reader().files(tmp_path / "nowhere")

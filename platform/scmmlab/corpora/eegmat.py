@@ -10,6 +10,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from scmmlab.corpora.edf import read_edf
+from scmmlab.corpora.opening import open_below
 from scmmlab.corpora.reader import Reader, corpus_folder
 from scmmlab.corpora.recording import Recording, TrialSpan
 from scmmlab.errors import CorpusError
@@ -100,7 +101,7 @@ class EegmatReader(Reader):
         match = _FILE.fullmatch(file)
         assert match is not None, file
         subject, label = int(match[1]), int(match[2]) - 1
-        signal = read_edf(root / file, CHANNELS, _channel_name, SAMPLING_RATE)
+        signal = read_edf(open_below(root, file), CHANNELS, _channel_name, SAMPLING_RATE)
         samples = signal.shape[1]
         wanted = round((self.rest_seconds, self.arithmetic_seconds)[label] * SAMPLING_RATE)
         kept = min(wanted, samples)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -12,8 +10,10 @@ import numpy as np
 from pydantic import Field
 
 from scmmlab.corpora.eegmat import ATTRIBUTION, CHANNELS, CLASSES, LICENCE, EegmatReader
+from scmmlab.corpora.opening import open_below
 from scmmlab.corpora.reader import FeatureOrigin, Reader, corpus_folder
 from scmmlab.corpora.recording import FeatureRecording, TrialFeatures
+from scmmlab.corpora.unpickling import load_npz_safely
 from scmmlab.errors import CorpusError
 
 FILE = "eegmat_de_1s_36subj.npz"
@@ -73,12 +73,9 @@ class EegmatFeaturesReader(Reader):
 
     def read(self, root: Path, file: str) -> Iterator[FeatureRecording]:
         """One recording a subject."""
-        path = root / file
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in ("X", "y", "subject", "ch_names", "bands")}
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-            raise CorpusError(f"{path} cannot be read: expected arrays in .npz format, found {error}.") from error
+        path = open_below(root, file)
+        arrays = load_npz_safely(path)
+        _expect(path, "missing arrays", set(), {"X", "y", "subject", "ch_names", "bands"} - set(arrays))
         windows = SUBJECTS * sum(SECONDS)
         _expect(path, "shape of X", (windows, len(CHANNELS), len(BANDS)), arrays["X"].shape)
         _expect(path, "channels", list(CHANNELS), arrays["ch_names"].tolist())

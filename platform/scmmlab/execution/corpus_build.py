@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import ray.data
 
+from scmmlab import errors
 from scmmlab.errors import ScmmlabError
 from scmmlab.execution.ray_session import ray_session
 from scmmlab.execution.shared_tables import quiet_ray_data
@@ -39,24 +39,23 @@ def map_on_ray(extract: Callable[[str], FileRows], files: Sequence[str]) -> Iter
         dataset = ray.data.from_items(items, override_num_blocks=len(items)).map(_Extraction(extract))
         try:
             for row in dataset.iter_rows():
-                answer = pickle.loads(row["answer"])
-                if isinstance(answer, ScmmlabError):
-                    raise answer
-                yield answer
+                if row["error"]:
+                    raise getattr(errors, row["error"])(row["message"], row["hint"] or None)
+                yield FileRows.from_bytes(row["rows"])
         finally:
             options.preserve_order = ordered
 
 
 class _Extraction:
-    """Calls a function in a worker and packs what it returns, or the user's mistake that it raises."""
+    """Calls a function in a worker; gives the rows that it returns as bytes, or the mistake that it raises in words."""
 
     def __init__(self, extract: Callable[[str], FileRows]):
         self.extract = extract
 
-    def __call__(self, row: dict[str, Any]) -> dict[str, bytes]:
+    def __call__(self, row: dict[str, Any]) -> dict[str, str | bytes]:
         try:
-            answer: FileRows | ScmmlabError = self.extract(row["file"])
+            rows = self.extract(row["file"]).to_bytes()
         except ScmmlabError as error:
             # as a value: raised here, it would reach the user inside Ray's own error and after several attempts
-            answer = error
-        return {"answer": pickle.dumps(answer)}
+            return {"rows": b"", "error": type(error).__name__, "message": error.message, "hint": error.hint or ""}
+        return {"rows": rows, "error": "", "message": "", "hint": ""}

@@ -2,8 +2,9 @@
 
 from scmmlab.tables.build import FileMapper, Progress, build_table, map_here
 from scmmlab.tables.compatibility import check_mixable, common_channels, mixed_features
-from scmmlab.tables.extraction import FileExtraction, FileRows
+from scmmlab.tables.extraction import FileExtraction
 from scmmlab.tables.feature_table import FeatureTable
+from scmmlab.tables.file_rows import FileRows
 from scmmlab.tables.locations import shipped_tables
 from scmmlab.tables.manifest import Manifest
 from scmmlab.tables.renewal import Outcome, provide_table

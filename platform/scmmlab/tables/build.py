@@ -16,8 +16,9 @@ from scmmlab.corpora import Reader, open_below
 from scmmlab.errors import CorpusError
 from scmmlab.features import EXTRACTION_VERSION, FORM, LOG_BASE, UNIT, FeatureSpec
 from scmmlab.tables.claim import claimed
-from scmmlab.tables.extraction import FileExtraction, FileRows, check_alike
+from scmmlab.tables.extraction import FileExtraction, check_alike
 from scmmlab.tables.feature_table import FeatureTable
+from scmmlab.tables.file_rows import FileRows
 from scmmlab.tables.locations import locate
 from scmmlab.tables.manifest import Manifest
 from scmmlab.tables.partial import PartialBuild

@@ -12,37 +12,7 @@ from numpy.typing import NDArray
 from scmmlab.corpora import FeatureRecording, Reader, Recording, TrialFeatures
 from scmmlab.errors import CorpusError
 from scmmlab.features import FeatureSpec, extract_features
-
-
-@dataclass(frozen=True, eq=False)
-class FileRows:
-    """The windows of one raw file, in the order of the file.
-
-    Parameters
-    ----------
-    file : str
-        The file, relative to the corpus's root.
-    channels, bands, window_s
-        What the features are; as in the manifest.
-    subject, session, trial, window, label : array, shape=(n_windows,)
-        As in the feature table.
-    features : array of float32, shape=(n_windows, n_channels, n_bands)
-        As in the feature table.
-    notes : tuple of str
-        What the reader noticed.
-    """
-
-    file: str
-    channels: tuple[str, ...]
-    bands: dict[str, tuple[float, float]]
-    window_s: float
-    subject: NDArray[np.int32]
-    session: NDArray[np.int32]
-    trial: NDArray[np.int32]
-    window: NDArray[np.int32]
-    label: NDArray[np.int64]
-    features: NDArray[np.float32]
-    notes: tuple[str, ...]
+from scmmlab.tables.file_rows import FileRows
 
 
 @dataclass(frozen=True)

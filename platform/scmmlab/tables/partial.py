@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 import uuid
-import zipfile
-import zlib
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 
-import numpy as np
-
 from scmmlab.config import fingerprint
-from scmmlab.tables.extraction import FileRows
+from scmmlab.tables.file_rows import FileRows
 from scmmlab.tables.locations import Location
 
-_ARRAYS = ("subject", "session", "trial", "window", "label", "features")
 _ENDING = ".parts"
 
 
@@ -51,16 +44,8 @@ class PartialBuild:
         if self._folder is None:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        facts = {f.name: getattr(rows, f.name) for f in fields(rows) if f.name not in _ARRAYS}
-        # a list, because the order of the bands is that of the features
-        facts["bands"] = list(rows.bands.items())
         new = self._folder / f"{uuid.uuid4().hex}.new"
-        with new.open("wb") as file:
-            np.savez(
-                file,
-                facts=np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8),
-                **{name: getattr(rows, name) for name in _ARRAYS},
-            )
+        new.write_bytes(rows.to_bytes())
         os.replace(new, self._folder / _name(rows.file))
 
     def remove(self) -> None:
@@ -72,19 +57,9 @@ class PartialBuild:
 
     def _read(self, path: Path) -> FileRows | None:
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in _ARRAYS}
-                facts = json.loads(stored["facts"].tobytes())
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
+            return FileRows.from_bytes(path.read_bytes())
+        except (OSError, ValueError):
             return None
-        return FileRows(
-            file=facts["file"],
-            channels=tuple(facts["channels"]),
-            bands={name: (low, high) for name, (low, high) in facts["bands"]},
-            window_s=facts["window_s"],
-            notes=tuple(facts["notes"]),
-            **arrays,
-        )
 
 
 def _name(file: str) -> str:
