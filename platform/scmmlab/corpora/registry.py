@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scmmlab.corpora.deap import DeapReader
+from scmmlab.corpora.dreamer import DreamerReader
 from scmmlab.corpora.eegmat import EegmatReader
 from scmmlab.corpora.eegmat_features import EegmatFeaturesReader
 from scmmlab.corpora.faced import FacedReader
@@ -19,6 +20,7 @@ READERS: dict[str, type[Reader]] = {
         EegmatReader,
         EegmatFeaturesReader,
         DeapReader,
+        DreamerReader,
         FacedReader,
         SeedReader,
         SeedIVReader,

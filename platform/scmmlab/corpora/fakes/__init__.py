@@ -1,6 +1,7 @@
 """Fakes of the corpora in their own file formats. To add one, write it and put it here."""
 
 from scmmlab.corpora.fakes.deap import DeapFake
+from scmmlab.corpora.fakes.dreamer import DreamerFake
 from scmmlab.corpora.fakes.faced import FacedFake
 from scmmlab.corpora.fakes.fake_corpus import FakeCorpus, write_fake
 from scmmlab.corpora.fakes.seed import SeedFake, SeedIVFake
@@ -8,7 +9,7 @@ from scmmlab.corpora.fakes.seed_v import SeedVFake
 from scmmlab.errors import CorpusError, nearest
 
 FAKES: dict[str, type[FakeCorpus]] = {
-    fake.name: fake for fake in (DeapFake, FacedFake, SeedFake, SeedIVFake, SeedVFake)
+    fake.name: fake for fake in (DeapFake, DreamerFake, FacedFake, SeedFake, SeedIVFake, SeedVFake)
 }
 
 

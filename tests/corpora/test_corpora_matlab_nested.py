@@ -1,0 +1,157 @@
+"""Structs and cells of MATLAB files are read as they go by, and never beyond what is there."""
+
+import struct
+import tracemalloc
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+
+from scmmlab.corpora.matlab_nested import open_nested
+from scmmlab.errors import CorpusError
+
+BIG = np.random.default_rng(0).normal(size=(2000, 14))
+
+
+def content():
+    cell = np.empty((2, 2), object)
+    cell[0, 0], cell[1, 0], cell[0, 1], cell[1, 1] = BIG, np.arange(6, dtype="i2").reshape(2, 3), "text", {"x": 1.5}
+    return {"first": cell, "second": np.array([[3.0]]), "third": "Müller", "nothing": np.zeros((0, 0))}
+
+
+@pytest.fixture(params=[True, False], ids=["compressed", "plain"])
+def path(request, tmp_path):
+    path = tmp_path / "a.mat"
+    scipy.io.savemat(path, {"before": np.ones((3, 3)), "S": content()}, do_compression=request.param)
+    return path
+
+
+def everything(path):
+    found = {}
+    with open_nested(path, "S") as variable:
+        for name, field in variable.fields():
+            if name == "first":
+                found[name] = [
+                    {key: part.numbers().item() for key, part in cell.fields()}
+                    if cell.kind == "struct"
+                    else cell.text()
+                    if cell.kind == "char"
+                    else cell.numbers()
+                    for cell in field.cells()
+                ]
+            else:
+                found[name] = field.text() if field.kind == "char" else field.numbers()
+    return found
+
+
+def test_what_was_written_is_read_in_its_order(path):
+    found = everything(path)
+    assert list(found) == ["first", "second", "third", "nothing"]
+    np.testing.assert_array_equal(found["first"][0], BIG)
+    np.testing.assert_array_equal(found["first"][1], np.arange(6).reshape(2, 3))
+    assert found["first"][1].dtype == np.int16
+    assert found["first"][2:] == ["text", {"x": 1.5}]
+    assert found["second"] == [[3.0]]
+    assert found["third"] == "Müller"
+    assert found["nothing"].shape == (0, 0)
+
+
+def test_what_is_not_read_is_passed_over(path):
+    with open_nested(path, "S") as variable:
+        assert (variable.name, variable.kind, variable.shape) == ("S", "struct", (1, 1))
+        kinds = {name: (field.kind, field.shape, field.where) for name, field in variable.fields()}
+    assert kinds["first"] == ("cell", (2, 2), "S.first")
+    assert kinds["second"] == ("double", (1, 1), "S.second")
+    assert kinds["third"][0] == "char"
+
+
+def test_another_variable_is_asked_for(path):
+    with pytest.raises(CorpusError, match=r"a.mat' has no variable 'T': expected it, found before, S"):
+        read(path, "fields", "T")
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 0.99])
+def test_a_truncated_file_is_refused(path, share):
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(CorpusError, match=r"a.mat' is damaged in .*: expected .*, found "):
+        everything(path)
+
+
+def test_a_file_of_version_73_is_refused(tmp_path):
+    with h5py.File(tmp_path / "a.mat", "w", userblock_size=512):
+        pass
+    with (tmp_path / "a.mat").open("r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file")
+    with pytest.raises(CorpusError, match=r"a.mat' is of another version: expected MATLAB 5 to 7, found 7.3") as error:
+        read(tmp_path / "a.mat", "fields")
+    assert "-v7" in error.value.hint
+
+
+def test_text_is_no_matlab_file(tmp_path):
+    (tmp_path / "a.mat").write_text("hello, this is text and not what it should be")
+    with pytest.raises(
+        CorpusError, match=r"is no MATLAB file: expected one that starts with 'MATLAB 5.0', found 'hello"
+    ):
+        read(tmp_path / "a.mat", "fields")
+
+
+def read(path, what, name="S"):
+    with open_nested(path, name) as variable:
+        getattr(variable, what)() if what in ("numbers", "text") else list(getattr(variable, what)())
+
+
+@pytest.mark.parametrize(
+    ("value", "what", "message"),
+    [
+        (np.ones((2, 2)), "fields", r"its kind of S: expected a struct of 1 x 1, found double of \(2, 2\)"),
+        (np.ones((2, 2)), "cells", r"expected a cell, found double of \(2, 2\)"),
+        (np.ones((2, 2)), "text", r"expected text, found double"),
+        ("text", "numbers", r"expected real numbers, found char"),
+        (1j * np.ones((2, 2)), "numbers", r"expected real numbers, found complex double of \(2, 2\)"),
+        (np.zeros((2, 1), [("x", "f8")]), "fields", r"expected a struct of 1 x 1, found struct of \(2, 1\)"),
+    ],
+)
+def test_what_is_of_another_kind_is_refused(tmp_path, value, what, message):
+    scipy.io.savemat(tmp_path / "a.mat", {"S": value})
+    with pytest.raises(CorpusError, match=message):
+        read(tmp_path / "a.mat", what)
+
+
+def patch(path, old, new):
+    data = path.read_bytes()
+    assert data.count(old) == 1, data.count(old)
+    path.write_bytes(data.replace(old, new))
+
+
+def dimensions(rows, columns):
+    return struct.pack("<IIii", 5, 8, rows, columns)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(2**30, 14), (2001, 14), (1999, 14), (-2000, -14)])
+def test_dimensions_that_lie_are_refused_before_anything_is_made_for_them(tmp_path, rows, columns):
+    scipy.io.savemat(tmp_path / "a.mat", {"S": content()})
+    patch(tmp_path / "a.mat", dimensions(2000, 14), dimensions(rows, columns))
+    tracemalloc.start()
+    with pytest.raises(CorpusError, match=r"a.mat' is damaged in .* of S.first\{1\}: expected "):
+        everything(tmp_path / "a.mat")
+    assert tracemalloc.get_traced_memory()[1] < 5e6
+    tracemalloc.stop()
+
+
+def test_a_cell_that_claims_more_than_it_has_is_refused(tmp_path):
+    cell = np.empty((7, 3), object)
+    cell[:] = 1.0
+    scipy.io.savemat(tmp_path / "a.mat", {"S": cell})
+    patch(tmp_path / "a.mat", dimensions(7, 3), dimensions(2**30, 2))
+    with pytest.raises(CorpusError, match=r"its content of S: expected 'S\{22\}', found its end"):
+        read(tmp_path / "a.mat", "cells")
+
+
+def test_a_part_that_is_longer_than_the_whole_is_refused(tmp_path):
+    scipy.io.savemat(tmp_path / "a.mat", {"S": {"x": np.ones((5, 9))}})
+    # the tag of the field: type 14 and 56 bytes of header with 360 of numbers
+    patch(tmp_path / "a.mat", struct.pack("<II", 14, 408), struct.pack("<II", 14, 4080))
+    with pytest.raises(CorpusError, match=r"the size of 'S.x' of S: expected 408 bytes at most, found 4080"):
+        read(tmp_path / "a.mat", "fields")
