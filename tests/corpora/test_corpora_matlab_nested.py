@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.io
 
+from scmmlab.corpora.fakes.nested_files import Cell, Later, write_nested
 from scmmlab.corpora.matlab_nested import open_nested
 from scmmlab.errors import CorpusError
 
@@ -155,3 +156,15 @@ def test_a_part_that_is_longer_than_the_whole_is_refused(tmp_path):
     patch(tmp_path / "a.mat", struct.pack("<II", 14, 408), struct.pack("<II", 14, 4080))
     with pytest.raises(CorpusError, match=r"the size of 'S.x' of S: expected 408 bytes at most, found 4080"):
         read(tmp_path / "a.mat", "fields")
+
+
+def test_what_fakes_write_is_what_scipy_reads(tmp_path):
+    made = np.random.default_rng(1).normal(size=(7, 3))
+    content = {"A": Cell((1, 2), ["ab", {"x": 2.0}]), "name_of_a_field": Later((7, 3), lambda: made)}
+    write_nested(tmp_path / "a.mat", "S", content)
+    found = scipy.io.loadmat(tmp_path / "a.mat")["S"][0, 0]
+    assert found.dtype.names == ("A", "name_of_a_field")
+    np.testing.assert_array_equal(found["name_of_a_field"], made)
+    assert found["A"].shape == (1, 2)
+    assert found["A"][0, 0] == ["ab"]
+    assert found["A"][0, 1]["x"][0, 0] == [[2.0]]
