@@ -1,6 +1,7 @@
 """Building a table from a corpus, and what becomes of one that is there."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -42,6 +43,14 @@ class TextReader(Reader):
 class OtherReader(TextReader):
     name: ClassVar[str] = "other"
     corpus: ClassVar[str] = "other"
+
+
+class NotingReader(TextReader):
+    name: ClassVar[str] = "noting"
+
+    def read(self, root: Path, file: str) -> Iterator[Recording | FeatureRecording]:
+        for recording in super().read(root, file):
+            yield replace(recording, notes=("said of all", f"said of {file}"))
 
 
 @pytest.fixture
@@ -259,3 +268,8 @@ def test_a_companion_outside_the_root_is_refused(root, out):
     with pytest.raises(CorpusError, match="lies outside the corpus"):
         build_table(ListedReader(), root, out)
     assert not out.exists()
+
+
+def test_what_is_said_of_every_file_is_said_once(root, out):
+    notes = build_table(NotingReader(), root, out).manifest.provenance["notes"]
+    assert notes == ["said of all", "said of s1.txt", "said of s2.txt", "said of s3.txt"]

@@ -163,7 +163,8 @@ def _table(
         classes=reader.classes,
         feature=origin.feature if origin else "differential_entropy",
         unit=origin.unit if origin else UNIT,
-        provenance=_provenance(reader, features, [note for part in parts for note in part.notes]),
+        # what is said of every file is said once
+        provenance=_provenance(reader, features, list(dict.fromkeys(note for part in parts for note in part.notes))),
         raw_files=hashes,
         companions=companions,
         subjects={
