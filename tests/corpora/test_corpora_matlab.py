@@ -141,3 +141,56 @@ def test_other_files_are_no_matlab_files(tmp_path):
     (tmp_path / "x.mat").write_text("<html>please log in</html>")
     with pytest.raises(CorpusError, match=r"x\.mat' is no MATLAB file: expected .* found '<html>plea'"):
         open_matlab(tmp_path / "x.mat")
+
+
+def test_a_small_file_of_version_7_3_that_swells_is_refused(tmp_path):
+    write_v73(tmp_path / "x.mat", {})
+    with h5py.File(tmp_path / "x.mat", "r+") as file:
+        file.create_dataset("x", data=np.zeros((4000, 4000)), chunks=(4000, 4000), compression="gzip")
+    with pytest.raises(
+        CorpusError, match=r"the variable 'x': expected at most 100 times its \d+ bytes, found 128000000"
+    ):
+        open_matlab(tmp_path / "x.mat").read("x")
+
+
+@pytest.mark.parametrize("name", [b"\xff\xfe", "#refs#"])
+def test_what_is_no_name_of_a_variable_in_version_7_3_is_passed_over(tmp_path, name):
+    write_v73(tmp_path / "x.mat", {"a": np.ones((2, 3))})
+    with h5py.File(tmp_path / "x.mat", "r+") as file:
+        file[name] = np.ones(3)
+    assert list(open_matlab(tmp_path / "x.mat").variables) == ["a"]
+
+
+@pytest.mark.parametrize("version", ["5", "7.3"])
+def test_more_variables_than_any_corpus_has_are_refused(tmp_path, monkeypatch, version):
+    monkeypatch.setattr(f"scmmlab.corpora.matlab_v{version.replace('.', '')}.MOST_VARIABLES", 3)
+    variables = {f"x{number}": np.ones((1, 1)) for number in range(4)}
+    if version == "5":
+        scipy.io.savemat(tmp_path / "x.mat", variables)
+    else:
+        write_v73(tmp_path / "x.mat", variables)
+    with pytest.raises(CorpusError, match="the number of variables: expected at most 3, found "):
+        open_matlab(tmp_path / "x.mat")
+
+
+@pytest.mark.parametrize("compressed", [False, True, "7.3"])
+def test_bytes_that_were_altered_are_refused_in_words_or_read(tmp_path, compressed):
+    rng = np.random.default_rng(0)
+    path = tmp_path / "x.mat"
+    if compressed == "7.3":
+        write_v73(path, NUMBERS)
+    else:
+        scipy.io.savemat(path, NUMBERS, do_compression=compressed)
+    whole = path.read_bytes()
+    refused = 0
+    for _ in range(200):
+        altered = bytearray(whole)
+        for at in rng.integers(0, 4096, size=rng.integers(1, 6)):
+            altered[at] = rng.integers(0, 256)
+        path.write_bytes(altered)
+        try:
+            file = open_matlab(path)
+            [file.read(name) for name in file.variables]
+        except CorpusError as error:
+            refused += "expected" in error.message
+    assert refused

@@ -14,6 +14,8 @@ from scmmlab.errors import CorpusError
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _USER_BLOCK_BYTES = 512
 """What MATLAB 7.3 writes before the HDF5 file begins."""
+MOST_VARIABLES = 10_000
+"""A file of a corpus has some hundreds; one of millions would fill the memory with their names."""
 
 
 @dataclass(frozen=True)

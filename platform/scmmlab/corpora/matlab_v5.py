@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from scmmlab.corpora.matlab import MatlabVariable
+from scmmlab.corpora.matlab import MOST_VARIABLES, MatlabVariable
 from scmmlab.corpora.matlab_v5_stream import (
     CHUNK,
     COMPLEX,
@@ -92,6 +92,8 @@ class MatlabFile5:
                 name = element.variable.name
                 if name in index:
                     raise self._wrong(f"the number of variables '{name}'", "1", "2")
+                if len(index) == MOST_VARIABLES:
+                    raise self._wrong("the number of variables", f"at most {MOST_VARIABLES}", "more")
                 index[name] = element
         return index
 

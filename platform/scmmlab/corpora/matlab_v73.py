@@ -12,9 +12,13 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from scmmlab.corpora.matlab import MatlabVariable
+from scmmlab.corpora.matlab import MOST_VARIABLES, MatlabVariable
 from scmmlab.errors import CorpusError
 
+MAX_EXPANSION = 100
+"""How many times larger than in its file a compressed variable may be; EEG shrinks to a half at best."""
+_FEW_BYTES = 2**20
+"""Short variables of equal numbers may shrink to less."""
 _HINT = "copy or download the file again."
 
 
@@ -26,12 +30,11 @@ class MatlabFile73:
     def __init__(self, path: Path):
         self.path = path
         with self._opened() as file:
-            self.variables: Mapping[str, MatlabVariable] = {
-                # what MATLAB keeps for itself (#refs#) is no variable
-                name: self._variable(file, name)
-                for name in file
-                if not name.startswith("#")
-            }
+            if len(file) > MOST_VARIABLES:
+                raise self._wrong("the number of variables", f"at most {MOST_VARIABLES}", str(len(file)))
+            # h5py gives names that are no text as bytes; what MATLAB keeps for itself (#refs#) is no variable
+            names = [name for name in file if isinstance(name, str) and not name.startswith("#")]
+            self.variables: Mapping[str, MatlabVariable] = {name: self._variable(file, name) for name in names}
 
     def read(self, name: str) -> NDArray[Any]:
         """One real, numeric variable."""
@@ -49,7 +52,7 @@ class MatlabFile73:
         try:
             with h5py.File(self.path, "r") as file:
                 yield file
-        except (OSError, RuntimeError, KeyError, ValueError) as error:
+        except (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, MemoryError) as error:
             # HDF5 says in brackets what went wrong
             found = str(error).split("(")[-1].rstrip(")'\"") or type(error).__name__
             raise CorpusError(
@@ -68,7 +71,7 @@ class MatlabFile73:
         return MatlabVariable(name, tuple(int(number) for number in found.shape[::-1]), kind)
 
     def _check_stored(self, dataset: h5py.Dataset, name: str) -> None:
-        """Refuse numbers that lie in other files, and those that were never written, which HDF5 gives as zeros."""
+        """Refuse numbers that lie in other files, were never written (HDF5 gives zeros) or swell as no EEG does."""
         if dataset.external or dataset.is_virtual:
             raise self._wrong(f"the variable '{name}'", "numbers in the file itself", "a link to other files")
         if dataset.chunks:
@@ -80,6 +83,9 @@ class MatlabFile73:
         if there < needed:
             unit = "pieces" if dataset.chunks else "bytes"
             raise self._wrong(f"the header of '{name}'", f"{needed} {unit} for {dataset.shape[::-1]}", f"{there}")
+        size, stored = math.prod(dataset.shape) * np.dtype(dataset.dtype).itemsize, dataset.id.get_storage_size()
+        if size > MAX_EXPANSION * stored + _FEW_BYTES:
+            raise self._wrong(f"the variable '{name}'", f"at most {MAX_EXPANSION} times its {stored} bytes", f"{size}")
 
     def _wrong(self, what: str, expected: str, found: str) -> CorpusError:
         return CorpusError(f"'{self.path}' is damaged in {what}: expected {expected}, found {found}.", _HINT)
