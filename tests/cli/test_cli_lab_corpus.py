@@ -96,3 +96,13 @@ def test_neither_help_nor_list_waits_for_mne(tmp_path):
     for arguments in (["--help"], ["corpus", "list"]):
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_ray_builds_the_same_bytes(folder, scmmlab):
+    options = ("mne", "--root", folder / "bids", "--layout", folder / "lab.yaml")
+    for engine in ("local", "ray"):
+        done = scmmlab("corpus", "build", *options, "--out", folder / engine, "--engine", engine)
+        assert done.status == 0, done.err
+    for name in ("manifest.json", "part-00000.parquet"):
+        assert (folder / "ray" / name).read_bytes() == (folder / "local" / name).read_bytes()

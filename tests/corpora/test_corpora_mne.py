@@ -10,6 +10,7 @@ from reader_conformance import ReaderConformance
 
 from scmmlab.corpora.lab.layout import RecordingsSpec
 from scmmlab.corpora.lab.recordings import find_recordings
+from scmmlab.corpora.lab.tables import is_same
 from scmmlab.corpora.mne_recordings import MneReader
 from scmmlab.errors import CorpusError
 from scmmlab.tables import build_table, read_table
@@ -288,6 +289,25 @@ def test_a_table_may_be_one_a_recording_and_name_the_file(root):
     table = {**TABLE, "file": "t{subject}.csv", "match": {"file": "file"}}
     assert spans(root, "sub1.edf", trials=table, labels=RATINGS) == [(1, 0, 5 * SECOND)]
     assert spans(root, "sub2.edf", trials=table, labels=RATINGS) == [(1, 1, 5 * SECOND)]
+
+
+def test_a_name_that_lacks_a_field_of_its_table_is_named(root):
+    lab_files.write_bids(root)
+    table = {**TABLE, "file": "run{run}.csv", "match": {}}
+    reader = MneReader(layout=lab_files.layout(recordings=BIDS["recordings"], trials=table, labels=RATINGS))
+    with pytest.raises(CorpusError, match=r"_eeg.vhdr' has no run: expected it for the table 'run\{run\}.csv', found"):
+        reader.companions(root)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("01", 1, True), ("1.0", "1", True), ("-3", -3.0, True), (" a ", "a", True), ("S  1", "S  1", True),
+        ("1_1", "11", False), ("1e1", "10", False), ("nan", "nan", True), ("a", "A", False), ("", "", True),
+    ],
+)  # fmt: skip
+def test_values_are_the_same_as_texts_or_as_plain_numbers(one, other, same):
+    assert is_same(one, other) is same
 
 
 @pytest.mark.parametrize(

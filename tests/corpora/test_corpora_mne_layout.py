@@ -97,6 +97,10 @@ def test_the_documentation_describes_every_setting():
         ({"labels__kind": "column", "labels__column": "x"}, r"cannot have labels of kind 'column'"),
         ({"labels__kind": "field", "labels__field": "mood"}, r"has no field 'mood' .*, only subject"),
         ({"trials": {"kind": "status", "length": "stated"}}, r"'trials' in .*: it must have 'length: until_next' or"),
+        (
+            {"trials": {"kind": "table", "file": "t.csv"}, "labels__kind": "column", "labels__column": "x"},
+            r"'trials' in .*: it must say with 'match', or with fields in 'file', which rows belong",
+        ),
         ({"name": "my lab"}, r"'name' in .*lab.yaml: it must match pattern"),
     ],
 )

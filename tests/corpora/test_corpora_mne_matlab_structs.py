@@ -68,6 +68,16 @@ def test_numbers_that_cannot_be_are_refused(tmp_path, whole, old, new, message):
         check_structs(tmp_path / "a.set")
 
 
+def test_complex_numbers_that_lack_a_part_are_refused(tmp_path, whole):
+    # the flags of an empty array of doubles, and its dimensions
+    flags, shape = struct.pack("<IIII", 6, 8, 6, 0), struct.pack("<IIII", 5, 8, 0, 0)
+    assert flags + shape in whole
+    changed = whole.replace(flags + shape, struct.pack("<IIII", 6, 8, 6 | 0x800, 0) + shape)
+    (tmp_path / "a.set").write_bytes(changed)
+    with pytest.raises(CorpusError, match=r"damaged near byte \d+: expected an element, found 0 bytes"):
+        check_structs(tmp_path / "a.set")
+
+
 def test_arrays_nested_without_end_are_refused(tmp_path):
     inner = b""
     for _ in range(60):

@@ -182,7 +182,7 @@ def test_a_table_that_is_a_link_out_is_refused(root, elsewhere, where):
     classes = lab_files.LAYOUT["labels"]["classes"]
     if where == "table":
         changes = {
-            "trials": {"kind": "table", "file": "t.csv"},
+            "trials": {"kind": "table", "file": "t.csv", "match": {"subject": "subject"}},
             "labels": {"kind": "column", "column": "mood", "classes": classes},
         }
     else:

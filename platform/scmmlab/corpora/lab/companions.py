@@ -36,7 +36,7 @@ def find_companions(layout: LayoutSpec, root: Path) -> tuple[str, ...]:
     for recording in recordings:
         found.update(parts_of(root, recording.file))
         if isinstance(layout.trials, TableTrials):
-            found.add(table_file(layout.trials, recording))
+            found.add(table_file(layout.trials, root, recording))
         if layout.recordings.bids is not None:
             found.update(_sidecars(root, recording))
     if isinstance(layout.labels, ParticipantLabels):

@@ -44,8 +44,9 @@ class RecordingsSpec(Spec):
     """Which files are recordings, and whose: a file pattern, or a BIDS folder."""
 
     files: str | None = None
-    """Path below --root, with fields: `sub{subject}/day{session}_run{run}.vhdr`. A field stands for any text without
-    `/`. `{subject}` must be there; `{session}` and `{run}` may be, and others, which `labels` can use."""
+    """Path below --root, with fields: `"sub{subject}/day{session}_run{run}.vhdr"`, in quotes in YAML. A field stands
+    for any text without `/`. `{subject}` must be there; `{session}` and `{run}` may be, and others, which `labels` can
+    use."""
     bids: BidsSpec | None = None
     """In place of `files`; `{}` takes all that is EEG."""
     order: Literal["name", "date"] = "name"
@@ -167,6 +168,8 @@ class TableTrials(_TimedSpec):
     @model_validator(mode="after")
     def _check_file(self) -> TableTrials:
         _check_pattern(self.file)
+        if not self.match and not FIELD.search(self.file):
+            raise ValueError("must say with 'match', or with fields in 'file', which rows belong to which recording")
         return self
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from scmmlab.corpora.lab.formats import read_segment
-from scmmlab.corpora.lab.layout import EventTrials, FileTrials, StatusTrials, TableTrials, TrialsSpec
+from scmmlab.corpora.lab.layout import FIELD, EventTrials, FileTrials, StatusTrials, TableTrials, TrialsSpec
 from scmmlab.corpora.lab.recordings import LabRecording
 from scmmlab.corpora.lab.tables import LINE, is_same, number_in, read_rows
 from scmmlab.errors import CorpusError, nearest
@@ -80,9 +80,21 @@ def events_file(root: Path, recording: LabRecording) -> str | None:
     return None if found is None else Path(found).relative_to(root).as_posix()
 
 
-def table_file(trials: TableTrials, recording: LabRecording) -> str:
-    """The table of a recording, relative to the root."""
-    return trials.file.format(**{name: recording.fields.get(name, "") for name in recording.fields})
+def table_file(trials: TableTrials, root: Path, recording: LabRecording) -> str:
+    """The table of a recording, relative to the root.
+
+    Raises
+    ------
+    CorpusError
+        If the recording's name lacks a field that the table's has.
+    """
+    for name in FIELD.findall(trials.file):
+        if name not in recording.fields:
+            raise CorpusError(
+                f"The name of '{root / recording.file}' has no {name}: expected it for the table '{trials.file}', "
+                f"found {', '.join(recording.fields)}."
+            )
+    return trials.file.format(**recording.fields)
 
 
 def _codes(trials: StatusTrials, raw: Any, path: Path) -> Iterator[Mark]:
@@ -101,7 +113,7 @@ def _codes(trials: StatusTrials, raw: Any, path: Path) -> Iterator[Mark]:
 
 
 def _of_table(trials: TableTrials, root: Path, recording: LabRecording) -> Iterator[Mark]:
-    file = table_file(trials, recording)
+    file = table_file(trials, root, recording)
     duration = trials.duration if trials.length == "stated" and trials.seconds is None else None
     columns = (*trials.match.values(), trials.onset, *([duration] if duration else []))
     rows = read_rows(root, file, columns)

@@ -103,9 +103,6 @@ class _Walk:
             walk._arrays(inside, position, 1 if kind == _FUNCTION else count, depth)
         elif kind in (*_NUMERIC, _CHAR):
             for _ in range(1 + is_complex):
-                # an empty array may lack the element of its numbers
-                if position == len(inside) and not count:
-                    break
                 numbers = walk._part(inside, position)
                 held = (numbers.stop - numbers.start) / _ITEM_BYTES.get(numbers.kind, 1)
                 if numbers.kind not in _ITEM_BYTES or (kind != _CHAR and held != count):

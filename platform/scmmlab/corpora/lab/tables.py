@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from pathlib import Path
 
 from scmmlab.corpora.opening import open_below
@@ -11,6 +12,8 @@ from scmmlab.errors import CorpusError, nearest
 
 LINE = ""
 """The key under which a row has its line in the file, for messages; no column can have it."""
+
+_DECIMAL = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?")
 
 
 def read_rows(root: Path, file: str, columns: tuple[str, ...]) -> list[dict[str, str]]:
@@ -75,4 +78,7 @@ def number_in(text: str) -> float:
 
 def is_same(text: str, value: str | int | float) -> bool:
     """Whether two values are the same: as texts, or as numbers (`1`, `01` and `1.0`)."""
-    return text.strip() == str(value).strip() or number_in(text) == number_in(str(value))
+    one, other = text.strip(), str(value).strip()
+    # names such as 1e2 or 1_1 are no numbers, though Python reads them as some
+    are_numbers = _DECIMAL.fullmatch(one) and _DECIMAL.fullmatch(other)
+    return one == other or (are_numbers is not None and float(one) == float(other))
