@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from rehearsals import Rehearsals
 
 from scmmlab.cli.main import main
 
@@ -71,3 +72,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory, study: Path) -> Path:
     store = tmp_path_factory.mktemp("finished") / "runs"
     assert main(["run", str(study), "--engine", "local", "--store", str(store), "--tracking-uri", "none"]) == 0
     return store
+
+
+@pytest.fixture(scope="session")
+def rehearsals(tmp_path_factory: pytest.TempPathFactory) -> Rehearsals:
+    """Fakes of the corpora and their tables; not to be written to."""
+    return Rehearsals(tmp_path_factory.mktemp("rehearsals"))

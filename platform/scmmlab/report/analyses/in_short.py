@@ -55,8 +55,9 @@ def _reference(results: StudyResults, transfer: str) -> list[str]:
         says = "below chance"
     else:
         says = "not shown to differ from chance"
+    article = "an" if measure.label[0] in "aeiou" else "a"
     return [
-        f"`{transfer}`: `{statistics.reference}` reaches a {measure.label} of {measure.mean_sd(mean, sd)}"
+        f"`{transfer}`: `{statistics.reference}` reaches {article} {measure.label} of {measure.mean_sd(mean, sd)}"
         f"{measure.suffix} (mean ± SD over {plural(len(values), 'subject')}; chance {measure.value(chance)}), {says}: "
         f"{measure.difference(mean - chance)}{measure.difference_suffix}, {_level(statistics.alpha)} interval "
         f"{measure.interval(low, high)}, {p_equals(p)}."
