@@ -147,7 +147,7 @@ def test_the_mean_second_of_the_baseline_is_subtracted_when_asked(root):
 def test_the_order_of_the_videos_is_said_to_be_none_in_time_even_with_ratings(root):
     first = next(DeapReader(time_order="file").read(root, DAT))
     np.testing.assert_array_equal(first.signal, pickle.loads((root / DAT).read_bytes())["data"][0, :32])
-    assert first.notes[1:] == ("s01: trials in the order of the videos, which is not that of time",)
+    assert first.notes[1:] == ("trials in the order of the videos, which is not that of time",)
 
 
 def test_without_ratings_the_order_in_time_is_refused_or_said_to_be_unknown(root):
@@ -155,7 +155,7 @@ def test_without_ratings_the_order_in_time_is_refused_or_said_to_be_unknown(root
     with pytest.raises(CorpusError, match=r"participant_ratings.csv' is missing: expected it for the trials' order"):
         DeapReader().files(root)
     first = next(DeapReader(time_order="file").read(root, DAT))
-    assert first.notes[1:] == ("s01: trials in the order of the videos, which is not that of time",)
+    assert first.notes[1:] == ("trials in the order of the videos, which is not that of time",)
 
 
 def test_ratings_of_another_subject_are_refused(root):

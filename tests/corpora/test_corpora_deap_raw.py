@@ -152,6 +152,12 @@ def test_videos_begin_where_the_code_does(one_subject):
     assert recording.codes == {1: 1, 3: 40, 4: 40, 5: 40, 7: 1}
 
 
+def test_a_check_says_what_the_status_channel_holds(one_subject):
+    findings = list(DeapReader(source="raw").check(one_subject))
+    assert all(finding.ok for finding in findings)
+    assert findings[2].found == "codes 1 1 times, 3 40 times, 4 40 times, 5 40 times, 7 1 times"
+
+
 @pytest.mark.parametrize(("first", "last"), [("EXG1", ""), ("", ""), ("-0", "-1"), ("EXG1", "status")])
 def test_the_status_channel_is_found_by_each_of_its_names(root, first, last):
     # what the other one without a name holds would be 40 videos as well, elsewhere

@@ -48,7 +48,7 @@ def test_clips_come_with_their_classes_and_without_the_ears(one_subject):
     assert recordings[15].trials[0].label == faced.CLASSES.index("neutral")
     np.testing.assert_array_equal(recordings[9].signal, data[9, :30])
     assert recordings[9].trials[0].stop == 30 * 250
-    assert recordings[0].notes == ("sub000: trials in the order of the clips, which is not that of time",)
+    assert recordings[0].notes == ("trials in the order of the clips, which is not that of time",)
 
 
 @pytest.mark.parametrize(

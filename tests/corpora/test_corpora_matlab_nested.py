@@ -2,6 +2,7 @@
 
 import struct
 import tracemalloc
+import zlib
 
 import h5py
 import numpy as np
@@ -156,6 +157,26 @@ def test_a_part_that_is_longer_than_the_whole_is_refused(tmp_path):
     patch(tmp_path / "a.mat", struct.pack("<II", 14, 408), struct.pack("<II", 14, 4080))
     with pytest.raises(CorpusError, match=r"the size of 'S.x' of S: expected 408 bytes at most, found 4080"):
         read(tmp_path / "a.mat", "fields")
+
+
+@pytest.mark.parametrize(("end", "message"), [(b"\0\0\0\0", "incorrect data check"), (b"", "breaks off")])
+def test_a_checksum_that_does_not_fit_is_noticed_at_the_end(tmp_path, end, message):
+    path = tmp_path / "a.mat"
+    scipy.io.savemat(path, {"S": content()}, do_compression=True)
+    whole = bytearray(path.read_bytes()[:-4] + end)
+    whole[132:136] = struct.pack("<I", len(whole) - 136)
+    path.write_bytes(whole)
+    with pytest.raises(CorpusError, match=message):
+        everything(path)
+
+
+def test_a_variable_that_goes_on_after_its_end_is_refused(tmp_path):
+    path = tmp_path / "a.mat"
+    scipy.io.savemat(path, {"S": content()}, do_compression=True)
+    inside = zlib.compress(zlib.decompress(path.read_bytes()[136:]) + b"\0" * 64)
+    path.write_bytes(path.read_bytes()[:132] + struct.pack("<I", len(inside)) + inside)
+    with pytest.raises(CorpusError, match=r"the size of S: expected \d+ bytes, found more of them"):
+        everything(path)
 
 
 def test_what_fakes_write_is_what_scipy_reads(tmp_path):

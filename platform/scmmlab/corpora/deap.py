@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -21,13 +22,14 @@ from scmmlab.corpora.deap_facts import (
     SAMPLING_RATE,
     SHAPE,
     SUBJECTS,
+    VIDEO,
     VIDEOS,
     Release,
     Source,
 )
 from scmmlab.corpora.deap_ratings import FILE as RATINGS_FILE
 from scmmlab.corpora.deap_ratings import Rating, find_ratings, read_ratings
-from scmmlab.corpora.deap_raw import RawRecording
+from scmmlab.corpora.deap_raw import RawRecording, shown_codes
 from scmmlab.corpora.finding import Finding, subjects_finding
 from scmmlab.corpora.opening import open_below
 from scmmlab.corpora.reader import Reader, corpus_folder
@@ -152,6 +154,17 @@ class DeapReader(Reader):
             yield subjects_finding(found, 1, SUBJECTS, self.subject_name)
         yield from super().check(root)
 
+    def check_file(self, root: Path, file: str) -> Iterator[Finding]:
+        """As of every reader, and what the status channel of a raw recording holds."""
+        if self.source == "raw":
+            # what is wrong with it is said below
+            with suppress(CorpusError):
+                codes = RawRecording(open_below(root, file)).codes
+                yield Finding(
+                    True, file, "status channel", f"code {VIDEO} {VIDEOS} times", f"codes {shown_codes(codes)}"
+                )
+        yield from super().check_file(root, file)
+
     def read(self, root: Path, file: str) -> Iterator[Recording]:
         """One recording a trial, in time order."""
         path = open_below(root, file)
@@ -162,7 +175,7 @@ class DeapReader(Reader):
         data, scales = read_arrays(path)
         notes: tuple[str, ...] = (_PREPROCESSED_NOTE,)
         if self.time_order == "file":
-            notes += (f"s{subject:02d}: trials in the order of the videos, which is not that of time",)
+            notes += ("trials in the order of the videos, which is not that of time",)
         start, stop = int(BASELINE_S * SAMPLING_RATE), SHAPE[2]
         for trial, video in enumerate(self._videos_in_time(root, path, subject, scales), start=1):
             label = self._label(scales[video, 0], scales[video, 1])

@@ -77,7 +77,7 @@ def read_ratings(path: Path, subject: int) -> dict[int, Rating]:
             absent = sorted(set(range(1, VIDEOS + 1)) - set(found))
             raise CorpusError(
                 f"The ratings of subject {subject} in {path} are not whole: expected {what} 1 to {VIDEOS} once each, "
-                f"found {len(found)} rows{f' without {absent}' if absent else ''}."
+                f"found {len(found)} rows{f' without {absent}' if absent and found else ''}."
             )
     return {rating.video: rating for rating in ratings}
 

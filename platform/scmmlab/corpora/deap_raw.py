@@ -116,7 +116,7 @@ class RawRecording:
         if len(self.starts) != VIDEOS:
             raise CorpusError(
                 f"{self.path} does not have all videos: expected code {VIDEO} of the status channel {VIDEOS} times, "
-                f"found it {len(self.starts)} times (codes {_shown(self.codes)})."
+                f"found it {len(self.starts)} times (codes {shown_codes(self.codes)})."
             )
         for number, start in enumerate(self.starts):
             after = onsets[onsets > start]
@@ -130,5 +130,6 @@ class RawRecording:
                 )
 
 
-def _shown(codes: Counter[int]) -> str:
+def shown_codes(codes: Counter[int]) -> str:
+    """Codes of a status channel and how often each stands, in words."""
     return ", ".join(f"{code} {count} times" for code, count in sorted(codes.items())) or "none"

@@ -108,7 +108,8 @@ def _signal(cell: Nested) -> NDArray[np.float64]:
     fits = len(cell.shape) == 2 and cell.shape[1] == len(CHANNELS) and shortest <= cell.shape[0] <= longest
     _expect_shape(cell, fits, f"({shortest} to {longest}, {len(CHANNELS)})")
     signal_TC = cell.numbers().astype(np.float64, copy=False)
-    size = float(signal_TC.std(axis=0).max())
+    with np.errstate(over="ignore", invalid="ignore"):
+        size = float(signal_TC.std(axis=0).max())
     # NaN passes here and is named with its channel and time by `Recording`
     low, high = _MICROVOLTS
     _expect(cell, not (size < low or size > high), f"{low:g} to {high:g} µV", f"a standard deviation of {size:.3g}")

@@ -98,9 +98,7 @@ class FacedReader(Reader):
         path = open_below(root, file)
         subject = _subject(file)
         data = _array(path)
-        notes: tuple[str, ...] = (
-            f"{self.subject_name(subject)}: trials in the order of the clips, which is not that of time",
-        )
+        notes: tuple[str, ...] = ("trials in the order of the clips, which is not that of time",)
         for clip, label in enumerate(LABELS):
             yield Recording(
                 source=f"{path} (clip {clip + 1})",

@@ -77,6 +77,7 @@ def open_nested(path: Path, name: str) -> Iterator[Nested]:
                 variable = Nested(stream, "", size)
                 if variable.name == name:
                     yield variable
+                    variable.finish()
                     return
                 there.append(variable.name)
             raise CorpusError(f"'{path}' has no variable '{name}': expected it, found {', '.join(there) or 'none'}.")
@@ -98,6 +99,10 @@ class _Stream:
         if len(data) < count:
             raise damage(self.path, what, f"{count} bytes", str(len(data)))
         return data
+
+    def rest(self) -> int:
+        """Bytes that follow, as far as a chunk goes."""
+        return len(self._take(CHUNK))
 
     def words(self, what: str) -> tuple[int, int]:
         first, second = np.frombuffer(self.take(8, what), f"{self.order}u4")
@@ -222,6 +227,19 @@ class Nested:
         """Go to its end, a piece at a time."""
         while self._stream.position < self._end:
             self._stream.take(min(CHUNK, self._end - self._stream.position), self.where)
+
+    def finish(self) -> None:
+        """Where all of a variable has been read: nothing may follow, and zlib's checksum, which comes last, must fit.
+
+        Raises
+        ------
+        CorpusError
+            If more follows than padding.
+        """
+        if self._stream.position == self._end:
+            rest = self._stream.rest()
+            if rest >= 8:
+                raise self._wrong("the size", f"{self._end} bytes", "more of them")
 
     def _next(self, where: str) -> Nested:
         if self._stream.position + 8 > self._end:
