@@ -40,8 +40,8 @@ class SeedVReader(Reader):
 
     source: Literal["features", "raw"] = "features"
     """The features that the authors ship, or the recordings."""
-    smoothing: Literal["lds"] = "lds"
-    """Of the shipped features; there is one kind."""
+    smoothing: Literal["as_shipped"] = "as_shipped"
+    """Of the shipped features; there is one kind, and nothing that can be cited says which it is."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -51,7 +51,7 @@ class SeedVReader(Reader):
     @property
     def feature_origin(self) -> FeatureOrigin | None:
         """Shipped, unless signals are read."""
-        return shipped_origin(self.smoothing) if self.source == "features" else None
+        return shipped_origin("not stated") if self.source == "features" else None
 
     def files(self, root: Path) -> tuple[str, ...]:
         """By subject and session, as numbers."""
@@ -119,7 +119,8 @@ def _read_features(path: Path, subject: int) -> Iterator[FeatureRecording]:
             key = (session - 1) * _TRIALS + trial - 1
             label = LABELS[session - 1][trial - 1]
             values = _check_trial(path, key, stored["data"][key], stored["label"][key], session, trial)
-            # a row has all bands of the first channel, then of the second
+            # a row has all bands of the first channel, then of the second, as torcheeg reads it as well; no word of the
+            # authors is known
             shaped_WCF = values.reshape(len(values), len(CHANNELS), len(BANDS)).astype(np.float32)
             trials.append(TrialFeatures(trial, label, shaped_WCF))
         yield FeatureRecording(
