@@ -374,6 +374,15 @@ def test_bids_folders_of_each_format_give_subjects_sessions_and_trials(root, tmp
     assert alpha[table.label == 1].min() > alpha[table.label == 0].max()
 
 
+def test_endings_in_capitals_are_read(root, tmp_path):
+    lab_files.write_bids(root, form="EDF")
+    for file in root.glob("sub-*/ses-1/eeg/*.edf"):
+        file.rename(file.with_suffix(".EDF"))
+    assert len(build(tmp_path, root, **BIDS)[1]) == 2 * 4 * 6
+    (root / "s1.EDF").symlink_to(next(root.glob("sub-01/ses-1/eeg/*.EDF")))
+    assert len(spans(root, "s1.EDF", recordings={"files": "s{subject}.EDF"})) == 4
+
+
 def test_classes_come_from_the_table_of_the_participants(root, tmp_path):
     lab_files.write_bids(root)
     (root / "participants.tsv").write_text("participant_id\tgroup\nsub-02\tpatient\nsub-01\tcontrol\n")

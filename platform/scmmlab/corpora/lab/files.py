@@ -12,6 +12,9 @@ from scmmlab.corpora.opening import open_below
 from scmmlab.corpora.reader import corpus_folder
 from scmmlab.errors import CorpusError
 
+_UPPER = (".EDF",)
+"""Endings in capitals that mne-bids reads as well."""
+
 
 def find_files(spec: RecordingsSpec, root: Path) -> dict[str, dict[str, str]]:
     """The recordings' files, relative to the root with `/`, and what the fields of their names are.
@@ -76,7 +79,7 @@ def _bids_files(spec: BidsSpec, root: Path) -> Iterator[tuple[str, dict[str, str
         tasks=spec.task,
         datatypes=spec.datatype,
         suffixes=spec.suffix or spec.datatype,
-        extensions=list(ENDINGS),
+        extensions=[*ENDINGS, *_UPPER],
         ignore_nosub=True,
     )
     for path in paths:

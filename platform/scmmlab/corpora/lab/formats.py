@@ -128,7 +128,9 @@ def open_recording(root: Path, file: str, bids: bool = False) -> Any:
         import mne_bids
 
         def read() -> Any:
-            return mne_bids.read_raw_bids(mne_bids.get_bids_path_from_fname(path).update(root=root), verbose="ERROR")
+            return mne_bids.read_raw_bids(
+                mne_bids.get_bids_path_from_fname(path, check=False).update(root=root), verbose="ERROR"
+            )
 
     else:
         # EDF+ writes a signal's type before its name: "EEG Fp1"

@@ -75,7 +75,7 @@ def events_file(root: Path, recording: LabRecording) -> str | None:
     """The `events.tsv` of a recording in a BIDS folder, relative to it."""
     import mne_bids
 
-    path = mne_bids.get_bids_path_from_fname(root / recording.file).update(root=root)
+    path = mne_bids.get_bids_path_from_fname(root / recording.file, check=False).update(root=root)
     found = path.find_matching_sidecar(suffix="events", extension=".tsv", on_error="ignore")
     return None if found is None else Path(found).relative_to(root).as_posix()
 
