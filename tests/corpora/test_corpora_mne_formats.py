@@ -71,6 +71,16 @@ def test_a_trial_is_read_with_a_margin_and_no_more(recordings):
     assert found[0].trials[0].start == 3 * lab_files.RATE < margin
 
 
+def test_names_may_have_letters_of_any_alphabet_and_spaces(tmp_path):
+    (tmp_path / "Björn 1").mkdir()
+    lab_files.write_brainvision(tmp_path / "Björn 1" / "день 2.vhdr")
+    layout = lab_files.layout(recordings={"files": "{subject}/день {session}.vhdr"}, labels=COMMENTS)
+    (file,) = MneReader(layout=layout).files(tmp_path)
+    assert len(list(MneReader(layout=layout).read(tmp_path, file))) == 4
+    assert MneReader(layout=layout).companions(tmp_path) == ("Björn 1/день 2.eeg", "Björn 1/день 2.vmrk")
+    assert MneReader(layout=layout).subject_names(tmp_path) == {1: "Björn 1"}
+
+
 @pytest.mark.parametrize("date", [None, (1_700_000_000, 0)])
 def test_a_fif_file_that_was_cropped_keeps_its_onsets(tmp_path, recordings, date):
     whole = recordings("fif")

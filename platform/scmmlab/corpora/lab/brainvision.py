@@ -10,6 +10,7 @@ from scmmlab.errors import CorpusError
 
 _POINTER = re.compile(r"^[ \t]*(DataFile|MarkerFile)[ \t]*[=:](.*)$", re.IGNORECASE | re.MULTILINE)
 _CODEPAGE = re.compile(r"Codepage=(.+)", re.IGNORECASE)
+_CODEPAGES = {"UTF-8": "utf-8", "ANSI": "cp1252"}
 _SAMPLE_BYTES = {"INT_16": 2, "INT_32": 4, "IEEE_FLOAT_32": 4}
 
 
@@ -22,13 +23,9 @@ def brainvision_parts(root: Path, file: str) -> tuple[str, ...]:
         If the header is not whole, or a file that it names is missing, not below `root`, or of a wrong size.
     """
     path = root / file
-    # all that matters here is ASCII, which every code page has in it
-    text = path.read_bytes().decode("latin-1")
+    text = _decoded(path)
     if "Brain Vision" not in text[:200] and "BrainVision" not in text[:200]:
         raise _wrong(path, "the first line", "'Brain Vision Data Exchange Header File'", repr(text[:40]))
-    codepage = _CODEPAGE.search(text)
-    if codepage and codepage[1].strip().upper() not in ("UTF-8", "ANSI"):
-        raise _wrong(path, "Codepage", "UTF-8 or ANSI", codepage[1].strip())
     names: dict[str, str] = {}
     for match in _POINTER.finditer(text.split("[Comment]")[0]):
         names[match[1].lower()] = match[2].strip()
@@ -49,6 +46,19 @@ def brainvision_parts(root: Path, file: str) -> tuple[str, ...]:
             )
     _check_size(path, text, root / parts[list(names).index("datafile")])
     return tuple(parts)
+
+
+def _decoded(path: Path) -> str:
+    """The header's text in the code page that it states, or in Latin-1 where it is not in that, as MNE reads it."""
+    content = path.read_bytes()
+    stated = _CODEPAGE.search(content.decode("ascii", "ignore"))
+    name = stated[1].strip() if stated else "UTF-8"
+    if name.upper() not in _CODEPAGES:
+        raise _wrong(path, "Codepage", " or ".join(_CODEPAGES), name)
+    try:
+        return content.decode(_CODEPAGES[name.upper()])
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
 
 
 def _below(root: Path, file: str, name: str) -> str:
