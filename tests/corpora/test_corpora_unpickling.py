@@ -267,3 +267,25 @@ def test_every_truncation_of_an_npz_is_refused(tmp_path):
         (tmp_path / "b.npz").write_bytes(whole[:length])
         with pytest.raises(CorpusError, match=r"b\.npz"):
             load_npz_safely(tmp_path / "b.npz")
+
+
+def naming_its_data_again(times, size=1000):
+    """A list of the same text and of arrays that each name it as their data, in protocol 2."""
+    dtype = b"cnumpy\ndtype\n(U\x02u1K\x00K\x01tR(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+    array = (
+        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85U\x01btR(K\x01J" + size.to_bytes(4, "little")
+        + b"\x85" + dtype + b"\x89j\x05\0\0\0tba"
+    )  # fmt: skip
+    return b"\x80\x02]T" + size.to_bytes(4, "little") + bytes(size) + b"r\x05\0\0\0a" + times * array + b"."
+
+
+def test_data_that_is_named_again_and_again_does_not_fill_the_memory():
+    _, array = unpickle_safely(naming_its_data_again(1), "a pickle")
+    np.testing.assert_array_equal(array, np.zeros(1000))
+    with pytest.raises(CorpusError, match=r"found arrays of 2000 bytes or more in a pickle of \d+\."):
+        unpickle_safely(naming_its_data_again(2), "a pickle")
+    encoded = (
+        b"\x80\x02]X\xe8\x03\0\0" + bytes(1000) + b"q\x05a" + 3 * b"c_codecs\nencode\nh\x05U\x06latin1\x86Ra" + b"."
+    )
+    with pytest.raises(CorpusError, match=r"found arrays of 2000 bytes or more in a pickle of \d+\."):
+        unpickle_safely(encoded, "a pickle")

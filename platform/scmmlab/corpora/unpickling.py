@@ -14,8 +14,8 @@ import numpy as np
 from scmmlab.corpora.unpickling_machine import Machine, PickleRefusedError
 from scmmlab.errors import CorpusError
 
-MAX_PICKLE_BYTES = 2**31
-"""Larger pickles are refused; the largest that is known, a subject of DEAP, has 103 MB."""
+MAX_PICKLE_BYTES = 2**29
+"""Larger pickles are refused; the largest that is known, a subject of DEAP, has 103 MB. Reading takes thrice that."""
 MAX_EXPANSION = 100
 """How many times larger than its file the content of a compressed .npz may be; EEG shrinks to a half at best."""
 

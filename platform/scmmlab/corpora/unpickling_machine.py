@@ -3,7 +3,8 @@
 A pickle is a program for a stack machine that can import and call whatever it names. This one knows the values that
 data are made of (numbers, strings, lists, tuples, dictionaries) and seven names, which it never imports: they stand for
 its own steps, and every array is made here, from bytes that are there. Opcodes that would make any other object are
-refused by name. Nothing is allocated by what a pickle claims: an array is as large as its data.
+refused by name. Nothing is allocated by what a pickle claims: an array is as large as its data, and all arrays together
+are no larger than the pickle, however often it names the same data.
 """
 
 from __future__ import annotations
@@ -82,6 +83,7 @@ class Machine:
         self._stack: list[Any] = []
         self._marks: list[int] = []
         self._memo: dict[int, Any] = {}
+        self._in_arrays = self._in_bytes = 0
 
     def run(self) -> Any:
         """What the pickle holds.
@@ -176,7 +178,9 @@ class Machine:
         arguments, name = self._pop(), self._pop()
         if not isinstance(name, _Name) or not isinstance(arguments, tuple):
             raise PickleRefusedError("a call of what is no function")
-        self._push(_call(name, arguments))
+        value = _call(name, arguments)
+        self._count(value)
+        self._push(value)
 
     def _build(self, _: Any) -> None:
         state, target = self._pop(), self._stack[-1]
@@ -184,8 +188,20 @@ class Machine:
             target.set_state(state)
         elif isinstance(target, np.ndarray):
             _fill(target, state)
+            self._count(target)
         else:
             raise PickleRefusedError(f"a state for a {type(target).__name__}")
+
+    def _count(self, value: Any) -> None:
+        """Refuse to make more of the pickle than it holds: data may be named again, but fill no second array."""
+        if isinstance(value, np.ndarray):
+            # an object takes a byte of the pickle at least
+            self._in_arrays += value.size if value.dtype.hasobject else value.nbytes
+        elif isinstance(value, bytes):
+            self._in_bytes += len(value)
+        made = max(self._in_arrays, self._in_bytes)
+        if made > self._size:
+            raise PickleRefusedError(f"arrays of {made} bytes or more in a pickle of {self._size}")
 
 
 def _call(name: _Name, arguments: tuple[Any, ...]) -> Any:
