@@ -36,7 +36,7 @@ class CountingEngine(LocalEngine):
     def step(self, emit, timeout_s):
         def listen(event):
             if isinstance(event, TaskEnded):
-                self.ran += [outcome.key for outcome in event.outcomes]
+                self.ran += [outcome.key for outcome in event.outcomes if outcome.kind != "errand"]
             emit(event)
 
         super().step(listen, timeout_s)

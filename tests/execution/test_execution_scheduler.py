@@ -18,7 +18,7 @@ def cell(key: str, needs: str | None, fit: str = "c", folds: int = 1) -> Stage:
 
 
 def scheduler(*stages: Stage, done: tuple[str, ...] = (), size: int = 4, first: str = "finetune") -> Scheduler:
-    return Scheduler(stages, done, lambda kind: size, first)
+    return Scheduler(stages, done, lambda stage: size, first)
 
 
 def keys(pack: tuple[Stage, ...]) -> list[str]:
@@ -50,7 +50,24 @@ def test_failure_of_pretraining_fails_its_cells_alone():
 
 def test_what_is_ready_is_spread_over_the_workers_before_packs_are_filled():
     plan = scheduler(*[pretrain(f"e{n}") for n in range(5)], size=8)
-    assert [len(plan.next(2)) for _ in range(3)] == [3, 1, 1]
+    assert [len(plan.next(2, idle)) for idle in (2, 1)] == [3, 2]
+
+
+def test_all_workers_get_packs_of_one_size_whatever_fits_together():
+    plan = scheduler(*[pretrain(f"e{n}", fit="narrow" if n < 6 else "wide") for n in range(8)], size=64)
+    assert [keys(plan.next(2, idle)) for idle in (2, 1, 0)] == [["e0", "e1", "e2", "e3"], ["e4", "e5"], ["e6"]]
+
+
+def test_what_is_queued_for_later_is_shared_by_all_workers():
+    plan = scheduler(*[pretrain(f"e{n}") for n in range(20)], size=4)
+    assert [len(plan.next(2, idle)) for idle in (2, 1, 0, 0, 0, 0)] == [4, 4, 4, 4, 2, 1]
+
+
+def test_nobody_idles_for_long_beside_others_with_more_steps():
+    stages = [Stage(f"e{steps}", "pretrain", None, "p", 1, steps) for steps in (100, 80, 10, 130, 75, 9)]
+    plan = scheduler(*stages, size=8)
+    packs = [keys(plan.next(1)) for _ in range(3)]
+    assert packs == [["e100", "e80", "e75"], ["e10", "e9"], ["e130"]]
 
 
 def test_packs_hold_stages_that_fit_and_no_more_replicas_than_allowed():

@@ -114,14 +114,21 @@ def test_a_pack_that_is_too_large_goes_on_in_halves_from_its_checkpoints(alone, 
     assert sum(largest) == 5 * 4
 
 
-def test_what_joins_after_memory_ran_out_makes_no_larger_pack():
+def test_what_joins_after_memory_ran_out_waits_until_there_is_room(alone):
     slots = SweepSlots(TABLES_OF, Reporter())
     slots.join([request("published")])
     inner = slots._slots
     assert isinstance(inner, EncoderSlots)
-    inner._largest = 2
-    slots.join([request("random"), request("top"), request("soft"), request("fast")])
-    assert sorted(len(pack.encoders) for pack in inner._packs) == [1, 2, 2]
+    inner._room.replicas = 2
+    slots.join([request("random"), request("top"), request("soft"), request("short")])
+    assert slots.used == 5
+    ended = []
+    while slots.used:
+        assert sum(len(pack.encoders) for pack in inner._packs) <= 2
+        ended += slots.epoch()
+    assert [outcome.key for outcome in ended] == ["published", "random", "top", "soft", "short"]
+    for outcome in ended:
+        assert_same(outcome, alone[outcome.key])
 
 
 def test_settings_fit_together_whatever_their_masks_and_losses():

@@ -1,6 +1,7 @@
 """From requests to the record of a cell."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from scmmlab.errors import TrainingError
 from scmmlab.evaluation import METRICS, make_folds, scores
 from scmmlab.training import PretrainRequest, Reporter, StageFailure, StageOutput
 from scmmlab.training.evaluate import leaks
-from scmmlab.training.packs import group_into_packs
+from scmmlab.training.packs import in_groups, pretrain_fit
 from scmmlab.training.predictions import mean_of_batches, probabilities
 from scmmlab.training.stages import run_cell_stage, run_evaluate_stage, run_pretrain_stage
 
@@ -130,18 +131,22 @@ def test_fold_without_a_class_fails_its_cell_with_the_splits_own_words():
     assert isinstance(good, StageOutput)
 
 
-def test_requests_with_tensors_of_other_shapes_go_to_other_packs():
+def test_only_requests_with_tensors_of_other_shapes_go_to_other_packs():
     requests = [
         pretrain_request("a"),
         pretrain_request("wide", network={"width": 24}),
-        pretrain_request("b", seed=1, masking={"mode": "channel"}),
+        pretrain_request("b", seed=1, masking={"mode": "channel", "ratio": 0.2}),
         pretrain_request("views", masking={"views": 2}),
-        pretrain_request("c", contrast={"temperature": 0.1}),
+        pretrain_request("c", contrast={"temperature": 0.1}, aggregator={"top_k": 3}),
         pretrain_request("long", pretrain={"epochs": 5}),
+        pretrain_request("batch", pretrain={"batch_size": 16}),
         pretrain_request("d", pretrain={"optimizer": {"learning_rate": 0.1}}),
+        pretrain_request("released", protocol=PROTOCOLS["released"]),
+        replace(pretrain_request("target"), source=TRANSFER.target),
     ]
-    packs = [[request.key for request in pack] for pack in group_into_packs(requests, 3)]
-    assert packs == [["a", "b"], ["c", "d"], ["wide"], ["views"], ["long"]]
+    packs = in_groups(requests, lambda r: pretrain_fit(r.experiment, len(r.channels), 5), 4)
+    keys = [[request.key for request in pack] for pack in packs]
+    assert keys == [["a", "b", "c"], ["long", "d", "released", "target"], ["wide"], ["views"], ["batch"]]
 
 
 def test_pack_size_changes_nothing_but_the_order_of_reports():

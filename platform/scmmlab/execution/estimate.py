@@ -11,8 +11,13 @@ from scmmlab.config import ResourcesSpec
 from scmmlab.errors import ResourceError
 from scmmlab.execution.worker_plan import WorkerPlan, plan_workers
 from scmmlab.study import Plan, Rates, estimate_seconds
-from scmmlab.training.rates import measure_rates
+from scmmlab.training.pack_probe import Kind
+from scmmlab.training.packs import finetune_pack_size, pretrain_pack_size
+from scmmlab.training.rates import steps_of_finetuning, steps_of_pretraining
 
+KINDS: tuple[Kind, Kind] = ("pretrain", "finetune")
+SECONDS = 1.0
+"""Each kind of step is counted for so long, about."""
 START_UP_S = {"ray": 20.0, "local": 0.0}
 """What an engine takes before the first step: Ray itself, its workers, and the tables on their way to them."""
 
@@ -36,19 +41,15 @@ def estimate(plan: Plan, done: Collection[str], engine: str = "ray") -> str:
         return f"No estimate of the time: this machine alone could not run it. {error.message}"
     if engine == "local":
         workers = WorkerPlan(1, workers.cpus, workers.gpus)
-    transfer = plan.study.transfers[0]
-    bands = len(plan.source(transfer).bands)
     threads = torch.get_num_threads()
     torch.set_num_threads(workers.threads)
     try:
-        measured = measure_rates(
-            plan.study.base, len(plan.channels[transfer.name]), bands, len(_classes(plan)), workers.device
-        )
+        pretrain, finetune = (_rate(plan, kind, workers) for kind in KINDS)
     finally:
         torch.set_num_threads(threads)
     rates = Rates(
-        pretrain_steps=measured.pretrain_steps * workers.workers,
-        finetune_steps=measured.finetune_steps * workers.workers,
+        pretrain_steps=pretrain * workers.workers,
+        finetune_steps=finetune * workers.workers,
         start_up=START_UP_S[engine],
     )
     seconds = estimate_seconds(plan, done, rates)
@@ -57,8 +58,24 @@ def estimate(plan: Plan, done: Collection[str], engine: str = "ray") -> str:
     kind = "GPU" if workers.device == "cuda" else "CPU"
     return (
         f"About {duration(seconds)} on this machine: {_count(workers.workers, f'{kind} worker')}, "
-        f"{measured.pretrain_steps:.0f} pre-training and {measured.finetune_steps:.0f} fine-tuning steps a second each."
+        f"{pretrain:.0f} pre-training and {finetune:.0f} fine-tuning steps a second each."
     )
+
+
+def _rate(plan: Plan, kind: Kind, workers: WorkerPlan) -> float:
+    """Replica-steps a second of one worker: the study's base, in packs of the size that is usual for the device."""
+    study, transfer = plan.study, plan.study.transfers[0]
+    usual = pretrain_pack_size(workers.device) if kind == "pretrain" else finetune_pack_size(workers.device)
+    make = steps_of_pretraining if kind == "pretrain" else steps_of_finetuning
+    runner = make(
+        study.base,
+        len(plan.channels[transfer.name]),
+        len(plan.source(transfer).bands),
+        len(_classes(plan)),
+        workers.device,
+        study.resources.pack_size or usual,
+    )
+    return runner.rate(SECONDS)
 
 
 def workers_here(resources: ResourcesSpec) -> WorkerPlan:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Literal
 
 from scmmlab.execution.engine import Engine, Interrupted
 from scmmlab.execution.events import CheckpointSaved, EpochEnded, Event, TaskEnded, TaskLost, TaskStarted
 from scmmlab.execution.grid_stages import GridStages
 from scmmlab.execution.interruption import Interruption, interruptible
+from scmmlab.execution.pack_sizes import PackSizes
 from scmmlab.execution.progress import Progress
 from scmmlab.execution.recorder import Recorder
 from scmmlab.execution.scheduler import Scheduler, StageState
@@ -15,8 +17,7 @@ from scmmlab.execution.summary import RunSummary
 from scmmlab.execution.task import Outcome, Tables, Task
 from scmmlab.study import Plan, ResultStore, study_status
 from scmmlab.tracking import Tracker
-from scmmlab.training import StageFailure
-from scmmlab.training.packs import finetune_pack_size, pretrain_pack_size
+from scmmlab.training import StageFailure, StageOutput
 
 STEP_S = 0.5
 """The engine is asked for news so often, at least, and an interruption is noticed."""
@@ -55,7 +56,9 @@ class GridRun:
         self._recorder = Recorder(plan, store, tracker, tables)
         self._resources = plan.study.resources
         shared = self._resources.workers_per_cell > 1
-        self._scheduler = Scheduler(grid.stages(), grid.done, self._pack_size, "pretrain" if shared else "finetune")
+        self._sizes = PackSizes(grid, store.study_folder(plan.study.name), self._resources, engine)
+        first: Literal["pretrain", "finetune"] = "pretrain" if shared else "finetune"
+        self._scheduler = Scheduler(grid.stages(), grid.done, self._sizes.size, first)
         self._total = len(plan.cells)
         self._finished_before = sum(grid.twins[key] for key in grid.finished)
         self._progress = progress or Progress(self._total, grid.work(), self._finished_before)
@@ -111,10 +114,17 @@ class GridRun:
 
     def _submit(self) -> None:
         """Keep each worker's next task queued, so that none waits while a result is being written."""
-        while len(self._tasks) < 2 * self._engine.workers:
-            stages = self._scheduler.next(self._engine.workers)
-            if not stages:
+        workers = self._engine.workers
+        while len(self._tasks) < 2 * workers:
+            upcoming = self._scheduler.upcoming()
+            if upcoming is None or self._sizes.being_measured(upcoming):
                 return
+            if (probe := self._sizes.probe(upcoming)) is not None:
+                self._tasks.append(Task(probe.key, [probe]))
+                self._engine.submit(self._tasks[-1])
+                return
+            size = self._sizes.size(upcoming)
+            stages = self._scheduler.next(workers, idle=max(0, workers - len(self._tasks)))
             requests = []
             for stage in stages:
                 request = self._grid.request(stage, self._store)
@@ -125,17 +135,8 @@ class GridRun:
             if requests:
                 checkpoints = [self._grid.checkpoints(request, self._store) for request in requests]
                 merged = {name: data for found in checkpoints for name, data in found.items()}
-                self._tasks.append(Task(f"{stages[0].kind}-{requests[0].key}", requests, merged))
+                self._tasks.append(Task(f"{stages[0].kind}-{requests[0].key}", requests, merged, size))
                 self._engine.submit(self._tasks[-1])
-
-    def _pack_size(self, kind: str) -> int:
-        if kind == "pretrain" and self._resources.workers_per_cell > 1:
-            return 1
-        if self._resources.pack_size is not None:
-            return self._resources.pack_size
-        return (
-            pretrain_pack_size(self._engine.device) if kind == "pretrain" else finetune_pack_size(self._engine.device)
-        )
 
     # --- what happens
 
@@ -143,7 +144,7 @@ class GridRun:
         match event:
             case TaskStarted():
                 self._progress.note("")
-                for key in event.keys:
+                for key in (key for key in event.keys if not self._sizes.is_probe(key)):
                     self._recorder.started(self._grid.cells_of(key))
                 self._show()
             case EpochEnded():
@@ -155,7 +156,10 @@ class GridRun:
                 self._progress.say(str(event))
             case TaskEnded():
                 for outcome in event.outcomes:
-                    self._ended_with(outcome)
+                    if self._sizes.is_probe(outcome.key):
+                        self._say(self._sizes.measured(outcome))
+                    else:
+                        self._ended_with(outcome)
                 # a task may have been run in halves
                 self._ended.update(outcome.key for outcome in event.outcomes)
                 self._tasks = [task for task in self._tasks if not self._ended.issuperset(task.keys)]
@@ -163,7 +167,13 @@ class GridRun:
         if self._interruption.requested:
             raise Interrupted
 
+    def _say(self, news: str | None) -> None:
+        if news is not None:
+            self._progress.say(news)
+
     def _ended_with(self, outcome: Outcome) -> None:
+        if isinstance(outcome, StageOutput) and outcome.halved_to is not None:
+            self._say(self._sizes.halved(self._scheduler.stage(outcome.key), outcome.halved_to))
         if isinstance(outcome, StageFailure):
             lost = self._scheduler.failed(outcome.key)
             cells = [self._grid.cells[key] for key in (outcome.key, *lost) if key in self._grid.cells]

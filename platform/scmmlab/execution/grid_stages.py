@@ -11,7 +11,8 @@ from scmmlab.execution.task import Request
 from scmmlab.study import Cell, Plan, ResultStore, cell_request, finetune_steps, pretrain_request, pretrain_steps
 from scmmlab.study.checks import selected_subjects
 from scmmlab.training import CellRequest
-from scmmlab.training.packs import pretrain_fit
+from scmmlab.training.pack_probe import Workload
+from scmmlab.training.packs import finetune_fit, pretrain_fit
 
 PRETRAIN_STEP_WEIGHT = 12.0
 """Work of a pre-training step in fine-tuning steps (2.1 and 0.175 GFLOP), for the time left."""
@@ -47,10 +48,17 @@ class GridStages:
 
     def stages(self) -> Iterator[Stage]:
         """All of them, those that others need first."""
-        for key, cells in self.pretraining.items():
-            yield Stage(key, "pretrain", None, pretrain_fit(pretrain_request(cells[0])), replicas=1)
+        plan = self._plan
+        for key, (cell, *_) in self.pretraining.items():
+            steps = pretrain_steps(cell, plan.source(cell.transfer)) / cell.experiment.pretrain.epochs
+            shapes = pretrain_fit(cell.experiment, len(cell.channels), self.bands(cell))
+            yield Stage(key, "pretrain", None, shapes, replicas=1, steps=steps)
         for cell in self.cells.values():
-            yield Stage(cell.key, "finetune", cell.pretrain_key, _finetune_fit(cell), replicas=self.folds(cell))
+            folds = self.folds(cell)
+            steps = finetune_steps(cell, plan.source(cell.transfer), plan.target(cell.transfer))
+            fit = finetune_fit(cell.experiment, len(cell.channels), self.bands(cell), self.classes(cell))
+            each = steps / (folds * cell.experiment.finetune.epochs)
+            yield Stage(cell.key, "finetune", cell.pretrain_key, fit, replicas=folds, steps=each)
 
     def work(self) -> dict[str, float]:
         """Work of each stage that is to be run, in fine-tuning steps of one fold."""
@@ -63,6 +71,28 @@ class GridStages:
         for key, cell in self.cells.items():
             work[key] = finetune_steps(cell, plan.source(cell.transfer), plan.target(cell.transfer))
         return work
+
+    def workload(self, stage: Stage, workers: int) -> Workload:
+        """What one of so many workers gets to do of all stages that can share a pack with `stage`."""
+        alike = [other for other in self.stages() if (other.kind, other.fit) == (stage.kind, stage.fit)]
+        left = [other for other in alike if other.key not in self.done]
+        cell = self.cells_of(stage.key)[0]
+        share = -(-sum(other.replicas for other in left) // workers)
+        work = sum(other.replicas * other.steps * self._epochs(other) for other in left)
+        return Workload(
+            kind=stage.kind,
+            experiment=cell.experiment,
+            channels=len(cell.channels),
+            bands=self.bands(cell),
+            classes=self.classes(cell),
+            # the folds of a cell go to one worker, however many workers there are
+            replicas=max(share, stage.replicas),
+            steps=work / workers,
+        )
+
+    def _epochs(self, stage: Stage) -> int:
+        experiment = self.cells_of(stage.key)[0].experiment
+        return experiment.pretrain.epochs if stage.kind == "pretrain" else experiment.finetune.epochs
 
     def cells_of(self, key: str) -> list[Cell]:
         """The cells that a stage is a part of."""
@@ -91,15 +121,10 @@ class GridStages:
         subjects = selected_subjects(cell.transfer.target, self._plan.target(cell.transfer))
         return math.ceil(len(subjects) / cell.experiment.protocol.subjects_per_fold)
 
+    def bands(self, cell: Cell) -> int:
+        """Number of bands of a cell's features."""
+        return len(self._plan.source(cell.transfer).bands)
 
-def _finetune_fit(cell: Cell) -> tuple[object, ...]:
-    """Equal for cells that are worth running together; which folds fit in one pack, the training layer decides."""
-    experiment = cell.experiment
-    return (
-        cell.transfer.name,
-        experiment.network,
-        experiment.finetune.batch_size,
-        experiment.finetune.epochs,
-        experiment.finetune.freeze_encoder,
-        experiment.protocol.kind,
-    )
+    def classes(self, cell: Cell) -> int:
+        """Number of classes of a cell's target."""
+        return len(cell.transfer.target.classes or self._plan.target(cell.transfer).classes)

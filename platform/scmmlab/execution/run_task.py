@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 
-from scmmlab.execution.task import Outcome, Tables, Task, describe, failures
+from scmmlab.execution.task import Errand, Outcome, Tables, Task, describe, failures
 from scmmlab.training import CellRequest, PretrainRequest, Reporter
 from scmmlab.training.stages import run_cell_stage, run_pretrain_stage
 
@@ -32,7 +32,7 @@ def run_task(
     checkpoint_every : int
         Epochs between checkpoints.
     pack_size : int | None
-        Replicas that are trained together, at most; chosen by the device when None.
+        Replicas that are trained together, at most, where the task does not say; chosen by the device when None.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def run_task(
         raises to interrupt it (no ``Exception``) is raised.
     """
     try:
-        return _stage(task, tables, reporter, device, checkpoint_every, pack_size)
+        return _stage(task, tables, reporter, device, checkpoint_every, task.pack_size or pack_size)
     except Exception as error:
         return failures(task, describe(error), "".join(traceback.format_exception(error)))
 
@@ -51,7 +51,12 @@ def _stage(
 ) -> list[Outcome]:
     pretrainings = [request for request in task.requests if isinstance(request, PretrainRequest)]
     cells = [request for request in task.requests if isinstance(request, CellRequest)]
-    assert len(task.requests) in (len(pretrainings), len(cells)), "requests of a grid's task are of one type"
+    errands = [request for request in task.requests if isinstance(request, Errand)]
+    assert len(task.requests) in (len(pretrainings), len(cells), len(errands)), (
+        "requests of a grid's task are of one type"
+    )
     if pretrainings:
         return run_pretrain_stage(pretrainings, tables, reporter, device, checkpoint_every, pack_size)
+    if errands:
+        return [errand.run(device) for errand in errands]
     return run_cell_stage(cells, tables, reporter, device, checkpoint_every, pack_size)

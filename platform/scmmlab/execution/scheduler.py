@@ -25,6 +25,10 @@ from typing import Literal
 
 StageKind = Literal["pretrain", "finetune"]
 
+LEAST_STEPS = 0.75
+"""A stage has at least this share of the steps an epoch of those that it shares a pack with: a quarter of the work of a
+pack, at most, is done for nothing."""
+
 
 class StageState(Enum):
     """Where a stage stands."""
@@ -48,6 +52,8 @@ class Stage:
     """Stages of equal `fit` may run together."""
     replicas: int
     """Models that it trains."""
+    steps: float = 1.0
+    """Steps of an epoch of each. In a pack, who has fewer idles while the others go on."""
 
 
 class Scheduler:
@@ -62,7 +68,7 @@ class Scheduler:
     done : iterable of str
         Keys of stages that need not be run, as their outcomes are there.
     pack_size : callable
-        Kind of stage → replicas that are trained together, at most.
+        Stage → replicas that are trained together with it, itself included, at most.
     first : {"finetune", "pretrain"}
         The kind that goes before the other: fine-tuning, so that the first cells end early, or pre-training, where
         other workers do it.
@@ -72,7 +78,7 @@ class Scheduler:
         self,
         stages: Iterable[Stage],
         done: Iterable[str],
-        pack_size: Callable[[str], int],
+        pack_size: Callable[[Stage], int],
         first: StageKind = "finetune",
     ):
         self._first = first
@@ -92,6 +98,10 @@ class Scheduler:
         } - self._stages.keys()
         assert not missing, f"stages that others need are not planned: {sorted(map(str, missing))}"
 
+    def stage(self, key: str) -> Stage:
+        """The stage of that key."""
+        return self._stages[key]
+
     def state(self, key: str) -> StageState:
         """Where a stage stands."""
         return self._states[key]
@@ -106,19 +116,43 @@ class Scheduler:
         """Whether nothing is left to run, and nothing runs."""
         return all(state in (StageState.DONE, StageState.FAILED) for state in self._states.values())
 
-    def next(self, workers: int) -> tuple[Stage, ...]:
+    def upcoming(self) -> Stage | None:
+        """The first stage of the next pack; None where none is ready."""
+        ready = (stage for key, stage in self._stages.items() if self._states[key] is StageState.READY)
+        return min(ready, key=lambda stage: stage.kind != self._first, default=None)
+
+    def next(self, workers: int, idle: int = 0) -> tuple[Stage, ...]:
         """Stages to be run together now, which count as running from here on; empty where none is ready.
 
-        What is ready is spread over all `workers` before packs are filled: a pack that keeps one worker busy while the
+        What is ready is spread over the workers before packs are filled: a pack that keeps one worker busy while the
         others have nothing to do is no gain.
+
+        Parameters
+        ----------
+        workers : int
+            How many there are.
+        idle : int
+            Of these, how many have nothing to do, nor anything queued. Without any, the pack is for later, and what is
+            ready now is shared by all workers.
         """
-        ready = [stage for key, stage in self._stages.items() if self._states[key] is StageState.READY]
-        if not ready:
+        first = self.upcoming()
+        if first is None:
             return ()
-        first = min(ready, key=lambda stage: stage.kind != self._first)
-        alike = [stage for stage in ready if (stage.kind, stage.fit) == (first.kind, first.fit)]
-        at_most = max(1, self._pack_size(first.kind) // first.replicas)
-        pack = alike[: min(at_most, -(-len(alike) // workers))]
+        ready = [
+            stage
+            for key, stage in self._stages.items()
+            if self._states[key] is StageState.READY and stage.kind == first.kind
+        ]
+        fair = -(-sum(stage.replicas for stage in ready) // (idle or workers))
+        at_most = min(self._pack_size(first), fair)
+        pack, replicas = [first], first.replicas
+        for stage in ready:
+            if stage is first or stage.fit != first.fit or not _alike(stage.steps, [member.steps for member in pack]):
+                continue
+            if replicas + stage.replicas > at_most:
+                break
+            pack.append(stage)
+            replicas += stage.replicas
         for stage in pack:
             self._states[stage.key] = StageState.RUNNING
         return tuple(pack)
@@ -151,3 +185,8 @@ class Scheduler:
             for other, stage in self._stages.items()
             if stage.needs == key and self._states[other] is StageState.WAITING
         ]
+
+
+def _alike(steps: float, others: list[float]) -> bool:
+    """Whether nobody idles for long, where one with so many steps an epoch trains with the others."""
+    return min(steps, *others) >= LEAST_STEPS * max(steps, *others)

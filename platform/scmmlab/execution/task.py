@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scmmlab.tables import FeatureTable
 from scmmlab.training import (
@@ -16,7 +17,18 @@ from scmmlab.training import (
 )
 from scmmlab.training.packs import sweep_fit
 
-Request = PretrainRequest | CellRequest | SweepRequest
+
+class Errand(ABC):
+    """A request that is no stage of a study: it needs no table, keeps no checkpoint, and nothing of it is stored."""
+
+    key: str
+
+    @abstractmethod
+    def run(self, device: str) -> StageOutput:
+        """Do it on the worker's device (``cpu`` or ``cuda``); the outcome goes to the driver."""
+
+
+Request = PretrainRequest | CellRequest | SweepRequest | Errand
 Outcome = StageOutput | StageFailure
 Tables = Callable[[str], FeatureTable]
 
@@ -31,6 +43,8 @@ class Task:
     """What is to be done, all of one type."""
     checkpoints: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
     """Where an earlier run had got to, by key and stage."""
+    pack_size: int | None = None
+    """Replicas that the worker trains together, at most; by what it was told when it started if None."""
 
     @property
     def kind(self) -> StageKind:
@@ -38,7 +52,9 @@ class Task:
         first = self.requests[0]
         if isinstance(first, PretrainRequest):
             return "pretrain"
-        return "finetune" if isinstance(first, CellRequest) else "sweep"
+        if isinstance(first, CellRequest):
+            return "finetune"
+        return "sweep" if isinstance(first, SweepRequest) else "errand"
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -55,8 +71,8 @@ class Task:
         """Two tasks with half of the requests each."""
         middle = len(self.requests) // 2
         return (
-            Task(f"{self.id}a", self.requests[:middle], self.checkpoints),
-            Task(f"{self.id}b", self.requests[middle:], self.checkpoints),
+            replace(self, id=f"{self.id}a", requests=self.requests[:middle]),
+            replace(self, id=f"{self.id}b", requests=self.requests[middle:]),
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from scmmlab.model.version import NUMERICS_VERSION
+from scmmlab.training.memory import let_go, out_of_memory
+from scmmlab.training.reporter import Reporter
 
 FORMAT = 1
 _HEADER = "scmmlab"
@@ -38,7 +40,13 @@ class Checkpoint:
 
 
 def to_bytes(checkpoint: Checkpoint, key: str, stage: str) -> bytes:
-    """`checkpoint` of (`key`, `stage`) as bytes that :func:`from_bytes` reads."""
+    """`checkpoint` of (`key`, `stage`) as bytes that :func:`from_bytes` reads.
+
+    Raises
+    ------
+    MemoryError
+        If there is no memory for them.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
     header = {
         "format": FORMAT,
@@ -49,7 +57,26 @@ def to_bytes(checkpoint: Checkpoint, key: str, stage: str) -> bytes:
         "state": checkpoint.state,
     }
     header["digest"] = _digest(header, tensors)
-    return safetensors.torch.save(tensors, metadata={_HEADER: json.dumps(header)})
+    try:
+        return safetensors.torch.save(tensors, metadata={_HEADER: json.dumps(header)})
+    except BaseException as error:
+        # without memory safetensors panics, in its own language's words and as no Exception
+        if type(error).__name__ == "PanicException":
+            raise MemoryError(f"There is no memory for a checkpoint of {key} ({stage}).") from error
+        raise
+
+
+def save_if_there_is_room(make: Callable[[], Checkpoint], key: str, stage: str, reporter: Reporter) -> None:
+    """Hand the checkpoint that `make` makes to `reporter`; without memory for it, an older one has to do."""
+    try:
+        data = to_bytes(make(), key, stage)
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        let_go(error)
+        logger.warning("There was no memory for a checkpoint of %s (%s); the one before it stays.", key, stage)
+        return
+    reporter.save_checkpoint(key, stage, data)
 
 
 def from_bytes(data: bytes | None, key: str, stage: str, expected: Mapping[str, Tensor]) -> Checkpoint | None:

@@ -15,7 +15,8 @@ from typing import Literal
 from torch import Tensor
 
 from scmmlab.model import SINGLE_PROCESS, Collectives
-from scmmlab.training.checkpoint import from_bytes, to_bytes
+from scmmlab.training.checkpoint import from_bytes, save_if_there_is_room
+from scmmlab.training.memory import Room, let_go, no_room_for_one, out_of_memory
 from scmmlab.training.pretrain import LOSSES, Encoder, PretrainPack
 from scmmlab.training.reporter import Reporter
 from scmmlab.training.requests import StageFailure, StageKind
@@ -51,7 +52,8 @@ class EncoderSlots:
     """Encoders on their way, each at an epoch of its own.
 
     They train as one pack. Where training raises, the pack is cut in halves that go on from their checkpoints, until
-    the encoder that is at fault is alone; this also finds the size that fits where memory runs out.
+    the encoder that is at fault is alone. Where memory runs out, half of the pack goes on from its checkpoints, and the
+    other half waits outside until there is room.
 
     Parameters
     ----------
@@ -67,6 +69,8 @@ class EncoderSlots:
         What is reported of an epoch.
     group : Collectives
         The workers that share each batch, all of which make these same calls.
+    room : Room | None
+        How many there is memory for, as far as it is known; what is learned is put there.
     """
 
     def __init__(
@@ -77,15 +81,21 @@ class EncoderSlots:
         stage: Literal["pretrain", "probe"] = "pretrain",
         figures: Figures = epoch_losses,
         group: Collectives = SINGLE_PROCESS,
+        room: Room | None = None,
     ):
         self._pool, self._reporter, self._group = pool, reporter, group
         self._checkpoint_every, self._stage, self._figures = checkpoint_every, stage, figures
         self._packs: list[PretrainPack] = []
-        self._largest: int | None = None
+        self._outside: list[Encoder] = []
+        self._room = room or Room()
 
     @property
     def used(self) -> int:
-        """Encoders that are being trained."""
+        """Encoders that are being trained, or that wait until there is room."""
+        return self._inside + len(self._outside)
+
+    @property
+    def _inside(self) -> int:
         return sum(len(pack.encoders) for pack in self._packs)
 
     def join(self, encoders: Sequence[Encoder]) -> list[Ended]:
@@ -101,15 +111,8 @@ class EncoderSlots:
         list of TrainedEncoder or StageFailure
             Those that an earlier run had trained to the end, and those that cannot be trained.
         """
-        ended: list[Ended] = []
-        waiting = list(encoders)
-        while waiting:
-            pack = next((pack for pack in self._packs if self._room(pack)), None)
-            some = waiting if self._largest is None else waiting[: self._largest - (len(pack.encoders) if pack else 0)]
-            waiting = waiting[len(some) :]
-            staying = range(len(pack.encoders)) if pack else ()
-            ended += self._regroup(pack, staying, some)
-        return ended
+        self._outside += encoders
+        return self._let_in()
 
     def epoch(self) -> list[Ended]:
         """Train everyone through an epoch.
@@ -119,10 +122,17 @@ class EncoderSlots:
         list of TrainedEncoder or StageFailure
             Those that have left with it.
         """
-        return [outcome for pack in list(self._packs) for outcome in self._train(pack)]
+        ended = self._let_in()
+        return ended + [outcome for pack in list(self._packs) for outcome in self._train(pack)]
 
-    def _room(self, pack: PretrainPack) -> bool:
-        return self._largest is None or len(pack.encoders) < self._largest
+    def _let_in(self) -> list[Ended]:
+        """Let those in who are outside, as far as there is room."""
+        room = len(self._outside) if self._room.replicas is None else max(0, self._room.replicas - self._inside)
+        entering, self._outside = self._outside[:room], self._outside[room:]
+        if not entering:
+            return []
+        pack = self._packs[0] if self._packs else None
+        return self._regroup(pack, range(len(pack.encoders)) if pack else (), entering)
 
     def _regroup(self, pack: PretrainPack | None, staying: Sequence[int], arriving: Sequence[Encoder]) -> list[Ended]:
         """Put a pack in the place of `pack`: of its replicas those that stay, and those that arrive."""
@@ -157,11 +167,21 @@ class EncoderSlots:
 
     def _split(self, error: Exception, encoders: Sequence[Encoder]) -> list[Ended]:
         """What becomes of a pack that raised."""
+        let_go(error)
+        if out_of_memory(error):
+            if len(encoders) == 1 and not self._packs:
+                return [self._failure(encoders[0].key, no_room_for_one(encoders[0].key, error))]
+            self._room.ran_out(self._inside + len(encoders))
+            # they are let in at the next epoch: by then nothing of the pack that broke is left in memory
+            self._outside = [*encoders, *self._outside]
+            return []
         if len(encoders) == 1:
-            return [stage_failure(encoders[0].key, _KINDS[self._stage], error)]
+            return [self._failure(encoders[0].key, error)]
         middle = len(encoders) // 2
-        self._largest = len(encoders) - middle
         return [outcome for half in (encoders[:middle], encoders[middle:]) for outcome in self._regroup(None, (), half)]
+
+    def _failure(self, key: str, error: Exception) -> StageFailure:
+        return stage_failure(key, _KINDS[self._stage], error)
 
     def _train(self, pack: PretrainPack) -> list[Ended]:
         try:
@@ -193,11 +213,10 @@ class EncoderSlots:
             except Exception as error:
                 failure = error
         if failure is not None:
-            return stage_failure(encoder.key, _KINDS[self._stage], failure)
+            return self._failure(encoder.key, failure)
         go_on = news is None or self._reporter.epoch(encoder.key, self._stage, encoder.epoch, encoder.epochs, news)
         if go_on and encoder.epoch % self._checkpoint_every == 0:
-            data = to_bytes(pack.checkpoint(replica), encoder.key, self._stage)
-            self._reporter.save_checkpoint(encoder.key, self._stage, data)
+            save_if_there_is_room(partial(pack.checkpoint, replica), encoder.key, self._stage, self._reporter)
         if encoder.epoch == encoder.epochs:
             return TrainedEncoder(encoder, "finished", tensors())
         return None if go_on else TrainedEncoder(encoder, "stopped", tensors())
@@ -209,6 +228,7 @@ def train_encoders(
     reporter: Reporter,
     checkpoint_every: int,
     group: Collectives = SINGLE_PROCESS,
+    room: Room | None = None,
 ) -> Iterator[Ended]:
     """Train encoders to the end; each is handed out as it ends, and its work is spared from then on.
 
@@ -216,10 +236,10 @@ def train_encoders(
     ----------
     encoders : sequence of Encoder
         None of them begun; where there is a checkpoint, they go on from it.
-    pool, reporter, checkpoint_every, group
+    pool, reporter, checkpoint_every, group, room
         As of `EncoderSlots`.
     """
-    slots = EncoderSlots(pool, reporter, checkpoint_every, group=group)
+    slots = EncoderSlots(pool, reporter, checkpoint_every, group=group, room=room)
     yield from slots.join(encoders)
     while slots.used:
         yield from slots.epoch()

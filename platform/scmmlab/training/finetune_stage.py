@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,12 @@ from scmmlab.errors import TrainingError
 from scmmlab.evaluation import json_scores, scores
 from scmmlab.model import initial_pretraining
 from scmmlab.model.version import NUMERICS_VERSION
-from scmmlab.training.checkpoint import from_bytes, to_bytes
+from scmmlab.training.checkpoint import from_bytes, save_if_there_is_room
 from scmmlab.training.data import CellData, Selections, cell_data
 from scmmlab.training.encoder_slots import stage_failure
-from scmmlab.training.finetune import FinetunePack, FoldResult, FoldRun, Mode
+from scmmlab.training.finetune import FinetunePack, FoldResult, FoldRun
+from scmmlab.training.memory import Room, let_go, no_room_for_one, out_of_memory
+from scmmlab.training.packs import FinetuneFit, evenly, finetune_fit
 from scmmlab.training.predictions import probabilities
 from scmmlab.training.pretrain import pretrain_shape
 from scmmlab.training.pretrain_stage import RECORD_FORMAT, curve_from_arrays
@@ -93,18 +96,10 @@ def starting_encoder(request: CellRequest, bands: int) -> Mapping[str, Tensor]:
     return initial_pretraining(shape, seed_R, "cpu", torch.float32).replica_state(0)
 
 
-def finetune_fit(cell: Cell) -> Hashable:
-    """Equal for cells whose folds have tensors of the same shapes and the same mode."""
-    experiment = cell.request.experiment
-    return (
-        len(cell.request.channels),
-        cell.data.bands,
-        len(cell.data.classes),
-        experiment.network,
-        experiment.finetune.batch_size,
-        experiment.finetune.epochs,
-        Mode.of(experiment),
-    )
+def cell_fit(cell: Cell) -> FinetuneFit:
+    """Equal for cells whose folds can share a pack."""
+    request = cell.request
+    return finetune_fit(request.experiment, len(request.channels), cell.data.bands, len(cell.data.classes))
 
 
 def pack_folds(cells: Sequence[Cell], size: int) -> list[list[FoldRun]]:
@@ -115,7 +110,7 @@ def pack_folds(cells: Sequence[Cell], size: int) -> list[list[FoldRun]]:
     """
     groups: dict[Hashable, list[tuple[FoldRun, ...]]] = defaultdict(list)
     for cell in cells:
-        groups[finetune_fit(cell)].append(cell.runs)
+        groups[cell_fit(cell)].append(cell.runs)
     packs: list[list[FoldRun]] = []
     for members in groups.values():
         pack: list[FoldRun] = []
@@ -124,8 +119,7 @@ def pack_folds(cells: Sequence[Cell], size: int) -> list[list[FoldRun]]:
                 packs.append(pack)
                 pack = []
             if len(runs) > size:
-                count = -(-len(runs) // size)
-                packs += [list(runs[len(runs) * i // count : len(runs) * (i + 1) // count]) for i in range(count)]
+                packs += evenly(runs, size)
             else:
                 pack += runs
         if pack:
@@ -143,12 +137,22 @@ class FoldFailure:
     """Why."""
 
 
-def train_folds(
-    runs: Sequence[FoldRun], pool: WindowPool, reporter: Reporter, checkpoint_every: int
-) -> Iterator[FoldResult | FoldFailure]:
-    """Train a pack to the end; folds are handed out as they end.
+class _PackBroke(Exception):
+    """Training a pack raised something that is not a reporter's."""
 
-    A cell of which one fold fails, or that the reporter stops, leaves the pack with its other folds.
+    def __init__(self, runs: Sequence[FoldRun], error: Exception):
+        super().__init__(str(error))
+        self.runs, self.error = runs, error
+
+
+def train_folds(
+    runs: Sequence[FoldRun], pool: WindowPool, reporter: Reporter, checkpoint_every: int, room: Room
+) -> Iterator[FoldResult | FoldFailure]:
+    """Train folds to the end; they are handed out as they end.
+
+    They train as one pack. Where training raises, halves go on from their checkpoints one after the other, until the
+    fold that is at fault is alone, or until there is memory for the pack. A cell of which one fold fails, or that the
+    reporter stops, leaves with its other folds.
 
     Parameters
     ----------
@@ -160,7 +164,46 @@ def train_folds(
         Is told of the epochs and keeps the checkpoints. What it raises is raised here.
     checkpoint_every : int
         Epochs between checkpoints.
+    room : Room
+        How many there is memory for, as far as it is known; what is learned is put there.
     """
+    waiting = deque([list(runs)])
+    failed: set[str] = set()
+    while waiting:
+        pack = [run for run in waiting.popleft() if run.key not in failed]
+        if room.replicas is not None and len(pack) > room.replicas:
+            waiting.extendleft(reversed(evenly(pack, room.replicas)))
+            continue
+        try:
+            for outcome in _train_pack(pack, pool, reporter, checkpoint_every):
+                if isinstance(outcome, FoldFailure):
+                    failed.add(outcome.run.key)
+                yield outcome
+            continue
+        except _PackBroke as broke:
+            left, error = broke.runs, broke.error
+            let_go(broke)
+        if out_of_memory(error):
+            room.ran_out(len(left))
+        if len(left) == 1:
+            failed.add(left[0].key)
+            yield FoldFailure(left[0], no_room_for_one(left[0].key, error) if out_of_memory(error) else error)
+        else:
+            waiting.extendleft(reversed(evenly(left, -(-len(left) // 2))))
+
+
+def _train_pack(
+    runs: Sequence[FoldRun], pool: WindowPool, reporter: Reporter, checkpoint_every: int
+) -> Iterator[FoldResult | FoldFailure]:
+    """Train a pack to the end.
+
+    Raises
+    ------
+    _PackBroke
+        With the folds that have not ended.
+    """
+    if not runs:
+        return
     saved = [reporter.load_checkpoint(run.key, run.stage) for run in runs]
     try:
         pack = FinetunePack(runs, pool)
@@ -169,8 +212,7 @@ def train_folds(
             if (checkpoint := from_bytes(data, run.key, run.stage, expected)) is not None:
                 pack.restore(replica, checkpoint)
     except Exception as error:
-        yield from _one_by_one(error, runs, pool, reporter, checkpoint_every)
-        return
+        raise _PackBroke(runs, error) from error
 
     while pack.runs:
         ended = [r for r, run in enumerate(pack.runs) if run.epoch >= run.epochs]
@@ -180,8 +222,7 @@ def train_folds(
             else:
                 errors = pack.train_epoch()
         except Exception as error:
-            yield from _one_by_one(error, pack.runs, pool, reporter, checkpoint_every)
-            return
+            raise _PackBroke(pack.runs, error) from error
         if ended:
             yield from results
             pack = _without(pack, ended)
@@ -206,22 +247,7 @@ def train_folds(
             pack = _without(pack, [r for r, run in enumerate(pack.runs) if run.key in failed])
         for replica, run in enumerate(pack.runs):
             if run.epoch % checkpoint_every == 0:
-                reporter.save_checkpoint(run.key, run.stage, to_bytes(pack.checkpoint(replica), run.key, run.stage))
-
-
-def _one_by_one(
-    error: Exception, runs: Sequence[FoldRun], pool: WindowPool, reporter: Reporter, checkpoint_every: int
-) -> Iterator[FoldResult | FoldFailure]:
-    """What becomes of a pack that raised: halves go on from their checkpoints, until the fold at fault is alone.
-
-    Halving also finds the size that fits where memory ran out.
-    """
-    if len(runs) == 1:
-        yield FoldFailure(runs[0], error)
-        return
-    middle = len(runs) // 2
-    for half in (runs[:middle], runs[middle:]):
-        yield from train_folds(half, pool, reporter, checkpoint_every)
+                save_if_there_is_room(partial(pack.checkpoint, replica), run.key, run.stage, reporter)
 
 
 def _without(pack: FinetunePack, leaving: Sequence[int]) -> FinetunePack:
@@ -251,7 +277,12 @@ def _means(rows: Iterable[Mapping[str, float | None]]) -> dict[str, float]:
 
 
 def finetune_cells(
-    cells: Sequence[Cell], reporter: Reporter, device: torch.device | str, checkpoint_every: int, pack_size: int
+    cells: Sequence[Cell],
+    reporter: Reporter,
+    device: torch.device | str,
+    checkpoint_every: int,
+    pack_size: int,
+    room: Room,
 ) -> Iterator[StageOutput | StageFailure]:
     """Fine-tune `cells`; each is handed out when its last fold has ended, in whatever order that is.
 
@@ -263,6 +294,8 @@ def finetune_cells(
         As in `stages.run_cell_stage`.
     pack_size : int
         Folds that train together, at most.
+    room : Room
+        How many of them there is memory for, as far as it is known.
     """
     by_key = {cell.request.key: cell for cell in cells}
     folds = [fold for cell in cells for fold in cell.data.folds]
@@ -273,7 +306,7 @@ def finetune_cells(
         wanted = [run for run in pack if run.key not in failed]
         if not wanted:
             continue
-        for outcome in train_folds(wanted, pool, reporter, checkpoint_every):
+        for outcome in train_folds(wanted, pool, reporter, checkpoint_every, room):
             key = outcome.run.key
             if key in failed:
                 continue

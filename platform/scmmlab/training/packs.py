@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 
-from scmmlab.config.base import canonical_json
-from scmmlab.training.requests import PretrainRequest, SweepRequest
+from scmmlab.config import ExperimentSpec, ReleasedProtocol
+from scmmlab.training.finetune import Mode
+from scmmlab.training.requests import SweepRequest
 
 Item = TypeVar("Item")
 
-# A CPU's cache holds the work of few replicas; a GPU wants many (docs/training.md has the measurements).
+# Where nothing was measured: a CPU's cache holds the work of few replicas, a GPU wants many.
 CPU_PRETRAIN_PACK = 4
 CPU_FINETUNE_PACK = 15
 GPU_PACK = 64
@@ -28,44 +30,64 @@ def finetune_pack_size(device: str | torch.device) -> int:
     return CPU_FINETUNE_PACK if torch.device(device).type == "cpu" else GPU_PACK
 
 
-def group_into_packs(requests: Sequence[PretrainRequest], size: int) -> list[list[PretrainRequest]]:
-    """Requests whose tensors fit together, at most `size` in a pack.
+@dataclass(frozen=True)
+class PretrainFit:
+    """What pre-trainings that share a pack have in common; everything else may differ."""
 
-    Together go those with the same channels, source, width, views, batch size, batches and epochs; masks, losses,
-    temperatures, step sizes, seeds and what else there is may differ. The order is kept, in the packs and of them.
-
-    Parameters
-    ----------
-    requests : sequence of PretrainRequest
-        What is to be pre-trained.
-    size : int
-        Largest number of requests in a pack; packs of one group have sizes that differ by one at most.
-    """
-    return in_groups(requests, pretrain_fit, size)
+    channels: int
+    """How many; which they are is nothing to the tensors, so that sources of different corpora fit together."""
+    bands: int
+    width: int
+    views: int
+    batch_size: int
 
 
-def pretrain_fit(request: PretrainRequest) -> Hashable:
-    """Equal for requests whose pre-training has tensors of the same shapes."""
-    experiment = request.experiment
-    return (
-        request.channels,
-        # the same source has the same number of windows; nothing else of it matters here
-        canonical_json(request.source),
-        getattr(experiment.protocol, "pretrain_batches", None),
-        experiment.network.width,
-        experiment.masking.views,
-        experiment.pretrain.batch_size,
-        experiment.pretrain.epochs,
+@dataclass(frozen=True)
+class FinetuneFit:
+    """What fine-tunings that share a pack have in common; everything else may differ."""
+
+    channels: int
+    bands: int
+    classes: int
+    width: int
+    classifier_width: int
+    batch_size: int
+    mode: Mode
+    validates: bool
+    """Whether there is a validation part."""
+
+
+def pretrain_fit(experiment: ExperimentSpec, channels: int, bands: int) -> PretrainFit:
+    """The fit of an experiment's pre-training on windows of so many channels and bands."""
+    return PretrainFit(
+        channels=channels,
+        bands=bands,
+        width=experiment.network.width,
+        views=experiment.masking.views,
+        batch_size=experiment.pretrain.batch_size,
+    )
+
+
+def finetune_fit(experiment: ExperimentSpec, channels: int, bands: int, classes: int) -> FinetuneFit:
+    """The fit of an experiment's fine-tuning, by whatever protocol, on windows of so many channels and bands."""
+    return FinetuneFit(
+        channels=channels,
+        bands=bands,
+        classes=classes,
+        width=experiment.network.width,
+        classifier_width=experiment.network.classifier_width,
+        batch_size=experiment.finetune.batch_size,
+        mode=Mode.of(experiment),
+        validates=not isinstance(experiment.protocol, ReleasedProtocol),
     )
 
 
 def sweep_fit(request: SweepRequest) -> Hashable | None:
-    """Equal for settings of a sweep that can train together; None for one that needs no training."""
+    """Equal for settings of one sweep that can train together; None for one that needs no training."""
     if not request.experiment.pretrain.enabled:
         return None
-    return pretrain_fit(
-        PretrainRequest(request.key, request.experiment, request.seed, request.transfer.source, request.channels)
-    )
+    # the settings of a sweep have one transfer, and so the same bands
+    return pretrain_fit(request.experiment, len(request.channels), bands=0)
 
 
 def in_groups(items: Sequence[Item], fit: Callable[[Item], Hashable], size: int) -> list[list[Item]]:
@@ -73,9 +95,10 @@ def in_groups(items: Sequence[Item], fit: Callable[[Item], Hashable], size: int)
     groups: dict[Hashable, list[Item]] = {}
     for item in items:
         groups.setdefault(fit(item), []).append(item)
-    return [pack for group in groups.values() for pack in _evenly(group, size)]
+    return [pack for group in groups.values() for pack in evenly(group, size)]
 
 
-def _evenly(items: list[Item], size: int) -> list[list[Item]]:
+def evenly(items: Sequence[Item], size: int) -> list[list[Item]]:
+    """`items` in the fewest packs of at most `size`, whose sizes differ by one at most."""
     count = -(-len(items) // size)
-    return [items[len(items) * i // count : len(items) * (i + 1) // count] for i in range(count)]
+    return [list(items[len(items) * i // count : len(items) * (i + 1) // count]) for i in range(count)]

@@ -1,4 +1,4 @@
-"""How fast this machine trains, by a short probe: what a plan's time estimate stands on."""
+"""How fast packs train here: steps of random windows, counted for a moment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from scmmlab.features import Scaler
 from scmmlab.model import initial_pretraining
 from scmmlab.training.data import FoldData, PretrainData
 from scmmlab.training.finetune import FinetunePack, FoldRun
-from scmmlab.training.packs import finetune_pack_size, pretrain_pack_size
 from scmmlab.training.pretrain import Encoder, PretrainPack, pretrain_shape
 from scmmlab.training.sealed import SealedLabels
 from scmmlab.training.windows import WindowPool
@@ -25,54 +24,38 @@ STEPS = 2
 
 
 @dataclass(frozen=True)
-class MeasuredRates:
-    """Steps a second of one worker, in packs of the size that its device gets."""
+class StepRunner:
+    """A pack on random windows, whose steps can be counted."""
 
-    pretrain_steps: float
-    """Replica-steps of pre-training."""
-    finetune_steps: float
-    """Fold-steps of fine-tuning."""
+    train_epoch: Callable[[], object]
+    steps: int
+    """Replica-steps of an epoch."""
+    device: str
 
-
-def measure_rates(
-    experiment: ExperimentSpec,
-    channels: int,
-    bands: int = 5,
-    classes: int = 2,
-    device: str = "cpu",
-    seconds: float = 1.0,
-    pack_size: int | None = None,
-) -> MeasuredRates:
-    """Train on random windows for a moment, and count.
-
-    Parameters
-    ----------
-    experiment : ExperimentSpec
-        Its network, batch sizes, masks and losses decide the work of a step.
-    channels, bands, classes : int
-        Shapes of the data.
-    device : str
-        Where; with as many threads as torch is set to use.
-    seconds : float
-        How long each of the two is measured, about; an epoch of two steps is always finished.
-    pack_size : int | None
-        Replicas that train together; as in the stages when None.
-    """
-    pretrain = _pretrain_pack(experiment, channels, bands, device, pack_size or pretrain_pack_size(device))
-    finetune = _finetune_pack(experiment, channels, bands, classes, device, pack_size or finetune_pack_size(device))
-    return MeasuredRates(
-        pretrain_steps=_rate(pretrain.train_epoch, STEPS * len(pretrain.encoders), device, seconds),
-        finetune_steps=_rate(finetune.train_epoch, STEPS * len(finetune.runs), device, seconds),
-    )
+    def rate(self, seconds: float) -> float:
+        """Replica-steps a second, measured for about so many seconds, and for one epoch at least."""
+        self.train_epoch()  # the first epoch also allocates and chooses kernels
+        epochs, start = 0, _now(self.device)
+        while not epochs or _now(self.device) - start < seconds:
+            self.train_epoch()
+            epochs += 1
+        return epochs * self.steps / (_now(self.device) - start)
 
 
-def _rate(train_epoch: Callable[[], object], steps: int, device: str, seconds: float) -> float:
-    train_epoch()  # the first epoch also allocates and chooses kernels
-    epochs, start = 0, _now(device)
-    while not epochs or _now(device) - start < seconds:
-        train_epoch()
-        epochs += 1
-    return epochs * steps / (_now(device) - start)
+def steps_of_pretraining(
+    experiment: ExperimentSpec, channels: int, bands: int, classes: int, device: str, size: int
+) -> StepRunner:
+    """A pack of `size` encoders of `experiment`; classes are nothing to it."""
+    pack = _pretrain_pack(experiment, channels, bands, device, size)
+    return StepRunner(pack.train_epoch, STEPS * size, device)
+
+
+def steps_of_finetuning(
+    experiment: ExperimentSpec, channels: int, bands: int, classes: int, device: str, size: int
+) -> StepRunner:
+    """A pack of `size` folds of `experiment`, in epochs in which nothing is predicted."""
+    pack = _finetune_pack(experiment, channels, bands, classes, device, size)
+    return StepRunner(pack.train_epoch, STEPS * size, device)
 
 
 def _now(device: str) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from scmmlab.config import CorpusSelection, ExperimentSpec, TransferSpec
 
-StageKind = Literal["pretrain", "finetune", "evaluate", "sweep"]
+StageKind = Literal["pretrain", "finetune", "evaluate", "sweep", "errand"]
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,8 @@ class StageOutput:
     """JSON-able; holds no time and no host name, so that two runs of one request compare equal."""
     tensors: dict[str, np.ndarray]
     """Arrays by name; docs/training.md lists the names of each kind."""
+    halved_to: int | None = None
+    """Replicas that its pack was halved to, where memory ran out. Not part of what is kept."""
 
 
 @dataclass(frozen=True)

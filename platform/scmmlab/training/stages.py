@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import torch
@@ -11,6 +12,7 @@ from scmmlab.training.data import Selections, Tables, pretrain_data
 from scmmlab.training.encoder_slots import stage_failure, train_encoders
 from scmmlab.training.evaluate import evaluate_cell
 from scmmlab.training.finetune_stage import finetune_cells, ready_cell
+from scmmlab.training.memory import Room
 from scmmlab.training.packs import finetune_pack_size, in_groups, pretrain_fit, pretrain_pack_size
 from scmmlab.training.pretrain import Encoder
 from scmmlab.training.pretrain_stage import pretrain_output
@@ -67,16 +69,16 @@ def run_pretrain_stage(
         requests, "pretrain", lambda r: Encoder(r.key, r.experiment, r.seed, pretrain_data(r, selections))
     )
     by_key = {request.key: request for request in requests}
-    size = pack_size or pretrain_pack_size(device)
-    for pack in in_groups(list(encoders), lambda key: pretrain_fit(by_key[key]), size):
+    size, room = pack_size or pretrain_pack_size(device), Room()
+    for pack in in_groups(list(encoders), lambda key: _encoder_fit(encoders[key]), size):
         members = [encoders[key] for key in pack]
         pool = WindowPool([encoder.data.features for encoder in members], device, torch.float32)
-        for outcome in train_encoders(members, pool, reporter, checkpoint_every):
+        for outcome in train_encoders(members, pool, reporter, checkpoint_every, room=room):
             if isinstance(outcome, StageFailure):
                 outcomes[outcome.key] = outcome
             else:
                 outcomes[outcome.encoder.key] = pretrain_output(by_key[outcome.encoder.key], outcome)
-    return [outcomes[request.key] for request in requests]
+    return [_halved_to(room, outcomes[request.key]) for request in requests]
 
 
 def run_cell_stage(
@@ -105,11 +107,11 @@ def run_cell_stage(
     """
     selections = Selections(tables)
     cells, outcomes = _prepare(requests, "finetune", lambda request: ready_cell(request, selections))
-    size = pack_size or finetune_pack_size(device)
+    size, room = pack_size or finetune_pack_size(device), Room()
     if cells:
-        for outcome in finetune_cells(list(cells.values()), reporter, device, checkpoint_every, size):
+        for outcome in finetune_cells(list(cells.values()), reporter, device, checkpoint_every, size, room):
             outcomes[outcome.key] = outcome
-    return [outcomes[request.key] for request in requests]
+    return [_halved_to(room, outcomes[request.key]) for request in requests]
 
 
 def run_evaluate_stage(request: CellRequest, finetuned: StageOutput, tables: Tables) -> StageOutput:
@@ -131,6 +133,16 @@ def run_sweep_stage(
         ended += slots.epoch()
     (outcome,) = ended
     return outcome
+
+
+def _encoder_fit(encoder: Encoder) -> Hashable:
+    _, channels, bands = encoder.data.features.shape
+    return pretrain_fit(encoder.experiment, channels, bands)
+
+
+def _halved_to(room: Room, outcome: Outcome) -> Outcome:
+    """`outcome`, which says how small its packs became."""
+    return replace(outcome, halved_to=room.replicas) if isinstance(outcome, StageOutput) else outcome
 
 
 def _prepare(
