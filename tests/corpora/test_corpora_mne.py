@@ -520,6 +520,24 @@ def test_a_copied_signal_under_another_name_is_refused(root, tmp_path):
     shutil.copy(root / "sub1.eeg", root / "sub2.eeg")
     with pytest.raises(CorpusError, match=r"sub2.eeg' is a copy of .*sub1.eeg': expected different recordings"):
         build(tmp_path, root, recordings=recordings, labels=labels)
+    findings = MneReader(layout=lab_files.layout(recordings=recordings, labels=labels)).check(root)
+    (wrong,) = [finding for finding in findings if not finding.ok]
+    assert "sub2.eeg' is a copy of" in wrong.fact
+
+
+def test_an_examination_goes_on_after_a_mistake_and_says_each_once(root):
+    for number in (1, 2, 3):
+        lab_files.write_brainvision(root / f"sub{number}.vhdr", seed=number)
+    (root / "sub1.eeg").unlink()
+    (root / "sub2.vmrk").write_bytes(b"")
+    values = [{"name": name, "values": [f"Comment/{name}"]} for name in ("calm", "tense", "other")]
+    labels = {"kind": "description", "classes": values}
+    reader = MneReader(layout=lab_files.layout(recordings={"files": "sub{subject}.vhdr"}, labels=labels))
+    wrong = [finding for finding in reader.check(root) if not finding.ok]
+    assert [finding.where for finding in wrong] == ["sub1.vhdr", "sub2.vhdr", "."]
+    assert "names a file that is not there" in wrong[0].fact
+    assert (wrong[2].fact, wrong[2].found) == ("class other", "trials in 0 recordings")
+    assert all(finding.expected and finding.found and finding.remedy for finding in wrong)
 
 
 def test_a_copied_folder_that_is_renamed_gives_the_same_build(root, tmp_path):

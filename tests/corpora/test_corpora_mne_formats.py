@@ -148,7 +148,7 @@ def test_an_eeglab_file_of_matlab_73_names_the_package_that_it_needs(tmp_path, m
     with h5py.File(tmp_path / "sub1.set", "w", userblock_size=512) as file:
         file["EEG"] = np.zeros(3)
     monkeypatch.setattr(
-        "scmmlab.corpora.lab.formats.find_spec",
+        "scmmlab.corpora.lab.eeglab.find_spec",
         lambda name: None if name == "pymatreader" else importlib.util.find_spec(name),
     )
     reader = MneReader(layout=lab_files.layout(recordings={"files": "sub{subject}.set"}))
@@ -158,7 +158,7 @@ def test_an_eeglab_file_of_matlab_73_names_the_package_that_it_needs(tmp_path, m
 
 def test_a_cnt_file_of_ant_neuro_names_the_package_that_it_needs(tmp_path, monkeypatch):
     (tmp_path / "sub1.cnt").write_bytes(b"RIFF" + bytes(2000))
-    monkeypatch.setattr("scmmlab.corpora.lab.formats.find_spec", lambda name: None)
+    monkeypatch.setattr("scmmlab.corpora.lab.neuroscan.find_spec", lambda name: None)
     reader = MneReader(layout=lab_files.layout(recordings={"files": "sub{subject}.cnt"}))
     with pytest.raises(CorpusError, match=r"sub1.cnt' cannot be read: expected .* the package antio, found"):
         next(reader.read(tmp_path, "sub1.cnt"))

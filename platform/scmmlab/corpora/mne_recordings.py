@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -67,45 +68,75 @@ class MneReader(Reader):
             notes = ()
 
     def check(self, root: Path) -> Iterator[Finding]:
-        """As of every reader, and what no recording says by itself: same channels in each, a trial of each class."""
+        """File by file, and what no recording says by itself: the same channels in each, a trial of each class."""
+        try:
+            files = self.files(root)
+        except CorpusError as error:
+            yield Finding.of_error(".", error)
+            return
+        yield Finding(True, ".", "files", self.needs, f"{len(files)} recordings")
         channels: Counter[str] = Counter()
-        trials: Counter[str] = Counter()
-        for finding in super().check(root):
-            if finding.ok and finding.fact == "channels":
-                channels[finding.found] += 1
-            if finding.ok and finding.fact == "trials":
-                trials.update(name for name in self.classes if f"{name} 0" not in finding.found.split(", "))
-            yield finding
+        recordings_of: Counter[int] = Counter()
+        facts: set[str] = set()
+        for file in files:
+            examined = self._examine(root, file)
+            yield from examined.findings
+            facts.update(finding.fact for finding in examined.findings)
+            if examined.channels:
+                channels[" ".join(examined.channels)] += 1
+            recordings_of.update(set(examined.labels))
+        try:
+            self.companions(root)
+        except CorpusError as error:
+            finding = Finding.of_error(".", error)
+            if finding.fact not in facts:
+                yield finding
         if len(channels) > 1:
             found = "; ".join(f"in {count} recordings {names}" for names, count in channels.most_common())
             remedy = "name those that all have with signal.channels of the layout."
             yield Finding(False, ".", "same channels", "the same in each recording", found, remedy)
-        for name in self.classes if channels else ():
-            found, remedy = (
-                f"trials in {trials[name]} recordings",
-                "labels.classes of the layout says which values it has.",
+        for label, name in enumerate(self.classes) if recordings_of else ():
+            found = f"trials in {recordings_of[label]} recordings"
+            remedy = "labels.classes of the layout says which values stand for it."
+            yield Finding(
+                recordings_of[label] > 0, ".", f"class {name}", "a trial or more in some recording", found, remedy
             )
-            yield Finding(trials[name] > 0, ".", f"class {name}", "a trial or more in some recording", found, remedy)
 
     def check_file(self, root: Path, file: str) -> Iterator[Finding]:
         """Header, channels, trials and the unit of the first trial; the signal is not read whole."""
+        yield from self._examine(root, file).findings
+
+    def _examine(self, root: Path, file: str) -> _Examined:
+        findings: list[Finding] = []
+        channels: tuple[str, ...] = ()
+        labels: list[int] = []
         try:
             recording, raw = self._open(root, file)
             source = choose_channels(self.layout.signal, raw, root / file)
-            yield Finding(True, file, "channels", "as the layout says", " ".join(source.channels))
+            channels = source.channels
+            findings.append(Finding(True, file, "channels", "as the layout says", " ".join(channels)))
             spans = find_trials(self.layout, root, recording, raw)
-            count = Counter(span.label for span in spans)
-            trials = ", ".join(f"{name} {count[label]}" for label, name in enumerate(self.classes))
-            yield Finding(True, file, "trials", f"some of {', '.join(self.classes)}", trials)
+            labels = [span.label for span in spans]
+            trials = ", ".join(f"{name} {labels.count(label)}" for label, name in enumerate(self.classes))
+            findings.append(Finding(True, file, "trials", "one or more", trials))
             _read_trial(source, recording, spans[0], ())
+            findings.append(Finding(True, file, "first trial", "EEG in µV", f"{source.sampling_rate:g} Hz"))
         except CorpusError as error:
-            yield Finding.of_error(file, error)
-        else:
-            yield Finding(True, file, "first trial", "EEG in µV", f"{source.sampling_rate:g} Hz")
+            findings.append(Finding.of_error(file, error))
+        return _Examined(findings, channels, labels)
 
     def _open(self, root: Path, file: str) -> tuple[LabRecording, Any]:
         recording = find_recording(self.layout.recordings, root, file)
         return recording, open_recording(root, file, bids=self.layout.recordings.bids is not None)
+
+
+@dataclass(frozen=True)
+class _Examined:
+    """What an examination of one recording found: facts, its channels, the label of each trial."""
+
+    findings: list[Finding]
+    channels: tuple[str, ...]
+    labels: list[int]
 
 
 def _read_trial(source: SignalSource, recording: LabRecording, span: TrialSpan, notes: tuple[str, ...]) -> Recording:

@@ -6,20 +6,16 @@ import os
 import warnings
 from collections.abc import Callable
 from datetime import datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from scmmlab.corpora.edf import read_edf_header
 from scmmlab.corpora.lab.brainvision import brainvision_parts
+from scmmlab.corpora.lab.eeglab import check_data_size, eeglab_parts
 from scmmlab.corpora.lab.fif import fif_parts
-from scmmlab.corpora.lab.matlab_structs import check_structs
-from scmmlab.corpora.matlab import open_matlab
+from scmmlab.corpora.lab.neuroscan import neuroscan_parts
 from scmmlab.corpora.opening import open_below
 from scmmlab.errors import CorpusError
-
-_CNT_EVENTS_AT = 886
-"""Where the header of a Neuroscan file says where its data end."""
 
 
 def _edf_parts(root: Path, file: str) -> tuple[str, ...]:
@@ -28,53 +24,13 @@ def _edf_parts(root: Path, file: str) -> tuple[str, ...]:
     return ()
 
 
-def _eeglab_parts(root: Path, file: str) -> tuple[str, ...]:
-    """The `.fdt` of the same name, where there is one."""
-    version = open_matlab(root / file).version
-    if version == "5":
-        check_structs(root / file)
-    elif find_spec("pymatreader") is None:
-        raise CorpusError(
-            f"'{root / file}' cannot be read: expected an EEGLAB file of MATLAB 7 or older, or the package "
-            "pymatreader, found one of MATLAB 7.3.",
-            "pip install pymatreader, or save the file in EEGLAB without the option for files above 2 GB.",
-        )
-    data = str(Path(file).with_suffix(".fdt"))
-    return (data,) if open_below(root, data).is_file() else ()
-
-
-def _cnt_parts(root: Path, file: str) -> tuple[str, ...]:
-    """None; the header is held against the file's size."""
-    path = root / file
-    with path.open("rb") as opened:
-        header = opened.read(_CNT_EVENTS_AT + 4)
-    if header.startswith((b"RIFF", b"RF64")) and find_spec("antio") is None:
-        raise CorpusError(
-            f"'{path}' cannot be read: expected a CNT file of Neuroscan, or the package antio, found one of ANT Neuro.",
-            "pip install antio.",
-        )
-    if header.startswith(b"Version 3"):
-        end, size = int.from_bytes(header[_CNT_EVENTS_AT:], "little", signed=True), path.stat().st_size
-        if end > size or len(header) < _CNT_EVENTS_AT + 4:
-            raise CorpusError(
-                f"'{path}' is truncated: expected data up to byte {end} as its header says, found {size} bytes.",
-                "copy the file again.",
-            )
-    elif not header.startswith((b"RIFF", b"RF64")):
-        raise CorpusError(
-            f"'{path}' is no CNT file: expected one that starts with 'Version 3', found "
-            f"{header[:9].decode('latin-1')!r}."
-        )
-    return ()
-
-
 _PARTS: dict[str, Callable[[Path, str], tuple[str, ...]]] = {
     ".edf": _edf_parts,
     ".bdf": _edf_parts,
     ".vhdr": brainvision_parts,
     ".fif": fif_parts,
-    ".set": _eeglab_parts,
-    ".cnt": _cnt_parts,
+    ".set": eeglab_parts,
+    ".cnt": neuroscan_parts,
 }
 ENDINGS = tuple(_PARTS)
 """How names of recordings end."""
@@ -147,7 +103,7 @@ def open_recording(root: Path, file: str, bids: bool = False) -> Any:
                 f"'{path}' has its signal in another file: expected {' or '.join(own)} below '{root}', found '{name}'.",
                 "the files of one recording must lie side by side and have one name.",
             )
-    _check_data_size(root, file, raw)
+    check_data_size(root, file, len(raw.ch_names), raw.n_times)
     return raw
 
 
@@ -195,18 +151,6 @@ def _guarded(path: Path, read: Callable[[], Any]) -> Any:
             raise CorpusError(
                 f"'{path}' cannot be read: expected a recording ({path.suffix}), found what MNE says: {said}",
             ) from error
-
-
-def _check_data_size(root: Path, file: str, raw: Any) -> None:
-    data = (root / file).with_suffix(".fdt")
-    if file.lower().endswith(".set") and data.is_file():
-        expected, found = 4 * len(raw.ch_names) * raw.n_times, data.stat().st_size
-        if found != expected:
-            raise CorpusError(
-                f"'{data}' does not fit '{root / file}': expected {expected} bytes for {len(raw.ch_names)} channels "
-                f"and {raw.n_times} samples, found {found} bytes.",
-                "copy both files again.",
-            )
 
 
 def _refuse_links_out(root: Path, file: str) -> None:
