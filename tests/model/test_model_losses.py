@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from model_packs import SHAPE, experiment, pack, windows
 from reference_scmm import reference_soft_weights
 
-from scmmlab.model import Losses, Settings, gradients, pretraining_losses
+from scmmlab.model import Losses, Settings, pretraining_gradient
 from scmmlab.model.aggregator import keep_top_k
 from scmmlab.model.pair_softmax import pair_softmax, row_softmax
 from scmmlab.model.pretraining import batch_rows
@@ -20,8 +20,7 @@ PUBLISHED = experiment()
 
 def losses(x: torch.Tensor, keep: torch.Tensor, **changes: object) -> tuple[Losses, torch.Tensor]:
     parameters, stacked, _ = pack([experiment(**changes)])
-    found = pretraining_losses(parameters, x, keep, stacked)
-    return found, gradients(found.total_R, parameters)[0]
+    return pretraining_gradient(parameters, x, keep, stacked)
 
 
 @settings(max_examples=20, deadline=None)
@@ -51,8 +50,8 @@ def test_top_k_that_reaches_all_others_is_the_full_softmax(k: int) -> None:
 @given(st.integers(1, 10), st.integers(0, 10_000))
 def test_top_k_keeps_the_k_greatest(k: int, seed: int) -> None:
     z = torch.randn(1, 4, 9, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    p, _ = pair_softmax(z, z, None, [k])
-    full, _ = pair_softmax(z, z, None, [None])
+    p = pair_softmax(z, z, None, [k]).kept_RNJ
+    full = pair_softmax(z, z, None, [None]).kept_RNJ
     kept = p[0] > 0
     assert bool((kept.sum(1) == min(k, 8)).all())
     torch.testing.assert_close(p.sum(-1), torch.ones(1, 9, dtype=torch.float64))
@@ -120,8 +119,8 @@ def test_the_unused_c_of_the_loss_weights_gets_no_gradient() -> None:
     x, keep = windows(1, 7), windows(1, 7, 1) > 0.5
     for change, unused in (("contrast__enabled", 0), ("reconstruction__enabled", 1)):
         parameters, stacked, _ = pack([experiment(**{change: False})])
-        found = pretraining_losses(parameters, x, keep, stacked)
-        gradient = parameters.named(gradients(found.total_R, parameters)[0])["awl.params"][0]
+        found, _ = pretraining_gradient(parameters, x, keep, stacked)
+        gradient = parameters.gradients["awl.params"][0]
         assert gradient[unused] == 0
         assert gradient[1 - unused] != 0
         assert float(found[1 + unused]) == 0
@@ -131,9 +130,9 @@ def test_fixed_weights_leave_c_alone() -> None:
     x, keep = windows(1, 7), windows(1, 7, 1) > 0.5
     changes = {"loss__weighting": "fixed", "loss__contrast_weight": 0.5, "loss__reconstruction_weight": 3.0}
     parameters, stacked, _ = pack([experiment(**changes)])
-    found = pretraining_losses(parameters, x, keep, stacked)
-    torch.testing.assert_close(found.total_R.detach(), 0.5 * found.contrast_R + 3 * found.reconstruction_R)
-    assert parameters.named(gradients(found.total_R, parameters)[0])["awl.params"].tolist() == [[0, 0]]
+    found, _ = pretraining_gradient(parameters, x, keep, stacked)
+    torch.testing.assert_close(found.total_R, 0.5 * found.contrast_R + 3 * found.reconstruction_R)
+    assert parameters.gradients["awl.params"].tolist() == [[0, 0]]
 
 
 def test_without_masks_all_copies_are_plain() -> None:

@@ -9,7 +9,7 @@ import torch
 from model_packs import SHAPE, experiment, pack
 
 from scmmlab.errors import TrainingError
-from scmmlab.model import Shape, gradients, initial_classifier, initial_pretraining
+from scmmlab.model import Shape, initial_classifier, initial_pretraining
 
 RELEASED = {
     "encoder.0.weight": (32, 62, 8),
@@ -30,7 +30,7 @@ def test_names_and_shapes_are_the_released_ones() -> None:
 def test_named_views_share_memory_with_the_flat_buffer() -> None:
     parameters, _, _ = pack([experiment()] * 2)
     parameters.values.zero_()
-    assert all(bool((leaf == 0).all()) for leaf in parameters.leaves())
+    assert all(bool((leaf == 0).all()) for leaf in (parameters[name] for name in parameters.names))
     with torch.no_grad():
         parameters["encoder.4.weight"][1, 3, 1, 4] = 7
     assert int((parameters.values[1] == 7).sum()) == 1
@@ -89,11 +89,15 @@ def test_initial_weights_are_uniform_within_one_over_root_of_inputs() -> None:
     assert parameters["awl.params"].tolist() == [[1, 1]]
 
 
-def test_gradients_of_a_loss_without_parameters_are_zero() -> None:
+def test_gradients_lie_as_the_parameters_do() -> None:
     parameters, _, _ = pack([experiment()] * 2)
-    (gradient,) = gradients(torch.zeros(2), parameters)
-    assert gradient.shape == parameters.values.shape
-    assert bool((gradient == 0).all())
+    parameters.gradient.copy_(parameters.values)
+    for name, gradient in parameters.gradients.items():
+        assert torch.equal(gradient, parameters[name])
+    parameters.parts(1)[1].zero_gradients("projector.")
+    assert bool((parameters.gradients["projector.3.weight"][1] == 0).all())
+    assert torch.equal(parameters.gradients["projector.3.weight"][0], parameters["projector.3.weight"][0])
+    assert torch.equal(parameters.gradients["decoder.weight"], parameters["decoder.weight"])
 
 
 def test_parts_share_the_buffers() -> None:

@@ -11,7 +11,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from model_packs import experiment, pack, windows
 
-from scmmlab.model import SINGLE_PROCESS, Adam, Collectives, TorchDistributed, pretraining_gradient, pretraining_losses
+from scmmlab.model import SINGLE_PROCESS, Adam, Collectives, TorchDistributed, pretraining_gradient
 
 BATCH, STEPS = 12, 4
 PACKS = {
@@ -78,9 +78,9 @@ def test_half_a_batch_alone_is_not_half_of_the_whole() -> None:
     parameters, settings, _ = pack([experiment()])
     x, keep = windows(1, BATCH), windows(1, BATCH, 1) > 0.5
     half = BATCH // 2
-    whole = pretraining_losses(parameters, x, keep, settings).total_R
+    whole = pretraining_gradient(parameters, x, keep, settings)[0].total_R
     halves = [
-        pretraining_losses(parameters, x[:, part], keep[:, part], settings).total_R
+        pretraining_gradient(parameters, x[:, part], keep[:, part], settings)[0].total_R
         for part in (slice(half), slice(half, None))
     ]
     assert abs(whole - (halves[0] + halves[1]) / 2) > 1e-3

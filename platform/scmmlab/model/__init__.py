@@ -5,8 +5,8 @@ from scmmlab.model.encoder import encode
 from scmmlab.model.finetuning import FinetuningStep, classify, finetuning_gradient
 from scmmlab.model.masking import masks
 from scmmlab.model.optimizer import Adam
-from scmmlab.model.parameters import Parameters, gradients, initial_classifier, initial_pretraining
-from scmmlab.model.pretraining import Losses, pretraining_gradient, pretraining_losses
+from scmmlab.model.parameters import Parameters, initial_classifier, initial_pretraining
+from scmmlab.model.pretraining import Losses, pretraining_gradient
 from scmmlab.model.random import permutation, uniform
 from scmmlab.model.settings import Settings
 from scmmlab.model.shape import Shape
@@ -25,12 +25,10 @@ __all__ = [
     "classify",
     "encode",
     "finetuning_gradient",
-    "gradients",
     "initial_classifier",
     "initial_pretraining",
     "masks",
     "permutation",
     "pretraining_gradient",
-    "pretraining_losses",
     "uniform",
 ]

@@ -5,16 +5,28 @@ L = Σ_m L_m / (2 c_m²) + log(1 + c_m²), c_m learned (Kendall et al. 2018, in 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from scmmlab.model.settings import Settings
 
 
-def total_loss(
+class WeighedLosses(NamedTuple):
+    """The sum of the losses, and its gradients."""
+
+    total_R: Tensor
+    slope_R2: Tensor
+    """∂L/∂L_m; 0 for a loss that takes no part."""
+    d_c_R2: Tensor
+    """∂L/∂c_m; 0 where c takes no part."""
+
+
+def weigh(
     contrast_R: Tensor, reconstruction_R: Tensor, c_R2: Tensor, settings: Settings, share: float = 1.0
-) -> Tensor:
-    """The sum of the losses that take part, [R]; the c of one that does not gets no gradient.
+) -> WeighedLosses:
+    """Add the losses that take part.
 
     Parameters
     ----------
@@ -29,7 +41,13 @@ def total_loss(
     """
     loss_R2 = torch.stack((contrast_R, reconstruction_R), dim=1)
     square_R2 = c_R2.square()
-    adaptive_R2 = loss_R2 / (2 * square_R2) + share * square_R2.log1p()
-    fixed_R2 = loss_R2 * settings.fixed_weight_R2
-    weighted_R2 = torch.where(settings.adaptive_R.unsqueeze(1), adaptive_R2, fixed_R2)
-    return torch.where(settings.loss_R2, weighted_R2, 0.0).sum(1)
+    slope_R2 = torch.where(settings.learned_R2, 0.5 / square_R2, settings.fixed_weight_R2)
+    total_R2 = loss_R2 * slope_R2
+    # learned: L_m / (2 c²) + log(1 + c²), whose slope in c is 2c / (1 + c²) − L_m / c³
+    total_R2 += torch.where(settings.learned_R2, share * square_R2.log1p(), 0.0)
+    d_c_R2 = 2 * share * c_R2 / (1 + square_R2) - loss_R2 / (square_R2 * c_R2)
+    return WeighedLosses(
+        torch.where(settings.loss_R2, total_R2, 0.0).sum(1),
+        torch.where(settings.loss_R2, slope_R2, 0.0),
+        torch.where(settings.learned_R2, d_c_R2, 0.0),
+    )

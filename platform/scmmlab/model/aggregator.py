@@ -20,7 +20,7 @@ def restricts(top_k: Sequence[int | None], rows: int) -> bool:
 def keep_top_k(p_RNJ: Tensor, s_RNJ: Tensor, top_k: Sequence[int | None]) -> Tensor:
     """The softmax over the k most similar rows alone: p where s_ij ≥ the row's k-th greatest, divided by its sum.
 
-    Ties stay, all of them. The choice is a constant for the gradient, what stays is differentiable.
+    Ties stay, all of them. The choice is a constant for the gradient: what stays is a softmax of its own.
 
     Parameters
     ----------
@@ -42,9 +42,3 @@ def keep_top_k(p_RNJ: Tensor, s_RNJ: Tensor, top_k: Sequence[int | None]) -> Ten
         kept[r] *= s_RNJ[r] >= least
         kept[r] /= kept[r].sum(-1, keepdim=True)
     return kept
-
-
-def softmax_gradient(dp_RNJ: Tensor, p_RNJ: Tensor) -> Tensor:
-    """∂L/∂s = p ⊙ (∂L/∂p − Σ_j ∂L/∂p_ij p_ij), of a full or a restricted softmax."""
-    g = dp_RNJ * p_RNJ
-    return g.addcmul_(p_RNJ, g.sum(-1, keepdim=True), value=-1)

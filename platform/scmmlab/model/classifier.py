@@ -16,10 +16,13 @@ Weights = tuple[Tensor, Tensor, Tensor, Tensor]
 """W₁ [R, H, E], b₁ [R, H], W₂ [R, K, H], b₂ [R, K]."""
 
 
+NAMES = "fc.weight", "fc.bias", "classifier.weight", "classifier.bias"
+
+
 def classifier_weights(parameters: Parameters) -> Weights:
-    """Both layers' weights, in the order of the flat buffer."""
-    p = parameters
-    return p["fc.weight"], p["fc.bias"], p["classifier.weight"], p["classifier.bias"]
+    """Both layers' weights, by `NAMES`."""
+    w1, b1, w2, b2 = (parameters[name] for name in NAMES)
+    return w1, b1, w2, b2
 
 
 def classifier_forward(weights: Weights, h_REN: Tensor) -> tuple[Tensor, Tensor]:
@@ -29,10 +32,14 @@ def classifier_forward(weights: Weights, h_REN: Tensor) -> tuple[Tensor, Tensor]
     return torch.baddbmm(b2.unsqueeze(-1), w2, u_RHN), u_RHN
 
 
-def classifier_backward(grad_RKN: Tensor, weights: Weights, h_REN: Tensor, u_RHN: Tensor) -> tuple[Tensor, Weights]:
-    """Gradients of the embedding and of the weights, from that of the logits."""
-    w1, _, w2, _ = weights
+def classifier_backward(grad_RKN: Tensor, parameters: Parameters, h_REN: Tensor, u_RHN: Tensor) -> Tensor:
+    """The gradient of the embedding, from that of the logits; the weights' are written to `parameters.gradients`."""
+    w1, _, w2, _ = classifier_weights(parameters)
+    d_w1, d_b1, d_w2, d_b2 = (parameters.gradients[name] for name in NAMES)
     # σ' = σ (1 − σ)
     da_RHN = torch.bmm(w2.transpose(1, 2), grad_RKN).mul_(u_RHN).mul_(1 - u_RHN)
-    d_w1, d_w2 = torch.bmm(da_RHN, h_REN.transpose(1, 2)), torch.bmm(grad_RKN, u_RHN.transpose(1, 2))
-    return torch.bmm(w1.transpose(1, 2), da_RHN), (d_w1, da_RHN.sum(-1), d_w2, grad_RKN.sum(-1))
+    torch.bmm(da_RHN, h_REN.transpose(1, 2), out=d_w1)
+    torch.sum(da_RHN, -1, out=d_b1)
+    torch.bmm(grad_RKN, u_RHN.transpose(1, 2), out=d_w2)
+    torch.sum(grad_RKN, -1, out=d_b2)
+    return torch.bmm(w1.transpose(1, 2), da_RHN)

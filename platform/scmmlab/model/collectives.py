@@ -11,7 +11,6 @@ from typing import Any, Protocol
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 
 class Collectives(Protocol):
@@ -26,13 +25,16 @@ class Collectives(Protocol):
         """Which one is asking, 0 … W − 1."""
 
     def sum(self, x: Tensor) -> Tensor:
-        """Σ over workers, the same on all; without gradient."""
+        """Σ over workers, the same on all."""
 
     def maximum(self, x: Tensor) -> Tensor:
-        """Greatest over workers, the same on all; without gradient."""
+        """Greatest over workers, the same on all."""
 
     def gather(self, x: Tensor, dim: int) -> Tensor:
-        """All workers' `x` along `dim`, in the order of ranks; its gradient is the sum of what all workers send."""
+        """All workers' `x` along `dim`, in the order of ranks."""
+
+    def scatter(self, gradient: Tensor, dim: int) -> Tensor:
+        """The adjoint of `gather`: of Σ over workers, this worker's part along `dim`."""
 
 
 class SingleProcess:
@@ -52,6 +54,10 @@ class SingleProcess:
     def gather(self, x: Tensor, dim: int) -> Tensor:
         """`x` itself."""
         return x
+
+    def scatter(self, gradient: Tensor, dim: int) -> Tensor:
+        """`gradient` itself."""
+        return gradient
 
 
 SINGLE_PROCESS: Collectives = SingleProcess()
@@ -81,34 +87,16 @@ class TorchDistributed:
 
     def gather(self, x: Tensor, dim: int) -> Tensor:
         """All workers' `x` along `dim`."""
-        return _Gather.apply(x, dim, self)
-
-    def _reduce(self, x: Tensor, how: Any) -> Tensor:
-        reduced = x.detach().clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(reduced, how, group=self.group)
-        return reduced
-
-
-class _Gather(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, dim: int, workers: TorchDistributed) -> Tensor:
-        ctx.dim, ctx.workers = dim, workers
         x = x.contiguous()
-        parts = [torch.empty_like(x) for _ in range(workers.workers)]
-        dist.all_gather(parts, x, group=workers.group)
+        parts = [torch.empty_like(x) for _ in range(self.workers)]
+        dist.all_gather(parts, x, group=self.group)
         return torch.cat(parts, dim)
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        return ctx.workers.sum(grad).chunk(ctx.workers.workers, ctx.dim)[ctx.workers.rank], None, None
+    def scatter(self, gradient: Tensor, dim: int) -> Tensor:
+        """Of the sum, the part of this worker."""
+        return self.sum(gradient).chunk(self.workers, dim)[self.rank]
 
-
-def total_over_workers(local_R: Tensor, group: Collectives) -> Tensor:
-    """Σ over workers as a value; the gradient is of the worker's own part.
-
-    So the sum over workers of what each finds for its parameters is the gradient of the whole, neither more nor less.
-    """
-    if group.workers == 1:
-        return local_R
-    return local_R + (group.sum(local_R) - local_R.detach())
+    def _reduce(self, x: Tensor, how: Any) -> Tensor:
+        reduced = x.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(reduced, how, group=self.group)
+        return reduced

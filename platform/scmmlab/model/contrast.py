@@ -8,10 +8,11 @@ Legend: R replica, N row of this worker, J row of any worker.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
-def contrast_sum(s_RNJ: Tensor, lse_RN1: Tensor, w_RNJ: Tensor) -> Tensor:
+def contrast_sum(s_RNJ: Tensor, lse_RN1: Tensor, w_RNJ: Tensor, w_sum_RN1: Tensor) -> Tensor:
     """Σ_ij w_ij (lse_i − s_ij), [R].
 
     Parameters
@@ -22,11 +23,9 @@ def contrast_sum(s_RNJ: Tensor, lse_RN1: Tensor, w_RNJ: Tensor) -> Tensor:
         log Σ_j exp s_ij.
     w_RNJ : Tensor
         Weights, 0 for a row with itself.
+    w_sum_RN1 : Tensor
+        W_i = Σ_j w_ij.
     """
-    return (w_RNJ.sum(-1, keepdim=True) * lse_RN1).sum((1, 2)) - (w_RNJ * s_RNJ).sum((1, 2))
-
-
-def add_contrast_gradient(g_RNJ: Tensor, p_RNJ: Tensor, w_RNJ: Tensor, upstream_R: Tensor) -> None:
-    """Add κ ∂/∂s of `contrast_sum` to `g_RNJ`: κ (W_i p_ij − w_ij), with W_i = Σ_j w_ij and κ from above."""
-    upstream = upstream_R[:, None, None]
-    g_RNJ.addcmul_(p_RNJ, w_RNJ.sum(-1, keepdim=True) * upstream).addcmul_(w_RNJ, -upstream)
+    # a product of one row and one column, which writes no array
+    weighed_R11 = torch.bmm(w_RNJ.flatten(1).unsqueeze(1), s_RNJ.flatten(1).unsqueeze(2))
+    return (w_sum_RN1 * lse_RN1).sum((1, 2)) - weighed_R11.flatten()

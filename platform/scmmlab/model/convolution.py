@@ -3,7 +3,8 @@
 A signal of 5 points under a kernel of 8 makes each convolution a linear map of all its input numbers: lay the kernel
 out as a Toeplitz matrix, and one batched multiplication does the work of many short convolutions.
 
-Legend: R replica, O and I output and input channels, T and S output and input points, K the 8 taps of a kernel.
+Legend: R replica, O and I output and input channels, T and S output and input points, K the 8 taps of a kernel, B and Y
+are R·O and T·S.
 """
 
 from __future__ import annotations
@@ -47,12 +48,14 @@ def toeplitz(weight_ROIK: Tensor, points: int) -> Tensor:
     """
     placement = _placement(points, weight_ROIK.device, weight_ROIK.dtype)
     # by ones and zeros: exact
-    matrix_ROTSI = torch.matmul(placement, weight_ROIK.transpose(2, 3))
-    return matrix_ROTSI.view(len(weight_ROIK), -1, points * weight_ROIK.shape[2])
+    kernels_BKI = weight_ROIK.transpose(2, 3).flatten(0, 1)
+    matrix_BYI = torch.bmm(placement.expand(len(kernels_BKI), -1, -1), kernels_BKI)
+    return matrix_BYI.view(len(weight_ROIK), -1, points * weight_ROIK.shape[2])
 
 
 def toeplitz_adjoint(matrix_RFK: Tensor, outputs: int, points: int) -> Tensor:
     """The gradient of the kernels, [R, O, I, 8], from that of their `toeplitz` matrix."""
     placement = _placement(points, matrix_RFK.device, matrix_RFK.dtype)
-    windows_ROTSI = matrix_RFK.view(len(matrix_RFK), outputs, len(placement), -1)
-    return torch.matmul(placement.T, windows_ROTSI).transpose(2, 3)
+    matrix_BYI = matrix_RFK.view(len(matrix_RFK) * outputs, len(placement), -1)
+    kernels_BKI = torch.bmm(placement.T.expand(len(matrix_BYI), -1, -1), matrix_BYI)
+    return kernels_BKI.view(-1, outputs, *kernels_BKI.shape[1:]).transpose(2, 3)

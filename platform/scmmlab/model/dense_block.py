@@ -1,6 +1,6 @@
 """A dense layer, batch norm, ReLU and, in the encoder, max-pooling: forward, and the gradient in closed form.
 
-Plain functions over tensors, from which the encoder and the projector build their differentiable steps. Rows are the
+Plain functions over tensors, of which the encoder and the projector are made. Rows are the
 last and contiguous dimension, so that each operation runs along rows.
 
 Legend: R replica, K input number, O feature, T point before pooling, P point after it, N row.
@@ -97,17 +97,17 @@ def block_backward(
     point_major: bool,
     weight_R11N: Tensor | None,
     group: Collectives,
-    input_gradient: bool,
-) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
-    """Gradients of matrix, input (if `input_gradient`), γ and β, from that of `Saved.out`."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """∂L/∂(matrix · x) [R, O·T, N], and the gradients of γ and β [R, O], from that of `Saved.out`.
+
+    The caller turns the first into the gradients of matrix and x that it needs. `grad` and `saved` are overwritten.
+    """
+    du = grad.view(saved.out.shape)
     # ReLU, then pooling: the gradient passes where the output is above 0
-    du = torch.ops.aten.threshold_backward(grad.reshape(saved.out.shape), saved.out, 0)
+    torch.ops.aten.threshold_backward.grad_input(du, saved.out, 0, grad_input=du)
     if pool:
         du = max_pool_gradient(du.transpose(1, 2) if point_major else du, saved.u_ROTN)
     dy, d_gain, d_shift = centre_gradient(du, saved.y_ROTN, saved.slope_RO11, saved.rstd_RO11, numbers, group)
     if weight_R11N is not None:
         dy.mul_(weight_R11N)
-    dy_RFN = dy.flatten(1, 2)
-    d_matrix = torch.bmm(dy_RFN, saved.x_RKN.transpose(1, 2))
-    dx = torch.bmm(saved.matrix_RFK.transpose(1, 2), dy_RFN) if input_gradient else None
-    return d_matrix, dx, d_gain.flatten(1), d_shift.flatten(1)
+    return dy.flatten(1, 2), d_gain.flatten(1), d_shift.flatten(1)

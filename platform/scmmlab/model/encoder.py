@@ -6,11 +6,10 @@ Legend: R replica, N row, C channel, F band, O feature, E number of the embeddin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from scmmlab.model.batch_norm import EPSILON, Batch, row_weights, update_running
 from scmmlab.model.collectives import SINGLE_PROCESS, Collectives
@@ -66,46 +65,23 @@ def encoder_forward(
 
 
 def encoder_backward(
-    grad_REN: Tensor, done: EncoderPass, weight_R11N: Tensor | None, group: Collectives
-) -> list[Tensor]:
-    """Gradients of the weights, from that of the embedding."""
-    gradients: list[Tensor] = []
+    grad_REN: Tensor, done: EncoderPass, weight_R11N: Tensor | None, group: Collectives, gradients: dict[str, Tensor]
+) -> None:
+    """Write the gradients of the weights to `gradients`, by name, from that of the embedding, which is overwritten."""
     upstream = grad_REN
-    for block in reversed(range(len(LAYERS))):
-        point_major, numbers = block < len(LAYERS) - 1, done.batches[block].numbers
-        d_matrix, dx, d_gain, d_shift = block_backward(
-            upstream, done.blocks[block], numbers, True, point_major, weight_R11N, group, input_gradient=block > 0
+    for block, (conv, norm) in reversed(list(enumerate(LAYERS))):
+        saved, points = done.blocks[block], done.points[block]
+        dy_RFN, d_gain, d_shift = block_backward(
+            upstream, saved, done.batches[block].numbers, True, block < len(LAYERS) - 1, weight_R11N, group
         )
-        gradients = [toeplitz_adjoint(d_matrix, d_gain.shape[1], done.points[block]), d_gain, d_shift, *gradients]
-        if dx is not None:
-            upstream = dx
-    return gradients
+        d_matrix = torch.bmm(dy_RFN, saved.x_RKN.transpose(1, 2))
+        gradients[f"{conv}.weight"].copy_(toeplitz_adjoint(d_matrix, d_gain.shape[1], points))
+        gradients[f"{norm}.weight"].copy_(d_gain)
+        gradients[f"{norm}.bias"].copy_(d_shift)
+        if block > 0:
+            upstream = torch.bmm(saved.matrix_RFK.transpose(1, 2), dy_RFN)
 
 
-class _Encoder(torch.autograd.Function):
-    """The training pass as one differentiable step."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x_RNCF: Tensor, weight_R11N: Tensor | None, group: Collectives, batches: list[Batch], *weights: Tensor
-    ) -> Tensor:
-        done = encoder_forward(weights, x_RNCF, weight_R11N, group)
-        batches += done.batches
-        ctx.save_for_backward(weight_R11N, *(tensor for saved in done.blocks for tensor in saved))
-        ctx.batches, ctx.points, ctx.group = done.batches, done.points, group
-        return done.h_REN
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        weight, *tensors = ctx.saved_tensors
-        size = len(Saved._fields)
-        blocks = [Saved(*tensors[start : start + size]) for start in range(0, len(tensors), size)]
-        done = EncoderPass(grad, blocks, ctx.batches, ctx.points)
-        return None, None, None, None, *encoder_backward(grad, done, weight, ctx.group)
-
-
-@torch.no_grad()
 def _encode_frozen(parameters: Parameters, x_RNCF: Tensor) -> Tensor:
     points = x_RNCF.shape[3]
     x_RKN = _columns(x_RNCF)
@@ -127,17 +103,14 @@ def encode_columns(
     x_RNCF: Tensor,
     training: bool,
     row_mask_RN: Tensor | None = None,
-    group: Collectives = SINGLE_PROCESS,
     active_R: Tensor | None = None,
 ) -> Tensor:
-    """The embedding with rows last, [R, E, N]; parameters as in `encode`, and the workers that share the rows."""
+    """The embedding with rows last, [R, E, N]; parameters as in `encode`."""
     if not training:
         return _encode_frozen(parameters, x_RNCF)
-    weights = encoder_weights(parameters)
-    batches: list[Batch] = []
-    h: Tensor = _Encoder.apply(x_RNCF, row_weights(row_mask_RN, x_RNCF.dtype), group, batches, *weights)
-    update_running(parameters, ENCODER_NORMS, batches, active_R)
-    return h
+    done = encoder_forward(encoder_weights(parameters), x_RNCF, row_weights(row_mask_RN, x_RNCF.dtype), SINGLE_PROCESS)
+    update_running(parameters, ENCODER_NORMS, done.batches, active_R)
+    return done.h_REN
 
 
 def encode(
@@ -156,7 +129,7 @@ def encode(
     x_RNCF : Tensor, shape=(R, N, C, F)
         Scaled features, finite.
     training : bool
-        Whether batch norm uses the statistics of the rows; else its running statistics, and then no gradient flows.
+        Whether batch norm uses the statistics of the rows; else its running statistics.
     row_mask : Tensor, bool, shape=(R, N), or None
         In training, the rows that count; what the others hold has no influence on these. A replica without any keeps
         its running statistics.
@@ -168,11 +141,9 @@ def encode(
     Tensor, shape=(R, N, 3·D)
         Channel-major, as ``nn.Flatten`` of (N, D, 3).
     """
-    if torch.is_grad_enabled():
-        return encode_columns(parameters, x_RNCF, training, row_mask, active_R=active_R).transpose(1, 2)
     size = finetuning_replicas(x_RNCF, parameters["encoder.1.weight"].shape[1])
     found = [
-        encode_columns(part, x, training, mask, active_R=active)
+        encode_columns(part, x, training, mask, active)
         for part, x, mask, active in zip(
             parameters.parts(size),
             x_RNCF.split(size),

@@ -36,9 +36,9 @@ class FinetuningStep(NamedTuple):
     logits_RBK: Tensor
     """Class logits of the windows."""
     encoder_Rn: Tensor
-    """Flat gradient of the encoder, 0 where it is frozen."""
+    """`encoder.gradient`, which the next step overwrites; 0 where the encoder is frozen."""
     classifier_Rn: Tensor
-    """Flat gradient of the classifier."""
+    """`classifier.gradient`, likewise."""
 
 
 @torch.no_grad()
@@ -77,7 +77,8 @@ def finetuning_gradient(
             strict=True,
         )
     ]
-    return FinetuningStep(*(joined(tensors) for tensors in zip(*found, strict=True)))
+    loss_R, logits_RBK = (joined(tensors) for tensors in zip(*found, strict=True))
+    return FinetuningStep(loss_R, logits_RBK, encoder.gradient, classifier.gradient)
 
 
 def _step(
@@ -87,7 +88,8 @@ def _step(
     label_RB: Tensor,
     row_mask_RB: Tensor | None,
     freeze_encoder: bool,
-) -> FinetuningStep:
+) -> tuple[Tensor, Tensor]:
+    """Loss and logits, and the gradients in `encoder.gradient` and `classifier.gradient`."""
     weights, of_classifier = encoder_weights(encoder), classifier_weights(classifier)
     weight_R11B = row_weights(row_mask_RB, x_RBCF.dtype)
     if freeze_encoder:
@@ -98,12 +100,12 @@ def _step(
         h = done.h_REN
     logits_RKB, hidden = classifier_forward(of_classifier, h)
     loss_R, grad_RKB = cross_entropy(logits_RKB, label_RB, row_mask_RB)
-    dh, d_classifier = classifier_backward(grad_RKB, of_classifier, h, hidden)
+    dh = classifier_backward(grad_RKB, classifier, h, hidden)
     if freeze_encoder:
-        d_encoder = torch.zeros_like(encoder.values)
+        encoder.gradient.zero_()
     else:
-        d_encoder = encoder.flat(encoder_backward(dh, done, weight_R11B, SINGLE_PROCESS))
-    return FinetuningStep(loss_R, logits_RKB.transpose(1, 2), d_encoder, classifier.flat(d_classifier))
+        encoder_backward(dh, done, weight_R11B, SINGLE_PROCESS, encoder.gradients)
+    return loss_R, logits_RKB.transpose(1, 2)
 
 
 @torch.no_grad()

@@ -6,14 +6,13 @@ Legend: R replica, D width, N row of this worker, J row of any worker.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from scmmlab.model.aggregator import keep_top_k, restricts, softmax_gradient
-from scmmlab.model.contrast import add_contrast_gradient, contrast_sum
+from scmmlab.model.aggregator import keep_top_k, restricts
+from scmmlab.model.contrast import contrast_sum
 
 
 def row_softmax(s_RNJ: Tensor, first_row: int) -> tuple[Tensor, Tensor]:
@@ -26,33 +25,22 @@ def row_softmax(s_RNJ: Tensor, first_row: int) -> tuple[Tensor, Tensor]:
     return p.div_(total), total.log()
 
 
-class _PairSoftmax(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, z_RDN: Tensor, others_RDJ: Tensor, w_RNJ: Tensor | None, top_k: Sequence[int | None], first_row: int
-    ) -> tuple[Tensor, Tensor]:
-        s = torch.bmm(z_RDN.transpose(1, 2), others_RDJ)
-        p, lse = row_softmax(s, first_row)
-        contrast = s.new_zeros(s.shape[0]) if w_RNJ is None else contrast_sum(s, lse, w_RNJ)
-        kept = keep_top_k(p, s, top_k) if restricts(top_k, s.shape[-1]) else p
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(z_RDN, others_RDJ, w_RNJ, p, kept)
-        return kept, contrast
+class Pairs(NamedTuple):
+    """What the comparison of all pairs leaves behind."""
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, d_kept: Tensor | None, d_contrast: Tensor | None) -> tuple[Tensor | None, ...]:
-        z, others, w, p, kept = ctx.saved_tensors
-        g = torch.zeros_like(p) if d_kept is None else softmax_gradient(d_kept, kept)
-        if w is not None and d_contrast is not None:
-            add_contrast_gradient(g, p, w, d_contrast)
-        # s = zᵀ z': ∂L/∂z = z' ∂L/∂sᵀ, ∂L/∂z' = z ∂L/∂s
-        return torch.bmm(others, g.transpose(1, 2)), torch.bmm(z, g), None, None, None
+    kept_RNJ: Tensor
+    """The aggregator's weights."""
+    contrast_R: Tensor
+    """Σ −w_ij log softmax_j(s_i) over this worker's rows; 0 without weights."""
+    p_RNJ: Tensor
+    """The softmax; `kept_RNJ` itself where the aggregator keeps all rows."""
+    w_RNJ: Tensor | None
+    w_sum_RN1: Tensor | None
 
 
 def pair_softmax(
     z_RDN: Tensor, others_RDJ: Tensor, w_RNJ: Tensor | None, top_k: Sequence[int | None], first_row: int = 0
-) -> tuple[Tensor, Tensor]:
+) -> Pairs:
     """Aggregation weights and contrastive sum of s = zᵀ z'.
 
     Parameters
@@ -67,12 +55,36 @@ def pair_softmax(
         Rows that each replica's aggregator keeps.
     first_row : int
         Column of this worker's first row.
-
-    Returns
-    -------
-    p : Tensor, shape=(R, N, J)
-        The aggregator's weights.
-    contrast : Tensor, shape=(R,)
-        Σ −w_ij log softmax_j(s_i) over this worker's rows; 0 without weights.
     """
-    return _PairSoftmax.apply(z_RDN, others_RDJ, w_RNJ, top_k, first_row)
+    s = torch.bmm(z_RDN.transpose(1, 2), others_RDJ)
+    p, lse = row_softmax(s, first_row)
+    if w_RNJ is None:
+        w_sum, contrast = None, s.new_zeros(s.shape[0])
+    else:
+        w_sum = w_RNJ.sum(-1, keepdim=True)
+        contrast = contrast_sum(s, lse, w_RNJ, w_sum)
+    kept = keep_top_k(p, s, top_k) if restricts(top_k, s.shape[-1]) else p
+    return Pairs(kept, contrast, p, w_RNJ, w_sum)
+
+
+def pair_gradient(d_kept_RNJ: Tensor | None, d_contrast_R: Tensor, pairs: Pairs) -> Tensor:
+    """∂L/∂s, from the gradients of the aggregator's weights, which are overwritten, and of the contrastive sum.
+
+    A softmax p sends p ⊙ (∂L/∂p − Σ_j ∂L/∂p_ij p_ij) back, and with κ the gradient of the contrastive sum that sum
+    sends κ (W_i p − w).
+    """
+    own_RN1 = None
+    if d_kept_RNJ is None:
+        g = torch.zeros_like(pairs.p_RNJ)
+    else:
+        g = d_kept_RNJ.mul_(pairs.kept_RNJ)
+        own_RN1 = g.sum(-1, keepdim=True).neg_()
+        if pairs.kept_RNJ is not pairs.p_RNJ:
+            g.addcmul_(pairs.kept_RNJ, own_RN1)
+            own_RN1 = None
+    if pairs.w_RNJ is not None and pairs.w_sum_RN1 is not None:
+        upstream_R11 = d_contrast_R[:, None, None]
+        g.addcmul_(pairs.w_RNJ, -upstream_R11)
+        weighed_RN1 = pairs.w_sum_RN1 * upstream_R11
+        own_RN1 = weighed_RN1 if own_RN1 is None else own_RN1.add_(weighed_RN1)
+    return g if own_RN1 is None else g.addcmul_(pairs.p_RNJ, own_RN1)

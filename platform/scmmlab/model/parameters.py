@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from copy import copy
 from itertools import accumulate
 
@@ -81,8 +81,8 @@ class Parameters:
     """Learned numbers and batch-norm buffers of R replicas.
 
     ``parameters["encoder.0.weight"]`` is a view [R, out, in, 8] of `values`: a change of `values` in place is seen
-    through it, and it is a leaf of the autograd graph (see `gradients`). In `values` kernels lie tap-major, (out, 8,
-    in), which is how the encoder reads them; by name they have the released layout.
+    through it. In `values` kernels lie tap-major, (out, 8, in), which is how the encoder reads them; by name they have
+    the released layout. The gradient of a step is written beside them, laid out alike.
 
     Parameters
     ----------
@@ -102,16 +102,21 @@ class Parameters:
         numbers, features = sum(math.prod(size) for size in sizes.values()), sum(self._features.values())
         self._hold(
             torch.zeros(replicas, numbers, device=device, dtype=dtype),
+            torch.zeros(replicas, numbers, device=device, dtype=dtype),
             torch.zeros(replicas, features, device=device, dtype=dtype),
             torch.ones(replicas, features, device=device, dtype=dtype),
             torch.zeros(replicas, len(self._features), device=device, dtype=torch.int64),
         )
 
-    def _hold(self, values_Rn: Tensor, mean_RO: Tensor, var_RO: Tensor, tracked: Tensor) -> None:
+    def _hold(self, values_Rn: Tensor, gradient_Rn: Tensor, mean_RO: Tensor, var_RO: Tensor, tracked: Tensor) -> None:
         """Take these buffers, and name their parts."""
         self.values = values_Rn
         """[R, n], in the order of `names`."""
-        self._views = {name: view.detach().requires_grad_() for name, view in self.named(values_Rn).items()}
+        self._views = self.named(values_Rn)
+        self.gradient = gradient_Rn
+        """[R, n], of the last step; the next one overwrites it."""
+        self.gradients = self.named(gradient_Rn)
+        """Name → view of `gradient`."""
         self._running = mean_RO, var_RO, tracked
         ends = list(accumulate(self._features.values()))
         starts = [0, *ends][: len(ends)]
@@ -137,15 +142,16 @@ class Parameters:
         return mean_RO[:, span], var_RO[:, span], tracked[:, norms]
 
     def parts(self, size: int) -> list[Parameters]:
-        """The same parameters in parts of `size` replicas: views of these buffers, with leaves of their own."""
+        """The same parameters in parts of `size` replicas: views of these buffers."""
         if self.replicas <= size:
             return [self]
         if size not in self._parts:
             running = zip(*(tensor.split(size) for tensor in self._running), strict=True)
             parts = []
-            for values, statistics in zip(self.values.split(size), running, strict=True):
+            buffers = zip(self.values.split(size), self.gradient.split(size), running, strict=True)
+            for values, gradient, statistics in buffers:
                 part = copy(self)
-                part._hold(values, *statistics)
+                part._hold(values, gradient, *statistics)
                 parts.append(part)
             self._parts[size] = parts
         return self._parts[size]
@@ -163,10 +169,6 @@ class Parameters:
     def __getitem__(self, name: str) -> Tensor:
         return self._views[name]
 
-    def leaves(self) -> Iterator[Tensor]:
-        """The named views, in the order of `values`."""
-        return iter(self._views.values())
-
     def named(self, flat_Rn: Tensor) -> dict[str, Tensor]:
         """Views of a tensor laid out as `values` (a gradient, a moment), by name and in the released layouts."""
         views, start = {}, 0
@@ -176,13 +178,14 @@ class Parameters:
             start = end
         return views
 
-    def flat(self, tensors: Iterable[Tensor]) -> Tensor:
-        """A tensor laid out as `values`, from its parts in the order of `names` and in the released layouts."""
-        return torch.cat([_released(tensor).flatten(1) for tensor in tensors], dim=1)
+    def zero_gradients(self, prefix: str) -> None:
+        """Set the gradients of the tensors whose names begin with `prefix` to 0."""
+        for name, gradient in self.gradients.items():
+            if name.startswith(prefix):
+                gradient.zero_()
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
-        for name, view in self._views.items():
-            yield name, view.detach()
+        yield from self._views.items()
         for norm in self.norms:
             yield f"{norm}.running_mean", self.running_mean[norm]
             yield f"{norm}.running_var", self.running_var[norm]
@@ -220,32 +223,19 @@ class Parameters:
         return part
 
 
-def gradients(loss_R: Tensor, *parameters: Parameters) -> tuple[Tensor, ...]:
-    """Flat gradients [R, n] of each replica's own loss, one for each of `parameters`; zero where it has no part.
-
-    Replicas do not touch each other's parameters, so the gradient of the sum over replicas is each one's own.
-    """
-    if not loss_R.requires_grad:
-        return tuple(torch.zeros_like(p.values) for p in parameters)
-    leaves = [leaf for p in parameters for leaf in p.leaves()]
-    found = iter(torch.autograd.grad(loss_R.sum(), leaves, allow_unused=True, materialize_grads=True))
-    return tuple(p.flat([next(found) for _ in p.names]) for p in parameters)
-
-
 def _initialise(parameters: Parameters, seed_R: Tensor) -> Parameters:
     """Weights and biases uniform within ± 1/√(inputs), PyTorch's default; batch norms 1 and 0; loss weights 1."""
-    with torch.no_grad():
-        for name, size in parameters.sizes.items():
-            view = parameters[name].detach()
-            layer, _, kind = name.rpartition(".")
-            if layer in NORMS:
-                view.fill_(1.0 if kind == "weight" else 0.0)
-            elif layer == "awl":
-                view.fill_(1.0)
-            else:
-                bound = 1 / math.sqrt(math.prod(parameters.sizes[f"{layer}.weight"][1:]))
-                drawn = uniform(seed_R, f"initial {name}", 0, 0, math.prod(size))
-                view.copy_(drawn.to(view.dtype).mul_(2).sub_(1).mul_(bound).view(-1, *size))
+    for name, size in parameters.sizes.items():
+        view = parameters[name]
+        layer, _, kind = name.rpartition(".")
+        if layer in NORMS:
+            view.fill_(1.0 if kind == "weight" else 0.0)
+        elif layer == "awl":
+            view.fill_(1.0)
+        else:
+            bound = 1 / math.sqrt(math.prod(parameters.sizes[f"{layer}.weight"][1:]))
+            drawn = uniform(seed_R, f"initial {name}", 0, 0, math.prod(size))
+            view.copy_(drawn.to(view.dtype).mul_(2).sub_(1).mul_(bound).view(-1, *size))
     return parameters
 
 

@@ -10,13 +10,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from scmmlab.model.adaptive_weights import total_loss
-from scmmlab.model.collectives import SINGLE_PROCESS, Collectives, total_over_workers
-from scmmlab.model.encoder import encode_columns
-from scmmlab.model.pair_softmax import pair_softmax
-from scmmlab.model.parameters import Parameters, gradients
-from scmmlab.model.projector import project
-from scmmlab.model.reconstruction import decode, squared_error
+from scmmlab.model.adaptive_weights import weigh
+from scmmlab.model.batch_norm import update_running
+from scmmlab.model.collectives import SINGLE_PROCESS, Collectives
+from scmmlab.model.encoder import ENCODER_NORMS, encoder_backward, encoder_forward, encoder_weights
+from scmmlab.model.pair_softmax import pair_gradient, pair_softmax
+from scmmlab.model.parameters import Parameters
+from scmmlab.model.projector import project, project_backward
+from scmmlab.model.reconstruction import decode, decode_backward, squared_error
 from scmmlab.model.replicas import joined, parts, pretraining_replicas
 from scmmlab.model.settings import Settings
 from scmmlab.model.soft_weights import mark_views, soft_weights
@@ -26,11 +27,11 @@ class Losses(NamedTuple):
     """What a pre-training step is judged by, of the whole batch; a loss that is disabled is 0."""
 
     total_R: Tensor
-    """The weighed sum, to be differentiated."""
+    """The weighed sum."""
     contrast_R: Tensor
-    """L_C, without gradient."""
+    """L_C."""
     reconstruction_R: Tensor
-    """L_R, without gradient."""
+    """L_R."""
 
 
 def batch_rows(x_RBCF: Tensor, keep_RMCF: Tensor | None, settings: Settings) -> Tensor:
@@ -55,15 +56,16 @@ def contrast_weights(x_RNF: Tensor, windows: int, settings: Settings, group: Col
     return w
 
 
-def pretraining_losses(
+@torch.no_grad()
+def pretraining_gradient(
     parameters: Parameters,
     x_RBCF: Tensor,
     keep_RMCF: Tensor | None,
     settings: Settings,
     group: Collectives = SINGLE_PROCESS,
     active_R: Tensor | None = None,
-) -> Losses:
-    """Losses of one pre-training step, with batch norm in training mode.
+) -> tuple[Losses, Tensor]:
+    """Losses of one pre-training step and their gradient, with as many replicas at a time as the device likes.
 
     Parameters
     ----------
@@ -82,62 +84,91 @@ def pretraining_losses(
 
     Returns
     -------
-    Losses
-        The same on all workers. `gradients` of the total are the worker's part: their sum over workers is the whole.
+    losses : Losses
+        The same on all workers.
+    gradient : Tensor, shape=(R, n)
+        Of the total: `parameters.gradient`, which the next step overwrites. It is the worker's part: the sum over
+        workers is the whole.
     """
-    rows_RNCF = batch_rows(x_RBCF, keep_RMCF, settings)
-    x_RNF = rows_RNCF.flatten(2)
-    replicas, rows, numbers = x_RNF.shape
-    everyone = rows * group.workers
-    h = encode_columns(parameters, rows_RNCF, True, None, group, active_R)
-
-    contrast = reconstruction = x_RNF.new_zeros(replicas)
-    p = None
-    if settings.any_pairs:
-        z = project(parameters, h, group, settings.active_projectors(active_R))
-        w = contrast_weights(x_RNF, x_RBCF.shape[1], settings, group) if settings.any_contrast else None
-        # s = z zᵀ / τ
-        scaled = z / settings.temperature_R[:, None, None]
-        p, contrast = pair_softmax(scaled, group.gather(z, 2), w, settings.top_k, group.rank * rows)
-        contrast = contrast / (everyone * (everyone - 1))
-    if settings.any_reconstruct:
-        decoded = decode(parameters, h)
-        if p is not None and settings.any_aggregate:
-            aggregated = torch.bmm(p, group.gather(decoded, 1))
-            decoded = aggregated if settings.all_aggregate else settings.choose_aggregated(aggregated, decoded)
-        # whatever the neighbours do, a replica's errors are summed in the order of its rows
-        decoded = decoded.contiguous()
-        reconstruction = squared_error(decoded, x_RNF) / (everyone * numbers)
-
-    total = total_loss(contrast, reconstruction, parameters["awl.params"], settings, 1 / group.workers)
-    parts = group.sum(torch.stack((contrast, reconstruction)).detach())
-    return Losses(total_over_workers(total, group), *(parts * settings.loss_R2.T))
+    size = pretraining_replicas(x_RBCF)
+    found = [
+        _step(*part, group=group)
+        for part in zip(
+            parameters.parts(size),
+            x_RBCF.split(size),
+            parts(keep_RMCF, size, len(x_RBCF)),
+            settings.parts(size),
+            parts(active_R, size, len(x_RBCF)),
+            strict=True,
+        )
+    ]
+    return Losses(*(joined(losses) for losses in zip(*found, strict=True))), parameters.gradient
 
 
-def pretraining_gradient(
+def _step(
     parameters: Parameters,
     x_RBCF: Tensor,
     keep_RMCF: Tensor | None,
     settings: Settings,
-    group: Collectives = SINGLE_PROCESS,
-    active_R: Tensor | None = None,
-) -> tuple[Losses, Tensor]:
-    """Losses of one pre-training step, and the flat gradient [R, n] of their total.
+    active_R: Tensor | None,
+    group: Collectives,
+) -> Losses:
+    """Losses, and the gradient in `parameters.gradient`."""
+    rows_RNCF = batch_rows(x_RBCF, keep_RMCF, settings)
+    x_RNF = rows_RNCF.flatten(2)
+    replicas, rows, numbers = x_RNF.shape
+    everyone = rows * group.workers
+    encoded = encoder_forward(encoder_weights(parameters), rows_RNCF, None, group)
+    update_running(parameters, ENCODER_NORMS, encoded.batches, active_R)
+    h = encoded.h_REN
 
-    As `gradients` of `pretraining_losses`, parameters as there, with as many replicas at a time as the device likes.
-    """
-    size = pretraining_replicas(x_RBCF)
-    found: list[Losses] = []
-    gradient: list[Tensor] = []
-    for part, x, keep, own, active in zip(
-        parameters.parts(size),
-        x_RBCF.split(size),
-        parts(keep_RMCF, size, len(x_RBCF)),
-        settings.parts(size),
-        parts(active_R, size, len(x_RBCF)),
-        strict=True,
-    ):
-        losses = pretraining_losses(part, x, keep, own, group, active)
-        gradient += gradients(losses.total_R, part)
-        found.append(Losses(losses.total_R.detach(), losses.contrast_R, losses.reconstruction_R))
-    return Losses(*(joined(losses) for losses in zip(*found, strict=True))), joined(gradient)
+    contrast = reconstruction = x_RNF.new_zeros(replicas)
+    temperature_R11 = settings.temperature_R[:, None, None]
+    if settings.any_pairs:
+        projected = project(parameters, h, group, settings.active_projectors(active_R))
+        w = contrast_weights(x_RNF, x_RBCF.shape[1], settings, group) if settings.any_contrast else None
+        # s = z zᵀ / τ
+        scaled, z_RDJ = projected.z_RDN / temperature_R11, group.gather(projected.z_RDN, 2)
+        pairs = pair_softmax(scaled, z_RDJ, w, settings.top_k, group.rank * rows)
+        contrast = pairs.contrast_R / (everyone * (everyone - 1))
+    if settings.any_reconstruct:
+        decoded = rebuilt = decode(parameters, h)
+        if settings.any_aggregate:
+            decoded_RJF = group.gather(decoded, 1)
+            aggregated = torch.bmm(pairs.kept_RNJ, decoded_RJF)
+            rebuilt = aggregated if settings.all_aggregate else settings.choose_aggregated(aggregated, decoded)
+        # whatever the neighbours do, a replica's errors are summed in the order of its rows
+        squared, error_RNF = squared_error(rebuilt.contiguous(), x_RNF)
+        reconstruction = squared / (everyone * numbers)
+
+    weighed = weigh(contrast, reconstruction, parameters["awl.params"], settings, 1 / group.workers)
+    contrast_slope_R, reconstruction_slope_R = weighed.slope_R2.unbind(1)
+    parameters.gradients["awl.params"].copy_(weighed.d_c_R2)
+
+    d_h, d_kept = None, None
+    if settings.any_reconstruct:
+        d_rebuilt = error_RNF.mul_((reconstruction_slope_R * (2 / (everyone * numbers)))[:, None, None])
+        d_decoded_RFN = d_rebuilt.transpose(1, 2)
+        if settings.any_aggregate:
+            d_kept = torch.bmm(d_rebuilt, decoded_RJF.transpose(1, 2))
+            d_aggregated = group.scatter(torch.bmm(d_decoded_RFN, pairs.kept_RNJ), 2)
+            if settings.all_aggregate:
+                d_decoded_RFN = d_aggregated
+            else:
+                d_decoded_RFN = settings.choose_aggregated(d_aggregated, d_decoded_RFN)
+                d_kept = settings.choose_aggregated(d_kept, torch.zeros_like(d_kept))
+        d_h = decode_backward(d_decoded_RFN, parameters, h)
+    else:
+        parameters.zero_gradients("decoder.")
+    if settings.any_pairs:
+        d_pairs = pair_gradient(d_kept, contrast_slope_R / (everyone * (everyone - 1)), pairs)
+        # s_ij = z_i · z_j / τ: the gradient of z as a row, and that of z as a column
+        d_z = torch.bmm(z_RDJ, d_pairs.transpose(1, 2)).div_(temperature_R11)
+        d_z += group.scatter(torch.bmm(scaled, d_pairs), 2)
+        d_h = project_backward(d_z, projected, parameters, group, d_h)
+    else:
+        parameters.zero_gradients("projector.")
+    encoder_backward(torch.zeros_like(h) if d_h is None else d_h, encoded, None, group, parameters.gradients)
+
+    own = group.sum(torch.stack((weighed.total_R, contrast, reconstruction)))
+    return Losses(own[0], *(own[1:] * settings.loss_R2.T))

@@ -5,11 +5,10 @@ Legend: R replica, N row, E number of the embedding, D width.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from scmmlab.model.batch_norm import Batch, update_running
 from scmmlab.model.collectives import SINGLE_PROCESS, Collectives
@@ -17,25 +16,15 @@ from scmmlab.model.dense_block import Saved, block_backward, block_forward
 from scmmlab.model.parameters import Parameters
 
 
-class _Hidden(torch.autograd.Function):
-    """Linear without its bias, batch norm, ReLU."""
+class ProjectorPass(NamedTuple):
+    """What one training pass leaves behind."""
 
-    @staticmethod
-    def forward(
-        ctx: Any, x_REN: Tensor, matrix: Tensor, gain: Tensor, shift: Tensor, group: Collectives, batches: list[Batch]
-    ) -> Tensor:
-        saved, batch = block_forward(matrix, x_REN, gain, shift, False, False, None, group)
-        batches.append(batch)
-        ctx.save_for_backward(*saved)
-        ctx.numbers, ctx.group = batch.numbers, group
-        return saved.out.squeeze(2)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        saved = Saved(*ctx.saved_tensors)
-        d_matrix, dx, d_gain, d_shift = block_backward(grad, saved, ctx.numbers, False, False, None, ctx.group, True)
-        return dx, d_matrix, d_gain, d_shift, None, None
+    z_RDN: Tensor
+    """The projection, rows last; it is not normalised."""
+    hidden: Saved
+    """What the gradient of the hidden layer needs."""
+    batch: Batch
+    """What the batch said of the hidden layer's features."""
 
 
 def project(
@@ -43,8 +32,8 @@ def project(
     h_REN: Tensor,
     group: Collectives = SINGLE_PROCESS,
     active_R: Tensor | None = None,
-) -> Tensor:
-    """The projection z with rows last, [R, D, N], in training mode; z is not normalised.
+) -> ProjectorPass:
+    """The projection of embeddings, in training mode.
 
     Parameters
     ----------
@@ -57,11 +46,32 @@ def project(
     active_R : Tensor, bool, shape=(R,), or None
         Replicas whose running statistics are updated; all when None.
     """
-    batches: list[Batch] = []
-    weights = (parameters[name] for name in ("projector.0.weight", "projector.1.weight", "projector.1.bias"))
-    hidden: Tensor = _Hidden.apply(h_REN, *weights, group, batches)
+    matrix, gain, shift = (parameters[f"projector.{name}"] for name in ("0.weight", "1.weight", "1.bias"))
+    hidden, batch = block_forward(matrix, h_REN, gain, shift, False, False, None, group)
     # the first bias is subtracted again with the mean: it moves the running mean alone, and its gradient is zero
-    bias_RO11 = parameters["projector.0.bias"].detach()[..., None, None]
-    batch = batches[0]._replace(mean_RO11=batches[0].mean_RO11 + bias_RO11)
-    update_running(parameters, ["projector.1"], [batch], active_R)
-    return torch.baddbmm(parameters["projector.3.bias"].unsqueeze(-1), parameters["projector.3.weight"], hidden)
+    moved = batch._replace(mean_RO11=batch.mean_RO11 + parameters["projector.0.bias"][..., None, None])
+    update_running(parameters, ["projector.1"], [moved], active_R)
+    z_RDN = torch.baddbmm(
+        parameters["projector.3.bias"].unsqueeze(-1), parameters["projector.3.weight"], hidden.out.squeeze(2)
+    )
+    return ProjectorPass(z_RDN, hidden, batch)
+
+
+def project_backward(
+    grad_RDN: Tensor, done: ProjectorPass, parameters: Parameters, group: Collectives, d_h_REN: Tensor | None
+) -> Tensor:
+    """The gradient of the embeddings, from that of z, added to `d_h_REN` if there is one.
+
+    The weights' gradients are written to `parameters.gradients`.
+    """
+    gradients, hidden = parameters.gradients, done.hidden
+    torch.bmm(grad_RDN, hidden.out.squeeze(2).transpose(1, 2), out=gradients["projector.3.weight"])
+    torch.sum(grad_RDN, -1, out=gradients["projector.3.bias"])
+    d_hidden = torch.bmm(parameters["projector.3.weight"].transpose(1, 2), grad_RDN)
+    dy_RON, d_gain, d_shift = block_backward(d_hidden, hidden, done.batch.numbers, False, False, None, group)
+    torch.bmm(dy_RON, hidden.x_RKN.transpose(1, 2), out=gradients["projector.0.weight"])
+    gradients["projector.0.bias"].zero_()
+    gradients["projector.1.weight"].copy_(d_gain)
+    gradients["projector.1.bias"].copy_(d_shift)
+    matrix_RKF = hidden.matrix_RFK.transpose(1, 2)
+    return torch.bmm(matrix_RKF, dy_RON) if d_h_REN is None else d_h_REN.baddbmm_(matrix_RKF, dy_RON)

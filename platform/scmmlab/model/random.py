@@ -7,6 +7,7 @@ neighbours, with the device, or with the moment at which it joined a pack.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -45,18 +46,37 @@ def _hash_words(word: Tensor, key: Tensor | int) -> Tensor:
     return word.bitwise_xor_((word >> 14).bitwise_and_(_WORD >> 14))
 
 
+def _numbers(number: Tensor | int, replicas: int) -> list[int]:
+    return [number] * replicas if isinstance(number, int) else number.expand(replicas).tolist()
+
+
+def _absorbed(lanes: Sequence[int], number: int, start: int) -> list[int]:
+    """The two words of a key after a number of 64 bits, low half first."""
+    for shift in (0, 32):
+        lanes = [_hash_number(lane ^ (number >> shift) & _WORD, start) for lane in lanes]
+    return list(lanes)
+
+
 def _keys(seed_R: Tensor, purpose: str, epoch: Tensor | int, step: Tensor | int) -> Tensor:
     """The two words, int32 [2, R, 1], that stand for a stream: 64 bits, so that no two streams of a study coincide."""
     start = zlib.crc32(purpose.encode())
     lanes = [start ^ lane for lane in _LANES]
-    numbers = [epoch, step, seed_R]
-    # Python's numbers are absorbed as such, at a tenth of the cost of tensors, until the first tensor
-    while isinstance(number := numbers[0], int):
-        for shift in (0, 32):
-            lanes = [_hash_number(lane ^ (number >> shift) & _WORD, start) for lane in lanes]
-        numbers.pop(0)
+    if seed_R.device.type == "cpu":
+        # Python takes the numbers of a replica faster than PyTorch a hundred operations on R numbers
+        own = []
+        for numbers in zip(_numbers(epoch, len(seed_R)), _numbers(step, len(seed_R)), seed_R.tolist(), strict=True):
+            key = lanes
+            for number in numbers:
+                key = _absorbed(key, number, start)
+            own.append([_signed(word) for word in key])
+        return torch.tensor(own, dtype=torch.int32).T.unsqueeze(-1)
+    rest: list[Tensor | int] = [epoch, step, seed_R]
+    # elsewhere too Python's numbers are absorbed as such, until the first tensor
+    while isinstance(first := rest[0], int):
+        lanes = _absorbed(lanes, first, start)
+        rest.pop(0)
     keys = torch.tensor([[_signed(lane)] for lane in lanes], dtype=torch.int32, device=seed_R.device)
-    for number in numbers:
+    for number in rest:
         for shift in (0, 32):
             word = (number >> shift) & _WORD
             word = _signed(word) if isinstance(word, int) else word.to(torch.int32)

@@ -5,11 +5,8 @@ Legend: R replica, N row, F input number, E number of the embedding.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from scmmlab.model.parameters import Parameters
 
@@ -24,20 +21,18 @@ def decode(parameters: Parameters, h_REN: Tensor) -> Tensor:
     return columns.transpose(1, 2)
 
 
-class _SquaredError(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, decoded_RNF: Tensor, x_RNF: Tensor) -> Tensor:
-        error = decoded_RNF - x_RNF
-        ctx.save_for_backward(error)
-        return torch.linalg.vector_norm(error, dim=(1, 2)).square_()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad_R: Tensor) -> tuple[Tensor, None]:
-        (error,) = ctx.saved_tensors
-        return error * (2 * grad_R[:, None, None]), None
+def decode_backward(grad_RFN: Tensor, parameters: Parameters, h_REN: Tensor) -> Tensor:
+    """The gradient of the embeddings, from that of the decoded rows, rows last; the decoder's is written beside it."""
+    gradients = parameters.gradients
+    torch.bmm(grad_RFN, h_REN.transpose(1, 2), out=gradients["decoder.weight"])
+    torch.sum(grad_RFN, -1, out=gradients["decoder.bias"])
+    return torch.bmm(parameters["decoder.weight"].transpose(1, 2), grad_RFN)
 
 
-def squared_error(decoded_RNF: Tensor, x_RNF: Tensor) -> Tensor:
-    """Σ (decoded − x)² over a replica's rows, [R]; masked rows are compared with their masked selves."""
-    return _SquaredError.apply(decoded_RNF, x_RNF)
+def squared_error(decoded_RNF: Tensor, x_RNF: Tensor) -> tuple[Tensor, Tensor]:
+    """Σ (decoded − x)² over a replica's rows, [R], and decoded − x, of which twice is the gradient.
+
+    `decoded_RNF` is overwritten; masked rows are compared with their masked selves.
+    """
+    error = decoded_RNF.sub_(x_RNF)
+    return torch.linalg.vector_norm(error, dim=(1, 2)).square_(), error

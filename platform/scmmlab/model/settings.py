@@ -62,8 +62,8 @@ class Settings:
     """Whether all replicas compare pairs."""
     loss_R2: Tensor
     """bool: whether the contrastive and the reconstruction loss take part."""
-    adaptive_R: Tensor
-    """bool: loss weights are learned."""
+    learned_R2: Tensor
+    """bool: loss weights that are learned, of losses that take part."""
     fixed_weight_R2: Tensor
     """Fixed weights of both losses."""
 
@@ -150,6 +150,8 @@ class Settings:
         soft = [e.contrast.weights == "soft" for e in experiments]
         reconstruct = [e.reconstruction.enabled for e in experiments]
         aggregate = [e.aggregator.enabled and e.reconstruction.enabled for e in experiments]
+        loss = list(zip(contrast, reconstruct, strict=True))
+        adaptive = [e.loss.weighting == "adaptive" for e in experiments]
         pairs = [c or a for c, a in zip(contrast, aggregate, strict=True)]
         users = {
             name: tuple(r for r, e in enumerate(experiments) if contrast[r] and soft[r] and e.contrast.distance == name)
@@ -175,8 +177,8 @@ class Settings:
             any_reconstruct=any(reconstruct),
             pairs_R=flag(pairs),
             all_pairs=all(pairs),
-            loss_R2=flag(list(zip(contrast, reconstruct, strict=True))),
-            adaptive_R=flag([e.loss.weighting == "adaptive" for e in experiments]),
+            loss_R2=flag(loss),
+            learned_R2=flag(loss) & flag(adaptive).unsqueeze(1),
             fixed_weight_R2=number([(e.loss.contrast_weight, e.loss.reconstruction_weight) for e in experiments]),
             experiments=tuple(experiments),
         )

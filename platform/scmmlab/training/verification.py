@@ -259,25 +259,24 @@ def _verify_pretraining(scene: _Scene) -> list[Check]:
 def _first_step(scene: _Scene) -> dict[str, Tensor]:
     """Everything that a file holds of the first step, of all replicas."""
     settings, parameters = scene.settings, scene.pretraining()
-    with torch.no_grad():
-        rows_RNCF = batch_rows(scene.inputs("x", 0), scene.keep(0), settings)
-        x_RNF = rows_RNCF.flatten(2)
-        h_eval = encode(parameters, rows_RNCF, False)
-        h = encode_columns(parameters, rows_RNCF, True)
-        z = project(parameters, h)
-        weights = contrast_weights(x_RNF, rows_RNCF.shape[1] // (settings.views + 1), settings)
-        scaled = z / settings.temperature_R[:, None, None]
-        p, _ = pair_softmax(scaled, z, weights, settings.top_k)
-        return {
-            "h_eval": h_eval,
-            "h_train": h.transpose(1, 2),
-            "z_train": z.transpose(1, 2),
-            "soft_weights": soft_weights(x_RNF, settings),
-            "similarity": z.transpose(1, 2) @ z,
-            "aggregation_weights": p,
-            "aggregated": p @ h.transpose(1, 2),
-            "reconstruction": p @ decode(parameters, h),
-        }
+    rows_RNCF = batch_rows(scene.inputs("x", 0), scene.keep(0), settings)
+    x_RNF = rows_RNCF.flatten(2)
+    h_eval = encode(parameters, rows_RNCF, False)
+    h = encode_columns(parameters, rows_RNCF, True)
+    z = project(parameters, h).z_RDN
+    weights = contrast_weights(x_RNF, rows_RNCF.shape[1] // (settings.views + 1), settings)
+    scaled = z / settings.temperature_R[:, None, None]
+    p = pair_softmax(scaled, z, weights, settings.top_k).kept_RNJ
+    return {
+        "h_eval": h_eval,
+        "h_train": h.transpose(1, 2),
+        "z_train": z.transpose(1, 2),
+        "soft_weights": soft_weights(x_RNF, settings),
+        "similarity": z.transpose(1, 2) @ z,
+        "aggregation_weights": p,
+        "aggregated": p @ h.transpose(1, 2),
+        "reconstruction": p @ decode(parameters, h),
+    }
 
 
 def _trajectory(golden: Golden, ours: Mapping[str, Tensor], tolerance: float) -> list[Check]:
@@ -313,8 +312,10 @@ def _verify_finetuning(scene: _Scene) -> list[Check]:
     for step in range(steps):
         loss_R, _, *found = finetuning_gradient(encoder, classifier, scene.inputs("x", step), scene.labels(step))
         losses.append(loss_R[place])
-        if not golden.zero_grad and sums is not None:
-            found = [a + b for a, b in zip(sums, found, strict=True)]
+        if not golden.zero_grad:
+            found = (
+                [own.clone() for own in found] if sums is None else [a + b for a, b in zip(sums, found, strict=True)]
+            )
         sums = found
         for (_, adam), gradient in zip(learners, found, strict=True):
             adam(gradient)
