@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from pydantic import TypeAdapter
 from scmmlab.config.experiment import ExperimentSpec
 from scmmlab.config.overrides import apply_override
 from scmmlab.config.problems import Problem, name_one_of, raise_problems, show, validate
-from scmmlab.config.study import AblationSpec, Choices, StudySpec, SweepSpec
-from scmmlab.config.variants import contradictions, try_variant
+from scmmlab.config.study import AblationSpec, StudySpec, SweepSpec
+from scmmlab.config.sweep_checks import point_problems, space_problems, sweep_problems
+from scmmlab.config.variants import try_variant
 from scmmlab.config.yaml_text import parse_yaml
 from scmmlab.errors import SpecError, nearest
 
@@ -182,9 +183,11 @@ def _check(data: dict[str, Any]) -> tuple[AblationSpec | SweepSpec | None, list[
                 problem for one in _transfer_bases(base, data, problems) for problem in _variant_problems(one, data)
             ]
         else:
-            problems += _space_problems(base, data, unreadable)
+            problems += space_problems(base, data.get("space"), unreadable)
     if isinstance(study, SweepSpec):
-        problems += _sweep_problems(study)
+        problems += sweep_problems(study)
+        if not any(problem.path[:1] == ("space",) for problem in problems):
+            problems += point_problems(study)
     return (None, problems) if problems else (study, [])
 
 
@@ -219,65 +222,4 @@ def _variant_problems(base: ExperimentSpec, data: dict[str, Any]) -> list[Proble
         changes = variant.get("set", {}) if isinstance(variant, dict) else {}
         if isinstance(changes, dict):
             problems += [p.beneath("variants", name) for p in try_variant(base, changes)[1]]
-    return problems
-
-
-def _space_problems(base: ExperimentSpec, data: dict[str, Any], unreadable: Container[str]) -> list[Problem]:
-    """Try the ends of each range, and each choice, in the base; paths whose range is wrong in itself are left out."""
-    problems = [problem.beneath("base") for problem in contradictions(base)]
-    space = data.get("space")
-    for path, values in space.items() if isinstance(space, dict) else ():
-        for value in _samples(values) if path not in unreadable else ():
-            found = try_variant(base, {path: value})[1]
-            if found:
-                problems += [_with_type_hint(p.beneath("space"), values) for p in found]
-                break
-    return problems
-
-
-def _with_type_hint(problem: Problem, values: dict[str, Any]) -> Problem:
-    """A range of numbers for a setting that takes whole ones lacks its type."""
-    if "whole number" not in problem.message or "choices" in values or values.get("type") == "int":
-        return problem
-    return replace(problem, message=f"{problem.message}; 'type: int' makes the range one of whole numbers")
-
-
-def _samples(values: object) -> list[Any]:
-    """Values that a range yields: its ends, and one between them that is whole only if all are."""
-    if not isinstance(values, dict):
-        return []
-    if isinstance(values.get("choices"), list):
-        return values["choices"]
-    low, high, step = values.get("low"), values.get("high"), values.get("step")
-    if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in (low, high)):
-        return []
-    assert isinstance(low, int | float)
-    assert isinstance(high, int | float)
-    if values.get("type") == "int":
-        return [low, high]
-    between = low + step if isinstance(step, int | float) else low + (high - low) * 0.381966
-    return [float(low), float(high), float(between)]
-
-
-def _sweep_problems(study: SweepSpec) -> list[Problem]:
-    problems = []
-    kinds: set[str] = {study.base.protocol.kind}
-    if isinstance(chosen := study.space.get("protocol.kind"), Choices):
-        kinds |= {str(choice) for choice in chosen.choices}
-    if study.transfers[0].set:
-        message = "a sweep has one transfer, so what it changes belongs beneath 'base'"
-        problems.append(Problem(("transfers", "0", "set"), message))
-    if "released" in kinds:
-        message = "it must be 'honest', 'loso' or 'zero_shot' in a sweep, which needs a validation part, got 'released'"
-        problems.append(Problem(("base", "protocol", "kind"), message))
-    for index, point in enumerate(study.points):
-        for path, value in point.items():
-            values = study.space[path]
-            if isinstance(values, Choices):
-                if value not in values.choices:
-                    message = f"it must be one of the choices {show(list(values.choices))}, got {show(value)}"
-                    problems.append(Problem(("points", str(index), path), message))
-            elif isinstance(value, str | bool | None) or not values.low <= value <= values.high:
-                message = f"it must lie in [{values.low}, {values.high}] as its space says, got {show(value)}"
-                problems.append(Problem(("points", str(index), path), message))
     return problems

@@ -66,7 +66,8 @@ def _step(place: Any, path: list[str], rest: list[str]) -> tuple[str, list[str]]
         if len(path) == 2 and path[0] == "variants" and rest[0] not in ("description", "set"):
             return "set", rest
         changes = path[0:1] + path[2:] in (["variants", "set"], ["transfers", "set"])
-        if path == ["space"] or changes or path[:-1] == ["points"]:
+        condition = path[:1] == ["space"] and path[-1] == "when"
+        if path == ["space"] or condition or changes or path[:-1] == ["points"]:
             return ".".join(rest), []
     if isinstance(place, list):
         for length in range(len(rest), 0, -1):

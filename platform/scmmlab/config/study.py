@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from scmmlab.config.base import Changes, Scalar, Spec
 from scmmlab.config.data import TransferSpec
 from scmmlab.config.experiment import ExperimentSpec
+from scmmlab.config.search_space import Choices, FloatRange, IntRange
 
 StudyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_\-]+$", max_length=80)]
 
@@ -91,49 +92,6 @@ class AblationSpec(Spec):
         return self
 
 
-class FloatRange(Spec):
-    """Numbers between two bounds."""
-
-    low: float
-    """Least value."""
-    high: float
-    """Greatest value."""
-    log: bool = False
-    """Whether the logarithm is uniform."""
-    step: float | None = Field(None, gt=0)
-    """Grid step from `low`, if any."""
-
-    @model_validator(mode="after")
-    def _check(self) -> FloatRange:
-        if self.low >= self.high:
-            raise ValueError(f"low must be less than high, got low {self.low} and high {self.high}")
-        if self.log and self.low <= 0:
-            raise ValueError(f"low must be above 0 with log, got {self.low}")
-        if self.log and self.step is not None:
-            raise ValueError("log and step cannot stand together")
-        return self
-
-
-class IntRange(FloatRange):
-    """Whole numbers between two bounds, both included."""
-
-    type: Literal["int"]
-    """Says that the numbers are whole."""
-    low: int
-    """Least value."""
-    high: int
-    """Greatest value."""
-    step: int | None = Field(None, ge=1)
-    """Grid step from `low`, if any."""
-
-
-class Choices(Spec):
-    """One of a list."""
-
-    choices: tuple[Scalar, ...] = Field(min_length=1)
-    """The values."""
-
-
 class AshaSpec(Spec):
     """Asynchronous successive halving (ASHA)."""
 
@@ -160,8 +118,12 @@ class SweepSpec(Spec):
     """The transfer that the search is for."""
     seeds: tuple[int, ...] = Field((0,), min_length=1, max_length=1)
     """Seed of the initial weights, batches and masks, and of the sampler."""
-    sampler: Literal["tpe", "random"] = "tpe"
+    objectives: tuple[Literal["probe", "epochs"], ...] = ("probe",)
+    """`[probe]`: the validation probe alone; `[probe, epochs]`: the probe up and the epochs spent on it down."""
+    sampler: Literal["tpe", "nsga2", "random"] = "tpe"
     """Optuna's sampler."""
+    population: int = Field(16, ge=2)
+    """`nsga2`: settings tried to the end that make a generation."""
     tune_trials: int = Field(32, ge=1)
     """Settings that are tried."""
     concurrency: int = Field(4, ge=1)
@@ -175,13 +137,12 @@ class SweepSpec(Spec):
     resources: ResourcesSpec = ResourcesSpec()
     """What the study may use."""
 
-    @model_validator(mode="after")
-    def _check(self) -> SweepSpec:
-        for point in self.points:
-            unknown = sorted(set(point) - set(self.space))
-            if unknown:
-                raise ValueError(f"points may only name paths of the space {sorted(self.space)}, got {unknown}")
-        return self
+    @field_validator("objectives")
+    @classmethod
+    def _check_objectives(cls, objectives: tuple[str, ...]) -> tuple[str, ...]:
+        if objectives not in (("probe",), ("probe", "epochs")):
+            raise ValueError(f"must be [probe] or [probe, epochs], got [{', '.join(objectives)}]")
+        return objectives
 
 
 StudySpec = Annotated[AblationSpec | SweepSpec, Field(discriminator="kind")]

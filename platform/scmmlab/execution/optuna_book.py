@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.distributions import (
@@ -19,16 +21,19 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from scmmlab.config import Choices, FloatRange, IntRange, SweepSpec
+from scmmlab.config import Choices, Domain, FloatRange, IntRange, SweepSpec, is_searched, sampling_order
 from scmmlab.tracking import TuneTrialRecord
 
 Value = bool | int | float | str | None
 
 DATABASE = "optuna.db"
+DIRECTIONS = {"probe": "maximize", "epochs": "minimize"}
+"""Objective → which way it is better."""
+_METRIC_NAMES = {"probe": "validation balanced accuracy", "epochs": "epochs"}
 _NUMBER = "number"
 
 _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
@@ -52,55 +57,105 @@ class OptunaBook:
     def __init__(self, study: SweepSpec, search_key: str, folder: Path | None, ended: Iterable[TuneTrialRecord]):
         self._spec = study
         self._search_key = search_key
-        self.distributions = {path: distribution(domain) for path, domain in study.space.items()}
-        """Optuna's words for the space."""
+        self._order = sampling_order(study.space)
+        self.distributions = {path: distribution(study.space[path]) for path in self._order}
+        """Optuna's words for the space, in the order of sampling."""
+        self.objectives = study.objectives
+        """What is told of a setting that was tried to the end, in the order of Optuna's values."""
+        self._multi_objective = len(study.objectives) > 1
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.study = optuna.create_study(
-            storage=_new_storage(folder), study_name=search_key, direction="maximize", load_if_exists=False
+            storage=_new_storage(folder),
+            study_name=search_key,
+            directions=[DIRECTIONS[objective] for objective in study.objectives],
+            load_if_exists=False,
         )
+        with _experimental():
+            self.study.set_metric_names([_METRIC_NAMES[objective] for objective in study.objectives])
+        complete = 0
         for record in sorted(ended, key=lambda record: record.number):
-            self.study.add_trial(self._frozen(record))
+            self.study.add_trial(self._frozen(record, generation=complete // study.population))
+            complete += record.state == "complete"
         self._asked: dict[int, optuna.Trial] = {}
 
     def ask(self, number: int) -> dict[str, Value]:
-        """The setting of tune_trial `number`: one of the points that come first, or sampled."""
+        """The setting of tune_trial `number`: one of the points that come first, or sampled.
+
+        Paths whose conditions do not hold are not in it.
+        """
         # a sampler of its own for each number: a run that goes on samples as one that was never stopped
-        self.study.sampler = _sampler(self._spec.sampler, _seed(self._search_key, number))
+        self.study.sampler = _sampler(self._spec, _seed(self._search_key, number))
         if number < len(self._spec.points):
             self.study.enqueue_trial(dict(self._spec.points[number]), user_attrs={_NUMBER: number})
-        trial = self.study.ask(fixed_distributions=self.distributions)
+        trial = self.study.ask()
+        params: dict[str, Value] = {}
+        for path in self._order:
+            if is_searched(path, params, self._spec.space, self._spec.base):
+                params[path] = _suggest(trial, path, self._spec.space[path])
         trial.set_user_attr(_NUMBER, number)
         self._asked[number] = trial
-        return dict(trial.params)
+        return params
 
     def report(self, number: int, epoch: int, value: float) -> None:
         """A probe of a tune_trial that is running."""
-        self._asked[number].report(value, epoch)
+        # of several objectives Optuna takes no intermediate values: they are told at the end
+        if not self._multi_objective:
+            self._asked[number].report(value, epoch)
 
     def tell(self, record: TuneTrialRecord) -> None:
         """A tune_trial has ended; a pruned one keeps the probes that were reported."""
         trial = self._asked.pop(record.number)
-        state = _STATES[record.state]
-        value = record.value if state is TrialState.COMPLETE else None
-        self.study.tell(trial, value, state=state)
+        for name, value in self._attributes(record).items():
+            trial.set_user_attr(name, value)
+        self.study.tell(trial, self._values(record), state=_STATES[record.state])
 
-    def _frozen(self, record: TuneTrialRecord) -> FrozenTrial:
-        intermediate = dict(record.intermediate)
-        value = record.value
-        if record.state == "pruned":
+    def _frozen(self, record: TuneTrialRecord, generation: int) -> FrozenTrial:
+        values = self._values(record)
+        if record.state == "pruned" and record.intermediate and not self._multi_objective:
             # as Optuna's own tell does: the last probe stands for it
-            value = record.intermediate[-1][1] if record.intermediate else None
+            values = [record.intermediate[-1][1]]
         return create_trial(
             state=_STATES[record.state],
             params=dict(record.params),
-            distributions=self.distributions,
-            value=None if record.state == "failed" else value,
-            intermediate_values=intermediate,
-            user_attrs={_NUMBER: record.number},
+            distributions={path: self.distributions[path] for path in record.params},
+            values=values,
+            intermediate_values={} if self._multi_objective else dict(record.intermediate),
+            user_attrs=self._attributes(record),
+            system_attrs={Nsga2._get_generation_key(): generation} if self._spec.sampler == "nsga2" else {},
         )
 
+    def _values(self, record: TuneTrialRecord) -> list[float] | None:
+        """What a setting that was tried to the end has of each objective."""
+        if record.state != "complete":
+            return None
+        epoch, probe = record.intermediate[-1]
+        found = {"probe": probe, "epochs": float(epoch)}
+        return [found[objective] for objective in self._spec.objectives]
 
-def distribution(domain: FloatRange | IntRange | Choices) -> BaseDistribution:
+    def _attributes(self, record: TuneTrialRecord) -> dict[str, Any]:
+        """What Optuna has no place of its own for, where `optuna-dashboard` shows it."""
+        attributes: dict[str, Any] = {_NUMBER: record.number}
+        if record.error is not None:
+            attributes["error"] = record.error
+        if self._multi_objective and record.intermediate:
+            epoch, probe = record.intermediate[-1]
+            probes = {str(epoch): value for epoch, value in record.intermediate}
+            attributes |= {"last probe": probe, "last epoch": epoch, "probes by epoch": probes}
+        return attributes
+
+
+class Nsga2(NSGAIISampler):
+    """NSGA-II (Deb et al. 2002) whose children do not depend on which of them was sampled first.
+
+    Optuna hands the parents over by rank to the first child of a generation, and by number to the others.
+    """
+
+    def get_parent_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
+        """The parents of a generation, by number."""
+        return sorted(super().get_parent_population(study, generation), key=lambda trial: trial.number)
+
+
+def distribution(domain: Domain) -> BaseDistribution:
     """A domain of the search space in Optuna's words."""
     match domain:
         case Choices():
@@ -111,13 +166,34 @@ def distribution(domain: FloatRange | IntRange | Choices) -> BaseDistribution:
             return FloatDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
 
 
-def _sampler(name: str, seed: int) -> BaseSampler:
-    if name == "random":
-        return RandomSampler(seed=seed)
+def _suggest(trial: optuna.Trial, path: str, domain: Domain) -> Value:
+    match domain:
+        case Choices():
+            return trial.suggest_categorical(path, domain.choices)
+        case IntRange():
+            return trial.suggest_int(path, domain.low, domain.high, log=domain.log, step=domain.step or 1)
+        case FloatRange():
+            return trial.suggest_float(path, domain.low, domain.high, log=domain.log, step=domain.step)
+
+
+def _sampler(study: SweepSpec, seed: int) -> BaseSampler:
+    match study.sampler:
+        case "random":
+            return RandomSampler(seed=seed)
+        case "nsga2":
+            return Nsga2(population_size=study.population, seed=seed)
+        case "tpe":
+            with _experimental():
+                # those that are running count as bad where they are: several workers do not try the same spot
+                return TPESampler(seed=seed, constant_liar=True)
+
+
+@contextmanager
+def _experimental() -> Iterator[None]:
+    """Without the warning that what is used here may change in another version of Optuna."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        # those that are running count as bad where they are: several workers do not try the same spot
-        return TPESampler(seed=seed, constant_liar=True)
+        yield
 
 
 def _seed(search_key: str, number: int) -> int:

@@ -19,9 +19,22 @@ def search_key(plan: Plan) -> str:
     How many settings are tried is no part of it, so that a sweep can go on to more.
     """
     assert isinstance(plan.study, SweepSpec)
-    search = plan.study.model_dump(mode="json", exclude=_NOT_OF_THE_SEARCH)
+    search = _without_idle_settings(plan.study.model_dump(mode="json", exclude=_NOT_OF_THE_SEARCH))
     # the base's key stands for its data
     return fingerprint({"search": search, "base": plan.sampled("base", {}).key})
+
+
+def _without_idle_settings(search: dict[str, Any]) -> dict[str, Any]:
+    """Without settings that are not made use of: a search has the identity that it had before there were any."""
+    search["space"] = {
+        path: {name: value for name, value in domain.items() if name != "when" or value}
+        for path, domain in search["space"].items()
+    }
+    if search["objectives"] == ["probe"]:
+        del search["objectives"]
+    if search["sampler"] != "nsga2":
+        del search["population"]
+    return search
 
 
 class SweepRecords:

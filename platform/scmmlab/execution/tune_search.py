@@ -23,7 +23,7 @@ from ray.tune.search.optuna import OptunaSearch
 from scmmlab.config import SweepSpec
 from scmmlab.errors import ResourceError
 from scmmlab.execution.engine import Emit
-from scmmlab.execution.optuna_book import OptunaBook
+from scmmlab.execution.optuna_book import DIRECTIONS, OptunaBook
 from scmmlab.execution.ray_engine import RayEngine
 from scmmlab.execution.rungs import RungDecision, Rungs
 from scmmlab.execution.search import Checkpoints, Search
@@ -32,7 +32,8 @@ from scmmlab.execution.tune_trial import ERROR, METRIC, TIME, tune_trial
 from scmmlab.study import Plan
 from scmmlab.tracking import TuneTrialRecord
 
-MODE = "max"
+METRICS = {"probe": METRIC, "epochs": TIME}
+"""Objective → what a tune_trial's reports call it."""
 ACTOR_FAILURES = 2
 """Times that a tune_trial's own light process may be lost."""
 STOP_TIMEOUT_S = 20.0
@@ -138,7 +139,7 @@ class TuneSearch(Search):
             ray.tune.with_resources(trial, {"cpu": 0, _this_machine(): 0.001}),
             tune_config=ray.tune.TuneConfig(
                 metric=METRIC,
-                mode=MODE,
+                mode="max",
                 search_alg=BookSearch(self),
                 scheduler=RungScheduler(self),
                 num_samples=len(self._numbers),
@@ -215,8 +216,8 @@ class BookSearch(OptunaSearch):
         book = search._book
         super().__init__(
             space=book.distributions,
-            metric=METRIC,
-            mode=MODE,
+            metric=[METRICS[objective] for objective in book.objectives],
+            mode=[DIRECTIONS[objective][:3] for objective in book.objectives],
             study_name=book.study.study_name,
             storage=book.study._storage,
             sampler=book.study.sampler,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from scmmlab.config import Choices
+from scmmlab.config import Choices, Domain, conditions
 from scmmlab.report.inputs import StudyResults, TuneTrial
+from scmmlab.report.measures import setting
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,26 @@ def best_trial(results: StudyResults) -> TuneTrial | None:
     return max(complete, key=lambda trial: (trial.value or 0.0, -trial.number), default=None)
 
 
+def spent(trial: TuneTrial) -> int:
+    """Epochs that a setting which was tried to the end took: those of its last probe."""
+    return trial.intermediate[-1][0]
+
+
+def pareto_optimal(results: StudyResults) -> list[TuneTrial]:
+    """Settings tried to the end that no other beats in one of probe and epochs without losing in the other.
+
+    From the fewest epochs to the most, so that the objective rises; of equals, all.
+    """
+    complete = [trial for trial in results.sweep if trial.state == "complete" and trial.value is not None]
+    front: list[TuneTrial] = []
+    for trial in sorted(complete, key=lambda trial: (spent(trial), -(trial.value or 0.0), trial.number)):
+        best = front[-1] if front else None
+        equal = best is not None and (trial.value, spent(trial)) == (best.value, spent(best))
+        if best is None or equal or (trial.value or 0.0) > (best.value or 0.0):
+            front.append(trial)
+    return front
+
+
 def is_ordered(results: StudyResults, path: str) -> bool:
     """Whether a parameter is a number over a range."""
     return not isinstance(results.search.space[path], Choices)
@@ -68,3 +89,9 @@ def last_value(trial: TuneTrial) -> float | None:
     if trial.value is not None:
         return trial.value
     return trial.intermediate[-1][1] if trial.intermediate else None
+
+
+def condition_in_words(domain: Domain) -> str:
+    """`where masking.mode is random or hybrid`; empty where a domain is searched always."""
+    parts = [f"{path} is {' or '.join(map(setting, values))}" for path, values in conditions(domain).items()]
+    return f"where {' and '.join(parts)}" if parts else ""

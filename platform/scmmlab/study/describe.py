@@ -8,6 +8,7 @@ from typing import Any
 from scmmlab.config import (
     Choices,
     CorpusSelection,
+    Domain,
     HonestProtocol,
     IntRange,
     LosoProtocol,
@@ -16,6 +17,9 @@ from scmmlab.config import (
     SweepSpec,
     TransferSpec,
     ZeroShotProtocol,
+    conditions,
+    never_searched,
+    sampling_order,
 )
 from scmmlab.study.checks import selected_classes, selected_subjects
 from scmmlab.study.plan import Plan
@@ -136,20 +140,34 @@ def _protocols(plan: Plan) -> Iterator[str]:
 def _space(study: SweepSpec) -> Iterator[str]:
     yield "Search space"
     width = max(map(len, study.space))
-    for path, values in study.space.items():
-        if isinstance(values, Choices):
-            text = "one of " + ", ".join("none" if choice is None else str(choice) for choice in values.choices)
-        else:
-            kind = "whole numbers" if isinstance(values, IntRange) else "numbers"
-            text = f"{kind} from {values.low:g} to {values.high:g}"
-            text += " by logarithm" if values.log else f" in steps of {values.step:g}" if values.step else ""
-        yield f"  {path:{width}}  {text}"
+    never = never_searched(study.space, study.base)
+    for path in sampling_order(study.space):
+        domain = study.space[path]
+        condition = _condition(domain) + (" (never in this base)" if path in never else "")
+        yield f"  {path:{width}}  {_domain(domain)}{condition}"
     yield f"Judged by balanced accuracy on validation windows, every {_count(study.report_every, 'epoch')}" + (
         f"; the poorer settings are stopped from epoch {study.asha.grace_epochs} on "
         f"(one in {study.asha.reduction_factor} goes on)."
         if study.asha
         else "."
     )
+    if "epochs" in study.objectives:
+        yield "Fewer epochs are an objective too: the sampler looks for the best balanced accuracy at each cost."
+
+
+def _domain(domain: Domain) -> str:
+    """What a path may be: `numbers from 0.1 to 0.9`."""
+    if isinstance(domain, Choices):
+        return "one of " + ", ".join(map(_value, domain.choices))
+    kind = "whole numbers" if isinstance(domain, IntRange) else "numbers"
+    text = f"{kind} from {domain.low:g} to {domain.high:g}"
+    return text + (" by logarithm" if domain.log else f" in steps of {domain.step:g}" if domain.step else "")
+
+
+def _condition(domain: Domain) -> str:
+    """`, where masking.mode is random or hybrid`; empty where it is searched always."""
+    parts = [f"{path} is {' or '.join(map(_value, values))}" for path, values in conditions(domain).items()]
+    return f", where {' and '.join(parts)}" if parts else ""
 
 
 def _cells(plan: Plan, done: Collection[str]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from scmmlab.report.analyses.missing import Missing
 from scmmlab.report.analyses.per_subject import PerSubject
 from scmmlab.report.analyses.search_history import SearchHistory
 from scmmlab.report.analyses.search_importance import SearchImportance
+from scmmlab.report.analyses.search_pareto import SearchPareto
 from scmmlab.report.analyses.search_slices import SearchSlices
 from scmmlab.report.analyses.settings import Settings
 from scmmlab.report.analyses.what_was_run import WhatWasRun
@@ -25,6 +26,7 @@ def analyses_of(results: StudyResults) -> list[Analysis]:
     if results.study.kind == "sweep":
         return [
             BestSetting(),
+            *([SearchPareto()] if "epochs" in results.search.objectives else []),
             SearchHistory(),
             SearchImportance(),
             SearchSlices(),
@@ -62,6 +64,7 @@ __all__ = [
     "PerSubject",
     "SearchHistory",
     "SearchImportance",
+    "SearchPareto",
     "SearchSlices",
     "Settings",
     "WhatWasRun",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from scmmlab.config import Choices
 from scmmlab.report.analysis import Analysis, NotReady
 from scmmlab.report.card import Card, Row, Table, Text
-from scmmlab.report.inputs import StudyResults
+from scmmlab.report.inputs import StudyResults, TuneTrial
 from scmmlab.report.measures import MEASURES, NOTHING, plural, setting
-from scmmlab.report.sweeps import best_trial
+from scmmlab.report.sweeps import best_trial, condition_in_words
 
 _MEASURE = MEASURES["balanced_accuracy"]
 _SHOWN = 10
@@ -38,13 +39,25 @@ class BestSetting(Analysis):
             "part, so this figure flatters it: what it is worth shows an ablation with the setting as a variant, "
             "judged on the test part."
         )
-        return self.card(text, _setting(results, best.params), _ranking(results))
+        return self.card(text, _setting(results, best), _ranking(results))
 
 
-def _setting(results: StudyResults, params: Any) -> Table:
+def searched_value(params: Mapping[str, Any], path: str) -> str:
+    """What a setting has at a path of the space; a dash where the path was not searched in it."""
+    return setting(params[path]) if path in params else NOTHING
+
+
+def not_searched(trials: Iterable[TuneTrial], paths: Collection[str]) -> tuple[str, ...]:
+    """What a dash in a table of settings means; nothing where there is none."""
+    if all(path in trial.params for trial in trials for path in paths):
+        return ()
+    return (f"{NOTHING}: not searched in this setting, as the condition on it does not hold; the base's value stands.",)
+
+
+def _setting(results: StudyResults, best: TuneTrial) -> Table:
     base = results.search.base.model_dump(mode="json")
     rows = [
-        Row.of(f"`{path}`", setting(params[path]), setting(_at(base, path)), _range(results, path))
+        Row.of(f"`{path}`", searched_value(best.params, path), setting(_at(base, path)), _range(results, path))
         for path in results.search.space
     ]
     return Table(
@@ -53,6 +66,7 @@ def _setting(results: StudyResults, params: Any) -> Table:
         columns=("parameter", "best", "base", "searched"),
         align="lrrl",
         rows=tuple(rows),
+        notes=not_searched([best], results.search.space),
     )
 
 
@@ -61,7 +75,11 @@ def _ranking(results: StudyResults) -> Table:
     ranked = sorted(complete, key=lambda trial: (-(trial.value or 0.0), trial.number))[:_SHOWN]
     paths = list(results.search.space)
     rows = [
-        Row.of(str(trial.number), _MEASURE.value(trial.value or 0.0), *(setting(trial.params[path]) for path in paths))
+        Row.of(
+            str(trial.number),
+            _MEASURE.value(trial.value or 0.0),
+            *(searched_value(trial.params, path) for path in paths),
+        )
         for trial in ranked
     ]
     return Table(
@@ -73,15 +91,19 @@ def _ranking(results: StudyResults) -> Table:
         columns=("number", "objective", *(f"`{path}`" for path in paths)),
         align="r" * (len(paths) + 2),
         rows=tuple(rows),
+        notes=not_searched(ranked, paths),
     )
 
 
 def _range(results: StudyResults, path: str) -> str:
-    space = results.search.space[path]
-    if isinstance(space, Choices):
-        return "one of " + ", ".join(setting(choice) for choice in space.choices)
-    steps = f", steps of {setting(space.step)}" if space.step is not None else ""
-    return f"{setting(space.low)} to {setting(space.high)}{', logarithmic' if space.log else ''}{steps}"
+    domain = results.search.space[path]
+    if isinstance(domain, Choices):
+        text = "one of " + ", ".join(setting(choice) for choice in domain.choices)
+    else:
+        steps = f", steps of {setting(domain.step)}" if domain.step is not None else ""
+        text = f"{setting(domain.low)} to {setting(domain.high)}{', logarithmic' if domain.log else ''}{steps}"
+    condition = condition_in_words(domain)
+    return f"{text}, {condition}" if condition else text
 
 
 def _at(values: Any, path: str) -> object:

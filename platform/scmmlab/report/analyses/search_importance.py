@@ -10,7 +10,7 @@ from scmmlab.report.card import Card, Figure, Row, Table
 from scmmlab.report.comparisons import generator
 from scmmlab.report.importance import LEAST_IN_A_BIN, MOST_BINS, Importance, importance
 from scmmlab.report.inputs import StudyResults
-from scmmlab.report.measures import number
+from scmmlab.report.measures import NOTHING, number
 from scmmlab.report.sweeps import Judged, is_ordered, judged
 
 _LEAST = 8
@@ -30,9 +30,26 @@ class SearchImportance(Analysis):
                 f"Importance needs at least {_LEAST} settings that were probed at the same epoch; there are "
                 f"{len(known.trials)}."
             )
-        found = {path: _importance(results, known, path) for path in results.search.space}
+        found: dict[str, Importance] = {}
+        idle = []
+        for path in results.search.space:
+            having = _having(known, path)
+            if len(having.trials) < _LEAST:
+                idle.append(path)
+            else:
+                found[path] = _importance(results, having, path)
+        if not found:
+            raise NotReady(
+                f"No parameter is searched in at least {_LEAST} settings that were probed at the same epoch."
+            )
         ranked = dict(sorted(found.items(), key=lambda item: -item[1].share))
-        return self.card(_figure(ranked), _table(ranked, known))
+        return self.card(_figure(ranked), _table(results, ranked, idle, known))
+
+
+def _having(known: Judged, path: str) -> Judged:
+    """Those of the settings in which a parameter is searched."""
+    pairs = [(trial, value) for trial, value in zip(known.trials, known.values, strict=True) if path in trial.params]
+    return Judged(known.epoch, tuple(trial for trial, _ in pairs), tuple(value for _, value in pairs))
 
 
 def _importance(results: StudyResults, known: Judged, path: str) -> Importance:
@@ -74,26 +91,33 @@ def _figure(ranked: dict[str, Importance]) -> Figure:
     )
 
 
-def _table(ranked: dict[str, Importance], known: Judged) -> Table:
+def _table(results: StudyResults, ranked: dict[str, Importance], idle: list[str], known: Judged) -> Table:
     at = "at the end" if known.epoch is None else f"at epoch {known.epoch}, the last that all of them reached"
+    conditional = any(domain.when for domain in results.search.space.values())
+    under_a_condition = (
+        "A parameter that is searched under a condition is judged over the settings that have it. "
+        if conditional
+        else ""
+    )
+
+    def row(path: str, *figures: str) -> Row:
+        return Row.of(f"`{path}`", *figures, *([str(len(_having(known, path).trials))] if conditional else []))
+
+    rows = [
+        row(path, number(100 * one.share, 1), number(100 * one.noise, 1), number(one.trend, 2, sign=True))
+        for path, one in ranked.items()
+    ]
     return Table(
         name="importance",
         caption=(
-            f"Main effects over {len(known.trials)} settings, judged {at}. Share: bias-corrected share of the variance "
-            f"between bins (ε²; up to {MOST_BINS} bins of equal numbers, at least {LEAST_IN_A_BIN} settings each; each "
-            "choice is a bin). Noise: its 95 % quantile under permutation. Trend: Spearman's rank correlation with "
-            "the objective. Interactions are not counted, and a sampler that follows good settings explores the "
-            "others less."
+            f"Main effects over {len(known.trials)} settings, judged {at}. {under_a_condition}Share: bias-corrected "
+            f"share of the variance between bins (ε²; up to {MOST_BINS} bins of equal numbers, at least "
+            f"{LEAST_IN_A_BIN} settings each; each choice is a bin). Noise: its 95 % quantile under permutation. "
+            "Trend: Spearman's rank correlation with the objective. Interactions are not counted, and a sampler that "
+            "follows good settings explores the others less."
         ),
-        columns=("parameter", "share (%)", "noise (%)", "trend"),
-        align="lrrr",
-        rows=tuple(
-            Row.of(
-                f"`{path}`",
-                number(100 * found.share, 1),
-                number(100 * found.noise, 1),
-                number(found.trend, 2, sign=True),
-            )
-            for path, found in ranked.items()
-        ),
+        columns=("parameter", "share (%)", "noise (%)", "trend", *(["settings"] if conditional else [])),
+        align="lrrr" + "r" * conditional,
+        rows=(*rows, *(row(path, NOTHING, NOTHING, NOTHING) for path in idle)),
+        notes=(f"{NOTHING}: searched in fewer than {_LEAST} of the settings.",) if idle else (),
     )

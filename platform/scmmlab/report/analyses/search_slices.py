@@ -9,8 +9,8 @@ from scmmlab.report import drawing as draw
 from scmmlab.report.analysis import Analysis, NotReady
 from scmmlab.report.card import Card, Figure
 from scmmlab.report.inputs import StudyResults, TuneTrial
-from scmmlab.report.measures import setting
-from scmmlab.report.sweeps import best_trial, is_log, last_value
+from scmmlab.report.measures import listed, setting
+from scmmlab.report.sweeps import best_trial, condition_in_words, is_log, last_value
 
 _COLUMNS = 3
 
@@ -41,12 +41,18 @@ class SearchSlices(Analysis):
             caption=(
                 "Validation balanced accuracy of the probe against each parameter. Full: settings tried to the end; "
                 "hollow: where a setting was stopped early, after fewer epochs and so not comparable in height; "
-                "orange: the best."
+                f"orange: the best.{_conditions(results)}"
             ),
             alt="Scatter plots of the objective against each parameter.",
             drawing=drawing,
         )
         return self.card(figure)
+
+
+def _conditions(results: StudyResults) -> str:
+    """Which panels lack settings, and why."""
+    limited = [f"`{path}` {condition_in_words(domain)}" for path, domain in results.search.space.items() if domain.when]
+    return f" A panel shows the settings that have its parameter; searched were {listed(limited)}." if limited else ""
 
 
 def _panel(panel: Any, results: StudyResults, path: str, probed: list[TuneTrial]) -> None:
@@ -58,6 +64,8 @@ def _panel(panel: Any, results: StudyResults, path: str, probed: list[TuneTrial]
         else None
     )
     for trial in probed:
+        if path not in trial.params:
+            continue
         value = trial.params[path]
         x = place[setting(value)] if place is not None else value
         chosen = best is not None and trial.number == best.number

@@ -53,7 +53,11 @@ def _facts(results: StudyResults) -> list[tuple[str, str]]:
             ("settings", f"{ended} of {found.cells} tried" if not found.complete else f"{found.cells} tried"),
             ("parameters", str(len(study.space))),
             ("transfer", transfers[0]),
-            ("objective", "validation balanced accuracy of a probe"),
+            (
+                "objective",
+                "validation balanced accuracy of a probe"
+                + (", and few epochs" if "epochs" in study.objectives else ""),
+            ),
         ]
     done = found.cells - len(found.missing) - len(found.failed) - len(found.untested)
     return [
