@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from reader_conformance import ReaderConformance
 
+from scmmlab.corpora import seed_facts_v, seed_v
 from scmmlab.corpora.fakes import fake_class
+from scmmlab.corpora.fakes.brain import Brain
 from scmmlab.corpora.seed_facts import CHANNELS
 from scmmlab.corpora.seed_facts_v import LABELS, STARTS, STOPS
 from scmmlab.corpora.seed_v import SeedVReader
@@ -125,3 +127,28 @@ def test_a_fake_passes_the_check_and_makes_the_table(tmp_path):
     list(fake_class("seed_v")(subjects=2).write(tmp_path))
     assert all(finding.ok for finding in SeedVReader().check(tmp_path))
     assert len(build_table(SeedVReader(), tmp_path, tmp_path / "out").manifest.subjects) == 2
+
+
+def test_a_raw_fake_is_read_and_has_its_trials_where_they_are_known_to_lie(tmp_path, monkeypatch):
+    # clips of 4 s, 2 s apart, since whole sessions take 900 MB
+    starts = tuple(tuple(range(3, 93, 6)) for _ in range(3))
+    stops = tuple(tuple(start + 4 for start in session) for session in starts)
+    for module in (seed_facts_v, seed_v):
+        monkeypatch.setattr(module, "STARTS", starts)
+        monkeypatch.setattr(module, "STOPS", stops)
+    fake = fake_class("seed_v")(subjects=1, small=True, parts="raw")
+    (path,) = fake.write(tmp_path)
+    reader = SeedVReader(source="raw")
+    assert reader.files(tmp_path) == (f"EEG_raw/{path.name}",)
+    assert all(finding.ok for finding in reader.check(tmp_path))
+    recordings = list(reader.read(tmp_path, f"EEG_raw/{path.name}"))
+    assert [recording.trials[0].label for recording in recordings] == list(LABELS[0])
+    brain = Brain("seed_v", CHANNELS, 1)
+    for trial, recording in enumerate(recordings, start=1):
+        wanted = brain.signal(1, trial, seed_facts_v.CLASSES[LABELS[0][trial - 1]], 4000, 1000.0)
+        np.testing.assert_allclose(recording.signal, wanted, atol=2.0**-6 + 1e-6)
+    table = build_table(reader, tmp_path, tmp_path / "out").manifest
+    assert (table.windows, table.provenance["origin"]) == (15 * 4, "computed")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(CorpusError, match="cannot be right: expected"):
+        build_table(reader, tmp_path, tmp_path / "out")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -22,6 +23,8 @@ from scmmlab.errors import CorpusError
 _FEATURES, _RAW = re.compile(r"([1-9]\d?)_123\.npz"), re.compile(r"([1-9]\d?)_([123])_(\d{8})\.cnt")
 _HINT = "copy the file again from the corpus as it was received"
 _TRIALS = 15
+_OF_MNE = (ValueError, RuntimeError, OSError, AssertionError, IndexError, MemoryError, OverflowError, struct.error)
+"""What MNE raises of files that are damaged."""
 
 
 class SeedVReader(Reader):
@@ -161,7 +164,7 @@ def _read_raw(path: Path, subject: int, session: int) -> Iterator[Recording]:
 
     try:
         raw = mne.io.read_raw_cnt(path, preload=False, data_format="int32", verbose="ERROR")
-    except (ValueError, RuntimeError, OSError, AssertionError, IndexError, MemoryError, OverflowError) as error:
+    except _OF_MNE as error:
         raise _wrong(path, "the header", "a Neuroscan CNT file", f"what MNE says: {error}".splitlines()[0]) from error
     names = [name.upper() for name in raw.ch_names if name.upper() not in NO_EEG]
     if names != list(CHANNELS):
