@@ -38,6 +38,9 @@ def pack_of(request, dtype=torch.float32):
     return FinetunePack(cell.runs, pool)
 
 
+UNVALIDATED = {"kind": "released", "epoch_selection": "last", "zero_grad": True, "reload_best_training": False}
+
+
 def several_cells():
     return [
         cell_request("honest"),
@@ -48,6 +51,9 @@ def several_cells():
         cell_request("frozen", finetune={"freeze_encoder": True}),
         cell_request("from_scratch", pretrain={"enabled": False}),
         cell_request("rate", finetune={"optimizer": {"learning_rate": 5e-3}}),
+        cell_request("long", finetune={"epochs": 6}),
+        # the mode of "honest", but no validation part
+        cell_request("unvalidated", protocol=UNVALIDATED),
         cell_request("released", protocol=PROTOCOLS["released"]),
         cell_request("released_loso", protocol=PROTOCOLS["released_loso"]),
     ]

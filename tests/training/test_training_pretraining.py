@@ -1,4 +1,5 @@
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,12 +11,15 @@ from training_cases import (
     Interruption,
     MemoryReporter,
     assert_same,
+    make_table,
     pretrain_request,
     tables_with,
     with_columns,
 )
 
+from scmmlab.config import CorpusSelection
 from scmmlab.training import Reporter, StageFailure, StageOutput
+from scmmlab.training.pretrain import PretrainPack
 from scmmlab.training.stages import run_pretrain_stage
 
 RELEASED = {"kind": "released", "pretrain_batches": 2}
@@ -38,13 +42,30 @@ def varied_pack():
         pretrain_request("euclidean", contrast={"distance": "euclidean"}),
         pretrain_request("fixed", loss={"weighting": "fixed"}, pretrain={"optimizer": {"learning_rate": 1e-3}}),
         pretrain_request("standard", scaling="standard"),
+        pretrain_request("long", pretrain={"epochs": 6}),
+        pretrain_request("first batches", protocol=RELEASED),
+        replace(pretrain_request("other corpus"), source=CorpusSelection(table="larger")),
+        replace(pretrain_request("other subjects"), source=CorpusSelection(table="source", subjects=(0, 1))),
     ]
 
 
-def test_request_in_a_pack_of_others_gives_what_it_gives_alone():
-    together = run(*varied_pack(), pack_size=11)
+VARIED_TABLES = tables_with(larger=make_table("larger", subjects=5, windows=7, seed=3))
+
+
+def test_request_in_a_pack_of_others_gives_what_it_gives_alone(monkeypatch):
+    sizes = []
+    train = PretrainPack.train_epoch
+
+    def counted(self):
+        sizes.append(len(self.encoders))
+        return train(self)
+
+    monkeypatch.setattr(PretrainPack, "train_epoch", counted)
+    together = run(*varied_pack(), tables=VARIED_TABLES, pack_size=15)
+    assert sizes == [15] * 4 + [1] * 2
+    assert len({output.record["windows"] for output in together}) == 4
     for request, packed in zip(varied_pack(), together, strict=True):
-        (alone,) = run(request)
+        (alone,) = run(request, tables=VARIED_TABLES)
         assert isinstance(packed, StageOutput), packed
         assert_same(packed, alone)
 

@@ -132,9 +132,10 @@ class PackSizes:
             return None
         self._limits[fit] = replicas
         self._lower(fit, replicas)
+        values = _fit_values(*fit)
         return (
-            f"Memory ran out in packs of {NOUNS[stage.kind]}: from now on {replicas} train together, at most. Results "
-            "are the same."
+            f"Memory ran out in packs of {NOUNS[stage.kind]} (width {values['width']}, {values['channels']} channels, "
+            f"batches of {values['batch_size']}): from now on {replicas} train together, at most. Results are the same."
         )
 
     def _lower(self, fit: Fit, replicas: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import re
@@ -74,6 +75,7 @@ class Meter:
 
     def __init__(self, device: torch.device | str):
         self._device = torch.device(device)
+        _give_back_freed_memory()
         self._start = self._used()
 
     def restart(self) -> None:
@@ -81,6 +83,7 @@ class Meter:
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
         else:
+            _give_back_freed_memory()
             with suppress(OSError):
                 Path("/proc/self/clear_refs").write_text("5")
 
@@ -128,6 +131,12 @@ def free_memory(device: torch.device | str, share: float = 1.0) -> int | None:
         if most != resource.RLIM_INFINITY and taken is not None:
             limits.append(max(0, most - taken))
     return int(min(limits)) if limits else None
+
+
+def _give_back_freed_memory() -> None:
+    """Have the C library return what it keeps for later, which would count as used."""
+    with suppress(OSError, AttributeError):  # other C libraries than GNU's have no such function
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _status(name: str) -> int | None:
