@@ -90,6 +90,7 @@ def test_the_manifest_says_how_the_features_were_made(root, out):
     assert manifest.provenance["reader_settings"] == {"seconds": 5}
     assert manifest.provenance["feature_settings"]["smoothing"] == "lds"
     assert manifest.provenance["log_base"] == "e"
+    assert manifest.provenance["form"] == "0.5*ln(2*pi*e*variance)"
     assert set(manifest.raw_files) == {"s1.txt", "s2.txt", "s3.txt"}
     assert all(len(digest) == 64 for digest in manifest.raw_files.values())
 
