@@ -27,6 +27,18 @@ def test_any_stretch_of_any_signal_has_the_numbers_that_were_stored(tmp_path, nu
         np.testing.assert_array_equal(file.digital([2, 1], start, stop), numbers[[2, 1], start:stop])
 
 
+def test_a_signal_without_a_name_needs_no_ranges(tmp_path, numbers):
+    write_bdf(tmp_path / "a.bdf", ["Fz", "\0 left over", "Status"], numbers, 16)
+    data = bytearray((tmp_path / "a.bdf").read_bytes())
+    for field in (104, 112, 120, 128):
+        start = 256 + 3 * field + 8
+        data[start : start + 8] = b" " * 8
+    (tmp_path / "a.bdf").write_bytes(data)
+    file = BdfFile(tmp_path / "a.bdf")
+    assert [signal.label for signal in file.signals] == ["Fz", "", "Status"]
+    np.testing.assert_array_equal(file.digital([0, 1, 2], 0, 100), numbers[:, :100])
+
+
 def test_microvolts_are_those_of_mne(tmp_path, numbers):
     write_bdf(tmp_path / "a.bdf", ["Fz", "Cz", "Pz"], numbers, 16, physical=(-262144, 262143))
     raw = mne.io.read_raw_bdf(tmp_path / "a.bdf", verbose="ERROR")

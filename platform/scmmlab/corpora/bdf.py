@@ -95,6 +95,11 @@ class BdfFile:
     def microvolts(self, signals: Sequence[int], start: int, stop: int) -> NDArray[np.float64]:
         """The values that the numbers stand for.
 
+        Parameters
+        ----------
+        signals, start, stop
+            As of `digital`; each signal has a name.
+
         Returns
         -------
         array, shape=(n_signals, n_times)
@@ -113,6 +118,7 @@ class BdfFile:
                     f"The header of {self.path} is wrong about the unit of {signal.label}: expected "
                     f"{' or '.join(VOLT_UNITS)}, found {signal.unit!r}."
                 )
+            assert signal.label, "a signal without a name has no unit"
             (low, high), (least, largest) = signal.physical, signal.digital
             # µV = low + (number − least) · (high − low) / (largest − least)
             row -= least

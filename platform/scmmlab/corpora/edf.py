@@ -28,7 +28,7 @@ class EdfSignal:
     unit: str
     samples_per_record: int
     physical: tuple[float, float]
-    """Values in the unit that stand for the least and the largest number stored."""
+    """Values in the unit that stand for the least and the largest number stored; zeros where it has no label."""
     digital: tuple[float, float]
     """Those numbers."""
 
@@ -163,19 +163,27 @@ def _signals(path: Path, fields: bytes, count: int) -> tuple[EdfSignal, ...]:
         column(0, 16), column(96, 8), column(104, 8), column(112, 8), column(120, 8), column(128, 8), column(216, 8),
         strict=True,
     ):  # fmt: skip
-        name = label.decode("latin-1").strip()
-        physical = [_number(path, raw, 0, 8, f"physical range of {name}") for raw in (low, high)]
-        digital = [_number(path, raw, 0, 8, f"digital range of {name}") for raw in (digital_low, digital_high)]
+        name = _text(label)
         per_record = int(_number(path, samples, 0, 8, f"samples in a data record of {name}"))
-        _expect(path, f"physical range of {name}", "two different numbers", physical, physical[0] != physical[1])
-        _expect(path, f"digital range of {name}", "minimum below maximum", digital, digital[0] < digital[1])
         _expect(path, f"samples in a data record of {name}", "1 or more", per_record, per_record >= 1)
-        signals.append(
-            EdfSignal(
-                name, unit.decode("latin-1").strip(), per_record, (physical[0], physical[1]), (digital[0], digital[1])
-            )
-        )
+        physical, digital = (0.0, 0.0), (0.0, 0.0)
+        if name:
+            # nobody can ask for the values of a signal without a name, and a recorder may leave its ranges empty
+            physical = _range(path, low, high, f"physical range of {name}")
+            digital = _range(path, digital_low, digital_high, f"digital range of {name}")
+            _expect(path, f"physical range of {name}", "two different numbers", physical, physical[0] != physical[1])
+            _expect(path, f"digital range of {name}", "minimum below maximum", digital, digital[0] < digital[1])
+        signals.append(EdfSignal(name, _text(unit), per_record, physical, digital))
     return tuple(signals)
+
+
+def _text(field: bytes) -> str:
+    """Padded with spaces, or ended and followed by anything."""
+    return field.decode("latin-1").split("\0")[0].strip()
+
+
+def _range(path: Path, low: bytes, high: bytes, what: str) -> tuple[float, float]:
+    return _number(path, low, 0, 8, what), _number(path, high, 0, 8, what)
 
 
 def _number(path: Path, header: bytes, start: int, width: int, what: str) -> float:
