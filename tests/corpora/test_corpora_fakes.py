@@ -1,14 +1,17 @@
 """What all fakes share: a folder that appears whole, and signals that follow the synthetic corpora."""
 
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
 from scmmlab.corpora.fakes import FakeCorpus, write_fake
 from scmmlab.corpora.fakes.brain import Brain
+from scmmlab.corpora.fakes.spreadsheets import write_column
 from scmmlab.errors import CorpusError
 from scmmlab.features import FeatureSpec, extract_features
 
@@ -57,3 +60,14 @@ def test_a_brain_is_the_same_again_and_differs_by_subject_and_trial():
     assert (first == Brain("text", ("Fz", "Cz"), subject=1).entropies(1, 1, "sad", 5)).all()
     assert (first != Brain("text", ("Fz", "Cz"), subject=2).entropies(1, 1, "sad", 5)).all()
     assert (first != Brain("text", ("Fz", "Cz"), subject=1).entropies(1, 2, "sad", 5)).all()
+
+
+def test_a_column_of_text_is_a_workbook_that_can_be_read(tmp_path):
+    path = write_column(tmp_path / "order.xlsx", ("FP1", "FPZ", "O2"))
+    with zipfile.ZipFile(path) as book:
+        assert book.testzip() is None
+        trees = {name: ElementTree.fromstring(book.read(name)) for name in book.namelist()}
+    space = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+    cells = [cell.text for cell in trees["xl/worksheets/sheet1.xml"].iter(f"{space}t")]
+    assert cells == ["FP1", "FPZ", "O2"]
+    assert path.read_bytes() == write_column(tmp_path / "again.xlsx", ("FP1", "FPZ", "O2")).read_bytes()

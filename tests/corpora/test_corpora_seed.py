@@ -218,11 +218,17 @@ def test_two_layouts_at_once_are_refused(root, tmp_path):
 def test_a_fake_passes_the_check_and_makes_the_table(tmp_path, layout, version):
     fake = fake_class("seed")(subjects=1, small=True, parts="features", layout=layout, version=version)
     written = list(fake.write(tmp_path))
-    assert len(written) == 5
+    # label.mat and readme.txt beside the three sessions; in the new layout twice, and the order of the channels
+    assert len(written) == (5 if layout == "old" else 11)
     findings = list(SeedReader().check(tmp_path))
     assert all(finding.ok for finding in findings), [finding for finding in findings if not finding.ok]
     manifest = build_table(SeedReader(smoothing="moving_average"), tmp_path, tmp_path / "out").manifest
     assert manifest.windows == 3 * 3394
+    if layout == "new":
+        fours = SeedReader(shipped_window_s=4)
+        assert all(finding.ok for finding in fours.check(tmp_path))
+        manifest = build_table(fours, tmp_path, tmp_path / "fours").manifest
+        assert (manifest.windows, manifest.window_s) == (3 * sum(seconds // 4 for seconds in SECONDS), 4)
     assert reader_class("seed") is SeedReader
 
 

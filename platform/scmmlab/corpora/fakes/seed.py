@@ -15,7 +15,9 @@ from scmmlab.corpora import seed_facts, seed_facts_iv
 from scmmlab.corpora.fakes.brain import Brain
 from scmmlab.corpora.fakes.fake_corpus import FakeCorpus
 from scmmlab.corpora.fakes.seed_files import MatlabVersion, feature_variables, write_matlab
+from scmmlab.corpora.fakes.spreadsheets import write_column
 
+_WINDOWS_4S = "SEED_EEG/ExtractedFeatures_4s"
 _RESOLUTION = 2.0**-5
 """Of the fake amplifier, in µV."""
 
@@ -48,24 +50,29 @@ class _SessionsFake(FakeCorpus):
 
     def write(self, out: Path) -> Iterator[Path]:
         """Subject by subject, session by session."""
-        parts = ("features", "raw") if self.parts == "both" else (self.parts,)
         for subject, days in self.dates.items():
             if subject > self.subjects:
                 break
             brain = Brain(self.name, seed_facts.CHANNELS, subject, self.seed)
             for session, day in enumerate(days, start=1):
-                for part in parts:
-                    if part == "raw" and self.small and session > 1:
-                        continue
-                    make = self._features if part == "features" else self._raw
-                    path = out / self._place(part, session) / f"{subject}_{day}.mat"
-                    yield write_matlab(path, make(brain, subject, session), self.version)
+                path = out / self._place("features", session) / f"{subject}_{day}.mat"
+                if self.parts != "raw":
+                    yield write_matlab(path, self._features(brain, session, self.window_s), self.version)
+                    yield from self._further(brain, session, out, path.name)
+                path = out / self._place("raw", session) / path.name
+                if self.parts != "features" and not (self.small and session > 1):
+                    yield write_matlab(path, self._raw(brain, subject, session), self.version)
         yield from self._extras(out)
 
-    def _features(self, brain: Brain, subject: int, session: int) -> dict[str, NDArray[np.float64]]:
+    def _further(self, brain: Brain, session: int, out: Path, name: str) -> Iterator[Path]:
+        """Further files of features of a session."""
+        yield from ()
+
+    def _features(self, brain: Brain, session: int, window_s: float) -> dict[str, NDArray[np.float64]]:
         variables: dict[str, NDArray[np.float64]] = {}
         for number, (state, windows, _) in enumerate(self._trials(session), start=1):
-            entropies_WCF = brain.entropies(session, number, state, windows, self.window_s)
+            windows = int(windows * self.window_s // window_s)
+            entropies_WCF = brain.entropies(session, number, state, windows, window_s)
             smoothed = {"movingAve": _averaged(entropies_WCF, 5), "LDS": _averaged(entropies_WCF, 20)}
             variables |= feature_variables(number, entropies_WCF, smoothed, self.small)
         return variables
@@ -87,7 +94,8 @@ class SeedFake(_SessionsFake):
     window_s: ClassVar[float] = 1.0
 
     layout: Literal["old", "new"] = "old"
-    """Folders as they were first given out, or as they are now."""
+    """Folders as they were first given out, or as they are now, with features of 4 s as well. The recordings at
+    1000 Hz, which no reader takes, are left out."""
 
     def _trials(self, session: int) -> list[tuple[str, int, int]]:
         return [
@@ -103,13 +111,22 @@ class SeedFake(_SessionsFake):
             return "ExtractedFeatures" if part == "features" else "Preprocessed_EEG"
         return f"SEED_EEG/{'ExtractedFeatures_1s' if part == 'features' else 'Preprocessed_EEG'}"
 
+    def _further(self, brain: Brain, session: int, out: Path, name: str) -> Iterator[Path]:
+        if self.layout == "new":
+            yield write_matlab(out / _WINDOWS_4S / name, self._features(brain, session, 4.0), self.version)
+
     def _extras(self, out: Path) -> Iterator[Path]:
-        for part in ("features", "raw") if self.parts == "both" else (self.parts,):
-            folder = out / self._place(part, 1)
-            yield write_matlab(folder / "label.mat", {"label": np.array([seed_facts.LABELS], dtype=float)}, "v5")
-            readme = folder / "readme.txt"
+        new = self.layout == "new"
+        folders = [] if self.parts == "raw" else [self._place("features", 1), *([_WINDOWS_4S] if new else [])]
+        folders += [] if self.parts == "features" else [self._place("raw", 1)]
+        for folder in folders:
+            labels = {"label": np.array([seed_facts.LABELS], dtype=float)}
+            yield write_matlab(out / folder / "label.mat", labels, "v5")
+            readme = out / folder / "readme.txt"
             readme.write_text("Made up by scmmlab in the formats of SEED; no one was recorded.\n")
             yield readme
+        if new:
+            yield write_column(out / "channel-order.xlsx", seed_facts.CHANNELS)
 
 
 class SeedIVFake(_SessionsFake):
