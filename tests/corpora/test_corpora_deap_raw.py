@@ -2,6 +2,7 @@
 
 import shutil
 
+import mne
 import numpy as np
 import pytest
 from bdf_files import write_bdf
@@ -150,6 +151,14 @@ def test_videos_begin_where_the_code_does(one_subject):
     recording = RawRecording(one_subject / RAW)
     assert recording.starts == [second * RATE + 7 for second in STARTS_S.tolist()]
     assert recording.codes == {1: 1, 3: 40, 4: 40, 5: 40, 7: 1}
+
+
+def test_mne_finds_the_same_videos(one_subject):
+    raw = mne.io.read_raw_bdf(one_subject / RAW, include=["Status"], verbose="ERROR")
+    events = mne.find_events(
+        raw, "Status", consecutive=True, shortest_event=1, mask=0xFF, mask_type="and", verbose="ERROR"
+    )
+    assert RawRecording(one_subject / RAW).starts == events[events[:, 2] == 4, 0].tolist()
 
 
 def test_a_check_says_what_the_status_channel_holds(one_subject):
