@@ -13,9 +13,8 @@ from scmmlab.errors import StoreError
 from scmmlab.execution.local import LocalEngine
 from scmmlab.execution.slots import slots_of
 from scmmlab.execution.sweep import SweepRun
-from scmmlab.execution.sweep_records import search_key
 from scmmlab.execution.sweep_setting import Setting
-from scmmlab.study import ResultStore
+from scmmlab.study import ResultStore, search_key
 from scmmlab.tables import read_table
 from scmmlab.tracking import MemoryTracker
 

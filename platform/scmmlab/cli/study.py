@@ -101,10 +101,12 @@ def run_run(arguments: argparse.Namespace) -> int:
     from scmmlab.config import study_yaml
     from scmmlab.execution.engines import run_study
     from scmmlab.report.summary import summary_table
-    from scmmlab.study import describe, study_status
+    from scmmlab.study import describe, search_records, study_status
     from scmmlab.tracking import versions
 
     loaded, plan, store = _open(arguments, check_folds=True)
+    if plan.study.kind == "sweep":
+        search_records(plan, store)  # refuses another search's folder, before anything is written there
     folder = store.study_folder(loaded.study.name)
     found = versions(loaded.path.parent)
     tracker, tracked_at = _tracker(arguments.tracking_uri, store, loaded.study.name)
@@ -149,13 +151,13 @@ def run_status(arguments: argparse.Namespace) -> int:
 
 def run_results(arguments: argparse.Namespace) -> int:
     """Print the rows."""
-    from scmmlab.study import result_rows, rows_csv, rows_json, trial_rows
+    from scmmlab.study import result_rows, rows_csv, rows_json, search_records, trial_rows
 
     _, plan, store = _open(arguments)
     study = plan.study
     rows: list[ResultRow] | list[dict[str, Any]]
     if study.kind == "sweep":
-        rows = trial_rows(study.name, store.study_folder(study.name).trials().values())
+        rows = trial_rows(study.name, search_records(plan, store))
     else:
         rows = result_rows(study.name, plan.cells, store.get_cell, by=arguments.by)
     sys.stdout.write(rows_csv(rows) if arguments.format == "csv" else rows_json(rows))

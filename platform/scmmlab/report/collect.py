@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scmmlab.report.inputs import CellResult, StudyResults, TuneTrial
-from scmmlab.study import Plan, ResultStore, study_status
+from scmmlab.study import Plan, ResultStore, search_records, study_status
 
 
 def collect_results(plan: Plan, store: ResultStore, versions: Mapping[str, str]) -> StudyResults:
@@ -20,6 +20,11 @@ def collect_results(plan: Plan, store: ResultStore, versions: Mapping[str, str])
         What was.
     versions : mapping of str to str
         What computed it.
+
+    Raises
+    ------
+    StoreError
+        When the folder of a sweep holds settings of another search.
     """
     cells = []
     for status in study_status(plan, store).cells:
@@ -41,14 +46,14 @@ def collect_results(plan: Plan, store: ResultStore, versions: Mapping[str, str])
         cells=tuple(cells),
         corpora=plan.manifests,
         versions=versions,
-        sweep=tuple(sorted(_tune_trials(plan, store), key=lambda trial: trial.number)),
+        sweep=tuple(_tune_trials(plan, store)),
     )
 
 
 def _tune_trials(plan: Plan, store: ResultStore) -> list[TuneTrial]:
     if plan.study.kind != "sweep":
         return []
-    return [_tune_trial(record) for record in store.study_folder(plan.study.name).trials().values()]
+    return [_tune_trial(record) for record in search_records(plan, store)]
 
 
 def _tune_trial(record: Mapping[str, Any]) -> TuneTrial:
