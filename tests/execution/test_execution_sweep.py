@@ -6,7 +6,7 @@ from functools import cache
 
 import optuna
 import pytest
-from tiny_study import plan_of, sweep
+from tiny_study import plan_of, sweep, write_tables
 
 from scmmlab.config import ResourcesSpec
 from scmmlab.errors import StoreError
@@ -14,7 +14,7 @@ from scmmlab.execution.local import LocalEngine
 from scmmlab.execution.slots import slots_of
 from scmmlab.execution.sweep import SweepRun
 from scmmlab.execution.sweep_setting import Setting
-from scmmlab.study import ResultStore, search_key
+from scmmlab.study import ResultStore, rows_csv, search_key, search_records, trial_rows
 from scmmlab.tables import read_table
 from scmmlab.tracking import MemoryTracker
 
@@ -24,6 +24,13 @@ def run(study, store):
     engine = LocalEngine(ResourcesSpec(), cache(read_table))
     summary = SweepRun(plan_of(study), store, engine, tracker).run()
     return summary, tracker.tune_trials
+
+
+def optuna_study(store, name):
+    """The one study of the sweep's own storage."""
+    storage = f"sqlite:///{store.study_folder(name).local}/optuna.db"
+    (key,) = optuna.get_all_study_names(storage)
+    return optuna.load_study(study_name=key, storage=storage)
 
 
 @pytest.fixture(scope="module")
@@ -101,10 +108,8 @@ def test_sweep_that_goes_on_to_a_larger_total_is_as_one_that_was_never_stopped(w
 def test_optuna_has_the_search_under_its_identity_with_states_and_probes(whole, folder):
     _, trials = whole
     store = ResultStore(folder / "whole")
-    storage = f"sqlite:///{store.study_folder('tiny-sweep').local}/optuna.db"
-    (name,) = optuna.get_all_study_names(storage)
-    assert name == search_key(plan_of(sweep(folder)))
-    study = optuna.load_study(study_name=name, storage=storage)
+    study = optuna_study(store, "tiny-sweep")
+    assert study.study_name == search_key(plan_of(sweep(folder)))
     states = {"complete": "COMPLETE", "pruned": "PRUNED"}
     assert len(study.trials) == len(trials)
     for found in study.trials:
@@ -112,6 +117,69 @@ def test_optuna_has_the_search_under_its_identity_with_states_and_probes(whole, 
         assert found.state.name == states[trial.state]
         assert found.intermediate_values == dict(trial.intermediate)
         assert found.params == trial.params
+
+
+def test_two_sweeps_never_share_a_study(folder, tmp_path):
+    """Neither with the same search under two names, nor with two searches in one store."""
+    store = ResultStore(tmp_path)
+    changes = {"tune_trials": 2, "asha": None, "points": [], "sampler": "random"}
+    run(sweep(folder, name="one", **changes), store)
+    run(sweep(folder, name="same", **changes), store)
+    run(sweep(folder, name="other", **changes, seeds=[5]), store)
+    one, same, other = (optuna_study(store, name) for name in ("one", "same", "other"))
+    assert one.study_name == same.study_name != other.study_name
+    assert [len(study.trials) for study in (one, same, other)] == [2, 2, 2]
+    assert [trial.params for trial in one.trials] == [trial.params for trial in same.trials]
+    assert [trial.params for trial in one.trials] != [trial.params for trial in other.trials]
+
+
+def test_first_points_of_a_conditional_space_and_a_larger_total(folder, tmp_path):
+    space = {
+        "masking.ratio": {"low": 0.1, "high": 0.9, "when": {"masking.mode": ["random", "hybrid"]}},
+        "masking.mode": {"choices": ["none", "random", "hybrid"]},
+    }
+    points = [{"masking.mode": "none"}, {"masking.mode": "random", "masking.ratio": 0.25}, {"masking.mode": "hybrid"}]
+    changes = {"name": "conditional", "space": space, "points": points}
+    store = ResultStore(tmp_path)
+    # the run ends among the points, and the next goes on with them
+    run(sweep(folder, **changes, tune_trials=2), store)
+    summary, trials = run(sweep(folder, **changes, tune_trials=6), store)
+    assert (summary.ran, summary.finished, summary.failures) == (4, 6, ())
+    assert trials[0].params == points[0]
+    assert trials[1].params == points[1]
+    assert trials[2].params["masking.mode"] == "hybrid"
+    for trial in trials.values():
+        assert ("masking.ratio" in trial.params) == (trial.params["masking.mode"] != "none")
+    rows = rows_csv(trial_rows("conditional", search_records(plan_of(sweep(folder, **changes)), store)))
+    header, *lines = [line.split(",") for line in rows.splitlines()]
+    ratio, mode = header.index("masking.ratio"), header.index("masking.mode")
+    assert {line[ratio] == "" for line in lines if line[mode] == "none"} == {True}
+    assert {line[ratio] == "" for line in lines if line[mode] != "none"} == {False}
+
+
+def test_two_objectives_go_on_to_a_larger_total(folder, tmp_path):
+    changes = {
+        "name": "costs",
+        "space": {
+            "pretrain.epochs": {"low": 2, "high": 8, "type": "int"},
+            "masking.ratio": {"low": 0.1, "high": 0.9},
+        },
+        "points": [],
+        "objectives": ["probe", "epochs"],
+    }
+    store = ResultStore(tmp_path)
+    run(sweep(folder, **changes, tune_trials=4), store)
+    summary, trials = run(sweep(folder, **changes, tune_trials=8), store)
+    assert (summary.ran, summary.finished) == (4, 8)
+    study = optuna_study(store, "costs")
+    assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
+    for trial in study.trials:
+        record = trials[trial.user_attrs["number"]]
+        if record.state == "complete":
+            assert trial.values == [record.value, record.params["pretrain.epochs"]]
+        else:
+            assert trial.values is None
+            assert list(trial.user_attrs["probes by epoch"].values()) == [value for _, value in record.intermediate]
 
 
 def test_changed_search_does_not_join_the_trials_of_another(whole, folder):
@@ -137,6 +205,28 @@ def test_setting_that_diverges_is_failed_and_has_no_value():
     assert (record.state, record.value) == ("failed", None)
     assert record.intermediate == ((2, 0.7),)
     assert "after epoch 4 is not finite" in record.error
+
+
+def test_setting_that_diverges_is_told_as_failed_and_the_others_go_on(tmp_path):
+    write_tables(tmp_path, unit=1e30)  # so large that arithmetic overflows unless they are scaled
+    study = sweep(
+        tmp_path,
+        space={"scaling": {"choices": ["none", "min_max"]}},
+        points=[{"scaling": "none"}, {"scaling": "min_max"}],
+        tune_trials=2,
+        asha=None,
+    )
+    store = ResultStore(tmp_path / "store")
+    summary, trials = run(study, store)
+    assert [trials[0].state, trials[1].state] == ["failed", "complete"]
+    assert "diverged in epoch 1 of 6" in trials[0].error
+    assert summary.finished == 2
+    failed, complete = optuna_study(store, study.name).trials
+    assert (failed.state.name, failed.values) == ("FAIL", None)
+    assert failed.user_attrs["error"] == trials[0].error
+    assert complete.state.name == "COMPLETE"
+    # which is not tried again
+    assert run(study, store)[0].ran == 0
 
 
 def test_probe_that_comes_again_after_a_resume_counts_once():

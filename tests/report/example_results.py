@@ -241,3 +241,36 @@ def sweep_results(tried: int = 30, asked: int = 32) -> StudyResults:
         else:
             trials.append(TuneTrial(number, params, curve[-1][1], tuple(curve), "complete"))
     return StudyResults(study, (), CORPORA, VERSIONS, tuple(trials))
+
+
+def conditional_sweep_results(tried: int = 30) -> StudyResults:
+    """A sweep for accuracy and few epochs, with parameters that are searched sometimes, and never."""
+    study = SweepSpec.model_validate(
+        sweep_results(0).study.model_dump(mode="json")
+        | {
+            "name": "cost",
+            "base": {"protocol": {"kind": "loso"}, "aggregator": {"enabled": False}},
+            "space": {
+                "pretrain.epochs": {"low": 5, "high": 40, "type": "int", "log": True},
+                "masking.mode": {"choices": ["random", "hybrid"]},
+                "masking.threshold": {"low": 0.0, "high": 1.0, "when": {"masking.mode": "hybrid"}},
+                "aggregator.top_k": {"choices": [4, None], "when": {"aggregator.enabled": True}},
+            },
+            "objectives": ["probe", "epochs"],
+            "tune_trials": tried,
+        }
+    )
+    rng = np.random.default_rng(3)
+    trials = []
+    for number in range(tried):
+        epochs = int(rng.integers(5, 41))
+        params: dict[str, Any] = {"pretrain.epochs": epochs, "masking.mode": str(rng.choice(["random", "hybrid"]))}
+        if params["masking.mode"] == "hybrid":
+            params["masking.threshold"] = float(rng.uniform())
+        reached = 0.5 + 0.004 * epochs + 0.1 * params.get("masking.threshold", 0.5) + float(rng.normal(0, 0.01))
+        curve = [(epoch, reached - 0.003 * (epochs - epoch)) for epoch in (*range(5, epochs, 5), epochs)]
+        if number % 4 == 3:
+            trials.append(TuneTrial(number, params, None, tuple(curve[:1]), "pruned"))
+        else:
+            trials.append(TuneTrial(number, params, curve[-1][1], tuple(curve), "complete"))
+    return StudyResults(study, (), CORPORA, VERSIONS, tuple(trials))

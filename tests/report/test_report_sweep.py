@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from report.example_results import sweep_results
+from report.example_results import conditional_sweep_results, sweep_results
 from scmmlab.report import TuneTrial, completeness
-from scmmlab.report.analyses import BestSetting, SearchImportance
-from scmmlab.report.analysis import NotReady
+from scmmlab.report.analyses import BestSetting, SearchImportance, SearchPareto, SearchSlices, analyses_of
+from scmmlab.report.analysis import NotReady, compute_cards
+from scmmlab.report.card import Figure, Table
 from scmmlab.report.drawing import figure_style
 from scmmlab.report.importance import bins, importance, variance_share
-from scmmlab.report.sweeps import best_trial, judged
+from scmmlab.report.sweeps import best_trial, judged, pareto_optimal, spent
 
 
 def test_settings_that_were_stopped_early_are_judged_at_an_epoch_that_all_reached() -> None:
@@ -86,3 +87,95 @@ def test_the_best_setting_says_that_choosing_flatters_it() -> None:
     with figure_style():
         card = BestSetting().compute(sweep_results())
     assert "this figure flatters it" in str(card.blocks[0])
+
+
+def tables_of(analysis, results) -> dict[str, Table]:
+    with figure_style():
+        card = analysis.compute(results)
+    return {block.name: block for block in card.blocks if isinstance(block, Table)}
+
+
+def texts(table: Table) -> list[list[str]]:
+    return [[cell.text for cell in row.cells] for row in table.rows]
+
+
+def test_every_section_of_a_conditional_sweep_with_two_objectives_is_made() -> None:
+    results = conditional_sweep_results()
+    with figure_style():
+        cards = compute_cards(analyses_of(results), results)
+    assert "pareto" in [card.slug for card in cards]
+    assert {card.slug: card.state for card in cards if card.state != "ready"} == {"missing": "not_ready"}
+
+
+def test_a_sweep_with_one_objective_has_no_pareto_front() -> None:
+    assert not any(isinstance(analysis, SearchPareto) for analysis in analyses_of(sweep_results()))
+
+
+def test_importance_is_over_the_settings_in_which_a_parameter_is_searched() -> None:
+    results = conditional_sweep_results()
+    table = tables_of(SearchImportance(), results)["importance"]
+    rows = {row[0].strip("`"): row[1:] for row in texts(table)}
+    having = {path: sum(path in trial.params for trial in results.sweep) for path in results.search.space}
+    assert {path: int(row[-1]) for path, row in rows.items()} == having
+    assert 8 <= having["masking.threshold"] < len(results.sweep)
+    assert rows["aggregator.top_k"] == ["–", "–", "–", "0"]
+    assert table.notes == ("–: searched in fewer than 8 of the settings.",)
+
+
+def test_what_is_not_searched_has_a_dash_in_the_tables_of_settings() -> None:
+    results = conditional_sweep_results()
+    tables = tables_of(BestSetting(), results)
+    best = {row[0].strip("`"): row for row in texts(tables["best"])}
+    assert best["aggregator.top_k"][1:] == ["–", "none", "one of 4, none, where `aggregator.enabled` is true"]
+    paths = list(results.search.space)
+    by_number = {trial.number: trial for trial in results.sweep}
+    dashes = 0
+    for number, _, *values in texts(tables["ranking"]):
+        missing = {path for path, value in zip(paths, values, strict=True) if value == "–"}
+        assert missing == set(paths) - set(by_number[int(number)].params)
+        dashes += "masking.threshold" in missing
+    assert dashes
+    assert "the base's value stands" in tables["ranking"].notes[0]
+
+
+def test_slices_show_the_settings_that_have_the_parameter() -> None:
+    results = conditional_sweep_results()
+    with figure_style():
+        (figure,) = [block for block in SearchSlices().compute(results).blocks if isinstance(block, Figure)]
+    shown = {panel.get_title(loc="left"): len(panel.lines) for panel in figure.drawing.axes if panel.get_visible()}
+    assert shown == {path: sum(path in trial.params for trial in results.sweep) for path in results.search.space}
+    assert "`masking.threshold` where `masking.mode` is hybrid" in figure.caption
+
+
+def test_pareto_optimal_settings_are_those_that_nothing_beats() -> None:
+    results = conditional_sweep_results(60)
+    complete = [trial for trial in results.sweep if trial.state == "complete"]
+
+    def beats(one: TuneTrial, other: TuneTrial) -> bool:
+        gains = (one.value or 0) - (other.value or 0), spent(other) - spent(one)
+        return min(gains) >= 0 and max(gains) > 0
+
+    expected = {one.number for one in complete if not any(beats(other, one) for other in complete)}
+    front = pareto_optimal(results)
+    assert {trial.number for trial in front} == expected
+    assert 1 < len(front) < len(complete)
+    assert [spent(trial) for trial in front] == sorted(spent(trial) for trial in front)
+    table = tables_of(SearchPareto(), results)["pareto"]
+    assert [row[:2] for row in texts(table)] == [[str(trial.number), str(spent(trial))] for trial in front]
+
+
+def test_equal_settings_are_pareto_optimal_together() -> None:
+    results = conditional_sweep_results(1)
+    (one,) = results.sweep
+    twin = dataclasses.replace(one, number=1)
+    worse = dataclasses.replace(one, number=2, value=(one.value or 0) - 0.1)
+    found = pareto_optimal(dataclasses.replace(results, sweep=(one, worse, twin)))
+    assert [trial.number for trial in found] == [0, 1]
+
+
+def test_the_best_setting_of_two_objectives_is_the_best_probe() -> None:
+    results = conditional_sweep_results()
+    best = best_trial(results)
+    assert best is not None
+    assert best.value == max(trial.value for trial in results.sweep if trial.value is not None)
+    assert best.number == pareto_optimal(results)[-1].number

@@ -92,6 +92,6 @@ def last_value(trial: TuneTrial) -> float | None:
 
 
 def condition_in_words(domain: Domain) -> str:
-    """`where masking.mode is random or hybrid`; empty where a domain is searched always."""
-    parts = [f"{path} is {' or '.join(map(setting, values))}" for path, values in conditions(domain).items()]
+    """Such as “where `masking.mode` is random or hybrid”; empty where a domain is searched always."""
+    parts = [f"`{path}` is {' or '.join(map(setting, values))}" for path, values in conditions(domain).items()]
     return f"where {' and '.join(parts)}" if parts else ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
+
 from scmmlab.report import drawing as draw
 from scmmlab.report.analyses.best_setting import not_searched, searched_value
 from scmmlab.report.analysis import Analysis, NotReady
@@ -57,6 +59,9 @@ def _figure(results: StudyResults, complete: list[TuneTrial], front: list[TuneTr
             )
     if is_log(results, _EPOCHS):
         panel.set_xscale("log")
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.xaxis.set_major_formatter(ScalarFormatter())
+        panel.xaxis.set_minor_locator(NullLocator())
     panel.set_xlabel("pre-training epochs")
     panel.set_ylabel("validation balanced accuracy (%)")
     return Figure(

@@ -52,7 +52,7 @@ class SearchSlices(Analysis):
 def _conditions(results: StudyResults) -> str:
     """Which panels lack settings, and why."""
     limited = [f"`{path}` {condition_in_words(domain)}" for path, domain in results.search.space.items() if domain.when]
-    return f" A panel shows the settings that have its parameter; searched were {listed(limited)}." if limited else ""
+    return f" A panel shows those in which its parameter was searched: {listed(limited)}." if limited else ""
 
 
 def _panel(panel: Any, results: StudyResults, path: str, probed: list[TuneTrial]) -> None:
