@@ -59,9 +59,11 @@ def test_a_corpus_goes_from_an_empty_folder_to_results(scmmlab, rehearsals, tmp_
     assert "= 2 cells" in planned.out
     ran = scmmlab("run", study, "--engine", "local", "--store", tmp_path / "runs", "--tracking-uri", "none")
     assert ran.status == 0, ran.err
-    rows = csv.DictReader(io.StringIO(scmmlab("results", study, "--store", tmp_path / "runs").out))
+    results = scmmlab("results", study, "--store", tmp_path / "runs")
+    assert results.status == 0, results.err
+    rows = csv.DictReader(io.StringIO(results.out))
     tested = {row["variant"] for row in rows if (row["part"], row["metric"]) == ("test", "balanced_accuracy")}
-    assert tested == {"honest", "released"}
+    assert tested == {"honest", "released"}, results.out + ran.err
 
 
 @pytest.mark.slow
