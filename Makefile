@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STORE ?= runs
 
-.PHONY: help setup demo test test-fast check format bench lock clean
+.PHONY: help setup demo test test-fast check format bench bench-study bench-overhead lock clean
 
 help:  ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,12 @@ format: setup  ## Put the code in its form
 
 bench: setup  ## The rates of this machine, as JSON; TORCHEEG=an interpreter that has torcheeg compares with that too
 	@$(BIN)/scmmlab bench --json $(if $(TORCHEEG),--torcheeg $(TORCHEEG))
+
+bench-study: setup  ## A study of 24 cells as a process a cell, under Ray Tune, and in packs (minutes)
+	@$(BIN)/scmmlab bench --json --study
+
+bench-overhead: setup  ## What the execution layer takes for a trial that does nothing
+	@$(BIN)/scmmlab bench --json --overhead 100 1000 10000
 
 lock: setup  ## Write the versions that are installed to constraints.txt
 	@{ echo "# Every version that scmmlab is tested with; pip reads it with -c. To renew it: make lock."; \

@@ -15,32 +15,61 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "bench",
         help="measure the rates of this machine",
         description="Measure pre-training and fine-tuning steps a second, single and packed, the share of this "
-        "machine's matrix-multiply ceiling, and windows a second from raw EEG to features beside MNE and torcheeg. "
-        "Needs an idle machine.",
+        "machine's matrix-multiply ceiling, and (on a CPU) windows a second from raw EEG to features beside MNE and "
+        "torcheeg. With --study or --overhead, measure those instead. Needs an idle machine.",
     )
     parser.add_argument("--device", type=device_name, default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
     parser.add_argument("--threads", type=positive_number, default=1, help="threads on the CPU (default: 1)")
-    parser.add_argument("--quick", action="store_true", help="fewer repetitions")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions, or two cells of the study")
+    parser.add_argument("--no-features", action="store_true", help="steps alone, which need torch and little else")
     parser.add_argument(
         "--torcheeg",
         metavar="PYTHON",
         help="an interpreter that has torcheeg, to be compared with (default: this one, where torcheeg is installed)",
     )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--study",
+        action="store_true",
+        help="wall time of a fixed study of 24 cells: a process a cell, Ray Tune with a trial a worker, and packs "
+        "(minutes)",
+    )
+    what.add_argument(
+        "--overhead",
+        metavar="TRIALS",
+        type=positive_number,
+        nargs="+",
+        help="milliseconds that the execution layer takes for each trial, of that many that do nothing, e.g. 100 1000",
+    )
+    parser.add_argument("--workers", type=positive_number, help="of --study (default: one a CPU)")
     parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
     parser.set_defaults(func=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print."""
-    from scmmlab.features.benchmark import benchmark_features
-    from scmmlab.training.benchmark import benchmark
-
-    rates: dict[str, object] = dict(
-        benchmark(device=arguments.device, quick=arguments.quick, threads=arguments.threads)
-    )
-    rates["features"] = benchmark_features(repeats=2 if arguments.quick else 5, torcheeg=arguments.torcheeg)
+    rates = _measured(arguments)
     print(json.dumps(rates, indent=2) if arguments.json else _table(rates))
     return 0
+
+
+def _measured(arguments: argparse.Namespace) -> dict[str, object]:
+    if arguments.study:
+        from scmmlab.execution.bench_study import benchmark_study
+
+        return benchmark_study(workers=arguments.workers, quick=arguments.quick)
+    if arguments.overhead:
+        from scmmlab.execution.bench_overhead import benchmark_overhead
+
+        return {engine: benchmark_overhead(engine, tuple(arguments.overhead)) for engine in ("ray", "local")}
+    from scmmlab.training.benchmark import benchmark
+
+    rates = dict(benchmark(device=arguments.device, quick=arguments.quick, threads=arguments.threads))
+    if arguments.device == "cpu" and not arguments.no_features:
+        from scmmlab.features.benchmark import benchmark_features
+
+        rates["features"] = benchmark_features(repeats=2 if arguments.quick else 5, torcheeg=arguments.torcheeg)
+    return rates
 
 
 def _table(rates: Mapping[str, object], prefix: str = "") -> str:

@@ -5,12 +5,20 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from scmmlab import __version__
-from scmmlab.cli import bench, corpus, schema, study, ui, verify
 from scmmlab.errors import ScmmlabError, nearest
 
-COMMAND_GROUPS = (study, ui, corpus, verify, bench, schema)
+COMMANDS = {
+    "study": ("plan", "run", "status", "results", "report"),
+    "ui": ("ui",),
+    "corpus": ("corpus",),
+    "verify": ("verify",),
+    "bench": ("bench",),
+    "schema": ("schema",),
+}
+"""Module of this package → its commands. A command needs what its own module imports, and no more."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -29,8 +37,8 @@ class _Parser(argparse.ArgumentParser):
         return [action for action in self._actions if isinstance(action, argparse._SubParsersAction)]
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
+def make_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """The parser of `command`, or of all commands where there is no such command."""
     parser = _Parser(
         prog="scmmlab",
         description="Ablation studies and hyperparameter sweeps of SCMM, without leaks, on Ray.",
@@ -38,14 +46,16 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"scmmlab {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for group in COMMAND_GROUPS:
-        group.add_parser(subparsers)
+    own = [module for module, commands in COMMANDS.items() if command in commands]
+    for module in own or COMMANDS:
+        import_module(f"scmmlab.cli.{module}").add_parser(subparsers)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 1 not as it should be, 2 wrong input, 130 interrupted."""
-    arguments = make_parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    arguments = make_parser(argv[0] if argv else None).parse_args(argv)
     try:
         return int(arguments.func(arguments))
     except ScmmlabError as error:

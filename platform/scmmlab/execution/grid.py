@@ -64,6 +64,7 @@ class GridRun:
         self._progress = progress or Progress(self._total, grid.work(), self._finished_before)
         self._tasks: list[Task] = []
         self._ended: set[str] = set()
+        self._well: Counter[bool] = Counter()
         self._interruption = Interruption()
 
     def run(self) -> RunSummary:
@@ -178,6 +179,7 @@ class GridRun:
             lost = self._scheduler.failed(outcome.key)
             cells = [self._grid.cells[key] for key in (outcome.key, *lost) if key in self._grid.cells]
             self._recorder.failed(outcome, cells)
+            self._well[False] += sum(self._grid.twins[cell.key] for cell in cells)
             for key in (outcome.key, *lost):
                 self._progress.advance(key, 1.0)
         elif outcome.kind == "pretrain":
@@ -188,6 +190,7 @@ class GridRun:
             self._judged(outcome.key, self._recorder.fine_tuned(self._grid.cells[outcome.key], outcome))
 
     def _judged(self, key: str, well: bool) -> None:
+        self._well[well] += self._grid.twins[key]
         if well:
             self._scheduler.done(key)
         else:
@@ -201,9 +204,11 @@ class GridRun:
 
     def _counts(self) -> tuple[int, int, int]:
         """Cells done, running (they or their pre-training) and failed."""
-        state = self._scheduler.state
-        counts = Counter({StageState.DONE: self._finished_before})
-        for key, cell in self._grid.cells.items():
-            stage = cell.pretrain_key if cell.pretrain_key and state(key) is StageState.WAITING else key
-            counts[state(stage)] += self._grid.twins[key]
-        return counts[StageState.DONE], counts[StageState.RUNNING], counts[StageState.FAILED]
+        cells = self._grid.cells
+        running = sum(
+            self._grid.twins[cell.key]
+            for key in self._scheduler.running
+            for cell in self._grid.cells_of(key)
+            if cell.key in cells
+        )
+        return self._finished_before + self._well[True], running, self._well[False]

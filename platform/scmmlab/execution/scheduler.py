@@ -17,6 +17,7 @@ FAILED stages are left alone for this run; the next run tries them again.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
@@ -83,20 +84,45 @@ class Scheduler:
     ):
         self._first = first
         self._stages = {stage.key: stage for stage in stages}
+        self._place = {key: place for place, key in enumerate(self._stages)}
         self._pack_size = pack_size
+        self._needed_by: dict[str, list[str]] = {}
+        for stage in self._stages.values():
+            if stage.needs is not None:
+                self._needed_by.setdefault(stage.needs, []).append(stage.key)
+        # kept as things change: a run of thousands of stages asks for them at every event
+        self._states: dict[str, StageState] = {}
+        self._counts: Counter[StageState] = Counter()
+        self._running: set[str] = set()
+        self._ready: dict[StageKind, list[int]] = {"pretrain": [], "finetune": []}
+        self._order = list(self._stages.values())
         finished = set(done)
-        self._states = {
-            key: StageState.DONE
-            if key in finished
-            else StageState.READY
-            if stage.needs is None or stage.needs in finished
-            else StageState.WAITING
-            for key, stage in self._stages.items()
-        }
+        for key, stage in self._stages.items():
+            if key in finished:
+                self._set(key, StageState.DONE)
+            else:
+                there = stage.needs is None or stage.needs in finished
+                self._set(key, StageState.READY if there else StageState.WAITING)
         missing = {
             stage.needs for stage in self._stages.values() if self._states[stage.key] is StageState.WAITING
         } - self._stages.keys()
         assert not missing, f"stages that others need are not planned: {sorted(map(str, missing))}"
+
+    def _set(self, key: str, state: StageState) -> None:
+        before = self._states.get(key)
+        place, ready = self._place[key], self._ready[self._stages[key].kind]
+        if before is not None:
+            self._counts[before] -= 1
+        if before is StageState.READY:
+            del ready[bisect_left(ready, place)]
+        elif before is StageState.RUNNING:
+            self._running.discard(key)
+        self._states[key] = state
+        self._counts[state] += 1
+        if state is StageState.READY:
+            insort(ready, place)
+        elif state is StageState.RUNNING:
+            self._running.add(key)
 
     def stage(self, key: str) -> Stage:
         """The stage of that key."""
@@ -109,17 +135,23 @@ class Scheduler:
     @property
     def counts(self) -> Counter[StageState]:
         """Number of stages in each state."""
-        return Counter(self._states.values())
+        return Counter(self._counts)
+
+    @property
+    def running(self) -> frozenset[str]:
+        """Keys of the stages that run."""
+        return frozenset(self._running)
 
     @property
     def finished(self) -> bool:
         """Whether nothing is left to run, and nothing runs."""
-        return all(state in (StageState.DONE, StageState.FAILED) for state in self._states.values())
+        return self._counts[StageState.DONE] + self._counts[StageState.FAILED] == len(self._stages)
 
     def upcoming(self) -> Stage | None:
         """The first stage of the next pack; None where none is ready."""
-        ready = (stage for key, stage in self._stages.items() if self._states[key] is StageState.READY)
-        return min(ready, key=lambda stage: stage.kind != self._first, default=None)
+        other: StageKind = "pretrain" if self._first == "finetune" else "finetune"
+        ready = self._ready[self._first] or self._ready[other]
+        return self._order[ready[0]] if ready else None
 
     def next(self, workers: int, idle: int = 0) -> tuple[Stage, ...]:
         """Stages to be run together now, which count as running from here on; empty where none is ready.
@@ -138,53 +170,48 @@ class Scheduler:
         first = self.upcoming()
         if first is None:
             return ()
-        ready = [
-            stage
-            for key, stage in self._stages.items()
-            if self._states[key] is StageState.READY and stage.kind == first.kind
-        ]
-        fair = -(-sum(stage.replicas for stage in ready) // (idle or workers))
-        at_most = min(self._pack_size(first), fair)
+        ready = self._ready[first.kind]
+        at_most = self._pack_size(first)
+        if at_most > first.replicas:
+            fair = -(-sum(self._order[place].replicas for place in ready) // (idle or workers))
+            at_most = min(at_most, fair)
         pack, replicas = [first], first.replicas
-        for stage in ready:
-            if stage is first or stage.fit != first.fit or not _alike(stage.steps, [member.steps for member in pack]):
+        for place in ready[1:] if at_most > replicas else ():
+            stage = self._order[place]
+            if stage.fit != first.fit or not _alike(stage.steps, [member.steps for member in pack]):
                 continue
             if replicas + stage.replicas > at_most:
                 break
             pack.append(stage)
             replicas += stage.replicas
         for stage in pack:
-            self._states[stage.key] = StageState.RUNNING
+            self._set(stage.key, StageState.RUNNING)
         return tuple(pack)
 
     def done(self, key: str) -> None:
         """A stage has ended well: what waited for it is ready."""
-        self._states[key] = StageState.DONE
+        self._set(key, StageState.DONE)
         for other in self._needing(key):
-            self._states[other] = StageState.READY
+            self._set(other, StageState.READY)
 
     def failed(self, key: str) -> list[str]:
         """A stage came to nothing; the keys of the stages that fail with it."""
-        self._states[key] = StageState.FAILED
+        self._set(key, StageState.FAILED)
         lost = self._needing(key)
         for other in lost:
-            self._states[other] = StageState.FAILED
+            self._set(other, StageState.FAILED)
         return lost
 
     def lacks(self, key: str) -> None:
         """A stage that was to be run lacks the outcome that it needs, which was done: that is run again first."""
         needs = self._stages[key].needs
         assert needs is not None, f"{key} needs nothing"
-        self._states[key] = StageState.WAITING
+        self._set(key, StageState.WAITING)
         if self._states[needs] is StageState.DONE:
-            self._states[needs] = StageState.READY
+            self._set(needs, StageState.READY)
 
     def _needing(self, key: str) -> list[str]:
-        return [
-            other
-            for other, stage in self._stages.items()
-            if stage.needs == key and self._states[other] is StageState.WAITING
-        ]
+        return [other for other in self._needed_by.get(key, ()) if self._states[other] is StageState.WAITING]
 
 
 def _alike(steps: float, others: list[float]) -> bool:
