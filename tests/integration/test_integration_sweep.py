@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import optuna
+import psutil
 import pytest
 from comparing import local_engine, ray_engine
-from tiny_study import plan_of, sweep
+from tiny_study import BASE, plan_of, sweep
 
 from scmmlab.config import AshaSpec
 from scmmlab.execution.rungs import RungDecision, Rungs
@@ -23,6 +31,17 @@ def search(study, store, engine_of):
     plan, tracker = plan_of(study), MemoryTracker()
     summary = SweepRun(plan, store, engine_of(plan), tracker).run()
     return summary, tracker.tune_trials
+
+
+def optuna_trials(store, name):
+    """What the sweep's own storage has."""
+    storage = f"sqlite:///{store.study_folder(name).local}/optuna.db"
+    (study,) = optuna.get_all_study_names(storage)
+    return optuna.load_study(study_name=study, storage=storage).trials
+
+
+def states(trials):
+    return [trial.state.name for trial in trials]
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +64,9 @@ def test_sweep_prunes_and_goes_on_to_a_larger_total(folder, tmp_path):
     third, _ = search(sweep(folder, tune_trials=8), store, ray_engine)
     assert third.ran == 0
 
-    storage = f"sqlite:///{store.study_folder('tiny-sweep').local}/optuna.db"
-    (name,) = optuna.get_all_study_names(storage)
-    found = optuna.load_study(study_name=name, storage=storage).trials
+    found = optuna_trials(store, "tiny-sweep")
     assert len(found) == 8
-    assert {trial.state.name for trial in found} == {"COMPLETE", "PRUNED"}
+    assert set(states(found)) == {"COMPLETE", "PRUNED"}
     for trial in found:
         assert trial.intermediate_values == dict(after[trial.user_attrs["number"]].intermediate)
 
@@ -93,3 +110,92 @@ def test_rungs_decide_as_the_asha_of_ray_tune():
             decision = bracket.on_result(SimpleNamespace(trial_id=str(number)), epoch, value)
             stops = ours.report(number, epoch, value) is RungDecision.STOP
             assert stops == (decision == "STOP")
+
+
+@pytest.mark.usefixtures("ray_of_two_cpus")
+def test_conditions_and_two_objectives_by_tune(folder, tmp_path):
+    study = sweep(
+        folder,
+        name="two-objectives",
+        space={
+            "pretrain.epochs": {"low": 2, "high": 8, "type": "int"},
+            "masking.mode": {"choices": ["none", "hybrid"]},
+            "masking.ratio": {"low": 0.1, "high": 0.9, "when": {"masking.mode": "hybrid"}},
+        },
+        points=[{"pretrain.epochs": 3, "masking.mode": "none"}],
+        objectives=["probe", "epochs"],
+        sampler="nsga2",
+        population=3,
+        tune_trials=9,
+    )
+    store = ResultStore(tmp_path)
+    summary, trials = search(study, store, ray_engine)
+    assert (summary.finished, summary.failures) == (9, ())
+    assert trials[0].params == {"pretrain.epochs": 3, "masking.mode": "none"}
+    found = optuna_trials(store, "two-objectives")
+    assert len(found) == 9
+    for trial in found:
+        record = trials[trial.user_attrs["number"]]
+        assert ("masking.ratio" in record.params) == (record.params["masking.mode"] == "hybrid")
+        assert trial.params == record.params
+        if record.state == "complete":
+            epochs, probe = record.intermediate[-1]
+            assert epochs == record.params["pretrain.epochs"]
+            assert trial.values == [probe, float(epochs)]
+        else:
+            assert (trial.state.name, trial.values) == ("PRUNED", None)
+            assert trial.user_attrs["probes by epoch"] == {str(epoch): value for epoch, value in record.intermediate}
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from comparing import ray_engine
+from test_integration_sweep import long_sweep, search
+from scmmlab.study import ResultStore
+search(long_sweep(Path(sys.argv[1])), ResultStore(sys.argv[2]), ray_engine)
+"""
+
+
+def long_sweep(folder):
+    """Long enough to be met in the middle."""
+    return sweep(folder, tune_trials=12, base=BASE | {"pretrain": {"epochs": 200, "batch_size": 16}})
+
+
+def wait_for(condition, seconds=300):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.usefixtures("ray_of_two_cpus")
+def test_sweep_that_is_killed_goes_on_to_its_total(folder, tmp_path):
+    store = ResultStore(tmp_path)
+    trials = store.study_folder("tiny-sweep")
+    command = [sys.executable, "-c", SCRIPT, str(folder), str(tmp_path)]
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "execution")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([*paths, *filter(None, [os.environ.get("PYTHONPATH")])])}
+    long_sweep(folder)  # which writes the tables
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+        wait_for(lambda: len(trials.trials()) >= 3 or process.poll() is not None)
+        below = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGKILL)
+    # Ray's own processes notice within minutes that nobody is there any more
+    for child in below:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+    before = trials.trials()
+    assert 3 <= len(before) < 12
+    # what the killed run was at stays in its storage, which nobody goes on with
+    assert "RUNNING" in states(optuna_trials(store, "tiny-sweep"))
+
+    summary, after = search(long_sweep(folder), store, ray_engine)
+    assert (summary.total, summary.finished, summary.ran) == (12, 12, 12 - len(before))
+    assert sorted(after) == list(range(12))
+    assert {name: record for name, record in trials.trials().items() if name in before} == before
+    found = optuna_trials(store, "tiny-sweep")
+    assert sorted(trial.user_attrs["number"] for trial in found) == list(range(12))
+    assert set(states(found)) <= {"COMPLETE", "PRUNED"}
+    for trial in found:
+        assert trial.intermediate_values == dict(after[trial.user_attrs["number"]].intermediate)

@@ -1,6 +1,6 @@
 """What a plan says of a transfer."""
 
-from study_fakes import CHANNELS, ablation, manifest, plan_of, transfer
+from study_fakes import CHANNELS, ablation, manifest, plan_of, sweep, transfer
 
 from scmmlab.config import CorpusSelection
 from scmmlab.study.describe import describe, transfer_sentence
@@ -33,3 +33,25 @@ def test_what_a_transfer_changes_is_printed_with_who_is_judged_how():
     assert "    with finetune.epochs 3, protocol.finetune_trials 4\n" in text
     assert "the first 4 trials of each session" in text
     assert "    full (own), no_aggregator (own), frozen (own), no_pretraining (own)\n" in text
+
+
+def test_the_condition_under_which_a_path_is_searched_is_printed():
+    study = sweep(
+        base={"aggregator": {"enabled": False}, "protocol": {"kind": "loso"}},
+        space={
+            "masking.ratio": {"low": 0.1, "high": 0.9, "when": {"masking.mode": ["random", "hybrid"]}},
+            "masking.mode": {"choices": ["none", "random", "hybrid"]},
+            "aggregator.top_k": {"choices": [4, None], "when": {"aggregator.enabled": True, "masking.mode": "none"}},
+            "pretrain.epochs": {"low": 5, "high": 50, "type": "int", "log": True},
+        },
+        objectives=["probe", "epochs"],
+    )
+    lines = describe(plan_of(study)).split("Search space\n")[1].splitlines()
+    assert lines[:4] == [
+        "  masking.mode      one of none, random, hybrid",
+        "  masking.ratio     numbers from 0.1 to 0.9, where masking.mode is random or hybrid",
+        "  aggregator.top_k  one of 4, none, where aggregator.enabled is true and masking.mode is none "
+        "(never in this base)",
+        "  pretrain.epochs   whole numbers from 5 to 50 by logarithm",
+    ]
+    assert lines[-1].startswith("Fewer epochs are an objective too")

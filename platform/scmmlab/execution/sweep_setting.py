@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from scmmlab.config import SweepSpec
+from scmmlab.config import Choices, SweepSpec
 from scmmlab.errors import ScmmlabError
 from scmmlab.execution.optuna_book import Value, plain_params
 from scmmlab.execution.task import Task
@@ -77,8 +76,10 @@ def make_setting(plan: Plan, number: int, params: dict[str, Value]) -> Setting:
 
 def longest(study: SweepSpec) -> int:
     """Epochs of the longest setting."""
-    domain = study.space.get("pretrain.epochs")
+    base, domain = study.base.pretrain.epochs, study.space.get("pretrain.epochs")
     if domain is None:
-        return study.base.pretrain.epochs
-    values: Sequence[object] = domain.choices if hasattr(domain, "choices") else [domain.high]
+        return base
+    sampled = domain.choices if isinstance(domain, Choices) else (domain.high,)
+    # under a condition, some settings have the base's
+    values = (*sampled, base) if domain.when else sampled
     return max(value for value in values if isinstance(value, int))
