@@ -142,6 +142,18 @@ def test_set_reaches_a_condition(write):
             "aggregator.enabled: maybe",
             "Invalid value for 'space.aggregator.top_k.when.aggregator.enabled' in {}: it must be true or false",
         ),
+        ("aggregator.enabled: true", "aggregator.enabled: 1", "it must be true, as which it would be taken, got 1"),
+        (
+            "aggregator.enabled: true",
+            "aggregator: true",
+            "Unknown key 'space.aggregator.top_k.when.aggregator' in {}: neither the space nor the base has this path",
+        ),
+        (
+            "aggregator.enabled: true",
+            "scaling.kind: none",
+            "Unknown key 'space.aggregator.top_k.when.scaling.kind' in {}: neither the space nor the base has",
+        ),
+        ("{aggregator.enabled: true}", "enabled", "top_k.when' in {}: it must be a mapping of keys to values"),
         (
             "[parallel, hybrid]}}",
             "[parallel, hybird]}}",

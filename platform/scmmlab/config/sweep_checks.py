@@ -111,7 +111,7 @@ def _condition_problems(base: ExperimentSpec, space: Space, path: str) -> Iterat
         elif condition in space:
             found = [problem for value in values for problem in _impossible(space[condition], condition, value)]
         else:
-            found = [problem for value in values for problem in _refused(base, condition, value)]
+            found = [problem for value in values for problem in _refused(base, space, condition, value)]
         yield from (problem.beneath("space", path, "when") for problem in found)
 
 
@@ -132,16 +132,20 @@ def _impossible(domain: Domain, condition: str, value: Scalar) -> Iterator[Probl
         yield Problem((condition,), message)
 
 
-def _refused(base: ExperimentSpec, condition: str, value: Scalar) -> Iterator[Problem]:
+def _refused(base: ExperimentSpec, space: Space, condition: str, value: Scalar) -> Iterator[Problem]:
     """Why the base can never have `value` at a path."""
-    for problem in try_variant(base, {condition: value})[1]:
-        if problem.unknown:
-            guess = nearest(condition, _paths(base.model_dump()))
-            message = "neither the space nor the base has this path" + (f"; did you mean {guess!r}?" if guess else "")
-            yield Problem((condition,), message, unknown=True)
-        elif ".".join(problem.path) == condition:
-            yield problem
-        # else the value is allowed, and makes no experiment only with what the base has beside it
+    paths = list(_paths(base.model_dump()))
+    if condition not in paths:
+        guess = nearest(condition, [*space, *paths])
+        message = "neither the space nor the base has this path" + (f"; did you mean {guess!r}?" if guess else "")
+        yield Problem((condition,), message, unknown=True)
+        return
+    changed, problems = try_variant(base, {condition: value})
+    if changed is None:
+        # others say that the value is allowed, and makes no experiment with what the base has beside it
+        yield from (problem for problem in problems if ".".join(problem.path) == condition)
+    elif not is_among(taken := value_at(changed, condition), (value,)):
+        yield Problem((condition,), f"it must be {show(taken)}, as which it would be taken, got {show(value)}")
 
 
 def _paths(values: Mapping[str, Any], above: str = "") -> Iterator[str]:
