@@ -27,8 +27,8 @@ from scmmlab.tracking import MemoryTracker
 pytestmark = pytest.mark.slow
 
 
-def search(study, store, engine_of):
-    plan, tracker = plan_of(study), MemoryTracker()
+def search(study, store, engine_of, tracker=None):
+    plan, tracker = plan_of(study), tracker or MemoryTracker()
     summary = SweepRun(plan, store, engine_of(plan), tracker).run()
     return summary, tracker.tune_trials
 
@@ -112,6 +112,27 @@ def test_rungs_decide_as_the_asha_of_ray_tune():
             assert stops == (decision == "STOP")
 
 
+class WatchTheStorage(MemoryTracker):
+    """Who has Optuna's storage open while settings are being tried."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen, self.others = False, set()
+
+    def progress(self, *arguments):
+        super().progress(*arguments)
+        driver = psutil.Process()
+        self.seen |= has_open(driver, "optuna.db")
+        # Ray's processes are the driver's
+        self.others |= {child.name() for child in driver.children(recursive=True) if has_open(child, "optuna.db")}
+
+
+def has_open(process, name):
+    with suppress(psutil.NoSuchProcess):
+        return any(Path(file.path).name == name for file in process.open_files())
+    return False
+
+
 @pytest.mark.usefixtures("ray_of_two_cpus")
 def test_conditions_and_two_objectives_by_tune(folder, tmp_path):
     study = sweep(
@@ -129,8 +150,11 @@ def test_conditions_and_two_objectives_by_tune(folder, tmp_path):
         tune_trials=9,
     )
     store = ResultStore(tmp_path)
-    summary, trials = search(study, store, ray_engine)
+    watch = WatchTheStorage()
+    summary, trials = search(study, store, ray_engine, watch)
     assert (summary.finished, summary.failures) == (9, ())
+    assert watch.seen
+    assert not watch.others
     assert trials[0].params == {"pretrain.epochs": 3, "masking.mode": "none"}
     found = optuna_trials(store, "two-objectives")
     assert len(found) == 9

@@ -8,27 +8,17 @@ that two sweeps never share one. `optuna-dashboard` opens the storage.
 from __future__ import annotations
 
 import hashlib
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
-from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from scmmlab.config import Choices, Domain, FloatRange, IntRange, SweepSpec, is_searched, sampling_order
+from scmmlab.config import SweepSpec, is_searched, sampling_order
+from scmmlab.execution.optuna_words import Nsga2, Value, distribution, experimental, sampler_of, suggest
 from scmmlab.tracking import TuneTrialRecord
-
-Value = bool | int | float | str | None
 
 DATABASE = "optuna.db"
 DIRECTIONS = {"probe": "maximize", "epochs": "minimize"}
@@ -70,7 +60,7 @@ class OptunaBook:
             directions=[DIRECTIONS[objective] for objective in study.objectives],
             load_if_exists=False,
         )
-        with _experimental():
+        with experimental():
             self.study.set_metric_names([_METRIC_NAMES[objective] for objective in study.objectives])
         complete = 0
         for record in sorted(ended, key=lambda record: record.number):
@@ -84,14 +74,14 @@ class OptunaBook:
         Paths whose conditions do not hold are not in it.
         """
         # a sampler of its own for each number: a run that goes on samples as one that was never stopped
-        self.study.sampler = _sampler(self._spec, _seed(self._search_key, number))
+        self.study.sampler = sampler_of(self._spec, _seed(self._search_key, number))
         if number < len(self._spec.points):
             self.study.enqueue_trial(dict(self._spec.points[number]), user_attrs={_NUMBER: number})
         trial = self.study.ask()
         params: dict[str, Value] = {}
         for path in self._order:
             if is_searched(path, params, self._spec.space, self._spec.base):
-                params[path] = _suggest(trial, path, self._spec.space[path])
+                params[path] = suggest(trial, path, self._spec.space[path])
         trial.set_user_attr(_NUMBER, number)
         self._asked[number] = trial
         return params
@@ -142,58 +132,6 @@ class OptunaBook:
             probes = {str(epoch): value for epoch, value in record.intermediate}
             attributes |= {"last probe": probe, "last epoch": epoch, "probes by epoch": probes}
         return attributes
-
-
-class Nsga2(NSGAIISampler):
-    """NSGA-II (Deb et al. 2002) whose children do not depend on which of them was sampled first.
-
-    Optuna hands the parents over by rank to the first child of a generation, and by number to the others.
-    """
-
-    def get_parent_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
-        """The parents of a generation, by number."""
-        return sorted(super().get_parent_population(study, generation), key=lambda trial: trial.number)
-
-
-def distribution(domain: Domain) -> BaseDistribution:
-    """A domain of the search space in Optuna's words."""
-    match domain:
-        case Choices():
-            return CategoricalDistribution(domain.choices)
-        case IntRange():
-            return IntDistribution(domain.low, domain.high, log=domain.log, step=domain.step or 1)
-        case FloatRange():
-            return FloatDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
-
-
-def _suggest(trial: optuna.Trial, path: str, domain: Domain) -> Value:
-    match domain:
-        case Choices():
-            return trial.suggest_categorical(path, domain.choices)
-        case IntRange():
-            return trial.suggest_int(path, domain.low, domain.high, log=domain.log, step=domain.step or 1)
-        case FloatRange():
-            return trial.suggest_float(path, domain.low, domain.high, log=domain.log, step=domain.step)
-
-
-def _sampler(study: SweepSpec, seed: int) -> BaseSampler:
-    match study.sampler:
-        case "random":
-            return RandomSampler(seed=seed)
-        case "nsga2":
-            return Nsga2(population_size=study.population, seed=seed)
-        case "tpe":
-            with _experimental():
-                # those that are running count as bad where they are: several workers do not try the same spot
-                return TPESampler(seed=seed, constant_liar=True)
-
-
-@contextmanager
-def _experimental() -> Iterator[None]:
-    """Without the warning that what is used here may change in another version of Optuna."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        yield
 
 
 def _seed(search_key: str, number: int) -> int:

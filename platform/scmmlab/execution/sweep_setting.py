@@ -8,7 +8,8 @@ from typing import Literal
 
 from scmmlab.config import Choices, SweepSpec
 from scmmlab.errors import ScmmlabError
-from scmmlab.execution.optuna_book import Value, plain_params
+from scmmlab.execution.optuna_book import plain_params
+from scmmlab.execution.optuna_words import Value
 from scmmlab.execution.task import Task
 from scmmlab.study import Plan, sweep_request
 from scmmlab.tracking import TuneTrialRecord
