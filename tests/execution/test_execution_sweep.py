@@ -11,6 +11,7 @@ from tiny_study import plan_of, sweep, write_tables
 from scmmlab.config import ResourcesSpec
 from scmmlab.errors import StoreError
 from scmmlab.execution.local import LocalEngine
+from scmmlab.execution.rungs import RungDecision, Rungs
 from scmmlab.execution.slots import slots_of
 from scmmlab.execution.sweep import SweepRun
 from scmmlab.execution.sweep_setting import Setting
@@ -180,6 +181,31 @@ def test_two_objectives_go_on_to_a_larger_total(folder, tmp_path):
         else:
             assert trial.values is None
             assert list(trial.user_attrs["probes by epoch"].values()) == [value for _, value in record.intermediate]
+
+
+@pytest.mark.parametrize("objectives", [["probe"], ["probe", "epochs"]])
+def test_who_is_stopped_is_decided_by_the_probes_alone(folder, tmp_path, objectives):
+    study = sweep(
+        folder,
+        name="rungs",
+        space={
+            "pretrain.epochs": {"low": 6, "high": 12, "type": "int"},
+            "contrast.temperature": {"low": 0.05, "high": 5.0, "log": True},  # whose losses cannot be compared
+        },
+        points=[],
+        objectives=objectives,
+        tune_trials=12,
+        concurrency=1,
+    )
+    _, trials = run(study, ResultStore(tmp_path))
+    rungs = Rungs(study.asha, 12)
+    for number in range(12):
+        trial = trials[number]
+        decisions = [rungs.report(number, epoch, value) for epoch, value in trial.intermediate]
+        assert set(decisions[:-1]) <= {RungDecision.GO_ON}
+        stopped = decisions[-1] is RungDecision.STOP and trial.intermediate[-1][0] < trial.params["pretrain.epochs"]
+        assert stopped == (trial.state == "pruned")
+    assert {trial.state for trial in trials.values()} == {"complete", "pruned"}
 
 
 def test_changed_search_does_not_join_the_trials_of_another(whole, folder):
