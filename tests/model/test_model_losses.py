@@ -11,7 +11,7 @@ from reference_scmm import reference_soft_weights
 
 from scmmlab.model import Losses, Settings, pretraining_gradient
 from scmmlab.model.aggregator import keep_top_k
-from scmmlab.model.pair_softmax import pair_softmax, row_softmax
+from scmmlab.model.pair_softmax import pair_softmax
 from scmmlab.model.pretraining import batch_rows
 from scmmlab.model.soft_weights import cosine_distances, distances, soft_weights
 
@@ -68,12 +68,14 @@ def test_ties_at_the_kth_place_all_stay() -> None:
 
 
 def test_similarities_of_thousands_neither_overflow_nor_cancel() -> None:
-    s = 1000 + torch.arange(4.0).repeat(4, 1).unsqueeze(0)
-    truth = (s.double() - 1000).clone()
-    p, lse = row_softmax(s, 0)
+    z, others = torch.ones(1, 1, 4), 1000 + torch.arange(4.0).view(1, 1, 4)
+    truth = others.double().expand(1, 4, 4).clone()
     truth.diagonal(0, 1, 2).fill_(-torch.inf)
-    torch.testing.assert_close(p.double(), truth.softmax(-1), rtol=1e-6, atol=0)
-    torch.testing.assert_close(lse.squeeze(-1).double(), truth.logsumexp(-1) - truth.amax(-1), rtol=1e-6, atol=1e-7)
+    w = 1 - torch.eye(4).unsqueeze(0)
+    pairs = pair_softmax(z, others, w, [None])
+    torch.testing.assert_close(pairs.p_RNJ.double(), truth.softmax(-1), rtol=1e-6, atol=0)
+    expected = -truth.log_softmax(-1)[w > 0].sum()
+    torch.testing.assert_close(pairs.contrast_R.double(), expected.view(1), rtol=1e-6, atol=0)
 
 
 @settings(max_examples=30, deadline=None)

@@ -12,20 +12,22 @@ import torch
 from torch import Tensor
 
 
-def contrast_sum(s_RNJ: Tensor, lse_RN1: Tensor, w_RNJ: Tensor, w_sum_RN1: Tensor) -> Tensor:
+def weighed_similarities(s_RNJ: Tensor, w_RNJ: Tensor) -> Tensor:
+    """Σ_ij w_ij s_ij, [R]: a product of one row and one column, which writes no array."""
+    return torch.bmm(w_RNJ.flatten(1).unsqueeze(1), s_RNJ.flatten(1).unsqueeze(2)).flatten()
+
+
+def contrast_sum(weighed_R: Tensor, lse_RN1: Tensor, w_sum_RN1: Tensor) -> Tensor:
     """Σ_ij w_ij (lse_i − s_ij), [R].
 
     Parameters
     ----------
-    s_RNJ : Tensor
-        Similarities less the greatest of their row, so both terms are sums of numbers of one sign and nothing cancels.
+    weighed_R : Tensor
+        Σ_ij w_ij s_ij, where the greatest similarity of each row was taken off it, so that both terms are sums of
+        numbers of one sign and nothing cancels.
     lse_RN1 : Tensor
         log Σ_j exp s_ij.
-    w_RNJ : Tensor
-        Weights, 0 for a row with itself.
     w_sum_RN1 : Tensor
-        W_i = Σ_j w_ij.
+        Σ_j w_ij.
     """
-    # a product of one row and one column, which writes no array
-    weighed_R11 = torch.bmm(w_RNJ.flatten(1).unsqueeze(1), s_RNJ.flatten(1).unsqueeze(2))
-    return (w_sum_RN1 * lse_RN1).sum((1, 2)) - weighed_R11.flatten()
+    return (w_sum_RN1 * lse_RN1).sum((1, 2)) - weighed_R

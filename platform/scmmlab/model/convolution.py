@@ -14,6 +14,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from scmmlab.model.pooling import pooling_order
 from scmmlab.model.shape import KERNEL, PADDING, conv_length
 
 
@@ -24,10 +25,10 @@ def _placement(points: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     y[o, t] = Σ_i Σ_s w[o, i, s − t + 4] x[i, s]
     """
     placement = torch.zeros(conv_length(points), points, KERNEL, device=device, dtype=dtype)
-    for t in range(conv_length(points)):
+    for row, t in enumerate(pooling_order(conv_length(points))):
         for s in range(points):
             if 0 <= s - t + PADDING < KERNEL:
-                placement[t, s, s - t + PADDING] = 1
+                placement[row, s, s - t + PADDING] = 1
     return placement.flatten(0, 1)
 
 
@@ -44,7 +45,8 @@ def toeplitz(weight_ROIK: Tensor, points: int) -> Tensor:
     Returns
     -------
     Tensor, shape=(R, O·T, S·I)
-        With T = S + 1. Rows are the points of each output channel in turn, columns the channels of each input point.
+        With T = S + 1. Rows are the points of each output channel in turn, in `pooling_order`; columns are the channels
+        of each input point.
     """
     placement = _placement(points, weight_ROIK.device, weight_ROIK.dtype)
     # by ones and zeros: exact

@@ -16,7 +16,19 @@ from torch import Tensor
 from scmmlab.model.batch_norm import EPSILON, Batch, centre, centre_gradient
 from scmmlab.model.collectives import Collectives
 from scmmlab.model.pooling import max_pool, max_pool_gradient
-from scmmlab.model.shape import pooled_length
+
+
+class Activation(NamedTuple):
+    """ReLU of a signal, pooled or not."""
+
+    out: Tensor
+    """[R, P, O, N] if point-major, else [R, O, P, N]."""
+    out_ROPN: Tensor
+    """The same, in any memory order."""
+    u_ROTN: Tensor
+    """Memory of the signal's size, for the gradient; its numbers are used up."""
+    rise: Tensor | None
+    """How much each pair rises; None where nothing is pooled."""
 
 
 class Saved(NamedTuple):
@@ -26,29 +38,32 @@ class Saved(NamedTuple):
     x_RKN: Tensor
     y_ROTN: Tensor
     """y − mean."""
-    u_ROTN: Tensor
-    """γ x̂ + β, before pooling; `out` where nothing is pooled."""
-    out: Tensor
+    activation: Activation
     slope_RO11: Tensor
     rstd_RO11: Tensor
 
+    @property
+    def out(self) -> Tensor:
+        """What the block gives to the next."""
+        return self.activation.out
 
-def activate(
-    y_ROTN: Tensor, slope_RO11: Tensor, shift_RO11: Tensor, pool: bool, point_major: bool
-) -> tuple[Tensor, Tensor]:
-    """Take u = a y + β, and ReLU of its pooled points, [R, P, O, N] if `point_major`, else [R, O, P, N]."""
+
+def activate(y_ROTN: Tensor, slope_RO11: Tensor, shift_RO11: Tensor, pool: bool, point_major: bool) -> Activation:
+    """Take u = a y + β, and ReLU of its pooled points."""
     u = (y_ROTN * slope_RO11).add_(shift_RO11)
     if not pool:
         out = u.relu_()
-        return out, out
-    replicas, features, points, rows = u.shape
+        return Activation(out, out, u, None)
+    pooled_ROPN, rise = max_pool(u)
+    replicas, features, points, rows = pooled_ROPN.shape
     if point_major:
-        out = u.new_empty(replicas, pooled_length(points), features, rows)
-        max_pool(u, out.transpose(1, 2))
+        out = u.new_empty(replicas, points, features, rows)
+        out_ROPN = out.transpose(1, 2)
     else:
-        out = u.new_empty(replicas, features, pooled_length(points), rows)
-        max_pool(u, out)
-    return u, out.relu_()
+        out = out_ROPN = u.new_empty(replicas, features, points, rows)
+    # ReLU, into memory without gaps
+    torch.clamp_min(pooled_ROPN, 0, out=out_ROPN)
+    return Activation(out, out_ROPN, u, rise)
 
 
 def block_forward(
@@ -66,7 +81,7 @@ def block_forward(
     Parameters
     ----------
     matrix_RFK : Tensor, shape=(R, O·T, K)
-        The layer, the points of each feature in turn.
+        The layer, the points of each feature in turn, in `pooling_order` where they are pooled.
     x_RKN : Tensor, shape=(R, K, N)
         Its input.
     gain_RO, shift_RO : Tensor, shape=(R, O)
@@ -85,29 +100,32 @@ def block_forward(
     batch = centre(y, weight_R11N, group)
     rstd = (batch.variance_RO11 + EPSILON).rsqrt_()
     slope = gain_RO.view_as(rstd) * rstd
-    u, out = activate(y, slope, shift_RO.view_as(rstd), pool, point_major)
-    return Saved(matrix_RFK, x_RKN, y, u, out, slope, rstd), batch
+    activation = activate(y, slope, shift_RO.view_as(rstd), pool, point_major)
+    return Saved(matrix_RFK, x_RKN, y, activation, slope, rstd), batch
 
 
 def block_backward(
     grad: Tensor,
     saved: Saved,
     numbers: Tensor | int,
-    pool: bool,
     point_major: bool,
     weight_R11N: Tensor | None,
     group: Collectives,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """∂L/∂(matrix · x) [R, O·T, N], and the gradients of γ and β [R, O], from that of `Saved.out`.
 
-    The caller turns the first into the gradients of matrix and x that it needs. `grad` and `saved` are overwritten.
+    The caller turns the first into the gradients of matrix and x that it needs. `saved` is overwritten.
     """
-    du = grad.view(saved.out.shape)
+    out, out_ROPN, du_ROTN, rise = saved.activation
+    grad_ROPN = grad.view(out.shape)
+    if point_major:
+        grad_ROPN = grad_ROPN.transpose(1, 2)
     # ReLU, then pooling: the gradient passes where the output is above 0
-    torch.ops.aten.threshold_backward.grad_input(du, saved.out, 0, grad_input=du)
-    if pool:
-        du = max_pool_gradient(du.transpose(1, 2) if point_major else du, saved.u_ROTN)
-    dy, d_gain, d_shift = centre_gradient(du, saved.y_ROTN, saved.slope_RO11, saved.rstd_RO11, numbers, group)
+    du_ROPN = du_ROTN[:, :, : out_ROPN.shape[2]]
+    torch.ops.aten.threshold_backward.grad_input(grad_ROPN, out_ROPN, 0, grad_input=du_ROPN)
+    if rise is not None:
+        max_pool_gradient(du_ROTN, rise)
+    dy, d_gain, d_shift = centre_gradient(du_ROTN, saved.y_ROTN, saved.slope_RO11, saved.rstd_RO11, numbers, group)
     if weight_R11N is not None:
         dy.mul_(weight_R11N)
     return dy.flatten(1, 2), d_gain.flatten(1), d_shift.flatten(1)

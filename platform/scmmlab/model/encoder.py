@@ -67,12 +67,12 @@ def encoder_forward(
 def encoder_backward(
     grad_REN: Tensor, done: EncoderPass, weight_R11N: Tensor | None, group: Collectives, gradients: dict[str, Tensor]
 ) -> None:
-    """Write the gradients of the weights to `gradients`, by name, from that of the embedding, which is overwritten."""
+    """Write the gradients of the weights to `gradients`, by name, from that of the embedding."""
     upstream = grad_REN
     for block, (conv, norm) in reversed(list(enumerate(LAYERS))):
         saved, points = done.blocks[block], done.points[block]
         dy_RFN, d_gain, d_shift = block_backward(
-            upstream, saved, done.batches[block].numbers, True, block < len(LAYERS) - 1, weight_R11N, group
+            upstream, saved, done.batches[block].numbers, block < len(LAYERS) - 1, weight_R11N, group
         )
         d_matrix = torch.bmm(dy_RFN, saved.x_RKN.transpose(1, 2))
         gradients[f"{conv}.weight"].copy_(toeplitz_adjoint(d_matrix, d_gain.shape[1], points))
@@ -92,7 +92,7 @@ def _encode_frozen(parameters: Parameters, x_RNCF: Tensor) -> Tensor:
         feature = *gain.shape, 1, 1
         y_ROTN.sub_(parameters.running_mean[norm].view(feature))
         slope = gain * (parameters.running_var[norm] + EPSILON).rsqrt()
-        _, out = activate(y_ROTN, slope.view(feature), shift.view(feature), True, block < len(LAYERS) - 1)
+        out = activate(y_ROTN, slope.view(feature), shift.view(feature), True, block < len(LAYERS) - 1).out
         points = pooled_length(conv_length(points))
         x_RKN = out.flatten(1, 2)
     return x_RKN

@@ -41,7 +41,7 @@ class FinetuningStep(NamedTuple):
     """`classifier.gradient`, likewise."""
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def finetuning_gradient(
     encoder: Parameters,
     classifier: Parameters,
@@ -108,7 +108,7 @@ def _step(
     return loss_R, logits_RKB.transpose(1, 2)
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def classify(encoder: Parameters, classifier: Parameters, x_RBCF: Tensor) -> Tensor:
     """Class logits of windows, with running statistics.
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from scmmlab.model.random import words
+from scmmlab.model.replicas import joined, parts, pretraining_replicas
 from scmmlab.model.settings import MASK_MODES, Settings
 
 
+@torch.inference_mode()
 def masks(
     settings: Settings, seed_R: Tensor, epoch: Tensor | int, step: Tensor | int, windows: int, channels: int, bands: int
 ) -> Tensor | None:
@@ -33,21 +36,43 @@ def masks(
     Tensor, bool, shape=(R, B·V, C, F), or None
         True where a value is kept; copies in the order of the batch tiled V times. None when no replica masks.
     """
+    if settings.mask_modes == {"none"}:
+        return None
+    size = pretraining_replicas(seed_R)
+    epochs, steps = (
+        parts(when.expand(len(seed_R)) if isinstance(when, Tensor) else None, size, len(seed_R))
+        for when in (epoch, step)
+    )
+    found = []
+    for own, seed, its_epoch, its_step in zip(settings.parts(size), seed_R.split(size), epochs, steps, strict=True):
+        when = epoch if its_epoch is None else its_epoch, step if its_step is None else its_step
+        found.append(_masks(own, seed, *when, windows * settings.views, channels, bands))
+    return joined(found)
+
+
+def _draws(seed_R: Tensor, epoch: Tensor | int, step: Tensor | int, count: int) -> Tensor:
+    """Uniform draws, int16 [R, count]: the halves of words, fine enough for a probability and half of the work."""
+    return words(seed_R, "masks", epoch, step, -(-count // 2)).view(torch.int16)[:, :count]
+
+
+def _masks(
+    settings: Settings, seed_R: Tensor, epoch: Tensor | int, step: Tensor | int, copies: int, channels: int, bands: int
+) -> Tensor:
     modes = settings.mask_modes
     if modes == {"none"}:
-        return None
-    copies = windows * settings.views
+        # beside replicas that mask
+        return torch.ones(len(seed_R), copies, channels, bands, dtype=torch.bool, device=seed_R.device)
 
     def per_replica(numbers_R: Tensor) -> Tensor:
         return numbers_R.view(-1, 1, 1, 1)
 
-    # one stream a step: a word for each channel of each copy, one for its choice, one for each value
-    parts = 1 if modes <= {"none", "channel"} else 2 + bands
-    drawn = words(seed_R, "masks", epoch, step, copies * channels * parts).view(-1, copies * parts, channels, 1)
+    # one stream a step: a draw for each channel of each copy, one for its choice, one for each value
+    sorts = 1 if modes <= {"none", "channel"} else 2 + bands
+    drawn = _draws(seed_R, epoch, step, copies * channels * sorts).unflatten(1, (copies * sorts, channels, 1))
     ratio, threshold = per_replica(settings.mask_ratio_R), per_replica(settings.mask_threshold_R)
     mode = per_replica(settings.mask_mode_R)
     keep = drawn[:, :copies] >= ratio
-    if parts == 1:
+    if sorts == 1:
         keep = keep.expand(-1, copies, channels, bands)
     else:
         above = drawn[:, copies : 2 * copies] >= threshold

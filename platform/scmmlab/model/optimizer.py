@@ -35,7 +35,7 @@ class Adam:
         columns = torch.tensor(self._constants, device=values.device, dtype=values.dtype)
         self.beta1_R1, self.beta2_R1, self.weight_decay_R1 = columns.T.unsqueeze(-1)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def step(self, values: Tensor, gradient: Tensor, learning_rate_R: Tensor, active_R: Tensor | None = None) -> None:
         """Take one step in place.
 

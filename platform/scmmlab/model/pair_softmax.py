@@ -12,17 +12,14 @@ import torch
 from torch import Tensor
 
 from scmmlab.model.aggregator import keep_top_k, restricts
-from scmmlab.model.contrast import contrast_sum
+from scmmlab.model.contrast import contrast_sum, weighed_similarities
 
 
-def row_softmax(s_RNJ: Tensor, first_row: int) -> tuple[Tensor, Tensor]:
-    """Softmax of rows, each without itself, and log Σ exp s, [R, N, 1]; the row's maximum is taken off s in place."""
+def shift_rows(s_RNJ: Tensor, first_row: int) -> None:
+    """Take each row's greatest similarity off it, in place; a row's own with itself, which is none, becomes least."""
     # finite, so that a weight of 0 times it is 0
     s_RNJ.diagonal(first_row, 1, 2).fill_(torch.finfo(s_RNJ.dtype).min / 2)
     s_RNJ.sub_(s_RNJ.amax(-1, keepdim=True))
-    p = s_RNJ.exp()
-    total = p.sum(-1, keepdim=True)
-    return p.div_(total), total.log()
 
 
 class Pairs(NamedTuple):
@@ -57,14 +54,19 @@ def pair_softmax(
         Column of this worker's first row.
     """
     s = torch.bmm(z_RDN.transpose(1, 2), others_RDJ)
-    p, lse = row_softmax(s, first_row)
-    if w_RNJ is None:
-        w_sum, contrast = None, s.new_zeros(s.shape[0])
-    else:
-        w_sum = w_RNJ.sum(-1, keepdim=True)
-        contrast = contrast_sum(s, lse, w_RNJ, w_sum)
-    kept = keep_top_k(p, s, top_k) if restricts(top_k, s.shape[-1]) else p
-    return Pairs(kept, contrast, p, w_RNJ, w_sum)
+    shift_rows(s, first_row)
+    restricted = restricts(top_k, s.shape[-1])
+    # before the exponentials take their place: what is written over stays in the cache
+    weighed = None if w_RNJ is None else weighed_similarities(s, w_RNJ)
+    p = s.exp() if restricted else s.exp_()
+    total = p.sum(-1, keepdim=True)
+    kept = p.div_(total)
+    if restricted:
+        kept = keep_top_k(p, s, top_k)
+    if w_RNJ is None or weighed is None:
+        return Pairs(kept, s.new_zeros(s.shape[0]), p, None, None)
+    w_sum = w_RNJ.sum(-1, keepdim=True)
+    return Pairs(kept, contrast_sum(weighed, total.log(), w_sum), p, w_RNJ, w_sum)
 
 
 def pair_gradient(d_kept_RNJ: Tensor | None, d_contrast_R: Tensor, pairs: Pairs) -> Tensor:

@@ -1,8 +1,10 @@
-"""``MaxPool1d(2, 2, padding 1)`` and its gradient.
+"""``MaxPool1d(2, 2, padding 1)`` and its gradient, in place.
 
-The first point is alone, then come pairs, then the last is alone if it is left over.
+The first point is alone, then come pairs, then the last is alone if it is left over. Points lie in an order of which
+pooling touches little: first those alone and the first of each pair, as what is pooled of them stands in the pooled
+signal, then the second of each pair.
 
-Legend: R replica, O feature, T point before pooling, P point after it, N row.
+Legend: R replica, O feature, T point before pooling, in that order, P point after it, N row.
 """
 
 from __future__ import annotations
@@ -10,34 +12,35 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from scmmlab.model.shape import pooled_length
 
-def _alone(signal: Tensor, points: int) -> Tensor:
-    """Of a signal before or after pooling, the points that are not in pairs (or what became of them)."""
-    return signal[:, :, :: signal.shape[2] - 1] if points % 2 == 0 else signal[:, :, :1]
+
+def pooling_order(points: int) -> list[int]:
+    """The points of a signal in the order that pooling wants: 0, 1, 3, 5 … and then 2, 4 …"""
+    return [0, *range(1, points, 2), *range(2, points, 2)]
 
 
 def _pairs(signal_ROTN: Tensor) -> tuple[Tensor, Tensor]:
     """The first and the second points of the pairs."""
-    end = (signal_ROTN.shape[2] + 1) // 2 * 2 - 1
-    return signal_ROTN[:, :, 1:end:2], signal_ROTN[:, :, 2:end:2]
+    points = signal_ROTN.shape[2]
+    pooled = pooled_length(points)
+    return signal_ROTN[:, :, 1 : 1 + points - pooled], signal_ROTN[:, :, pooled:]
 
 
-def max_pool(u_ROTN: Tensor, pooled_ROPN: Tensor) -> None:
-    """Write the pooled signals to `pooled_ROPN`, in any memory order."""
-    points = u_ROTN.shape[2]
+def max_pool(u_ROTN: Tensor) -> tuple[Tensor, Tensor]:
+    """The pooled signal, a view [R, O, P, N] of `u_ROTN`, which is overwritten, and by how much each pair rises."""
     first, second = _pairs(u_ROTN)
-    _alone(pooled_ROPN, points).copy_(_alone(u_ROTN, points))
-    torch.maximum(first, second, out=pooled_ROPN[:, :, 1 : 1 + first.shape[2]])
+    rise = second - first
+    torch.maximum(first, second, out=first)
+    return u_ROTN[:, :, : pooled_length(u_ROTN.shape[2])], rise
 
 
-def max_pool_gradient(grad_ROPN: Tensor, u_ROTN: Tensor) -> Tensor:
-    """∂L/∂u from the gradient of the pooled: the greater of a pair has it, the first where they are equal."""
-    points = u_ROTN.shape[2]
-    du_ROTN = torch.empty_like(u_ROTN)
-    (first, second), (du_first, du_second) = _pairs(u_ROTN), _pairs(du_ROTN)
-    _alone(du_ROTN, points).copy_(_alone(grad_ROPN, points))
-    grad = grad_ROPN[:, :, 1 : 1 + first.shape[2]]
-    # the kernel of ReLU's gradient keeps `grad` where a number is above 0, in a fraction of a choice's time
-    torch.ops.aten.threshold_backward.grad_input(grad, second - first, 0, grad_input=du_second)
-    torch.sub(grad, du_second, out=du_first)
-    return du_ROTN
+def max_pool_gradient(du_ROTN: Tensor, rise: Tensor) -> None:
+    """Make ∂L/∂u of the gradient of the pooled signal, which stands in the first P points of `du_ROTN`.
+
+    The greater of a pair has it, the first where they are equal.
+    """
+    first, second = _pairs(du_ROTN)
+    # the kernel of ReLU's gradient keeps `first` where a number is above 0, in a fraction of a choice's time
+    torch.ops.aten.threshold_backward.grad_input(first, rise, 0, grad_input=second)
+    first.sub_(second)

@@ -56,7 +56,7 @@ def contrast_weights(x_RNF: Tensor, windows: int, settings: Settings, group: Col
     return w
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def pretraining_gradient(
     parameters: Parameters,
     x_RBCF: Tensor,

@@ -68,7 +68,7 @@ def project_backward(
     torch.bmm(grad_RDN, hidden.out.squeeze(2).transpose(1, 2), out=gradients["projector.3.weight"])
     torch.sum(grad_RDN, -1, out=gradients["projector.3.bias"])
     d_hidden = torch.bmm(parameters["projector.3.weight"].transpose(1, 2), grad_RDN)
-    dy_RON, d_gain, d_shift = block_backward(d_hidden, hidden, done.batch.numbers, False, False, None, group)
+    dy_RON, d_gain, d_shift = block_backward(d_hidden, hidden, done.batch.numbers, False, None, group)
     torch.bmm(dy_RON, hidden.x_RKN.transpose(1, 2), out=gradients["projector.0.weight"])
     gradients["projector.0.bias"].zero_()
     gradients["projector.1.weight"].copy_(d_gain)

@@ -29,9 +29,9 @@ class Settings:
     mask_modes: frozenset[str]
     """The modes that any replica uses."""
     mask_ratio_R: Tensor
-    """int32: the word, counted from −2³¹ in steps of 2⁻³², below which a value (or channel) is hidden."""
+    """int16: the draw, counted from −2¹⁵ in steps of 2⁻¹⁶, below which a value (or channel) is hidden."""
     mask_threshold_R: Tensor
-    """int32: `parallel` and `hybrid`, a word from it on means random."""
+    """int16: `parallel` and `hybrid`, a draw from it on means random."""
     overwrite_originals_R: Tensor
     """bool: the windows themselves are masked like their only copies."""
     any_overwrite: bool
@@ -139,9 +139,9 @@ class Settings:
         def number(values: Sequence[float | tuple[float, float]]) -> Tensor:
             return torch.tensor(values, device=device, dtype=dtype)
 
-        def words(probabilities: Sequence[float]) -> Tensor:
-            numbers = [min(round(p * 2**32) - 2**31, 2**31 - 1) for p in probabilities]
-            return torch.tensor(numbers, device=device, dtype=torch.int32)
+        def draws(probabilities: Sequence[float]) -> Tensor:
+            numbers = [min(round(p * 2**16) - 2**15, 2**15 - 1) for p in probabilities]
+            return torch.tensor(numbers, device=device, dtype=torch.int16)
 
         def flag(values: Sequence[bool | tuple[bool, bool]]) -> Tensor:
             return torch.tensor(values, device=device, dtype=torch.bool)
@@ -161,8 +161,8 @@ class Settings:
             views=views.pop(),
             mask_mode_R=torch.tensor([MASK_MODES.index(e.masking.mode) for e in experiments], device=device),
             mask_modes=frozenset(e.masking.mode for e in experiments),
-            mask_ratio_R=words([e.masking.ratio for e in experiments]),
-            mask_threshold_R=words([e.masking.threshold for e in experiments]),
+            mask_ratio_R=draws([e.masking.ratio for e in experiments]),
+            mask_threshold_R=draws([e.masking.threshold for e in experiments]),
             overwrite_originals_R=flag(overwrite),
             any_overwrite=any(overwrite),
             upper_bound_R=number([e.contrast.upper_bound for e in experiments]),

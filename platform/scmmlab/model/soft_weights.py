@@ -29,16 +29,13 @@ def cosine_distances(x_RNF: Tensor, y_RJF: Tensor) -> Tensor:
     middle = y.mean(1, keepdim=True)
 
     def centred(unit: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
-        w = unit - middle
+        w = unit.sub_(middle)
         square = torch.linalg.vector_norm(w, dim=-1, keepdim=True).square_()
         return w, (square + (1 - length.square())).mul_(0.5)
 
     w_y, b_y = centred(y, y_norm)
     w_x, b_x = (w_y, b_y) if x is y else centred(x, x_norm)
-    # the three terms as one product of longer rows: (w, b, 1) · (−w, 1, b)
-    left = torch.cat((w_x, b_x, torch.ones_like(b_x)), -1)
-    right = torch.cat((-w_y, torch.ones_like(b_y), b_y), -1)
-    return torch.bmm(left, right.transpose(1, 2))
+    return torch.baddbmm(b_y.transpose(1, 2), w_x, w_y.transpose(1, 2), alpha=-1).add_(b_x)
 
 
 def _unit_rows(x_RNF: Tensor) -> tuple[Tensor, Tensor]:
