@@ -5,6 +5,7 @@ import logging
 import pickle
 import subprocess
 import sys
+import uuid
 
 import numpy as np
 import pytest
@@ -27,9 +28,11 @@ TENSORS = {
 }
 
 
-@pytest.fixture(params=["folder", "uri", "subtree", "memory"])
+@pytest.fixture(params=["folder", "uri", "subtree", "memory", "s3"])
 def store(request, tmp_path):
     match request.param:
+        case "s3":
+            return ResultStore(request.getfixturevalue("s3").uri(f"deep/{uuid.uuid4().hex}"))
         case "folder":
             return ResultStore(tmp_path / "runs")
         case "uri":

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Literal, TypeVar
 
 from pyarrow import ArrowException, fs
 
 from scmmlab.errors import StoreError
+from scmmlab.study.patience import PATIENCE_S, Patience, first_line
+from scmmlab.study.places import Place, find_place
 
 _OBJECT_STORES = ("s3", "gcs", "abfs")
+
+Result = TypeVar("Result")
 
 
 class Files:
@@ -22,6 +29,8 @@ class Files:
         A path, or a URI such as `s3://bucket/prefix`.
     filesystem : pyarrow.fs.FileSystem | None
         Where `uri` is a path on a filesystem that has no URI; found from `uri` when None.
+    patience_s : float
+        A filesystem that has worked, and then refuses, is tried again for so long.
 
     Raises
     ------
@@ -29,21 +38,24 @@ class Files:
         If pyarrow does not know the URI or it is a file, or a method cannot read or write.
     """
 
-    def __init__(self, uri: str | os.PathLike[str], filesystem: fs.FileSystem | None = None):
-        self.uri = os.fspath(uri)
-        path = self.uri
-        if filesystem is None:
-            try:
-                if "://" in self.uri:
-                    filesystem, path = fs.FileSystem.from_uri(self.uri)
-                else:
-                    filesystem, path = fs.LocalFileSystem(), str(Path(self.uri).expanduser().absolute())
-            except (ArrowException, OSError, ValueError) as error:
-                raise StoreError(f"Cannot use '{self.uri}' as a result store: {_first_line(error)}.") from error
-        self.filesystem = filesystem
-        self.root = path.rstrip("/")
+    def __init__(
+        self,
+        uri: str | os.PathLike[str],
+        filesystem: fs.FileSystem | None = None,
+        patience_s: float = PATIENCE_S,
+    ):
+        text = os.fspath(uri)
+        place = find_place(text) if filesystem is None else Place(filesystem, text, text)
+        self.filesystem, self.root, self.uri = place.filesystem, place.path.rstrip("/"), place.shown
+        self._patience = Patience(patience_s)
         if self.local is not None and self.local.exists() and not self.local.is_dir():
             raise StoreError(f"Cannot use '{self.uri}' as a result store: it must be a folder, and is a file.")
+
+    def hurried(self) -> Files:
+        """The same folder, without patience: what is refused is told at once."""
+        other = Files(self.root, self.filesystem, patience_s=0.0)
+        other.uri = self.uri
+        return other
 
     @property
     def local(self) -> Path | None:
@@ -53,66 +65,93 @@ class Files:
     def write(self, name: str, data: bytes) -> None:
         """Write a file whole or not at all, in place of one that is there."""
         path = self._path(name)
-        try:
+
+        def action() -> None:
             if self.filesystem.type_name in _OBJECT_STORES:
                 with self.filesystem.open_output_stream(path) as stream:  # one put, seen when it is closed
                     stream.write(data)
-                return
-            temporary = self._path(f"tmp/{uuid.uuid4().hex}")
-            for folder in (path, temporary):
-                self.filesystem.create_dir(folder.rpartition("/")[0], recursive=True)
+            else:
+                self._write_and_rename(path, data)
+
+        self._access("write", f"write '{name}' in {self.uri}", action)
+
+    def read(self, name: str) -> bytes | None:
+        """The content of a file, or None where there is none."""
+
+        def action() -> bytes | None:
+            try:
+                with self.filesystem.open_input_stream(self._path(name), compression=None) as stream:
+                    return stream.readall()
+            except FileNotFoundError:
+                return None
+
+        return self._access("read", f"read '{name}' in {self.uri}", action)
+
+    def exists(self, name: str) -> bool:
+        """Whether there is a file of that name."""
+
+        def action() -> bool:
+            return self.filesystem.get_file_info(self._path(name)).type == fs.FileType.File
+
+        return self._access("read", f"look for '{name}' in {self.uri}", action)
+
+    def names(self, folder: str) -> list[str]:
+        """Names of the files in a folder, sorted, by one listing."""
+        return sorted(self.written(folder))
+
+    def written(self, folder: str) -> dict[str, float]:
+        """The files in a folder, by one listing: name → when it was written, in s by the filesystem's own clock."""
+
+        def action() -> dict[str, float]:
+            found = self.filesystem.get_file_info(fs.FileSelector(self._path(folder), allow_not_found=True))
+            return {info.base_name: (info.mtime_ns or 0) / 1e9 for info in found if info.type == fs.FileType.File}
+
+        return self._access("read", f"list '{folder}' in {self.uri}", action)
+
+    def move(self, name: str, new_name: str) -> None:
+        """Give a file another name; nothing happens where it is gone."""
+
+        def action() -> None:
+            try:
+                self.filesystem.move(self._path(name), self._path(new_name))
+            except (ArrowException, OSError):
+                # an object store copies first, and does not call a missing object a missing file
+                if self.filesystem.get_file_info(self._path(name)).type != fs.FileType.NotFound:
+                    raise
+
+        self._access("write", f"rename '{name}' in {self.uri}", action)
+
+    def delete(self, name: str) -> None:
+        """Delete a file; nothing happens where it is gone."""
+
+        def action() -> None:
+            with suppress(FileNotFoundError):
+                self.filesystem.delete_file(self._path(name))
+
+        self._access("write", f"delete '{name}' in {self.uri}", action)
+
+    def _access(self, kind: Literal["read", "write"], what: str, action: Callable[[], Result]) -> Result:
+        try:
+            return self._patience.access(kind, what, action)
+        except (ArrowException, OSError) as error:
+            raise StoreError(f"Cannot {what}: {first_line(error)}.") from error
+
+    def _write_and_rename(self, path: str, data: bytes) -> None:
+        temporary = self._path(f"tmp/{uuid.uuid4().hex}")
+        for folder in (path, temporary):
+            self.filesystem.create_dir(folder.rpartition("/")[0], recursive=True)
+        try:
             if self.local is not None:
                 _write_durably(temporary, data)
             else:
                 with self.filesystem.open_output_stream(temporary) as stream:
                     stream.write(data)
             self.filesystem.move(temporary, path)
-        except (ArrowException, OSError) as error:
-            raise StoreError(f"Cannot write '{name}' in {self.uri}: {_first_line(error)}.") from error
-
-    def read(self, name: str) -> bytes | None:
-        """The content of a file, or None where there is none."""
-        try:
-            with self.filesystem.open_input_stream(self._path(name), compression=None) as stream:
-                return stream.readall()
-        except FileNotFoundError:
-            return None
-        except (ArrowException, OSError) as error:
-            raise StoreError(f"Cannot read '{name}' in {self.uri}: {_first_line(error)}.") from error
-
-    def exists(self, name: str) -> bool:
-        """Whether there is a file of that name."""
-        try:
-            return self.filesystem.get_file_info(self._path(name)).type == fs.FileType.File
-        except (ArrowException, OSError) as error:
-            raise StoreError(f"Cannot look for '{name}' in {self.uri}: {_first_line(error)}.") from error
-
-    def names(self, folder: str) -> list[str]:
-        """Names of the files in a folder, sorted, by one listing."""
-        selector = fs.FileSelector(self._path(folder), allow_not_found=True)
-        try:
-            found = self.filesystem.get_file_info(selector)
-        except (ArrowException, OSError) as error:
-            raise StoreError(f"Cannot list '{folder}' in {self.uri}: {_first_line(error)}.") from error
-        return sorted(info.base_name for info in found if info.type == fs.FileType.File)
-
-    def move(self, name: str, new_name: str) -> None:
-        """Give a file another name; nothing happens where it is gone."""
-        try:
-            self.filesystem.move(self._path(name), self._path(new_name))
-        except FileNotFoundError:
-            pass
-        except (ArrowException, OSError) as error:
-            raise StoreError(f"Cannot rename '{name}' in {self.uri}: {_first_line(error)}.") from error
-
-    def delete(self, name: str) -> None:
-        """Delete a file; nothing happens where it is gone."""
-        try:
-            self.filesystem.delete_file(self._path(name))
-        except FileNotFoundError:
-            pass
-        except (ArrowException, OSError) as error:
-            raise StoreError(f"Cannot delete '{name}' in {self.uri}: {_first_line(error)}.") from error
+        except (ArrowException, OSError):
+            # on a full disk half a file would be in the way of the next attempt
+            with suppress(ArrowException, OSError):
+                self.filesystem.delete_file(temporary)
+            raise
 
     def _path(self, name: str) -> str:
         parts = name.split("/")
@@ -126,7 +165,3 @@ def _write_durably(path: str, data: bytes) -> None:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -33,6 +33,7 @@ from scmmlab.study.objects import (
     to_json,
     to_safetensors,
 )
+from scmmlab.study.patience import PATIENCE_S
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +74,8 @@ class ResultStore:
         Where it is; made when something is written.
     filesystem : pyarrow.fs.FileSystem | None
         For a filesystem without a URI.
+    patience_s : float
+        A filesystem that has worked, and then refuses, is tried again for so long before a method gives up.
 
     Raises
     ------
@@ -80,15 +83,20 @@ class ResultStore:
         From every method, if the filesystem cannot be read or written.
     """
 
-    def __init__(self, uri: str | os.PathLike[str] = "runs", filesystem: fs.FileSystem | None = None):
-        self._files = Files(uri, filesystem)
+    def __init__(
+        self,
+        uri: str | os.PathLike[str] = "runs",
+        filesystem: fs.FileSystem | None = None,
+        patience_s: float = PATIENCE_S,
+    ):
+        self._files = Files(uri, filesystem, patience_s)
 
     def __repr__(self) -> str:
         return f"ResultStore({self.uri!r})"
 
     @property
     def uri(self) -> str:
-        """Where the store is."""
+        """Where the store is, for people: without credentials and parameters of the filesystem."""
         return self._files.uri
 
     # --- objects

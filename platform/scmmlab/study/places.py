@@ -1,0 +1,64 @@
+"""Where a store is: a folder, or a URI with what its filesystem needs to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit, urlunsplit
+
+from pyarrow import ArrowException, fs
+
+from scmmlab.errors import StoreError
+from scmmlab.study.patience import first_line
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder on a filesystem."""
+
+    filesystem: fs.FileSystem
+    """Which one."""
+    path: str
+    """On it."""
+    shown: str
+    """For people: without credentials, and without what the filesystem needs to know."""
+
+
+def find_place(uri: str) -> Place:
+    """The place that `uri` names.
+
+    Parameters
+    ----------
+    uri : str
+        A path, or a URI with pyarrow's parameters: ``s3://bucket/prefix?endpoint_override=host:port&scheme=https``.
+
+    Raises
+    ------
+    StoreError
+        If pyarrow does not know it.
+    """
+    shown = shown_uri(uri)
+    try:
+        if "://" in uri:
+            filesystem, path = fs.FileSystem.from_uri(_with_single_puts(uri))
+        else:
+            filesystem, path = fs.LocalFileSystem(), str(Path(uri).expanduser().absolute())
+    except (ArrowException, OSError, ValueError) as error:
+        raise StoreError(f"Cannot use '{shown}' as a result store: {first_line(error)}.") from error
+    return Place(filesystem, path, shown)
+
+
+def shown_uri(uri: str) -> str:
+    """`uri` without credentials and parameters; a path as it is."""
+    if "://" not in uri:
+        return uri
+    parts = urlsplit(uri)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
+
+
+def _with_single_puts(uri: str) -> str:
+    """Have objects of up to 5 MiB written by one request, instead of three for an upload in parts."""
+    parts = urlsplit(uri)
+    if parts.scheme != "s3" or "allow_delayed_open" in parse_qs(parts.query):
+        return uri
+    return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, "allow_delayed_open=true")))))
