@@ -97,9 +97,9 @@ def benchmark_study(workers: int | None = None, quick: bool = False) -> dict[str
     load: dict[str, float] = {}
     tables: dict[str, str] = {}
     ways: dict[str, Callable[[Path, Path], None]] = {
+        "packs": lambda spec, store: _call("packs", spec, store),
         "process_a_cell": lambda spec, store: _processes(spec, store, count, workers),
         "tune_trial_a_worker": lambda spec, store: _call("tune", spec, store),
-        "packs": lambda spec, store: _call("packs", spec, store),
     }
     with tempfile.TemporaryDirectory(prefix="scmmlab-bench-") as folder:
         spec = Path(folder) / "study.json"
@@ -110,6 +110,7 @@ def benchmark_study(workers: int | None = None, quick: bool = False) -> dict[str
             way(spec, Path(folder) / name)
             seconds[name] = time.perf_counter() - began
             tables[name] = _table(_plan(spec), ResultStore(Path(folder) / name))
+            print(f"{name}: {seconds[name]:.0f} s (load before: {load[name]:.1f})", file=sys.stderr, flush=True)
     return {
         "cells": count,
         "workers": workers,

@@ -19,8 +19,8 @@ from scmmlab.training.pretrain import Encoder, PretrainPack, pretrain_shape
 from scmmlab.training.sealed import SealedLabels
 from scmmlab.training.windows import WindowPool
 
-STEPS = 2
-"""Steps of a probed epoch."""
+CPU_STEPS, GPU_STEPS = 2, 16
+"""Steps of an epoch: enough of them that its beginning and end, where a GPU waits, count for little."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,22 @@ def steps_of_pretraining(
     experiment: ExperimentSpec, channels: int, bands: int, classes: int, device: str, size: int
 ) -> StepRunner:
     """A pack of `size` encoders of `experiment`; classes are nothing to it."""
-    pack = _pretrain_pack(experiment, channels, bands, device, size)
-    return StepRunner(pack.train_epoch, STEPS * size, device)
+    steps = _steps(device)
+    pack = _pretrain_pack(experiment, channels, bands, device, size, steps)
+    return StepRunner(pack.train_epoch, steps * size, device)
 
 
 def steps_of_finetuning(
     experiment: ExperimentSpec, channels: int, bands: int, classes: int, device: str, size: int
 ) -> StepRunner:
     """A pack of `size` folds of `experiment`, in epochs in which nothing is predicted."""
-    pack = _finetune_pack(experiment, channels, bands, classes, device, size)
-    return StepRunner(pack.train_epoch, STEPS * size, device)
+    steps = _steps(device)
+    pack = _finetune_pack(experiment, channels, bands, classes, device, size, steps)
+    return StepRunner(pack.train_epoch, steps * size, device)
+
+
+def _steps(device: str) -> int:
+    return CPU_STEPS if torch.device(device).type == "cpu" else GPU_STEPS
 
 
 def _now(device: str) -> float:
@@ -68,19 +74,21 @@ def _random_windows(count: int, channels: int, bands: int) -> np.ndarray:
     return np.random.default_rng(0).normal(size=(count, channels, bands)).astype(np.float32)
 
 
-def _pretrain_pack(experiment: ExperimentSpec, channels: int, bands: int, device: str, size: int) -> PretrainPack:
-    features = _random_windows(STEPS * experiment.pretrain.batch_size, channels, bands)
+def _pretrain_pack(
+    experiment: ExperimentSpec, channels: int, bands: int, device: str, size: int, steps: int
+) -> PretrainPack:
+    features = _random_windows(steps * experiment.pretrain.batch_size, channels, bands)
     data = PretrainData(features, len(features), Scaler.fit("min_max", features), fingerprint="")
     encoders = [Encoder(f"probe {seed}", experiment, seed, data) for seed in range(size)]
     return PretrainPack(encoders, WindowPool([features], device, torch.float32))
 
 
 def _finetune_pack(
-    experiment: ExperimentSpec, channels: int, bands: int, classes: int, device: str, size: int
+    experiment: ExperimentSpec, channels: int, bands: int, classes: int, device: str, size: int, steps: int
 ) -> FinetunePack:
     # the last epoch counts: nothing is predicted, as in all but the last epoch of a training without validation
     experiment = experiment.model_copy(update={"protocol": HonestProtocol()})
-    count = STEPS * experiment.finetune.batch_size
+    count = steps * experiment.finetune.batch_size
     features = _random_windows(count, channels, bands)
     label = np.arange(count) % classes
     nothing = np.zeros(0, dtype=np.int64)
