@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from scmmlab.model.random import words
-from scmmlab.model.replicas import joined, parts, pretraining_replicas
+from scmmlab.model.replicas import joined, pretraining_replicas
 from scmmlab.model.settings import MASK_MODES, Settings
 
 
@@ -39,14 +39,11 @@ def masks(
     if settings.mask_modes == {"none"}:
         return None
     size = pretraining_replicas(seed_R)
-    epochs, steps = (
-        parts(when.expand(len(seed_R)) if isinstance(when, Tensor) else None, size, len(seed_R))
-        for when in (epoch, step)
-    )
     found = []
-    for own, seed, its_epoch, its_step in zip(settings.parts(size), seed_R.split(size), epochs, steps, strict=True):
-        when = epoch if its_epoch is None else its_epoch, step if its_step is None else its_step
-        found.append(_masks(own, seed, *when, windows * settings.views, channels, bands))
+    for own, start in zip(settings.parts(size), range(0, len(seed_R), size), strict=True):
+        part = slice(start, start + size)
+        epoch_R, step_R = (number if isinstance(number, int) else number[part] for number in (epoch, step))
+        found.append(_masks(own, seed_R[part], epoch_R, step_R, windows * settings.views, channels, bands))
     return joined(found)
 
 

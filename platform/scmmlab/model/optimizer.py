@@ -63,9 +63,9 @@ class Adam:
         for r, rate in enumerate(learning_rate_R.tolist()):
             if active[r]:
                 groups.setdefault((rate, *self._constants[r]), []).append(r)
+        all_rows = [tensor.unbind() for tensor in (values, gradient, self.m, self.v, self.t)]
         for (rate, beta1, beta2, weight_decay), replicas in groups.items():
-            rows = ([tensor[r] for r in replicas] for tensor in (values, gradient, self.m, self.v, self.t))
-            parameters, gradients, first, second, counts = rows
+            parameters, gradients, first, second, counts = ([rows[r] for r in replicas] for rows in all_rows)
             adam(
                 parameters,
                 gradients,
