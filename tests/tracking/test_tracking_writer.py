@@ -4,10 +4,14 @@ import logging
 import threading
 
 import pytest
-from tracker_conformance import BARE, FULL, record
+from tracker_conformance import BARE as BARE_CELL
+from tracker_conformance import FULL as FULL_CELL
+from tracker_conformance import record
 
-from scmmlab.tracking.events import CellFailed, CellFinished, CellStarted, Epochs, Point, merged
+from scmmlab.tracking.events import CellFailed, CellFinished, CellStarted, Epochs, Point, ShownCell, merged
 from scmmlab.tracking.writer import Writer
+
+FULL, BARE = ShownCell.of(FULL_CELL), ShownCell.of(BARE_CELL)
 
 
 def epochs(key, *numbers):
@@ -38,6 +42,9 @@ class FakeView:
 
     def reachable(self):
         return not self.down
+
+    def may_pass(self, error):
+        return isinstance(error, OSError)
 
 
 @pytest.fixture
@@ -92,7 +99,7 @@ def test_putting_never_waits_for_the_view(view):
 def test_an_event_is_tried_again_until_the_view_answers(view, quick, caplog):
     view.down = True
     writer = Writer(lambda: view)
-    events = [CellStarted(FULL, ()), CellFinished(FULL, (), record(FULL), 0)]
+    events = [CellStarted(FULL, ()), CellFinished(FULL, (), record(FULL_CELL), 0)]
     with caplog.at_level(logging.WARNING):
         for event in events:
             writer.put(event)

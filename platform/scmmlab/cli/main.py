@@ -13,6 +13,8 @@ from scmmlab.errors import ScmmlabError, nearest
 COMMANDS = {
     "study": ("plan", "run", "status", "results", "report"),
     "ui": ("ui",),
+    "mlflow": ("mlflow",),
+    "doctor": ("doctor",),
     "corpus": ("corpus",),
     "verify": ("verify",),
     "bench": ("bench",),

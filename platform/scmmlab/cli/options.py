@@ -23,9 +23,14 @@ def positive_number(text: str) -> int:
     return int(text)
 
 
-def add_study_options(parser: argparse.ArgumentParser, engine: bool) -> None:
-    """Add STUDY, --store, --set and, where something is computed, --engine."""
-    parser.add_argument("study", metavar="STUDY", help="a study's YAML file, e.g. ablations/demo.yaml")
+def add_study_options(parser: argparse.ArgumentParser, engine: bool, optional: bool = False) -> None:
+    """Add STUDY (which may be `optional`), --store, --set and, where something is computed, --engine."""
+    parser.add_argument(
+        "study",
+        metavar="STUDY",
+        nargs="?" if optional else None,
+        help="a study's YAML file, e.g. ablations/demo.yaml",
+    )
     parser.add_argument(
         "--store",
         metavar="URI",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scmmlab.cli.options import add_study_options
-from scmmlab.errors import SpecError
+from scmmlab.cli.tracking import add_tracking_option, open_tracker
 
 if TYPE_CHECKING:  # these import torch, Ray and pandas: a command imports what it needs
     from scmmlab.config.loading import LoadedStudy
@@ -18,9 +17,6 @@ if TYPE_CHECKING:  # these import torch, Ray and pandas: a command imports what 
     from scmmlab.study import Plan, ResultRow, ResultStore
 
 Subparsers = argparse._SubParsersAction
-
-TRACKING_SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
-"""What MLflow can write to from anywhere; its plain folders are no longer supported."""
 
 
 def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
@@ -42,12 +38,7 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         "interruption the same command goes on. Exit status 1 when a cell failed.",
     )
     add_study_options(run, engine=True)
-    run.add_argument(
-        "--tracking-uri",
-        metavar="URI",
-        default=os.environ.get("MLFLOW_TRACKING_URI"),
-        help="MLflow server or database, or 'none' (default: MLFLOW_TRACKING_URI, else SQLite in the study's folder)",
-    )
+    add_tracking_option(run)
     run.set_defaults(func=run_run)
 
     status = subparsers.add_parser(
@@ -86,7 +77,7 @@ def run_plan(arguments: argparse.Namespace) -> int:
     """Print the plan."""
     from scmmlab.study import describe, study_status
 
-    _, plan, store = _open(arguments, check_folds=True)
+    _, plan, store = open_study(arguments, check_folds=True)
     status = study_status(plan, store)
     print(describe(plan, status.done), end="")
     if not arguments.no_estimate:
@@ -104,19 +95,19 @@ def run_run(arguments: argparse.Namespace) -> int:
     from scmmlab.study import describe, search_records, study_status
     from scmmlab.tracking import versions
 
-    loaded, plan, store = _open(arguments, check_folds=True)
+    loaded, plan, store = open_study(arguments, check_folds=True)
     if plan.study.kind == "sweep":
         search_records(plan, store)  # refuses another search's folder, before anything is written there
     folder = store.study_folder(loaded.study.name)
     found = versions(loaded.path.parent)
-    tracker, tracked_at = _tracker(arguments.tracking_uri, store, loaded.study.name)
+    tracker, tracked_at = open_tracker(arguments.tracking_uri, store, loaded.study.name)
     with tracker:
         folder.write_text("spec.yaml", study_yaml(loaded.study))
         folder.write_text("plan.json", json.dumps(plan.to_json(), indent=1) + "\n")
         spec = loaded.study.model_dump(mode="json")
         tracker.start_study(loaded.study.name, spec, describe(plan, study_status(plan, store).done), found)
         summary = run_study(plan, store, arguments.engine, tracker)
-        paths, results = _write_report(plan, store, None)
+        paths, results = write_study_report(plan, store, None)
         tracker.finish_study(paths.html.parent, complete=summary.complete)
     print(summary_table(results))
     for failure in summary.failures:
@@ -132,7 +123,7 @@ def run_status(arguments: argparse.Namespace) -> int:
     """Print where every cell stands."""
     from scmmlab.study import study_status
 
-    _, plan, store = _open(arguments)
+    _, plan, store = open_study(arguments)
     if plan.study.kind == "sweep":
         from scmmlab.report.collect import collect_results
 
@@ -153,7 +144,7 @@ def run_results(arguments: argparse.Namespace) -> int:
     """Print the rows."""
     from scmmlab.study import result_rows, rows_csv, rows_json, search_records, trial_rows
 
-    _, plan, store = _open(arguments)
+    _, plan, store = open_study(arguments)
     study = plan.study
     rows: list[ResultRow] | list[dict[str, Any]]
     if study.kind == "sweep":
@@ -170,19 +161,20 @@ def run_report(arguments: argparse.Namespace) -> int:
     """Write the report, and say where it is."""
     from scmmlab.errors import StoreError
 
-    _, plan, store = _open(arguments)
+    _, plan, store = open_study(arguments)
     if not _begun(plan, store):
         raise StoreError(
             f"There is nothing to report: nothing of study '{plan.study.name}' is finished in {store.uri}.",
             hint=f"scmmlab run {arguments.study} --store {arguments.store}",
         )
-    paths, _ = _write_report(plan, store, arguments.out)
+    paths, _ = write_study_report(plan, store, arguments.out)
     print(f"Report:  {paths.html}")
     print(f"         {paths.markdown}\n         {paths.latex}")
     return 0
 
 
-def _open(arguments: argparse.Namespace, check_folds: bool = False) -> tuple[LoadedStudy, Plan, ResultStore]:
+def open_study(arguments: argparse.Namespace, check_folds: bool = False) -> tuple[LoadedStudy, Plan, ResultStore]:
+    """The study that the command line names, its plan and its store."""
     from scmmlab.config.loading import load_study
     from scmmlab.study import ResultStore, check_splits, make_plan
     from scmmlab.tables import read_manifest, read_table
@@ -202,27 +194,8 @@ def _begun(plan: Plan, store: ResultStore) -> bool:
     return not known.isdisjoint(plan.distinct.keys() | plan.pretraining.keys())
 
 
-def _tracker(uri: str | None, store: ResultStore, name: str):  # type: ignore[no-untyped-def]
-    from scmmlab.tracking import MlflowTracker, Tracker, default_tracking_uri
-
-    if uri == "none":
-        return Tracker(), None
-    if uri:
-        if uri.partition("://")[0].partition("+")[0] not in TRACKING_SCHEMES:
-            raise SpecError(
-                f"Invalid value for '--tracking-uri': it must begin with {', '.join(TRACKING_SCHEMES)}, got {uri!r}.",
-                hint="sqlite:////absolute/path/mlflow.db, http://HOST:5000, or none",
-            )
-        return MlflowTracker(uri), uri
-    folder = store.study_folder(name).local
-    if folder is None:  # a database cannot live in an object store
-        print("The store is no folder: without --tracking-uri nothing is recorded in MLflow.", file=sys.stderr)
-        return Tracker(), None
-    uri = default_tracking_uri(folder)
-    return MlflowTracker(uri, (folder / "mlflow-artifacts").resolve().as_uri()), uri
-
-
-def _write_report(plan: Plan, store: ResultStore, out: str | None):  # type: ignore[no-untyped-def]
+def write_study_report(plan: Plan, store: ResultStore, out: str | None):  # type: ignore[no-untyped-def]
+    """Write the report of a study as far as it got, to `out` or its own folder; its paths, and what it shows."""
     from scmmlab.errors import StoreError
     from scmmlab.report import write_report
     from scmmlab.report.collect import collect_results

@@ -27,7 +27,8 @@ def run(arguments: argparse.Namespace) -> int:
     from scmmlab.config.loading import load_study
     from scmmlab.errors import StoreError
     from scmmlab.study import ResultStore
-    from scmmlab.tracking import default_tracking_uri, study_page, ui_command
+    from scmmlab.tracking import default_tracking_uri, shown_uri, study_page, ui_command
+    from scmmlab.tracking.mounts import refuse_sqlite_over_network
     from scmmlab.tracking.ui import MLFLOW_ENVIRONMENT
 
     study = load_study(arguments.study, arguments.set).study
@@ -42,8 +43,9 @@ def run(arguments: argparse.Namespace) -> int:
             )
         uri = default_tracking_uri(folder)
     if uri.startswith("http"):
-        print(f"MLflow runs at {uri}")
+        print(f"MLflow runs at {shown_uri(uri)}")
         return 0
+    refuse_sqlite_over_network(uri)
     print(f"MLflow: {study_page(uri, study.name, arguments.port)}  (Ctrl-C ends it)", flush=True)
     try:
         return subprocess.call(ui_command(uri, arguments.port), env={**os.environ, **MLFLOW_ENVIRONMENT})

@@ -3,7 +3,8 @@
 from scmmlab.tracking.memory import MemoryTracker
 from scmmlab.tracking.mlflow_tracker import MlflowTracker
 from scmmlab.tracking.tracker import DataInput, TrackedCell, Tracker, TuneTrialRecord, data_inputs
-from scmmlab.tracking.ui import default_tracking_uri, study_page, ui_command
+from scmmlab.tracking.ui import study_page, ui_command
+from scmmlab.tracking.uris import default_tracking_uri, shown_uri, spool_file
 from scmmlab.tracking.versions import git_commit, versions
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "data_inputs",
     "default_tracking_uri",
     "git_commit",
+    "shown_uri",
+    "spool_file",
     "study_page",
     "ui_command",
     "versions",

@@ -7,7 +7,39 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from scmmlab.tracking.parameters import cell_parameters
 from scmmlab.tracking.tracker import DataInput, TrackedCell, TuneTrialRecord
+
+
+@dataclass(frozen=True)
+class ShownCell:
+    """What is shown of a cell, without the places of its tables."""
+
+    key: str
+    pretrain_key: str | None
+    name: str
+    variant: str
+    transfer: str
+    protocol: str
+    parameters: Mapping[str, str]
+
+    @classmethod
+    def of(cls, cell: TrackedCell) -> ShownCell:
+        """What is shown of `cell`."""
+        return cls(
+            key=cell.key,
+            pretrain_key=cell.pretrain_key,
+            name=cell.name,
+            variant=cell.variant,
+            transfer=cell.transfer.name,
+            protocol=cell.experiment.protocol.kind,
+            parameters=cell_parameters(cell),
+        )
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Key and name: two cells of one key are shown each by its name."""
+        return self.key, self.name
 
 
 @dataclass(frozen=True)
@@ -24,7 +56,7 @@ class StudyStarted:
 class CellStarted:
     """A cell began or goes on."""
 
-    cell: TrackedCell
+    cell: ShownCell
     inputs: tuple[DataInput, ...]
 
 
@@ -51,7 +83,7 @@ class Epochs:
 class CellFinished:
     """A cell is finished."""
 
-    cell: TrackedCell
+    cell: ShownCell
     inputs: tuple[DataInput, ...]
     record: Mapping[str, Any]
     timestamp: int
@@ -62,7 +94,7 @@ class CellFinished:
 class CellFailed:
     """A cell came to nothing."""
 
-    cell: TrackedCell
+    cell: ShownCell
     inputs: tuple[DataInput, ...]
     error: str
 

@@ -1,4 +1,4 @@
-"""The MLflow tracker: events go to a queue at once, and from there to MLflow as fast as it takes them."""
+"""The MLflow tracker: events go to a queue on disk, and from there to MLflow as fast as it takes them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from scmmlab.tracking.direct import DirectWriter
 from scmmlab.tracking.events import (
     CellFailed,
     CellFinished,
@@ -15,11 +16,14 @@ from scmmlab.tracking.events import (
     Point,
     Progressed,
     ReportMade,
+    ShownCell,
     StudyEnded,
     StudyStarted,
     TuneTrialEnded,
 )
+from scmmlab.tracking.mounts import refuse_sqlite_over_network
 from scmmlab.tracking.tracker import DataInput, TrackedCell, Tracker, TuneTrialRecord
+from scmmlab.tracking.uris import shown_uri
 from scmmlab.tracking.writer import View, Writer
 
 
@@ -34,8 +38,17 @@ class MlflowTracker(Tracker):
         URI of a folder for artifacts of a new experiment; MLflow's own when None.
     make_view : callable | None
         Makes what the events are written to; MLflow when None.
+    spool : Path | None
+        File in which events wait while MLflow is away.
+    direct : bool
+        Whether methods wait until MLflow has what it is told, and raise where it does not take it.
     **writer
         Settings of the `Writer`.
+
+    Raises
+    ------
+    StoreError
+        If `tracking_uri` is a SQLite database on a network file system.
     """
 
     def __init__(
@@ -43,16 +56,27 @@ class MlflowTracker(Tracker):
         tracking_uri: str,
         artifact_root: str | None = None,
         make_view: Callable[[], View] | None = None,
+        spool: Path | None = None,
+        direct: bool = False,
         **writer: Any,
     ):
+        refuse_sqlite_over_network(tracking_uri)
         self.tracking_uri, self.artifact_root = tracking_uri, artifact_root
-        self._writer = Writer(make_view or self._mlflow, **writer)
+        make_view = make_view or self._mlflow
+        self._writer = (
+            DirectWriter(make_view, shown_uri(tracking_uri), spool) if direct else Writer(make_view, spool, **writer)
+        )
         self._open = False
 
     @property
     def left_out(self) -> int:
         """Events that were given up so far."""
         return self._writer.left_out
+
+    @property
+    def errors(self) -> int:
+        """Times that MLflow did not take what it was told."""
+        return self._writer.errors
 
     def start_study(self, name: str, spec: Mapping[str, Any], plan: str, versions: Mapping[str, str]) -> None:
         """See `Tracker`."""
@@ -61,7 +85,7 @@ class MlflowTracker(Tracker):
 
     def start_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...] = ()) -> None:
         """See `Tracker`."""
-        self._writer.put(CellStarted(cell, tuple(inputs)))
+        self._writer.put(CellStarted(ShownCell.of(cell), tuple(inputs)))
 
     def epoch(self, key: str, stage: str, epoch: int, metrics: Mapping[str, float]) -> None:
         """See `Tracker`."""
@@ -69,11 +93,11 @@ class MlflowTracker(Tracker):
 
     def finish_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...], record: Mapping[str, Any]) -> None:
         """See `Tracker`."""
-        self._writer.put(CellFinished(cell, tuple(inputs), record, _now_ms()))
+        self._writer.put(CellFinished(ShownCell.of(cell), tuple(inputs), record, _now_ms()))
 
     def fail_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...], error: str) -> None:
         """See `Tracker`."""
-        self._writer.put(CellFailed(cell, tuple(inputs), error))
+        self._writer.put(CellFailed(ShownCell.of(cell), tuple(inputs), error))
 
     def finish_tune_trial(self, trial: TuneTrialRecord) -> None:
         """See `Tracker`."""

@@ -30,7 +30,7 @@ from scmmlab.tracking.events import (
     TuneTrialEnded,
 )
 from scmmlab.tracking.figures import confusion_matrices, curves, fold_table, mean_figures
-from scmmlab.tracking.parameters import cell_parameters, flat_parameters
+from scmmlab.tracking.parameters import flat_parameters
 from scmmlab.tracking.tracker import DataInput
 from scmmlab.tracking.ui import MLFLOW_ENVIRONMENT
 
@@ -63,6 +63,8 @@ _CLIENT_ENVIRONMENT = {
 }
 
 ItemT = TypeVar("ItemT")
+_Row = tuple[str, float, int, int]
+"""Name, value, milliseconds since 1970, step."""
 
 
 @dataclass
@@ -71,6 +73,8 @@ class _Child:
 
     run_id: str
     finished: bool
+    failed: bool = False
+    """Whether an error stands in it."""
     logged: dict[str, set[int]] | None = field(default_factory=dict)
     """Epochs that are written, by stage; None until they were asked for."""
 
@@ -100,6 +104,7 @@ class MlflowView:
         self._children: dict[tuple[str, str], _Child] = {}
         self._started: dict[tuple[str, str], CellStarted] = {}
         self._of_key: dict[str, set[tuple[str, str]]] = {}
+        self._counts: dict[str, float] = {}
         self._in_doubt = True
 
     def reachable(self) -> bool:
@@ -110,11 +115,19 @@ class MlflowView:
             return False
         return True
 
+    def may_pass(self, error: Exception) -> bool:
+        """Whether MLflow itself was in trouble (its disk full, its database away), or nobody to be spoken to."""
+        from mlflow.exceptions import MlflowException
+
+        if isinstance(error, MlflowException):
+            return error.get_http_status_code() >= 500 or error.get_http_status_code() in (401, 403, 408, 429)
+        return isinstance(error, OSError)
+
     def write(self, event: Event) -> None:
         """Write an event. Where it raises, what is there is looked up again before the next one."""
         in_doubt, self._in_doubt = self._in_doubt, True
         if isinstance(event, StudyStarted):
-            self._study = event
+            self._study, self._started, self._of_key = event, {}, {}
             self._start_study(event)
         else:
             assert self._study is not None, "a study is started before anything of it"
@@ -147,16 +160,20 @@ class MlflowView:
     def _start_study(self, event: StudyStarted) -> None:
         self._experiment_id = self._experiment(event)
         self._parent_id = ""
+        self._counts = {}
         self._children = {}
         for run in self._runs():
             tags = run.data.tags
             if tags.get(ROLE) == "study":
                 self._parent_id = run.info.run_id
+                self._counts = dict(run.data.metrics)
             elif CELL_KEY in tags:
                 # a failed cell may be run again; a failed tune_trial is what it is
                 ended = ("FINISHED", "FAILED") if tags.get(ROLE) == "tune_trial" else ("FINISHED",)
                 finished = run.info.status in ended
-                self._children[tags[CELL_KEY], tags.get(CELL_NAME, "")] = _Child(run.info.run_id, finished, None)
+                self._children[tags[CELL_KEY], tags.get(CELL_NAME, "")] = _Child(
+                    run.info.run_id, finished, ERROR in tags, None
+                )
         tags = {ROLE: "study", "mlflow.note.content": _description(event), **_version_tags(event.versions)}
         if self._parent_id:
             self._client.update_run(self._parent_id, status="RUNNING")
@@ -201,18 +218,24 @@ class MlflowView:
     def _log_progress(self, event: Progressed) -> None:
         from mlflow.entities import Metric
 
-        counts = {"finished": event.finished, "failed": event.failed, "total": event.total}
-        metrics = [Metric(f"cells/{name}", number, event.timestamp, 0) for name, number in counts.items()]
+        counts: dict[str, float] = {
+            "cells/finished": event.finished,
+            "cells/failed": event.failed,
+            "cells/total": event.total,
+        }
         if event.slots_used is not None:
-            metrics.append(Metric("slots/used", event.slots_used, event.timestamp, 0))
-        self._client.log_batch(self._parent_id, metrics=metrics)
+            counts["slots/used"] = event.slots_used
+        new = {name: number for name, number in counts.items() if self._counts.get(name) != number}
+        if new:
+            metrics = [Metric(name, number, event.timestamp, 0) for name, number in new.items()]
+            self._client.log_batch(self._parent_id, metrics=metrics)
+            self._counts.update(new)
 
     def _end_study(self, event: StudyEnded) -> None:
-        if event.complete is None:
-            for run in self._runs():
-                if run.info.status == "RUNNING" and run.data.tags.get(ROLE) != "study":
-                    self._client.set_terminated(run.info.run_id, "KILLED")
-        else:
+        for run in self._runs():
+            if run.info.status == "RUNNING" and run.data.tags.get(ROLE) != "study":
+                self._client.set_terminated(run.info.run_id, "KILLED")
+        if event.complete is not None:
             self._tag_what_is_in_the_plan()
         status = {True: "FINISHED", False: "FAILED", None: "KILLED"}[event.complete]
         self._client.set_terminated(self._parent_id, status)
@@ -228,7 +251,7 @@ class MlflowView:
     # --- cells
 
     def _start_cell(self, event: CellStarted) -> None:
-        cell, place = event.cell, (event.cell.key, event.cell.name)
+        cell, place = event.cell, event.cell.place
         self._started[place] = event
         for key in {cell.key, cell.pretrain_key or cell.key}:
             self._of_key.setdefault(key, set()).add(place)
@@ -248,11 +271,12 @@ class MlflowView:
         cell = event.cell
         tags = {
             "scmmlab.variant": cell.variant,
-            "scmmlab.transfer": cell.transfer.name,
-            "scmmlab.protocol": cell.experiment.protocol.kind,
+            "scmmlab.transfer": cell.transfer,
+            "scmmlab.protocol": cell.protocol,
         }
         child = self._create_child("cell", cell.key, cell.name, tags)
-        self._describe(child.run_id, event)
+        self._log_parameters(child.run_id, cell.parameters)
+        self._log_inputs(child.run_id, event)
 
     def _create_child(self, role: str, key: str, name: str, tags: Mapping[str, str]) -> _Child:
         assert self._study is not None
@@ -266,24 +290,29 @@ class MlflowView:
     def _describe(self, run_id: str, event: CellStarted) -> None:
         """Parameters and datasets, where they are not there yet."""
         run = self._client.get_run(run_id)
-        parameters = cell_parameters(event.cell)  # of which none can be written twice
+        parameters = event.cell.parameters  # of which none can be written twice
         self._log_parameters(run_id, {name: parameters[name] for name in parameters.keys() - run.data.params.keys()})
-        if event.inputs and not (run.inputs and run.inputs.dataset_inputs):
+        if not (run.inputs and run.inputs.dataset_inputs):
+            self._log_inputs(run_id, event)
+
+    def _log_inputs(self, run_id: str, event: CellStarted) -> None:
+        if event.inputs:
             self._client.log_inputs(run_id, datasets=[_dataset_input(data) for data in event.inputs])
 
     def _finish_cell(self, event: CellFinished) -> None:
         child, record = self._child_of(event), event.record
         if child.finished:
             return
-        rows = [Point(stage, epoch, metrics, event.timestamp) for stage, epoch, metrics in curves(record)]
-        self._log_points(child, rows)
-        self._log_metrics(child, [(name, value, event.timestamp, 0) for name, value in mean_figures(record).items()])
+        points = [Point(stage, epoch, metrics, event.timestamp) for stage, epoch, metrics in curves(record)]
+        means = [(name, value, event.timestamp, 0) for name, value in mean_figures(record).items()]
+        self._log_points(child, points, means)
         self._client.log_text(child.run_id, fold_table(record), "folds.csv")
         self._client.log_dict(child.run_id, confusion_matrices(record), "confusion.json")
         if record["leaks"]:
             self._client.set_tag(child.run_id, "scmmlab.leaks", "; ".join(record["leaks"])[:LONGEST_TAG])
-        if ERROR in self._client.get_run(child.run_id).data.tags:  # it failed before
+        if child.failed:
             self._client.delete_tag(child.run_id, ERROR)
+            child.failed = False
         self._client.set_terminated(child.run_id, "FINISHED")
         child.finished = True
         child.logged = {}
@@ -291,12 +320,13 @@ class MlflowView:
     def _fail_cell(self, event: CellFailed) -> None:
         child = self._child_of(event)
         if not child.finished:
+            child.failed = True
             self._client.set_tag(child.run_id, ERROR, event.error[:LONGEST_TAG])
             self._client.set_terminated(child.run_id, "FAILED")
 
     def _child_of(self, event: CellFinished | CellFailed) -> _Child:
         """The cell's run, made where the cell was never started here."""
-        place = (event.cell.key, event.cell.name)
+        place = event.cell.place
         if place not in self._started:
             self._started[place] = CellStarted(event.cell, event.inputs)
         return self._child(place)
@@ -311,9 +341,8 @@ class MlflowView:
         parameters = flat_parameters(trial.params)
         self._log_parameters(child.run_id, {path: parameters[path] for path in parameters.keys() - written.keys()})
         points = [Point("probe", epoch, {"probe": value}, event.timestamp) for epoch, value in trial.intermediate]
-        self._log_points(child, points)
-        if trial.value is not None:
-            self._log_metrics(child, [("objective", trial.value, event.timestamp, 0)])
+        objective = [] if trial.value is None else [("objective", trial.value, event.timestamp, 0)]
+        self._log_points(child, points, objective)
         self._client.set_tag(child.run_id, STATE, trial.state)
         if trial.error:
             self._client.set_tag(child.run_id, ERROR, trial.error[:LONGEST_TAG])
@@ -322,8 +351,8 @@ class MlflowView:
 
     # --- figures
 
-    def _log_points(self, child: _Child, points: Sequence[Point]) -> None:
-        """Write the epochs that are not written yet."""
+    def _log_points(self, child: _Child, points: Sequence[Point], more: Sequence[_Row] = ()) -> None:
+        """Write the epochs that are not written yet, and `more` in the same requests."""
         if child.finished:
             return
         if child.logged is None:
@@ -335,7 +364,7 @@ class MlflowView:
             for name, value in point.metrics.items()
             if value is not None
         ]
-        self._log_metrics(child, rows)
+        self._log_metrics(child, [*rows, *more])
         for stage, epoch in new:
             child.logged.setdefault(stage, set()).add(epoch)
 
@@ -355,7 +384,7 @@ class MlflowView:
         for some in _batches([Param(name, value) for name, value in parameters.items()], PARAMETERS_A_REQUEST):
             self._client.log_batch(run_id, params=some)
 
-    def _log_metrics(self, child: _Child, rows: Sequence[tuple[str, float, int, int]]) -> None:
+    def _log_metrics(self, child: _Child, rows: Sequence[_Row]) -> None:
         from mlflow.entities import Metric
 
         for some in _batches(rows, METRICS_A_REQUEST):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 MLFLOW_ENVIRONMENT = {
     # its background thread has raised at exit
@@ -13,11 +12,6 @@ MLFLOW_ENVIRONMENT = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
 }
 """Set wherever MLflow runs."""
-
-
-def default_tracking_uri(study_folder: Path) -> str:
-    """The SQLite database of a study, in its folder."""
-    return f"sqlite:///{study_folder.resolve() / 'mlflow.db'}"
 
 
 def study_page(tracking_uri: str, study: str, port: int) -> str:
@@ -53,5 +47,7 @@ def ui_command(tracking_uri: str, port: int) -> list[str]:
         *(sys.executable, "-m", "mlflow", "server"),
         *("--backend-store-uri", tracking_uri),
         *("--host", "127.0.0.1", "--port", str(port)),
+        # a page of another site that resolves its name to this address is turned away
+        *("--allowed-hosts", f"127.0.0.1:{port},localhost:{port}"),
         *("--workers", "1"),
     ]

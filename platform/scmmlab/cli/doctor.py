@@ -1,0 +1,43 @@
+"""`scmmlab doctor`: what is wrong with this machine, or unsafe on it, and how to mend it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from scmmlab.cli.options import add_study_options
+from scmmlab.cli.tracking import add_tracking_option
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser of all commands."""
+    parser = subparsers.add_parser(
+        "doctor",
+        help="say what is wrong or unsafe on this machine, and how to mend it",
+        description="Look at versions with known holes, Ray's token, open ports, MLflow's server, who can read the "
+        "data, file systems, memory, cores and disk; with STUDY, against what it asks for. A line a check. Exit "
+        "status 1 when anything is bad.",
+    )
+    add_study_options(parser, engine=False, optional=True)
+    add_tracking_option(parser)
+    parser.set_defaults(func=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print a line for each check."""
+    from scmmlab.cli.study import open_study
+    from scmmlab.doctor import Level, Subject, examine
+    from scmmlab.study.files import Files
+    from scmmlab.tracking import default_tracking_uri
+
+    plan = open_study(arguments)[1] if arguments.study is not None else None
+    store = Files(arguments.store).local
+    uri = arguments.tracking_uri
+    if not uri and store is not None:
+        uri = default_tracking_uri(store / "studies" / (plan.study.name if plan else ""))
+    counts = dict.fromkeys(Level, 0)
+    for finding in examine(Subject(os.environ, plan, store, uri or "")):
+        counts[finding.level] += 1
+        print(finding, flush=True)
+    print(", ".join(f"{count} {level.value}" for level, count in counts.items()))
+    return 1 if counts[Level.BAD] else 0

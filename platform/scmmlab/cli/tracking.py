@@ -1,0 +1,69 @@
+"""Which MLflow a command writes to: what `--tracking-uri` names, or the SQLite database of the study."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from scmmlab.errors import SpecError
+
+if TYPE_CHECKING:  # these import pandas and more
+    from scmmlab.study import ResultStore
+    from scmmlab.tracking import Tracker
+
+TRACKING_SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
+"""What MLflow can write to from anywhere; its plain folders are no longer supported."""
+
+
+def add_tracking_option(parser: argparse.ArgumentParser) -> None:
+    """Add --tracking-uri."""
+    parser.add_argument(
+        "--tracking-uri",
+        metavar="URI",
+        default=os.environ.get("MLFLOW_TRACKING_URI"),
+        help="MLflow server or database, or 'none' (default: MLFLOW_TRACKING_URI, else SQLite in the study's folder)",
+    )
+
+
+def open_tracker(uri: str | None, store: ResultStore, name: str, direct: bool = False) -> tuple[Tracker, str | None]:
+    """The tracker of a study, and where it writes to, for people.
+
+    Parameters
+    ----------
+    uri : str | None
+        What `--tracking-uri` says.
+    store : ResultStore
+        In whose folder of the study events wait while MLflow is away.
+    name : str
+        Of the study.
+    direct : bool
+        See `MlflowTracker`.
+
+    Raises
+    ------
+    SpecError
+        If MLflow knows no such URI.
+    StoreError
+        If it names a database that must not be used.
+    """
+    from scmmlab.tracking import MlflowTracker, Tracker, default_tracking_uri, shown_uri, spool_file
+
+    if uri == "none":
+        return Tracker(), None
+    if uri and uri.partition("://")[0].partition("+")[0] not in TRACKING_SCHEMES:
+        raise SpecError(
+            f"Invalid value for '--tracking-uri': it must begin with {', '.join(TRACKING_SCHEMES)}, got {uri!r}.",
+            hint="sqlite:////absolute/path/mlflow.db, http://HOST:5000, or none",
+        )
+    folder = store.study_folder(name).local
+    if uri:
+        spool = spool_file(folder, uri) if folder else None
+        return MlflowTracker(uri, spool=spool, direct=direct), shown_uri(uri)
+    if folder is None:  # a database cannot live in an object store
+        print("The store is no folder: without --tracking-uri nothing is recorded in MLflow.", file=sys.stderr)
+        return Tracker(), None
+    uri = default_tracking_uri(folder)
+    artifacts = (folder / "mlflow-artifacts").resolve().as_uri()
+    return MlflowTracker(uri, artifacts, spool=spool_file(folder, uri), direct=direct), uri

@@ -1,0 +1,47 @@
+"""The outcome of one check, as a line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Level(Enum):
+    """How much it matters."""
+
+    OK = "ok"
+    WARN = "warn"
+    BAD = "bad"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found."""
+
+    level: Level
+    """How much it matters."""
+    check: str
+    """What was looked at, in a word or two."""
+    found: str
+    """What was found, in a phrase."""
+    mend: str = ""
+    """The next step, where there is one."""
+
+    def __str__(self) -> str:
+        line = f"{self.level.value:<5} {self.check}: {self.found}"
+        return f"{line}. Mend: {self.mend}" if self.mend else line
+
+
+def ok(check: str, found: str) -> Finding:
+    """All is well."""
+    return Finding(Level.OK, check, found)
+
+
+def warn(check: str, found: str, mend: str) -> Finding:
+    """It may do harm."""
+    return Finding(Level.WARN, check, found, mend)
+
+
+def bad(check: str, found: str, mend: str) -> Finding:
+    """It does harm, or lets others do it."""
+    return Finding(Level.BAD, check, found, mend)

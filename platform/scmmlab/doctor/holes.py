@@ -1,0 +1,44 @@
+"""Versions of packages with known holes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib import metadata
+
+from scmmlab.doctor.finding import Finding, bad, ok
+
+FLOORS = {
+    "ray": ("2.52", "CVE-2023-48022, CVE-2025-62593: a web page may run code through the dashboard"),
+    "mlflow": ("3.16.1", "CVE-2026-2635: the server can be taken over"),
+    "torch": ("2.6", "CVE-2025-32434: torch.load runs code even with weights_only=True"),
+}
+"""Package → the first version without the holes, and the holes."""
+
+
+def check_versions() -> Iterator[Finding]:
+    """A finding for each package that had a hole once."""
+    for package, (floor, holes) in FLOORS.items():
+        try:
+            version = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            yield bad(package, "it is not installed", "make setup")
+            continue
+        if older(version, floor):
+            mend = f"pip install -c constraints.txt '{package}>={floor}'"
+            yield bad(f"{package} {version}", f"it is older than {floor} ({holes})", mend)
+        else:
+            yield ok(f"{package} {version}", "no hole that is known")
+
+
+def older(version: str, floor: str) -> bool:
+    """Whether `version` comes before `floor`; release candidates and builds count as their release."""
+    return _numbers(version) < _numbers(floor)
+
+
+def _numbers(version: str) -> list[int]:
+    release = re.match(r"\d+(?:\.\d+)*", version)
+    numbers = [int(number) for number in release[0].split(".")] if release else []
+    while numbers and not numbers[-1]:  # 2.52.0 is 2.52
+        numbers.pop()
+    return numbers

@@ -1,0 +1,62 @@
+"""Whether an MLflow server turns strangers away."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from scmmlab.doctor.finding import Finding, bad, ok, warn
+from scmmlab.doctor.holes import FLOORS, older
+
+_STRANGER = "doctor.invalid"
+"""A host name that nobody has: what a page elsewhere sends that has its own name point at the server."""
+_QUESTION = "/api/2.0/mlflow/experiments/search?max_results=1"
+_TIMEOUT_S = 10
+
+
+def check_server(uri: str) -> Iterator[Finding]:
+    """Findings on the server at `uri`: its allowed hosts, its version, and whether it asks who comes.
+
+    Parameters
+    ----------
+    uri : str
+        `http://…` or `https://…`.
+    """
+    parts = urlsplit(uri)
+    address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+    check = f"MLflow at {address}"
+    status, _ = _ask(address + _QUESTION)
+    if status is None:
+        yield warn(check, "it does not answer", "start it; a run keeps what it has to say until then")
+        return
+    refused, _ = _ask(address + _QUESTION, host=_STRANGER)
+    if refused == 403:
+        yield ok(f"{check}, hosts", "it answers to its own names only")
+    else:
+        mend = f"mlflow server --allowed-hosts '{parts.netloc.rpartition('@')[2]}'"
+        yield bad(f"{check}, hosts", "it answers to any host name: a web page may read and change results", mend)
+    near = parts.hostname in ("localhost", "127.0.0.1", "::1")
+    if status == 200 and not near:
+        mend = "mlflow server --app-name basic-auth, or a proxy that asks who comes"
+        yield warn(f"{check}, users", "it asks nobody for a password", mend)
+    elif parts.scheme == "http" and not near:
+        yield warn(f"{check}, users", "passwords go over the network as they are", "serve it by https")
+    answered, version = _ask(f"{address}/version")
+    version = version.strip().strip('"')
+    floor, holes = FLOORS["mlflow"]
+    if answered == 200 and older(version, floor):
+        yield bad(f"{check}, version", f"{version} is older than {floor} ({holes})", f"install mlflow>={floor} there")
+
+
+def _ask(url: str, host: str | None = None) -> tuple[int | None, str]:
+    """Status and text of an answer; None where there is none."""
+    request = urllib.request.Request(url, headers={"Host": host} if host else {})
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:
+            return answer.status, answer.read(10_000).decode(errors="replace")
+    except urllib.error.HTTPError as error:
+        return error.code, ""
+    except (OSError, ValueError):
+        return None, ""

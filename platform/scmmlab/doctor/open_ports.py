@@ -1,0 +1,63 @@
+"""Whether Ray or MLflow can be reached from other machines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from scmmlab.doctor.finding import Finding, bad, ok, warn
+from scmmlab.doctor.sockets import Listener
+
+DASHBOARD_PORT = 8265
+KNOWN_PORTS = {6379: "Ray", 8265: "Ray's dashboard", 10001: "Ray", 52365: "Ray", 5000: "MLflow"}
+"""What listens there where nobody chose another port; told by the port where the program is not known."""
+
+_PROGRAMS = (
+    (re.compile(r"/ray/dashboard/dashboard\.py|ray-dashboard|ray::Dashboard"), "Ray's dashboard"),
+    (re.compile(r"\bmlflow\b"), "MLflow"),
+    (re.compile(r"\braylet\b|\bgcs_server\b|\bray::|/ray/(dashboard|_private|core|util)/|\bray start\b"), "Ray"),
+)
+
+
+def check_ports(found: Iterable[Listener], token: bool) -> Iterator[Finding]:
+    """Findings on the dashboard, on other ports of Ray, and on MLflow's.
+
+    Parameters
+    ----------
+    found : iterable of Listener
+        What listens on this machine.
+    token : bool
+        Whether Ray asks for a token.
+    """
+    places: dict[str, list[Listener]] = {"Ray's dashboard": [], "Ray": [], "MLflow": []}
+    for listener in found:
+        owner = owner_of(listener)
+        if owner:
+            places[owner].append(listener)
+    for owner, all_of_it in places.items():
+        check = f"{owner}'s ports" if owner != "Ray's dashboard" else owner
+        exposed = [listener for listener in all_of_it if not listener.on_loopback]
+        shown = ", ".join(listener.place for listener in exposed)
+        if not all_of_it:
+            yield ok(check, "none is open")
+        elif not exposed:
+            yield ok(check, "on loopback: " + ", ".join(listener.place for listener in all_of_it))
+        elif owner == "MLflow":
+            mend = "mlflow server --host 127.0.0.1 --allowed-hosts …, behind a proxy that asks who comes"
+            yield bad(check, f"other machines reach {shown}, where results are read and changed", mend)
+        elif owner == "Ray's dashboard":
+            yield bad(check, f"other machines reach {shown}", "ray start --head --dashboard-host=127.0.0.1")
+        elif token:
+            mend = "close them to all but the cluster's machines, by firewall"
+            yield warn(check, f"other machines reach {shown}, and need the token", mend)
+        else:
+            mend = "export RAY_AUTH_MODE=token, start Ray again, and close them by firewall"
+            yield bad(check, f"other machines reach {shown}, and may run code as you", mend)
+
+
+def owner_of(listener: Listener) -> str | None:
+    """`Ray`, `Ray's dashboard` or `MLflow`, where it is one of these."""
+    for pattern, owner in _PROGRAMS:
+        if listener.command and pattern.search(listener.command):
+            return owner
+    return KNOWN_PORTS.get(listener.port)

@@ -1,0 +1,73 @@
+"""Whether other users of this machine can read what a study reads and writes."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+
+from scmmlab.doctor.finding import Finding, bad, ok, warn
+from scmmlab.tables import Manifest
+from scmmlab.tables.locations import SHIPPED_PREFIX, locate
+
+_FILES_LOOKED_AT = 10_000
+
+
+def check_tables(tables: Mapping[str, Manifest]) -> Iterator[Finding]:
+    """A finding for each feature table on this machine that was made from recordings of people.
+
+    Parameters
+    ----------
+    tables : mapping
+        Location → manifest.
+    """
+    for location, manifest in tables.items():
+        place = locate(location).local
+        if place is None or location.startswith(SHIPPED_PREFIX) or manifest.provenance.get("origin") == "synthetic":
+            continue
+        file = readable_by_others(place)
+        if file is None:
+            yield ok(f"table {place}", "its owner and group alone can read it")
+        else:
+            yield bad(f"table {place}", f"every user of this machine can read {file}", f"chmod -R o= {place}")
+
+
+def check_store(folder: Path) -> Finding:
+    """A finding on the folder of a result store."""
+    file = readable_by_others(folder)
+    if file is None:
+        return ok(f"store {folder}", "its owner and group alone can read it")
+    found = f"every user of this machine can read {file}"
+    return warn(f"store {folder}", found, f"chmod o= {folder}")
+
+
+def readable_by_others(folder: Path) -> Path | None:
+    """The first file of `folder` that any user of this machine can read; None where there is none.
+
+    A file is readable where it says so and every folder above lets others pass.
+    """
+    folder = Path(os.path.realpath(folder))
+    if not folder.is_dir() or not all(_mode(above) & stat.S_IXOTH for above in (folder, *folder.parents)):
+        return None
+    return next((file for file in islice(_open_files(folder), 1)), None)
+
+
+def _open_files(folder: Path) -> Iterator[Path]:
+    looked_at = 0
+    for path, folders, files in os.walk(folder):
+        folders[:] = [name for name in sorted(folders) if _mode(Path(path, name)) & stat.S_IXOTH]
+        for name in sorted(files):
+            looked_at += 1
+            if looked_at > _FILES_LOOKED_AT:
+                return
+            if _mode(Path(path, name)) & stat.S_IROTH:
+                yield Path(path, name)
+
+
+def _mode(path: Path) -> int:
+    try:
+        return path.lstat().st_mode
+    except OSError:
+        return 0

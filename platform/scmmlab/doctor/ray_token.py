@@ -1,0 +1,71 @@
+"""Whether Ray asks for a token, and whether the token is for its owner's eyes alone."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from scmmlab.doctor.finding import Finding, bad, ok, warn
+
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def check_token(environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Findings on token authentication and on the file of the token."""
+    yield _mode(environment)
+    if environment.get("RAY_AUTH_TOKEN"):
+        yield warn(
+            "Ray's token",
+            "it stands in RAY_AUTH_TOKEN, which every program started from here inherits",
+            "put it in ~/.ray/auth_token (mode 0600) and unset RAY_AUTH_TOKEN",
+        )
+    yield from _file(token_file(environment))
+
+
+def token_file(environment: Mapping[str, str]) -> Path:
+    """Where Ray looks for the token."""
+    named = environment.get("RAY_AUTH_TOKEN_PATH")
+    return Path(named) if named else Path(environment.get("HOME") or Path.home()) / ".ray" / "auth_token"
+
+
+def _mode(environment: Mapping[str, str]) -> Finding:
+    check, mode = "Ray's authentication", environment.get("RAY_AUTH_MODE")
+    if mode is None:
+        return warn(
+            check,
+            "RAY_AUTH_MODE is not set: whether a token is asked for depends on what ran here before",
+            "export RAY_AUTH_MODE=token, on every machine of a cluster",
+        )
+    if mode.lower() != "token":
+        found = f"RAY_AUTH_MODE={mode}: whoever reaches a port of Ray runs code as you"
+        return bad(check, found, "export RAY_AUTH_MODE=token")
+    return ok(check, "RAY_AUTH_MODE=token")
+
+
+def _file(token: Path) -> Iterator[Finding]:
+    check = "Ray's token file"
+    try:
+        state, folder = token.stat(), token.parent.stat()
+    except FileNotFoundError:
+        yield ok(check, f"there is none at {token}; a run makes one")
+        return
+    except OSError as error:
+        yield bad(check, f"{token} cannot be looked at ({error.strerror})", f"see to {token.parent}")
+        return
+    if state.st_uid != os.getuid():
+        yield bad(check, f"{token} belongs to another user", f"rm {token}, and let Ray make one")
+    elif state.st_mode & _OTHERS:
+        found = f"{token} has mode {state.st_mode & 0o777:04o}: others may use your cluster"
+        yield bad(check, found, f"chmod 600 {token}")
+    else:
+        yield ok(check, f"{token} has mode {state.st_mode & 0o777:04o}")
+    if folder.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        found = f"{token.parent} has mode {folder.st_mode & 0o777:04o}: others may put a token of theirs there"
+        yield bad("folder of Ray's token", found, f"chmod 700 {token.parent}")
+    elif folder.st_mode & _OTHERS:
+        found = f"{token.parent} has mode {folder.st_mode & 0o777:04o}, expected 0700"
+        yield warn("folder of Ray's token", found, f"chmod 700 {token.parent}")
+    else:
+        yield ok("folder of Ray's token", f"{token.parent} has mode {folder.st_mode & 0o777:04o}")

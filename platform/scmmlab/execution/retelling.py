@@ -1,0 +1,69 @@
+"""Tells a tracker what the store holds of a study, so that the view is what it would be had it seen everything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from scmmlab.execution.recorder import Recorder
+from scmmlab.execution.sweep_records import SweepRecords
+from scmmlab.study import Plan, ResultStore, describe, study_status
+from scmmlab.tables import read_table
+from scmmlab.tracking import Tracker, data_inputs
+
+
+def retell(plan: Plan, store: ResultStore, tracker: Tracker, report: Callable[[], Path]) -> Mapping[str, int]:
+    """Tell `tracker` of every cell or setting that has ended, of failures, and of the report.
+
+    Curves come from the records. What computed the cells is not told: the store does not keep it.
+
+    Parameters
+    ----------
+    plan : Plan
+        The study.
+    store : ResultStore
+        Where its results are; nothing is written there.
+    tracker : Tracker
+        A tracker to which nothing that it knows can be told twice.
+    report : callable
+        Writes the report and returns its folder.
+
+    Returns
+    -------
+    mapping
+        Number of cells or settings by state.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be read, or the tracker raises it.
+    """
+    status = study_status(plan, store)
+    tracker.start_study(plan.study.name, plan.study.model_dump(mode="json"), describe(plan, status.done), {})
+    if plan.study.kind == "sweep":
+        counts = _settings(plan, store, tracker)
+    else:
+        recorder = Recorder(plan, store, tracker, read_table)
+        recorder.finished_before(plan.distinct.values())
+        for cell in status.cells:
+            if cell.failure is not None:
+                inputs = data_inputs(cell.cell, plan.source(cell.cell.transfer), plan.target(cell.cell.transfer))
+                tracker.fail_cell(cell.cell, inputs, f"{cell.failure.stage}: {cell.failure.error}")
+        counts = dict(status.counts)
+        tracker.progress(counts["finished"], counts["failed"], len(plan.cells))
+    # a setting that failed is what it is, a cell that failed is run again
+    ended = counts["finished"] + (counts["failed"] if plan.study.kind == "sweep" else 0)
+    begun = counts["finished"] + counts["failed"] > 0
+    tracker.finish_study(report() if begun else None, complete=ended == sum(counts.values()))
+    return counts
+
+
+def _settings(plan: Plan, store: ResultStore, tracker: Tracker) -> dict[str, int]:
+    assert plan.study.kind == "sweep"
+    ended = SweepRecords(plan, store).ended
+    for _, record in sorted(ended.items()):
+        tracker.finish_tune_trial(record)
+    failed = sum(record.state == "failed" for record in ended.values())
+    tracker.progress(len(ended) - failed, failed, plan.study.tune_trials)
+    missing = max(0, plan.study.tune_trials - len(ended))
+    return {"finished": len(ended) - failed, "failed": failed, "missing": missing}

@@ -1,0 +1,78 @@
+"""Which file system a path lies on, and whether it comes over a network."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from scmmlab.errors import StoreError
+
+MOUNTS = Path("/proc/self/mounts")
+"""The kernel's list of what is mounted where."""
+
+NETWORK_FILE_SYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "gpfs", "beegfs", "glusterfs", "davfs"}
+    | {"ocfs2", "gfs2", "pvfs2", "orangefs", "panfs", "wekafs"}
+    | {f"fuse.{name}" for name in ("sshfs", "s3fs", "gcsfuse", "glusterfs", "rclone", "juicefs", "davfs2", "ceph")}
+)
+"""File systems over which locks cannot be relied on."""
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A mounted file system."""
+
+    point: str
+    """Where it is mounted."""
+    kind: str
+    """Its type, such as `ext4`."""
+
+    @property
+    def over_network(self) -> bool:
+        """Whether other machines may write to it too."""
+        return self.kind in NETWORK_FILE_SYSTEMS
+
+
+def mount_of(path: str | os.PathLike[str]) -> Mount | None:
+    """The file system that `path` lies on, whether it is there yet or not; None where the kernel keeps no list."""
+    try:
+        lines = MOUNTS.read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return None
+    place = os.path.realpath(path)
+    found: Mount | None = None
+    for line in lines:
+        _, point, kind, *_ = line.split(" ")
+        point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), point)
+        inside = place == point or place.startswith(point.rstrip("/") + "/")
+        # of two at one point the later hides the earlier
+        if inside and (found is None or len(point) >= len(found.point)):
+            found = Mount(point, kind)
+    return found
+
+
+def sqlite_file(tracking_uri: str) -> Path | None:
+    """The file of a `sqlite:///…` URI; None for every other."""
+    scheme, _, path = tracking_uri.partition(":///")
+    return Path(path.partition("?")[0]) if scheme.partition("+")[0] == "sqlite" and path else None
+
+
+def refuse_sqlite_over_network(tracking_uri: str) -> None:
+    """Refuse a SQLite database whose locks cannot be relied on.
+
+    Raises
+    ------
+    StoreError
+        If it lies on a network file system.
+    """
+    file = sqlite_file(tracking_uri)
+    mount = mount_of(file) if file is not None else None
+    if mount is not None and mount.over_network:
+        raise StoreError(
+            f"The MLflow database '{file}' must not lie on a network file system: SQLite relies on file locks, which "
+            f"{mount.kind} (mounted on {mount.point}) does not keep, and the database is damaged sooner or later.",
+            hint="name a server (--tracking-uri http://HOST:5000), a database on a local disk "
+            "(--tracking-uri sqlite:////local/mlflow.db), or --tracking-uri none",
+        )

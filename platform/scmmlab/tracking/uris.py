@@ -1,0 +1,22 @@
+"""Addresses of MLflow: which a study writes to, and how they are shown."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+
+def default_tracking_uri(study_folder: Path) -> str:
+    """The SQLite database of a study, in its folder."""
+    return f"sqlite:///{study_folder.resolve() / 'mlflow.db'}"
+
+
+def shown_uri(uri: str) -> str:
+    """`uri` without a password."""
+    return re.sub(r"(://[^/@:]*):[^/@]*@", r"\1:***@", uri)
+
+
+def spool_file(study_folder: Path, uri: str) -> Path:
+    """Where events for the MLflow at `uri` wait: a file of its own, as another MLflow knows nothing of them."""
+    return study_folder / f"mlflow-waiting-{hashlib.sha256(uri.encode()).hexdigest()[:8]}.jsonl"

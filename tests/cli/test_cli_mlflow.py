@@ -1,0 +1,211 @@
+"""`scmmlab mlflow sync` makes MLflow's view of a study again from the store, as often as one likes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from scmmlab.tables import read_table, write_table
+from scmmlab.tracking import MlflowTracker, mounts
+
+pytestmark = pytest.mark.slow
+
+SWEEP = """
+kind: sweep
+name: search
+base:
+  network: {width: 16, classifier_width: 8}
+  pretrain: {epochs: 2, batch_size: 32}
+  finetune: {epochs: 2, batch_size: 32}
+  protocol: {kind: honest, finetune_trials: 6}
+space:
+  masking.ratio: {low: 0.1, high: 0.9}
+tune_trials: 3
+concurrency: 1
+transfers:
+  - {name: a-to-b, source: {table: a}, target: {table: b}}
+"""
+
+
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory):
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    from mlflow.tracking import MlflowClient
+
+    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(f"sqlite:///{file}").search_experiments()
+    return file
+
+
+@pytest.fixture
+def janes(tmp_path, study):
+    """The study on tables in Jane's folder, whose subjects have names."""
+    folder = tmp_path / "home-of-jane"
+    for name in ("a", "b"):
+        table = read_table(study.parent / name)
+        named = {number: f"Jane-{number}" for number in table.manifest.subjects}
+        write_table(replace(table, manifest=table.manifest.model_copy(update={"subjects": named})), folder / name)
+    shutil.copy(study, folder / "tiny.yaml")
+    (folder / "search.yaml").write_text(SWEEP)
+    return folder
+
+
+def runs_of(database: Path, name: str) -> dict[str, dict]:
+    """Everything that MLflow shows of each run, by its name."""
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{database}")
+    found = client.search_runs([client.get_experiment_by_name(name).experiment_id])
+    shown = {run.info.run_name: {**client.get_run(run.info.run_id).to_dictionary()} for run in found}
+    assert len(shown) == len(found), "a run is there twice"
+    for run in shown.values():
+        run["histories"] = {
+            metric: [(point.step, point.value) for point in client.get_metric_history(run["info"]["run_id"], metric)]
+            for metric in run["data"]["metrics"]
+        }
+    return shown
+
+
+def stable(runs: dict[str, dict]) -> dict[str, tuple]:
+    """What a second sync must leave as it is: all but the times of the parent run."""
+    return {
+        name: (run["info"]["run_id"], run["info"]["status"], run["data"], run["inputs"], run["histories"])
+        for name, run in runs.items()
+    }
+
+
+def test_the_view_is_made_again_and_nothing_is_there_twice(scmmlab, janes, tmp_path, empty_database) -> None:
+    from scmmlab.study import ResultStore
+
+    store, study = tmp_path / "runs", janes / "tiny.yaml"
+    # similarities over so small a temperature overflow float32 at the first step
+    given = ("--store", store, "--set", "variants.no_aggregator={contrast.temperature: 1.0e-40}")
+    assert scmmlab("run", study, "--engine", "local", "--tracking-uri", "none", *given).status == 1
+    database = store / "studies" / "tiny" / "mlflow.db"
+    assert not database.exists()
+    shutil.copy(empty_database, database)
+    done = scmmlab("mlflow", "sync", study, *given)
+    assert done.status == 0, done.err
+    assert "4 finished, 2 failed, 0 missing" in done.out
+    first = runs_of(database, "tiny")
+    records = ResultStore(store)
+    states = {name: run["info"]["status"] for name, run in first.items()}
+    assert states == {
+        "study tiny": "FAILED",
+        **{f"{variant} · a-to-b · {seed}": "FINISHED" for variant in ("full", "released") for seed in (0, 1)},
+        **{f"no_aggregator · a-to-b · {seed}": "FAILED" for seed in (0, 1)},
+    }
+    for name, run in first.items():
+        tags = run["data"]["tags"]
+        if run["info"]["status"] == "FINISHED":
+            record = records.get_cell(tags["scmmlab.cell_key"])
+            curve = [(row["epoch"], row["loss"]) for row in record["curves"]["pretrain"]]
+            assert len(curve) == 2
+            assert run["histories"]["pretrain/loss"] == curve
+        elif name != "study tiny":
+            assert "epoch" in tags["scmmlab.error"]
+    assert first["study tiny"]["data"]["metrics"] == {"cells/finished": 4, "cells/failed": 2, "cells/total": 6}
+    artifacts = store / "studies" / "tiny" / "mlflow-artifacts"
+    assert list(artifacts.rglob("report/report.html"))
+
+    assert scmmlab("mlflow", "sync", study, *given).status == 0
+    assert stable(runs_of(database, "tiny")) == stable(first)
+
+    told = [str(run) for run in first.values()]
+    told += [path.read_text(errors="replace") for path in artifacts.rglob("*") if path.is_file()]
+    assert not any("Jane" in text or "home-of-jane" in text for text in told)
+
+    # a run that goes on from here uses the same runs
+    fixed = scmmlab("run", study, "--engine", "local", "--store", store)
+    assert fixed.status == 0, fixed.err
+    after = runs_of(database, "tiny")
+    kept = [name for name in first if "no_aggregator" not in name]
+    assert {after[name]["info"]["run_id"] for name in kept} == {first[name]["info"]["run_id"] for name in kept}
+    assert after["study tiny"]["info"]["status"] == "FINISHED"
+
+
+def test_a_sweep_is_shown_with_all_its_settings(scmmlab, janes, tmp_path, empty_database) -> None:
+    store, study, database = tmp_path / "runs", janes / "search.yaml", tmp_path / "central.db"
+    done = scmmlab("run", study, "--engine", "local", "--store", store, "--tracking-uri", "none")
+    assert done.status == 0, done.err
+    shutil.copy(empty_database, database)
+    given = ("--store", store, "--tracking-uri", f"sqlite:///{database}")
+    shown = []
+    for _ in range(2):
+        done = scmmlab("mlflow", "sync", study, *given)
+        assert done.status == 0, done.err
+        shown.append(stable(runs_of(database, "search")))
+    assert shown[0] == shown[1]
+    assert set(shown[0]) == {"study search", "tune_trial 0", "tune_trial 1", "tune_trial 2"}
+    assert {status for _, status, *_ in shown[0].values()} == {"FINISHED"}
+
+
+def test_what_a_run_left_waiting_is_written_first(scmmlab, study, finished, tmp_path, empty_database) -> None:
+    from scmmlab.tracking import spool_file
+
+    store, database = tmp_path / "runs", tmp_path / "central.db"
+    shutil.copytree(finished, store)
+    shutil.copy(empty_database, database)
+    uri = f"sqlite:///{database}"
+    spool = spool_file(store / "studies" / "tiny", uri)
+
+    def away():
+        raise ConnectionError("the server is away")
+
+    with MlflowTracker(uri, make_view=away, spool=spool, patience_s=0.01) as tracker:
+        tracker.start_study("tiny", {"name": "tiny"}, "", {"torch": "1.2.3"})
+    assert spool.exists()
+    assert scmmlab("mlflow", "sync", study, "--store", store, "--tracking-uri", uri).status == 0
+    assert not spool.exists()
+    runs = runs_of(database, "tiny")
+    assert runs["study tiny"]["data"]["tags"]["scmmlab.version.torch"] == "1.2.3"
+    assert len(runs) == 7
+
+
+def test_a_server_that_is_away_is_named_and_a_run_that_goes_on_is_left_alone(
+    scmmlab, study, finished, tmp_path, empty_database
+) -> None:
+    store = tmp_path / "runs"
+    shutil.copytree(finished, store)
+    done = scmmlab("mlflow", "sync", study, "--store", store, "--tracking-uri", "http://me:secret@127.0.0.1:9")
+    assert done.status == 2
+    assert "MLflow at http://me:***@127.0.0.1:9 does not take" in done.err
+    assert "secret" not in done.err.partition("does not take")[0]
+    done = scmmlab("mlflow", "sync", study, "--store", store, "--tracking-uri", "none")
+    assert done.status == 2
+    assert "no MLflow" in done.err
+
+    from scmmlab.tracking import default_tracking_uri, spool_file
+
+    folder = store / "studies" / "tiny"
+    shutil.copy(empty_database, folder / "mlflow.db")
+    uri = default_tracking_uri(folder)
+    with MlflowTracker(uri, spool=spool_file(folder, uri)) as tracker:
+        tracker.start_study("tiny", {"name": "tiny"}, "", {})
+        done = scmmlab("mlflow", "sync", study, "--store", store)
+        assert done.status == 2
+        assert "going on" in done.err
+
+
+@pytest.mark.parametrize("command", [("run", "--engine", "local"), ("mlflow", "sync"), ("ui",)])
+def test_sqlite_on_a_network_file_system_is_refused(
+    scmmlab, study, finished, tmp_path, monkeypatch, command, empty_database
+) -> None:
+    store = tmp_path / "network drive" / "runs"
+    shutil.copytree(finished, store)
+    shutil.copy(empty_database, store / "studies" / "tiny" / "mlflow.db")
+    listing = tmp_path / "mounts"
+    place = str(tmp_path / "network drive").replace(" ", r"\040")
+    listing.write_text(f"/dev/sda1 / ext4 rw 0 0\nserver:/export {place} nfs4 rw,vers=4.2 0 0\n")
+    monkeypatch.setattr(mounts, "MOUNTS", listing)
+    before = sorted(path for path in store.rglob("*"))
+    name, *rest = command
+    done = scmmlab(name, *rest, study, "--store", store)
+    assert done.status == 2
+    assert "SQLite relies on file locks, which nfs4" in done.err
+    assert "Hint: name a server" in done.err
+    assert sorted(path for path in store.rglob("*")) == before

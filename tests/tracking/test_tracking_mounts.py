@@ -1,0 +1,76 @@
+"""A path is told to lie where the kernel's list says, and SQLite is kept off the network."""
+
+import pytest
+
+from scmmlab.errors import StoreError
+from scmmlab.tracking import mounts
+from scmmlab.tracking.mounts import Mount, mount_of, refuse_sqlite_over_network, sqlite_file
+from scmmlab.tracking.uris import shown_uri, spool_file
+
+LISTING = r"""/dev/sda1 / ext4 rw,relatime 0 0
+tmpfs /data tmpfs rw 0 0
+server:/home /data/home nfs rw 0 0
+//nas/lab /data/two\040words cifs rw 0 0
+/dev/sdb1 /data/home/local xfs rw 0 0
+/dev/sdc1 /data/hidden ext4 rw 0 0
+server:/x /data/hidden nfs4 rw 0 0
+me@host:/ /mnt/far fuse.sshfs rw 0 0
+"""
+
+
+@pytest.fixture
+def listing(tmp_path, monkeypatch):
+    file = tmp_path / "mounts"
+    file.write_text(LISTING)
+    monkeypatch.setattr(mounts, "MOUNTS", file)
+
+
+@pytest.mark.parametrize(
+    ("path", "point", "kind", "over_network"),
+    [
+        ("/somewhere", "/", "ext4", False),
+        ("/data/homeless/x", "/data", "tmpfs", False),
+        ("/data/home", "/data/home", "nfs", True),
+        ("/data/home/jane/runs", "/data/home", "nfs", True),
+        ("/data/home/local/runs", "/data/home/local", "xfs", False),
+        ("/data/two words/runs", "/data/two words", "cifs", True),
+        ("/data/hidden/x", "/data/hidden", "nfs4", True),
+        ("/mnt/far/../far/x", "/mnt/far", "fuse.sshfs", True),
+    ],
+)
+def test_the_innermost_and_latest_mount_is_the_one(listing, path, point, kind, over_network):
+    assert mount_of(path) == Mount(point, kind)
+    assert mount_of(path).over_network is over_network
+
+
+def test_a_database_on_the_network_is_refused_and_servers_are_not(listing):
+    with pytest.raises(StoreError, match=r"'/data/home/mlflow.db' must not lie .* nfs \(mounted on /data/home\)"):
+        refuse_sqlite_over_network("sqlite:////data/home/mlflow.db")
+    refuse_sqlite_over_network("sqlite:////data/mlflow.db")
+    refuse_sqlite_over_network("http://host:5000")
+    refuse_sqlite_over_network("postgresql+psycopg2://me:secret@host/data/home/mlflow")
+
+
+def test_where_the_kernel_keeps_no_list_nothing_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(mounts, "MOUNTS", tmp_path / "nothing")
+    assert mount_of("/data/home") is None
+    refuse_sqlite_over_network("sqlite:////data/home/mlflow.db")
+
+
+def test_this_machine_says_where_its_own_folders_lie(tmp_path):
+    mount = mount_of(tmp_path)
+    assert mount is not None
+    assert str(tmp_path).startswith(mount.point)
+
+
+def test_the_file_of_a_database_is_read_from_its_address():
+    assert str(sqlite_file("sqlite:////a/b.db?timeout=3")) == "/a/b.db"
+    assert sqlite_file("postgresql://host/a") is None
+
+
+def test_a_password_is_not_shown_and_each_mlflow_has_a_spool_of_its_own(tmp_path):
+    assert shown_uri("postgresql+psycopg2://me:s3:cret@host:5432/x") == "postgresql+psycopg2://me:***@host:5432/x"
+    assert shown_uri("http://host:5000") == "http://host:5000"
+    names = {spool_file(tmp_path, uri).name for uri in ("http://me:secret@a", "http://b")}
+    assert len(names) == 2
+    assert not any("secret" in name for name in names)
