@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from rehearsals import Rehearsals
 
+from s3_server import S3Server, s3_server
 from scmmlab.cli.main import main
 
 
@@ -78,3 +79,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory, study: Path) -> Path:
 def rehearsals(tmp_path_factory: pytest.TempPathFactory) -> Rehearsals:
     """Fakes of the corpora and their tables; not to be written to."""
     return Rehearsals(tmp_path_factory.mktemp("rehearsals"))
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as server:
+        yield server

@@ -12,6 +12,7 @@ from scmmlab.errors import ScmmlabError, nearest
 
 COMMANDS = {
     "study": ("plan", "run", "status", "results", "report"),
+    "rerun": ("rerun",),
     "ui": ("ui",),
     "mlflow": ("mlflow",),
     "doctor": ("doctor",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,8 +44,10 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
 
     status = subparsers.add_parser(
         "status",
-        help="say which cells are finished, failed or missing",
-        description="Say which cells are finished, failed (and why) or missing. Exit status 1 unless all are finished.",
+        help="say which cells are finished, failed, running, lost or missing",
+        description="Say where each cell of a study stands, as the store has it: finished; failed (at which stage, "
+        "why, how often it was tried, where its trace is); running, as a driver that is at work says; lost, where that "
+        "driver is gone; or missing. Exit status 1 unless all are finished.",
     )
     add_study_options(status, engine=False)
     status.set_defaults(func=run_status)
@@ -89,10 +92,11 @@ def run_plan(arguments: argparse.Namespace) -> int:
 
 def run_run(arguments: argparse.Namespace) -> int:
     """Run the study, and write its report."""
+    from scmmlab.cli.at_work import AtWork
     from scmmlab.config import study_yaml
     from scmmlab.execution.engines import run_study
     from scmmlab.report.summary import summary_table
-    from scmmlab.study import describe, search_records, study_status
+    from scmmlab.study import describe, driving, search_records, study_status
     from scmmlab.tracking import versions
 
     loaded, plan, store = open_study(arguments, check_folds=True)
@@ -100,23 +104,36 @@ def run_run(arguments: argparse.Namespace) -> int:
         search_records(plan, store)  # refuses another search's folder, before anything is written there
     folder = store.study_folder(loaded.study.name)
     found = versions(loaded.path.parent)
-    tracker, tracked_at = open_tracker(arguments.tracking_uri, store, loaded.study.name)
-    with tracker:
-        folder.write_text("spec.yaml", study_yaml(loaded.study))
-        folder.write_text("plan.json", json.dumps(plan.to_json(), indent=1) + "\n")
-        spec = loaded.study.model_dump(mode="json")
-        tracker.start_study(loaded.study.name, spec, describe(plan, study_status(plan, store).done), found)
-        summary = run_study(plan, store, arguments.engine, tracker)
-        paths, results = write_study_report(plan, store, None)
-        tracker.finish_study(paths.html.parent, complete=summary.complete)
+    with driving(folder, plan.study.name, _another_drives(arguments)) as driver:
+        tracker, tracked_at = open_tracker(arguments.tracking_uri, store, loaded.study.name)
+        with AtWork(driver, tracker) as tracker:
+            folder.write_text("spec.yaml", study_yaml(loaded.study))
+            folder.write_text("plan.json", json.dumps(plan.to_json(), indent=1) + "\n")
+            spec = loaded.study.model_dump(mode="json")
+            tracker.start_study(loaded.study.name, spec, describe(plan, study_status(plan, store).done), found)
+            summary = run_study(plan, store, arguments.engine, tracker)
+            paths, results = write_study_report(plan, store, None)
+            tracker.finish_study(paths.html.parent, complete=summary.complete)
     print(summary_table(results))
     for failure in summary.failures:
         print(f"failed: {failure}", file=sys.stderr)
     print(f"Report:  {paths.html}")
+    if folder.local is None:
+        print(f"         {folder.uri}/report/report.html")
     if tracked_at:
         print(f"MLflow:  {tracked_at}")
         print(f"         scmmlab ui {arguments.study} --store {arguments.store}")
     return 0 if summary.complete else 1
+
+
+def _another_drives(arguments: argparse.Namespace) -> str:
+    """What to do where another driver has the study."""
+    from scmmlab.study.claims import LEASE_S
+
+    return (
+        f"scmmlab status {arguments.study} --store {shlex.quote(arguments.store)} shows how far it is. When it has "
+        f"ended, or {LEASE_S:.0f} s after it was killed, the same command goes on with what is missing"
+    )
 
 
 def run_status(arguments: argparse.Namespace) -> int:
@@ -135,7 +152,7 @@ def run_status(arguments: argparse.Namespace) -> int:
             if trial.error:
                 print(f"  failed   tune_trial {trial.number}: {trial.error}")
         return 0 if len(trials) >= plan.study.tune_trials else 1
-    status = study_status(plan, store)
+    status = study_status(plan, store, ask_drivers=True)
     print(status.text(), end="")
     return 0 if status.complete else 1
 
@@ -196,17 +213,15 @@ def _begun(plan: Plan, store: ResultStore) -> bool:
 
 def write_study_report(plan: Plan, store: ResultStore, out: str | None):  # type: ignore[no-untyped-def]
     """Write the report of a study as far as it got, to `out` or its own folder; its paths, and what it shows."""
-    from scmmlab.errors import StoreError
     from scmmlab.report import write_report
     from scmmlab.report.collect import collect_results
     from scmmlab.tracking import versions
 
-    folder = store.study_folder(plan.study.name).local
-    if out is None and folder is None:
-        out = f"report-{plan.study.name}"
-    place = Path(out) if out else folder / "report" if folder else None
-    if place is None:
-        raise StoreError("nowhere to write the report")
+    folder = store.study_folder(plan.study.name)
+    place = Path(out) if out else folder.local / "report" if folder.local else Path(f"report-{plan.study.name}")
     results = collect_results(plan, store, versions())
     paths: ReportPaths = write_report(results, place)
+    if out is None and folder.local is None:  # people read the one here; the one in the store stays with the results
+        for path in paths.all:
+            folder.write_bytes(f"report/{path.relative_to(place).as_posix()}", path.read_bytes())
     return paths, results

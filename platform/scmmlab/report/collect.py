@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from scmmlab.report.inputs import CellResult, StudyResults, TuneTrial
+from scmmlab.report.inputs import CellResult, CellState, StudyResults, TuneTrial
 from scmmlab.study import Plan, ResultStore, search_records, study_status
+from scmmlab.study.status import CellState as StoredState
+
+_STATES: dict[StoredState, CellState] = {StoredState.FINISHED: "finished", StoredState.FAILED: "failed"}
 
 
 def collect_results(plan: Plan, store: ResultStore, versions: Mapping[str, str]) -> StudyResults:
@@ -36,8 +39,8 @@ def collect_results(plan: Plan, store: ResultStore, versions: Mapping[str, str])
                 seed=cell.seed,
                 key=cell.key,
                 experiment=cell.experiment,
-                state=status.state.value,
-                record=store.get_cell(cell.key) if status.state.value == "finished" else None,
+                state=_STATES.get(status.state, "missing"),
+                record=store.get_cell(cell.key) if status.state is StoredState.FINISHED else None,
                 error=status.failure.error if status.failure else None,
             )
         )

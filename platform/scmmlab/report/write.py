@@ -30,6 +30,11 @@ class ReportPaths:
     figures: tuple[Path, ...]
     """The figures as PNG."""
 
+    @property
+    def all(self) -> tuple[Path, ...]:
+        """Every file of the report."""
+        return (self.html, self.markdown, self.latex, *self.figures)
+
 
 def write_report(
     results: StudyResults, folder: str | os.PathLike[str], analyses: Sequence[Analysis] | None = None

@@ -2,6 +2,7 @@
 
 from scmmlab.study.cells import Cell
 from scmmlab.study.describe import describe, protocol_sentence, transfer_sentence
+from scmmlab.study.driving import Driver, drivers_of, driving
 from scmmlab.study.estimate import Rates, estimate_seconds, finetune_steps, pretrain_steps
 from scmmlab.study.folder import StudyFolder
 from scmmlab.study.keys import cell_key, pretrain_key, sweep_key
@@ -18,6 +19,7 @@ __all__ = [
     "Cell",
     "CellState",
     "CellStatus",
+    "Driver",
     "Failure",
     "Plan",
     "Rates",
@@ -30,6 +32,8 @@ __all__ = [
     "cell_request",
     "check_splits",
     "describe",
+    "drivers_of",
+    "driving",
     "estimate_seconds",
     "finetune_steps",
     "make_plan",

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from scmmlab.study.claims import Claims
 from scmmlab.study.files import Files
 from scmmlab.study.objects import DamagedError, Record, from_json, to_json
 
@@ -38,7 +39,11 @@ class StudyFolder:
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file, such as `spec.yaml`."""
-        self._files.write(f"{self._name}/{name}", text.encode())
+        self.write_bytes(name, text.encode())
+
+    def write_bytes(self, name: str, data: bytes) -> None:
+        """Write a file, such as a figure of the report."""
+        self._files.write(f"{self._name}/{name}", data)
 
     def read_text(self, name: str) -> str | None:
         """The content of a file, or None where there is none."""
@@ -48,6 +53,10 @@ class StudyFolder:
     def has(self, name: str) -> bool:
         """Whether there is a file, such as `mlflow.db`; unlike `local`, makes nothing."""
         return self._files.exists(f"{self._name}/{name}")
+
+    def claims(self, hurried: bool = False) -> Claims:
+        """Claims of drivers on the study; `hurried`: what the store refuses is told at once."""
+        return Claims(self._files.hurried() if hurried else self._files, f"{self._name}/claims")
 
     def put_trial(self, trial: str, record: Record) -> None:
         """Keep what is known of a sweep's tune_trial, in place of what was known before."""

@@ -1,4 +1,4 @@
-"""What the store says of a study: which cells are finished, failed or missing. It knows no engine, so none running."""
+"""What the store says of a study: which cells are finished, failed, at work, lost or missing. It asks no engine."""
 
 from __future__ import annotations
 
@@ -7,15 +7,21 @@ from dataclasses import dataclass
 from enum import Enum
 
 from scmmlab.study.cells import Cell
+from scmmlab.study.claims import SeenClaim
+from scmmlab.study.driving import drivers_of
 from scmmlab.study.plan import Plan
 from scmmlab.study.store import Failure, ResultStore
 
 
 class CellState(Enum):
-    """Where a cell stands. Failed and missing cells are run by the next `scmmlab run`."""
+    """Where a cell stands. All but finished and running ones are run by the next `scmmlab run`."""
 
     FINISHED = "finished"
     FAILED = "failed"
+    RUNNING = "running"
+    """A driver that is there has begun it."""
+    LOST = "lost"
+    """A driver that is gone had begun it; its last checkpoint is gone on from."""
     MISSING = "missing"
 
 
@@ -29,6 +35,10 @@ class CellStatus:
     """Where it stands."""
     failure: Failure | None = None
     """Why it failed: itself, or the pre-training that it starts from."""
+    trace: str | None = None
+    """The object in the store that holds the trace of the failure."""
+    progress: str = ""
+    """How far it was at its driver's last sign."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +49,15 @@ class StudyStatus:
     """In the order of the plan."""
     done: frozenset[str]
     """Keys of finished stages: of cells, and of pre-training."""
+    drivers: tuple[str, ...] = ()
+    """A line for each driver: of one that is there, and of those that are gone and have left cells behind."""
 
     @property
     def counts(self) -> dict[str, int]:
-        """Number of cells in each state."""
+        """Number of cells in each state; of running and lost ones where there are any."""
         counted = Counter(status.state for status in self.cells)
-        return {state.value: counted[state] for state in CellState}
+        rare = (CellState.RUNNING, CellState.LOST)
+        return {state.value: counted[state] for state in CellState if counted[state] or state not in rare}
 
     @property
     def complete(self) -> bool:
@@ -52,24 +65,35 @@ class StudyStatus:
         return all(status.state is CellState.FINISHED for status in self.cells)
 
     def text(self) -> str:
-        """A line of counts, and a line for each cell that is not finished."""
+        """A line of counts, a line on each driver, and one or two for each cell that is not finished."""
         counts = ", ".join(f"{number} {state}" for state, number in self.counts.items())
-        lines = [f"{len(self.cells)} cells: {counts}"]
+        lines = [f"{len(self.cells)} cells: {counts}", *self.drivers]
         for status in self.cells:
+            name = f"  {status.state.value:<8} {status.cell.name}"
             if status.failure:
                 tries = f", tried {status.failure.attempts} times" if status.failure.attempts > 1 else ""
-                where = f"{status.failure.stage}{tries}"
-                lines.append(f"  failed   {status.cell.name}  ({where}): {status.failure.error}")
-            elif status.state is CellState.MISSING:
-                lines.append(f"  missing  {status.cell.name}")
+                lines.append(f"{name}  ({status.failure.stage}{tries}): {status.failure.error}")
+                if status.trace:
+                    lines.append(f"           its trace is in {status.trace}")
+            elif status.state is not CellState.FINISHED:
+                lines.append(f"{name}  ({status.progress})" if status.progress else name)
         return "\n".join(lines) + "\n"
 
 
-def study_status(plan: Plan, store: ResultStore) -> StudyStatus:
+def study_status(plan: Plan, store: ResultStore, ask_drivers: bool = False) -> StudyStatus:
     """Look up every cell of `plan` in `store`.
 
     Records of finished cells are read, so that a damaged one is set aside and counts as missing. Encoders are listed
     only: a damaged one shows when it is needed, and is made again then.
+
+    Parameters
+    ----------
+    plan : Plan
+        The study.
+    store : ResultStore
+        Where it is looked up.
+    ask_drivers : bool
+        Whether cells are told as running or lost, by the claims of drivers; they are missing, or failed, otherwise.
     """
     listed, failed = store.keys("cells"), store.keys("failures")
     finished = {key for key in plan.distinct if key in listed and store.get_cell(key) is not None}
@@ -79,11 +103,29 @@ def study_status(plan: Plan, store: ResultStore) -> StudyStatus:
         if (failure := store.failure(key)) is not None
     }
     pretrained = store.keys("pretrain") & plan.pretraining.keys()
+    live, gone = drivers_of(store.study_folder(plan.study.name)) if ask_drivers else ([], [])
+    running, lost = _at_work(live), _at_work(gone)
 
     def status(cell: Cell) -> CellStatus:
         if cell.key in finished:
             return CellStatus(cell, CellState.FINISHED)
-        failure = failures.get(cell.key) or failures.get(cell.pretrain_key or "")
-        return CellStatus(cell, CellState.FAILED if failure else CellState.MISSING, failure)
+        if cell.key in running:
+            return CellStatus(cell, CellState.RUNNING, progress=running[cell.key])
+        failed = next((key for key in (cell.key, cell.pretrain_key) if key in failures), None)
+        if failed is not None:
+            failure = failures[failed]
+            trace = f"{store.uri}/failures/{failed}.json" if failure.traceback else None
+            return CellStatus(cell, CellState.FAILED, failure, trace)
+        if cell.key in lost:
+            return CellStatus(cell, CellState.LOST, progress=lost[cell.key])
+        return CellStatus(cell, CellState.MISSING)
 
-    return StudyStatus(tuple(status(cell) for cell in plan.cells), frozenset(finished | pretrained))
+    lines = [f"A driver has been at it since {seen.claim.since}." for seen in live]
+    lines += [
+        f"The driver that began at {seen.claim.since} is gone; 'scmmlab run' goes on from there." for seen in gone
+    ]
+    return StudyStatus(tuple(status(cell) for cell in plan.cells), frozenset(finished | pretrained), tuple(lines))
+
+
+def _at_work(claims: list[SeenClaim]) -> dict[str, str]:
+    return {key: progress for seen in claims for key, progress in seen.claim.at_work.items()}

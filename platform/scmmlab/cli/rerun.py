@@ -1,0 +1,67 @@
+"""`scmmlab rerun`: a finished cell computed once more, and compared."""
+
+from __future__ import annotations
+
+import argparse
+
+_SHOWN = 20
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the parser of all commands."""
+    parser = subparsers.add_parser(
+        "rerun",
+        help="compute a finished cell once more and compare it with its record, digit by digit",
+        description="Compute a finished cell once more from its record, pre-training included, and compare what comes "
+        "out with what is stored, digit by digit. Nothing is written to the store. Exit status 1 when a figure "
+        "differs, as it may on another kind of processor or with other versions of the libraries.",
+    )
+    parser.add_argument(
+        "cell", metavar="CELL", help="a key, the beginning of one, or variant/transfer/seed, as scmmlab plan lists them"
+    )
+    parser.add_argument("--study", metavar="STUDY", required=True, help="the study's YAML file")
+    parser.add_argument("--store", metavar="URI", default="runs", help="where its results live (default: runs)")
+    parser.add_argument(
+        "--set", metavar="PATH=VALUE", action="append", default=[], help="as the study was run with; several times"
+    )
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="local: in this process; ray: on a worker (default: local)",
+    )
+    parser.set_defaults(func=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compute it, and say what differs."""
+    from scmmlab.cli.study import open_study
+    from scmmlab.errors import SpecError, StoreError
+    from scmmlab.execution.rerun import rerun_cell
+    from scmmlab.study.choosing import find_cell
+    from scmmlab.study.differences import differences
+
+    _, plan, store = open_study(arguments)
+    if plan.study.kind == "sweep":
+        raise SpecError(
+            f"Study '{plan.study.name}' is a sweep: it has settings, and no cells that could be computed once more.",
+            "scmmlab rerun is for ablations; put the setting into one as a variant",
+        )
+    cell = find_cell(plan, arguments.cell)
+    record = store.get_cell(cell.key)
+    if record is None:
+        raise StoreError(
+            f"There is no record of cell {cell.name} ({cell.key}) in {store.uri}: it is not finished.",
+            f"scmmlab status {arguments.study}",
+        )
+    found = differences(record, rerun_cell(plan, cell, record, arguments.engine))
+    name = f"{cell.name} ({cell.key})"
+    if not found:
+        print(f"{name}: the same to the last digit.")
+        return 0
+    print(f"{name}: {len(found)} figure{'s' if len(found) > 1 else ''} of the record came out otherwise.")
+    for difference in found[:_SHOWN]:
+        print(f"  {difference}")
+    if len(found) > _SHOWN:
+        print(f"  and {len(found) - _SHOWN} more")
+    return 1

@@ -1,0 +1,47 @@
+"""Computing a finished cell once more, from its record, with its pre-training and without what the store has of it."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+
+from scmmlab.config import ExperimentSpec
+from scmmlab.errors import StoreError, TrainingError
+from scmmlab.execution.engines import EngineName, run_study
+from scmmlab.study import Cell, Plan, ResultStore, cell_key
+from scmmlab.study.objects import Record
+
+
+def rerun_cell(plan: Plan, cell: Cell, record: Record, engine: EngineName = "local") -> Record:
+    """The record of `cell`, computed anew.
+
+    Parameters
+    ----------
+    plan : Plan
+        The study that it is of: its tables, and its resources.
+    cell : Cell
+        The cell.
+    record : dict
+        Its record, which says what was run.
+    engine : {"local", "ray"}
+        What computes it.
+
+    Raises
+    ------
+    StoreError
+        If the record is of another experiment than its key says.
+    TrainingError
+        If the cell came to nothing this time.
+    """
+    experiment = ExperimentSpec.model_validate(record["experiment"])
+    source, target = plan.source(cell.transfer), plan.target(cell.transfer)
+    if cell_key(experiment, cell.transfer, source, target, tuple(record["channels"]), record["seed"]) != cell.key:
+        raise StoreError(f"The record of cell {cell.key} is of another experiment than its key says.")
+    alone = Plan(plan.study, (replace(cell, experiment=experiment),), plan.manifests, plan.channels)
+    with tempfile.TemporaryDirectory(prefix="scmmlab-rerun-") as folder:
+        store = ResultStore(folder)
+        summary = run_study(alone, store, engine)
+        found = store.get_cell(cell.key)
+    if found is None:
+        raise TrainingError(f"The cell could not be computed anew: {'; '.join(summary.failures)}.")
+    return found
