@@ -29,8 +29,7 @@ class PostgresqlServer:
         self._folder = Path(tempfile.mkdtemp(prefix="scmmlab-postgresql-", dir="/tmp"))
         self._port = free_port()
         self._password = secrets.token_hex(16)
-        # it refuses to run as root, and Debian's package has made a user for it
-        self._user = pwd.getpwnam("postgres") if os.getuid() == 0 else None
+        self._user = pwd.getpwnam("nobody") if os.getuid() == 0 else None  # it refuses to run as root
         self.uri = f"postgresql+psycopg2://mlflow:{self._password}@127.0.0.1:{self._port}/postgres"
 
     def __enter__(self) -> PostgresqlServer:
