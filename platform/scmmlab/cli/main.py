@@ -13,6 +13,7 @@ from scmmlab.errors import ScmmlabError, nearest
 COMMANDS = {
     "study": ("plan", "run", "status", "results", "report"),
     "rerun": ("rerun",),
+    "archive": ("export", "verify-archive"),
     "ui": ("ui",),
     "mlflow": ("mlflow",),
     "doctor": ("doctor",),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scmmlab.cli.options import add_study_options
-from scmmlab.cli.tracking import add_tracking_option, open_tracker
+from scmmlab.cli.tracking import add_tracking_option, check_tracking_uri, open_tracker
 
 if TYPE_CHECKING:  # these import torch, Ray and pandas: a command imports what it needs
     from scmmlab.config.loading import LoadedStudy
@@ -96,12 +96,13 @@ def run_run(arguments: argparse.Namespace) -> int:
     from scmmlab.config import study_yaml
     from scmmlab.execution.engines import run_study
     from scmmlab.report.summary import summary_table
-    from scmmlab.study import describe, driving, search_records, study_status
+    from scmmlab.study import describe, driving, is_complete, search_records, study_status
     from scmmlab.tracking import versions
 
     loaded, plan, store = open_study(arguments, check_folds=True)
     if plan.study.kind == "sweep":
         search_records(plan, store)  # refuses another search's folder, before anything is written there
+    check_tracking_uri(arguments.tracking_uri)
     folder = store.study_folder(loaded.study.name)
     found = versions(loaded.path.parent)
     with driving(folder, plan.study.name, _another_drives(arguments)) as driver:
@@ -109,6 +110,8 @@ def run_run(arguments: argparse.Namespace) -> int:
         with AtWork(driver, tracker) as tracker:
             folder.write_text("spec.yaml", study_yaml(loaded.study))
             folder.write_text("plan.json", json.dumps(plan.to_json(), indent=1) + "\n")
+            if not is_complete(plan, store):
+                folder.write_text("versions.json", json.dumps(found, indent=1) + "\n")
             spec = loaded.study.model_dump(mode="json")
             tracker.start_study(loaded.study.name, spec, describe(plan, study_status(plan, store).done), found)
             summary = run_study(plan, store, arguments.engine, tracker)
@@ -129,10 +132,12 @@ def run_run(arguments: argparse.Namespace) -> int:
 def _another_drives(arguments: argparse.Namespace) -> str:
     """What to do where another driver has the study."""
     from scmmlab.study.claims import LEASE_S
+    from scmmlab.study.places import without_password
 
+    again = f"scmmlab status {arguments.study} --store {shlex.quote(without_password(arguments.store))}"
     return (
-        f"scmmlab status {arguments.study} --store {shlex.quote(arguments.store)} shows how far it is. When it has "
-        f"ended, or {LEASE_S:.0f} s after it was killed, the same command goes on with what is missing"
+        f"{again} shows how far it is. When it has ended, or {LEASE_S:.0f} s after it was killed, the same command "
+        "goes on with what is missing"
     )
 
 

@@ -27,6 +27,15 @@ def add_tracking_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check_tracking_uri(uri: str | None) -> None:
+    """Refuse with a SpecError what MLflow does not know."""
+    if uri and uri != "none" and uri.partition("://")[0].partition("+")[0] not in TRACKING_SCHEMES:
+        raise SpecError(
+            f"Invalid value for '--tracking-uri': it must begin with {', '.join(TRACKING_SCHEMES)}, got {uri!r}.",
+            hint="sqlite:////absolute/path/mlflow.db, http://HOST:5000, or none",
+        )
+
+
 def open_tracker(uri: str | None, store: ResultStore, name: str, direct: bool = False) -> tuple[Tracker, str | None]:
     """The tracker of a study, and where it writes to, for people.
 
@@ -52,11 +61,7 @@ def open_tracker(uri: str | None, store: ResultStore, name: str, direct: bool = 
 
     if uri == "none":
         return Tracker(), None
-    if uri and uri.partition("://")[0].partition("+")[0] not in TRACKING_SCHEMES:
-        raise SpecError(
-            f"Invalid value for '--tracking-uri': it must begin with {', '.join(TRACKING_SCHEMES)}, got {uri!r}.",
-            hint="sqlite:////absolute/path/mlflow.db, http://HOST:5000, or none",
-        )
+    check_tracking_uri(uri)
     folder = store.study_folder(name).local
     if uri:
         spool = spool_file(folder, uri) if folder else None

@@ -10,7 +10,7 @@ from scmmlab.study.objects import StoredObject
 from scmmlab.study.plan import Plan, make_plan
 from scmmlab.study.requests import cell_request, pretrain_request, sweep_request
 from scmmlab.study.results import ResultRow, result_rows, rows_csv, rows_json, trial_rows
-from scmmlab.study.searches import search_key, search_records
+from scmmlab.study.searches import is_complete, search_key, search_records
 from scmmlab.study.splits import check_splits
 from scmmlab.study.status import CellState, CellStatus, StudyStatus, study_status
 from scmmlab.study.store import Failure, ResultStore
@@ -36,6 +36,7 @@ __all__ = [
     "driving",
     "estimate_seconds",
     "finetune_steps",
+    "is_complete",
     "make_plan",
     "pretrain_key",
     "pretrain_request",

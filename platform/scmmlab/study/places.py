@@ -56,6 +56,14 @@ def shown_uri(uri: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
 
 
+def without_password(uri: str) -> str:
+    """`uri` with its parameters and without credentials, for a command that people may copy."""
+    if "://" not in uri:
+        return uri
+    parts = urlsplit(uri)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
 def _with_single_puts(uri: str) -> str:
     """Have objects of up to 5 MiB written by one request, instead of three for an upload in parts."""
     parts = urlsplit(uri)

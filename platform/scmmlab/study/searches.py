@@ -55,3 +55,10 @@ def search_records(plan: Plan, store: ResultStore) -> list[Record]:
             hint="give the changed sweep another name, or remove the folder's trials",
         )
     return sorted(found, key=lambda record: record["number"])
+
+
+def is_complete(plan: Plan, store: ResultStore) -> bool:
+    """Whether everything of a study has ended: each cell with its record, each setting of a sweep."""
+    if isinstance(plan.study, SweepSpec):
+        return len(search_records(plan, store)) >= plan.study.tune_trials
+    return all(store.get_cell(key) is not None for key in plan.distinct)
