@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-COMMANDS = ("plan", "run", "status", "results", "report", "ui")
+COMMANDS = ("plan", "run", "status", "results", "report", "ui", "doctor")
 
 
 def test_an_unknown_command_is_answered_with_the_nearest(scmmlab) -> None:
