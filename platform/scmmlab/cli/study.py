@@ -144,6 +144,7 @@ def _another_drives(arguments: argparse.Namespace) -> str:
 def run_status(arguments: argparse.Namespace) -> int:
     """Print where every cell stands."""
     from scmmlab.study import study_status
+    from scmmlab.study.status import driver_lines
 
     _, plan, store = open_study(arguments)
     if plan.study.kind == "sweep":
@@ -153,6 +154,8 @@ def run_status(arguments: argparse.Namespace) -> int:
         states = [trial.state for trial in trials]
         counts = ", ".join(f"{states.count(state)} {state}" for state in ("complete", "pruned", "failed"))
         print(f"{plan.study.tune_trials} settings: {counts}, {plan.study.tune_trials - len(trials)} missing")
+        for line in driver_lines(plan, store):
+            print(line)
         for trial in trials:
             if trial.error:
                 print(f"  failed   tune_trial {trial.number}: {trial.error}")

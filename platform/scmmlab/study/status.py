@@ -120,11 +120,20 @@ def study_status(plan: Plan, store: ResultStore, ask_drivers: bool = False) -> S
             return CellStatus(cell, CellState.LOST, progress=lost[cell.key])
         return CellStatus(cell, CellState.MISSING)
 
-    lines = [f"A driver has been at it since {seen.claim.since}." for seen in live]
-    lines += [
-        f"The driver that began at {seen.claim.since} is gone; 'scmmlab run' goes on from there." for seen in gone
-    ]
-    return StudyStatus(tuple(status(cell) for cell in plan.cells), frozenset(finished | pretrained), tuple(lines))
+    lines = _driver_lines(live, gone)
+    return StudyStatus(tuple(status(cell) for cell in plan.cells), frozenset(finished | pretrained), lines)
+
+
+def driver_lines(plan: Plan, store: ResultStore) -> tuple[str, ...]:
+    """A line for each driver of a study: of one that is there, and of those that are gone without letting go."""
+    return _driver_lines(*drivers_of(store.study_folder(plan.study.name)))
+
+
+def _driver_lines(live: list[SeenClaim], gone: list[SeenClaim]) -> tuple[str, ...]:
+    return (
+        *(f"A driver has been at it since {seen.claim.since}." for seen in live),
+        *(f"The driver that began at {seen.claim.since} is gone; 'scmmlab run' goes on from there." for seen in gone),
+    )
 
 
 def _at_work(claims: list[SeenClaim]) -> dict[str, str]:
