@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from scmmlab.tracking import Tracker, data_inputs
 def retell(plan: Plan, store: ResultStore, tracker: Tracker, report: Callable[[], Path]) -> Mapping[str, int]:
     """Tell `tracker` of every cell or setting that has ended, of failures, and of the report.
 
-    Curves come from the records. What computed the cells is not told: the store does not keep it.
+    Curves come from the records; what computed them is what the last run noted in the study's folder.
 
     Parameters
     ----------
@@ -39,7 +40,8 @@ def retell(plan: Plan, store: ResultStore, tracker: Tracker, report: Callable[[]
         If the store cannot be read, or the tracker raises it.
     """
     status = study_status(plan, store)
-    tracker.start_study(plan.study.name, plan.study.model_dump(mode="json"), describe(plan, status.done), {})
+    spec = plan.study.model_dump(mode="json")
+    tracker.start_study(plan.study.name, spec, describe(plan, status.done), _versions(plan, store))
     if plan.study.kind == "sweep":
         counts = _settings(plan, store, tracker)
     else:
@@ -56,6 +58,15 @@ def retell(plan: Plan, store: ResultStore, tracker: Tracker, report: Callable[[]
     begun = counts["finished"] + counts["failed"] > 0
     tracker.finish_study(report() if begun else None, complete=ended == sum(counts.values()))
     return counts
+
+
+def _versions(plan: Plan, store: ResultStore) -> dict[str, str]:
+    """What computed the study, as far as its folder says."""
+    try:
+        found = json.loads(store.study_folder(plan.study.name).read_text("versions.json") or "{}")
+    except ValueError:  # it was edited by hand
+        return {}
+    return {str(name): str(version) for name, version in found.items()} if isinstance(found, dict) else {}
 
 
 def _settings(plan: Plan, store: ResultStore, tracker: Tracker) -> dict[str, int]:
