@@ -38,7 +38,7 @@ except StoreError as error:
 """
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=[pytest.param(place, marks=pytest.mark.slow) for place in ("folder", "s3")])
 def uri(request, tmp_path) -> str:
     return request.getfixturevalue("s3").uri(tmp_path.name) if request.param == "s3" else str(tmp_path / "runs")
 

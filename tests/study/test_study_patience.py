@@ -83,6 +83,7 @@ def test_what_does_not_mend_itself_is_refused_at_once(tmp_path) -> None:
         store.put_pretrain("k", {}, {})
 
 
+@pytest.mark.slow
 def test_objects_that_s3_refuses_for_a_while_are_there_afterwards(s3, caplog) -> None:
     store = ResultStore(s3.uri("refusing"))
     store.put_cell("before", {"figure": 1})
@@ -100,6 +101,7 @@ def test_objects_that_s3_refuses_for_a_while_are_there_afterwards(s3, caplog) ->
     assert store.get_cell("during") == {"figure": 2}
 
 
+@pytest.mark.slow
 def test_a_store_that_stays_away_is_an_error_in_the_end(s3) -> None:
     store = ResultStore(s3.uri("away"), patience_s=1.0)
     store.put_cell("before", {})
@@ -107,6 +109,7 @@ def test_a_store_that_stays_away_is_an_error_in_the_end(s3) -> None:
         store.put_cell("k", {})
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_no_half_file_in_the_way(tmp_path) -> None:
     """The file size limit stands for the disk: what is beyond it is refused as on a full one."""
     program = f"""
@@ -128,6 +131,7 @@ except StoreError as error:
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_writer_to_s3_that_is_killed_on_its_way_leaves_nothing(s3) -> None:
     """Ten MiB go in parts; the process ends before the last one, or before the upload is completed."""
     uri = s3.uri("killed")
@@ -145,6 +149,7 @@ os._exit(9)
     assert Files(uri).names("checkpoints") == []
 
 
+@pytest.mark.slow
 def test_neither_credentials_nor_parameters_are_shown(s3, tmp_path) -> None:
     store = ResultStore(s3.uri("shown/"))
     assert store.uri == "s3://results/shown"

@@ -28,7 +28,7 @@ TENSORS = {
 }
 
 
-@pytest.fixture(params=["folder", "uri", "subtree", "memory", "s3"])
+@pytest.fixture(params=["folder", "uri", "subtree", "memory", pytest.param("s3", marks=pytest.mark.slow)])
 def store(request, tmp_path):
     match request.param:
         case "s3":
