@@ -28,6 +28,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", ["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
 def test_steps_are_measured_with_torch_and_the_model_alone(device):
     command = [sys.executable, "-c", ALONE, "bench", "--json", "--quick", "--device", device, "--no-features"]

@@ -86,6 +86,7 @@ def test_the_list_shows_the_reader_and_its_option(scmmlab):
     assert "--layout FILE" in listed
 
 
+@pytest.mark.slow
 def test_neither_help_nor_list_waits_for_mne(tmp_path):
     code = (
         "import sys; from scmmlab.cli.main import main\n"

@@ -14,6 +14,7 @@ from scmmlab.config.loading import load_study
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 def test_the_plan_lists_cells_shared_stages_and_an_estimate(scmmlab, study, tmp_path: Path) -> None:
     done = scmmlab("plan", study, "--store", tmp_path)
     assert done.status == 0

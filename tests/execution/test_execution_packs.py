@@ -20,6 +20,8 @@ from scmmlab.tracking import Tracker
 from scmmlab.training.finetune import FinetunePack
 from scmmlab.training.pretrain import PretrainPack
 
+pytestmark = pytest.mark.slow
+
 
 class PackCountingEngine(LocalEngine):
     """The local engine, which remembers the keys of each task that it ran, by kind."""

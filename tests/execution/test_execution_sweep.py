@@ -134,6 +134,7 @@ def test_two_sweeps_never_share_a_study(folder, tmp_path):
     assert [trial.params for trial in one.trials] != [trial.params for trial in other.trials]
 
 
+@pytest.mark.slow
 def test_first_points_of_a_conditional_space_and_a_larger_total(folder, tmp_path):
     space = {
         "masking.ratio": {"low": 0.1, "high": 0.9, "when": {"masking.mode": ["random", "hybrid"]}},

@@ -82,6 +82,7 @@ class BandDifferentialEntropy:
 """
 
 
+@pytest.mark.slow
 def test_a_whole_process_is_compared_with_one_that_has_torcheeg(tmp_path, monkeypatch):
     (tmp_path / "torcheeg").mkdir()
     (tmp_path / "torcheeg" / "__init__.py").write_text("print('a library that says something')")
@@ -91,6 +92,7 @@ def test_a_whole_process_is_compared_with_one_that_has_torcheeg(tmp_path, monkey
     assert rates["speed_ratio"] == pytest.approx(rates["windows_per_second"] / rates["torcheeg_windows_per_second"])
 
 
+@pytest.mark.slow
 def test_an_interpreter_without_torcheeg_is_named():
     with pytest.raises(ScmmlabError, match=r"cannot run torcheeg: .* found '.*No module named 'torcheeg'"):
         benchmark_torcheeg(drifting(1), RATE, sys.executable, repeats=1)

@@ -210,6 +210,7 @@ def test_a_store_travels_to_another_process(tmp_path):
     assert pickle.loads(pickle.dumps(store)).get_cell("k") == RECORD
 
 
+@pytest.mark.slow
 def test_a_writer_that_is_killed_leaves_nothing_that_counts(tmp_path):
     """The process ends between writing the temporary file and renaming it."""
     program = f"""

@@ -238,6 +238,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_what_it_told(tmp_path):
     path = tmp_path / "spool.jsonl"
     with subprocess.Popen(

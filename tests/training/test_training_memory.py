@@ -19,6 +19,8 @@ from scmmlab.training.memory import Meter, Room, free_memory, let_go, out_of_mem
 from scmmlab.training.pretrain import PretrainPack
 from scmmlab.training.stages import run_cell_stage, run_pretrain_stage
 
+pytestmark = pytest.mark.slow
+
 ERRORS = {
     "cuda": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
     "cpu": RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: not enough memory: you tried ..."),
