@@ -19,6 +19,8 @@ from scmmlab.study import ResultStore, rows_csv, search_key, search_records, tri
 from scmmlab.tables import read_table
 from scmmlab.tracking import MemoryTracker
 
+pytestmark = pytest.mark.slow
+
 
 def run(study, store):
     tracker = MemoryTracker()

@@ -17,6 +17,8 @@ from scmmlab.model import (
     replicas,
 )
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = {
     "published": {},
     "euclidean": {"contrast__distance": "euclidean", "contrast__upper_bound": 0.75},

@@ -26,6 +26,8 @@ from scmmlab.training.predictions import probabilities
 from scmmlab.training.stages import run_cell_stage
 from scmmlab.training.windows import WindowPool
 
+pytestmark = pytest.mark.slow
+
 
 def run(*requests, tables=TABLES_OF, reporter=None, **options):
     return run_cell_stage(list(requests), tables, reporter or Reporter(), **options)

@@ -22,6 +22,8 @@ from scmmlab.training import Reporter, StageFailure, StageOutput
 from scmmlab.training.pretrain import PretrainPack
 from scmmlab.training.stages import run_pretrain_stage
 
+pytestmark = pytest.mark.slow
+
 RELEASED = {"kind": "released", "pretrain_batches": 2}
 
 
