@@ -54,15 +54,6 @@ class NotingReader(TextReader):
 
 
 @pytest.fixture
-def root(tmp_path):
-    root = tmp_path / "raw"
-    root.mkdir()
-    for subject in (1, 2, 3):
-        (root / f"s{subject}.txt").write_text(f"{subject} {subject % 2} {subject} A")
-    return root
-
-
-@pytest.fixture
 def out(tmp_path):
     return tmp_path / "table"
 

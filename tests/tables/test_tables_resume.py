@@ -30,15 +30,6 @@ def counting(read):
 
 
 @pytest.fixture
-def root(tmp_path):
-    root = tmp_path / "raw"
-    root.mkdir()
-    for subject in (1, 2, 3):
-        (root / f"s{subject}.txt").write_text(f"{subject} {subject % 2} {subject} A")
-    return root
-
-
-@pytest.fixture
 def out(tmp_path, root):
     """Where two of three files were done when the build stopped."""
     out = tmp_path / "tables" / "out"

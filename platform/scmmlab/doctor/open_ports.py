@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from scmmlab.doctor.finding import Finding, bad, ok, warn
 from scmmlab.doctor.sockets import Listener
 
-DASHBOARD_PORT = 8265
 KNOWN_PORTS = {6379: "Ray", 8265: "Ray's dashboard", 10001: "Ray", 52365: "Ray", 5000: "MLflow"}
 """What listens there where nobody chose another port; told by the port where the program is not known."""
 

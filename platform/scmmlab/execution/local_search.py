@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from scmmlab.config import SweepSpec
 from scmmlab.execution.events import EpochEnded, Event, TaskEnded
 from scmmlab.execution.local import LocalEngine
 from scmmlab.execution.optuna_book import OptunaBook
-from scmmlab.execution.rungs import RungDecision, Rungs
+from scmmlab.execution.rungs import Rungs
 from scmmlab.execution.search import Checkpoints, Heard, Search
-from scmmlab.execution.sweep_setting import Setting
 from scmmlab.study import Plan
 from scmmlab.tracking import TuneTrialRecord
 from scmmlab.training import StageFailure
@@ -37,21 +35,12 @@ class LocalSearch(Search):
         checkpoints: Checkpoints,
     ):
         super().__init__(plan, numbers, book, rungs, checkpoints)
-        assert isinstance(plan.study, SweepSpec)
-        self._concurrency = plan.study.concurrency
         self._engine = engine
-        self._settings: dict[str, Setting] = {}
-        """What is being tried, by the key of its training."""
 
     @property
     def done(self) -> bool:
         """Whether every number has its record."""
         return not self._numbers and not self._settings
-
-    @property
-    def running(self) -> int:
-        """Settings that are being tried."""
-        return len(self._settings)
 
     def step(self, heard: Heard, timeout_s: float) -> list[TuneTrialRecord]:
         """Sample as many settings as are missing, and train all that are tried through an epoch."""
@@ -59,7 +48,7 @@ class LocalSearch(Search):
         while self._numbers and len(self._settings) < self._concurrency:
             setting = self._next()
             if setting.task is None:
-                records.append(self._told(setting))
+                records.append(self._conclude(setting))
                 continue
             (key,) = setting.task.keys
             self._settings[key] = setting
@@ -83,19 +72,8 @@ class LocalSearch(Search):
         setting = self._settings.pop(outcome.key)
         if isinstance(outcome, StageFailure):
             setting.error = outcome.error
-        return [self._told(setting)]
-
-    def _told(self, setting: Setting) -> TuneTrialRecord:
-        record = setting.record()
-        self._book.tell(record)
-        return record
+        return [self._conclude(setting)]
 
     def _probed(self, event: EpochEnded) -> None:
-        setting, value = self._settings[event.key], event.metrics["probe"]
-        if not setting.add_probe(event.epoch, value):
-            return
-        self._book.report(setting.number, event.epoch, value)
-        stops = self._rungs.report(setting.number, event.epoch, value) is RungDecision.STOP
-        if stops and event.epoch < event.epochs:
-            setting.stopped = True
+        if self._prune(self._settings[event.key], event.epoch, event.epochs, event.metrics["probe"]):
             self._engine.cancel(event.key)

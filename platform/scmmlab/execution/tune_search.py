@@ -20,14 +20,12 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
-from scmmlab.config import SweepSpec
 from scmmlab.errors import ResourceError
 from scmmlab.execution.engine import Emit
 from scmmlab.execution.optuna_book import DIRECTIONS, OptunaBook
 from scmmlab.execution.ray_engine import RayEngine
-from scmmlab.execution.rungs import RungDecision, Rungs
+from scmmlab.execution.rungs import Rungs
 from scmmlab.execution.search import Checkpoints, Search
-from scmmlab.execution.sweep_setting import Setting
 from scmmlab.execution.tune_trial import ERROR, METRIC, TIME, tune_trial
 from scmmlab.study import Plan
 from scmmlab.tracking import TuneTrialRecord
@@ -71,11 +69,8 @@ class TuneSearch(Search):
         checkpoints: Checkpoints,
     ):
         super().__init__(plan, numbers, book, rungs, checkpoints)
-        assert isinstance(plan.study, SweepSpec)
         self._engine = engine
-        self._concurrency = plan.study.concurrency
         self._left = len(numbers)
-        self._settings: dict[str, Setting] = {}
         self._records: queue.Queue[TuneTrialRecord] = queue.Queue()
         self._stopping = threading.Event()
         self._error: BaseException | None = None
@@ -92,11 +87,6 @@ class TuneSearch(Search):
     def done(self) -> bool:
         """Whether every number has its record."""
         return self._left == 0
-
-    @property
-    def running(self) -> int:
-        """Settings that are being tried."""
-        return len(self._settings)
 
     def step(self, heard: Emit, timeout_s: float) -> list[TuneTrialRecord]:
         """Fetch the engine's events and the records that Tune's thread has made."""
@@ -183,13 +173,9 @@ class TuneSearch(Search):
         if result.get(ERROR):
             setting.error = result[ERROR]
             return True
-        epoch, value = result[TIME], result[METRIC]
-        if not setting.add_probe(epoch, value):
-            return setting.error is None
-        self._book.report(setting.number, epoch, value)
-        stops = self._rungs.report(setting.number, epoch, value) is RungDecision.STOP
-        setting.stopped = stops and epoch < result["epochs"]
-        return not setting.stopped
+        # where the probe itself is at fault the error says so
+        stops = self._prune(setting, result[TIME], result["epochs"], result[METRIC])
+        return not stops and setting.error is None
 
     def ended(self, trial_id: str, error: bool) -> None:
         """A tune_trial is over."""
@@ -198,9 +184,7 @@ class TuneSearch(Search):
             return
         if error and setting.error is None:
             setting.error = "its tune_trial was lost"
-        record = setting.record()
-        self._book.tell(record)
-        self._records.put(record)
+        self._records.put(self._conclude(setting))
 
 
 class BookSearch(OptunaSearch):
