@@ -122,9 +122,10 @@ def update_running(
         running_var.lerp_(variance, MOMENTUM)
         tracked += 1
         return
-    seen_R1 = (numbers > 1).view(-1, 1) if isinstance(numbers, Tensor) else mean.new_ones(len(mean), 1).bool()
-    if active_R is not None:
-        seen_R1 = seen_R1 & active_R.view(-1, 1)
+    seen = [] if active_R is None else [active_R.view(-1, 1)]
+    if isinstance(numbers, Tensor):
+        seen.append((numbers > 1).view(-1, 1))
+    seen_R1 = seen[0] if len(seen) == 1 else seen[0] & seen[1]
     step = (seen_R1.to(mean.dtype) * MOMENTUM).expand_as(mean)
     running_mean.lerp_(mean, step)
     running_var.lerp_(variance, step)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from scmmlab.model.random import words
+from scmmlab.model.random import stream_words, streams
 from scmmlab.model.replicas import joined, pretraining_replicas
 from scmmlab.model.settings import MASK_MODES, Settings
 
@@ -38,34 +38,45 @@ def masks(
     """
     if settings.mask_modes == {"none"}:
         return None
-    size = pretraining_replicas(seed_R)
-    found = []
-    for own, start in zip(settings.parts(size), range(0, len(seed_R), size), strict=True):
-        part = slice(start, start + size)
-        epoch_R, step_R = (number if isinstance(number, int) else number[part] for number in (epoch, step))
-        found.append(_masks(own, seed_R[part], epoch_R, step_R, windows * settings.views, channels, bands))
-    return joined(found)
+    return stream_masks(settings, mask_streams(seed_R, epoch, step), windows, channels, bands)
 
 
-def _draws(seed_R: Tensor, epoch: Tensor | int, step: Tensor | int, count: int) -> Tensor:
+def mask_streams(seed_R: Tensor, epoch: Tensor | int, step: Tensor | int) -> Tensor:
+    """The streams of random words that `masks` draws from, int32 [2, R, 1]."""
+    return streams(seed_R, "masks", epoch, step)
+
+
+@torch.inference_mode()
+def stream_masks(settings: Settings, streams_2R1: Tensor, windows: int, channels: int, bands: int) -> Tensor | None:
+    """What `masks` gives, from its streams: they can be made for many steps at once, and before any of them."""
+    if settings.mask_modes == {"none"}:
+        return None
+    size = pretraining_replicas(streams_2R1[0])
+    return joined(
+        [
+            _masks(own, part, windows * settings.views, channels, bands)
+            for own, part in zip(settings.parts(size), streams_2R1.split(size, dim=1), strict=True)
+        ]
+    )
+
+
+def _draws(streams_2R1: Tensor, count: int) -> Tensor:
     """Uniform draws, int16 [R, count]: the halves of words, fine enough for a probability and half of the work."""
-    return words(seed_R, "masks", epoch, step, -(-count // 2)).view(torch.int16)[:, :count]
+    return stream_words(streams_2R1, -(-count // 2)).view(torch.int16)[:, :count]
 
 
-def _masks(
-    settings: Settings, seed_R: Tensor, epoch: Tensor | int, step: Tensor | int, copies: int, channels: int, bands: int
-) -> Tensor:
+def _masks(settings: Settings, streams_2R1: Tensor, copies: int, channels: int, bands: int) -> Tensor:
     modes = settings.mask_modes
     if modes == {"none"}:
         # beside replicas that mask
-        return torch.ones(len(seed_R), copies, channels, bands, dtype=torch.bool, device=seed_R.device)
+        return torch.ones(settings.replicas, copies, channels, bands, dtype=torch.bool, device=streams_2R1.device)
 
     def per_replica(numbers_R: Tensor) -> Tensor:
         return numbers_R.view(-1, 1, 1, 1)
 
     # one stream a step: a draw for each channel of each copy, one for its choice, one for each value
     sorts = 1 if modes <= {"none", "channel"} else 2 + bands
-    drawn = _draws(seed_R, epoch, step, copies * channels * sorts).unflatten(1, (copies * sorts, channels, 1))
+    drawn = _draws(streams_2R1, copies * channels * sorts).unflatten(1, (copies * sorts, channels, 1))
     ratio, threshold = per_replica(settings.mask_ratio_R), per_replica(settings.mask_threshold_R)
     mode = per_replica(settings.mask_mode_R)
     keep = drawn[:, :copies] >= ratio

@@ -33,7 +33,12 @@ class Adam:
         """Steps taken, [R]; whole numbers, in the type that PyTorch's own Adam counts in."""
         self._constants = [(spec.beta1, spec.beta2, spec.weight_decay) for spec in specs]
         columns = torch.tensor(self._constants, device=values.device, dtype=values.dtype)
-        self.beta1_R1, self.beta2_R1, self.weight_decay_R1 = columns.T.unsqueeze(-1)
+        self._columns_3R1 = columns.T.contiguous().unsqueeze(-1)
+
+    def assign(self, replica: int, spec: OptimizerSpec) -> None:
+        """Give one replica other decays and another L2 coefficient, in place; what it has learned stays."""
+        self._constants[replica] = (spec.beta1, spec.beta2, spec.weight_decay)
+        self._columns_3R1[:, replica, 0] = torch.tensor(self._constants[replica], dtype=self._columns_3R1.dtype)
 
     @torch.inference_mode()
     def step(self, values: Tensor, gradient: Tensor, learning_rate_R: Tensor, active_R: Tensor | None = None) -> None:
@@ -84,21 +89,30 @@ class Adam:
             )
 
     def _step_columns(self, values: Tensor, gradient: Tensor, learning_rate_R: Tensor, active_R: Tensor | None) -> None:
-        """By operations on all replicas at once, whatever their constants, without a word from device to host."""
-        before = (values.clone(), self.m.clone(), self.v.clone()) if active_R is not None else ()
-        self.t += 1 if active_R is None else active_R
-        t_R1 = self.t.unsqueeze(-1).to(values.dtype)
+        """By operations on all replicas at once, whatever their constants, without a word from device to host.
+
+        Arrays of the parameters' size are read and written a dozen times, and no more: on a GPU that is what it costs.
+        """
+        beta_2R1, weight_decay_R1 = self._columns_3R1[:2], self._columns_3R1[2]
+        share_2R1, rate_R1 = 1 - beta_2R1, learning_rate_R.to(values.dtype).unsqueeze(-1)
         # g ← g + λ θ;  m ← β₁ m + (1 − β₁) g;  v ← β₂ v + (1 − β₂) g²
-        g = (values * self.weight_decay_R1).add_(gradient)
-        self.m.lerp_(g, (1 - self.beta1_R1).expand_as(g))
-        self.v.lerp_(g.square_(), (1 - self.beta2_R1).expand_as(g))
-        # θ ← θ − η · m / (1 − β₁ᵗ) / (√(v / (1 − β₂ᵗ)) + ε)
-        denominator = torch.sqrt(self.v, out=g).mul_((1 - self.beta2_R1**t_R1).rsqrt_()).add_(EPSILON)
-        rate_R1 = learning_rate_R.to(values.dtype).unsqueeze(-1) / (1 - self.beta1_R1**t_R1)
-        values.sub_((self.m * rate_R1).div_(denominator))
-        if active_R is not None:
-            for now, then in zip((values, self.m, self.v), before, strict=True):
-                now.copy_(torch.where(active_R.unsqueeze(-1), now, then))
+        g = torch.addcmul(gradient, values, weight_decay_R1)
+        if active_R is None:
+            self.t += 1
+        else:
+            active_R1 = active_R.unsqueeze(-1)
+            self.t += active_R
+            share_2R1, rate_R1 = share_2R1 * active_R1, rate_R1 * active_R1
+            # 0 times what is no number is none
+            g.masked_fill_(active_R1.logical_not(), 0.0)
+        self.m.lerp_(g, share_2R1[0].expand_as(g))
+        self.v.lerp_(g.square_(), share_2R1[1].expand_as(g))
+        # θ ← θ − η m / (1 − β₁ᵗ) / (√(v / (1 − β₂ᵗ)) + ε) = θ − m / (a √v + b)
+        correction_2R1 = 1 - beta_2R1 ** self.t.unsqueeze(-1).to(values.dtype)
+        scale_R1, moves_R1 = correction_2R1[0] / rate_R1, rate_R1 > 0
+        a_R1 = torch.where(moves_R1, scale_R1 * correction_2R1[1].rsqrt(), 1.0)
+        b_R1 = torch.where(moves_R1, scale_R1 * EPSILON, torch.inf)
+        values.addcdiv_(self.m, torch.addcmul(b_R1, torch.sqrt(self.v, out=g), a_R1, out=g), value=-1)
 
     def replica_state(self, replica: int) -> dict[str, Tensor]:
         """Clones of one replica's moments `m`, `v` ([n], laid out as the flat buffer) and step count `t`."""

@@ -57,8 +57,11 @@ def _absorbed(lanes: Sequence[int], number: int, start: int) -> list[int]:
     return list(lanes)
 
 
-def _keys(seed_R: Tensor, purpose: str, epoch: Tensor | int, step: Tensor | int) -> Tensor:
-    """The two words, int32 [2, R, 1], that stand for a stream: 64 bits, so that no two streams of a study coincide."""
+def streams(seed_R: Tensor, purpose: str, epoch: Tensor | int, step: Tensor | int) -> Tensor:
+    """The two words, int32 [2, R, 1], that stand for a stream: 64 bits, so that no two streams of a study coincide.
+
+    Arguments as in `uniform`.
+    """
     start = zlib.crc32(purpose.encode())
     lanes = [start ^ lane for lane in _LANES]
     if seed_R.device.type == "cpu":
@@ -86,8 +89,13 @@ def _keys(seed_R: Tensor, purpose: str, epoch: Tensor | int, step: Tensor | int)
 
 def words(seed_R: Tensor, purpose: str, epoch: Tensor | int, step: Tensor | int, count: int) -> Tensor:
     """Random words, int32 [R, count], each in [−2³¹, 2³¹). Arguments as in `uniform`."""
-    first, second = _keys(seed_R, purpose, epoch, step)
-    counter = torch.arange(count, device=seed_R.device, dtype=torch.int32)
+    return stream_words(streams(seed_R, purpose, epoch, step), count)
+
+
+def stream_words(streams_2R1: Tensor, count: int) -> Tensor:
+    """The first `count` words of each stream, int32 [R, count]."""
+    first, second = streams_2R1
+    counter = torch.arange(count, device=streams_2R1.device, dtype=torch.int32)
     return _hash_words(counter ^ first, second)
 
 

@@ -70,6 +70,13 @@ class Settings:
     experiments: tuple[ExperimentSpec, ...]
     """What they were made of."""
     _parts: dict[int, list[Settings]] = field(default_factory=dict, repr=False)
+    _indices: dict[tuple[int, ...], Tensor] = field(default_factory=dict, repr=False)
+
+    def index(self, replicas: tuple[int, ...]) -> Tensor:
+        """`replicas` as a tensor on the device, sent there once: a list would be sent at every step."""
+        if replicas not in self._indices:
+            self._indices[replicas] = torch.tensor(replicas, device=self.temperature_R.device)
+        return self._indices[replicas]
 
     def parts(self, size: int) -> list[Settings]:
         """The settings in parts of `size` replicas."""

@@ -117,7 +117,7 @@ def soft_weights(x_RNF: Tensor, settings: Settings, group: Collectives = SINGLE_
         return weights(x_RNF, y_RJF, numbers, settings.distance_replicas[0][0])
     w = x_RNF.new_zeros(*x_RNF.shape[:2], y_RJF.shape[1])
     for distance, replicas in settings.distance_replicas:
-        index = list(replicas)
+        index = settings.index(replicas)
         x = x_RNF[index]
         y = x if y_RJF is x_RNF else y_RJF[index]
         w[index] = weights(x, y, [number_R[index] for number_R in numbers], distance)
