@@ -131,6 +131,17 @@ def test_what_joins_after_memory_ran_out_waits_until_there_is_room(alone):
         assert_same(outcome, alone[outcome.key])
 
 
+def test_probes_before_a_checkpoint_are_told_to_who_goes_on_from_it(alone):
+    told = MemoryReporter()
+    run_sweep_stage(request("top"), TABLES_OF, told, checkpoint_every=2)
+    assert [epoch for _, _, epoch, _, _ in told.events] == [1, 2, 3, 4]
+    # what a run leaves that is killed after its last checkpoint, and before its outcome is kept
+    again = MemoryReporter()
+    again.checkpoints = told.checkpoints
+    assert_same(run_sweep_stage(request("top"), TABLES_OF, again, checkpoint_every=2), alone["top"])
+    assert again.events == told.events
+
+
 def test_settings_fit_together_whatever_their_masks_and_losses():
     fits = {name: sweep_fit(request(name)) for name in SETTINGS if name != "short"}
     assert len(set(fits.values())) == 1

@@ -162,8 +162,15 @@ class EncoderSlots:
     def _resume(self, pack: PretrainPack, place: int, encoder: Encoder) -> None:
         saved = self._reporter.load_checkpoint(encoder.key, self._stage)
         checkpoint = from_bytes(saved, encoder.key, self._stage, pack.checkpoint(place).tensors)
-        if checkpoint is not None:
-            pack.restore(place, checkpoint)
+        if checkpoint is None:
+            return
+        pack.restore(place, checkpoint)
+        encoder = pack.encoders[place]
+        for probe in encoder.probes:
+            # told once more: who hears it for the first time may have been started anew
+            epoch = int(probe["epoch"])
+            losses = {name: encoder.curve[epoch - 1][name] for name in LOSSES}
+            self._reporter.epoch(encoder.key, self._stage, epoch, encoder.epochs, {"probe": probe["probe"], **losses})
 
     def _split(self, error: Exception, encoders: Sequence[Encoder]) -> list[Ended]:
         """What becomes of a pack that raised."""
