@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STORE ?= runs
 
-.PHONY: help setup demo test test-fast check format bench bench-study bench-overhead lock clean
+.PHONY: help setup demo test test-fast check manifests format bench bench-study bench-overhead lock clean
 
 help:  ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,6 +37,9 @@ check: setup  ## Format, lint, types, import contracts
 	@$(BIN)/ruff check platform tests
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+manifests: setup  ## Check cluster/kubernetes against Kubernetes' schemas and KubeRay's (SCHEMAS=DIR: another version's)
+	@$(BIN)/python tests/cluster/manifests.py $(SCHEMAS)
 
 format: setup  ## Put the code in its form
 	@$(BIN)/ruff format platform tests
