@@ -20,7 +20,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     add_study_options(parser, engine=False, optional=True)
     add_tracking_option(parser)
-    parser.set_defaults(func=run)
+    parser.set_defaults(func=run, joins_ray=True)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from scmmlab import __version__
+from scmmlab.cli.settling import settle
 from scmmlab.errors import ScmmlabError, nearest
 
 COMMANDS = {
@@ -17,6 +18,7 @@ COMMANDS = {
     "ui": ("ui",),
     "mlflow": ("mlflow",),
     "doctor": ("doctor",),
+    "site": ("site",),
     "corpus": ("corpus",),
     "verify": ("verify",),
     "bench": ("bench",),
@@ -61,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     arguments = make_parser(argv[0] if argv else None).parse_args(argv)
     try:
+        settle(arguments)
         return int(arguments.func(arguments))
     except ScmmlabError as error:
         print(f"scmmlab: {error.message}", file=sys.stderr)

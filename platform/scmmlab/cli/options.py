@@ -31,12 +31,7 @@ def add_study_options(parser: argparse.ArgumentParser, engine: bool, optional: b
         nargs="?" if optional else None,
         help="a study's YAML file, e.g. ablations/demo.yaml",
     )
-    parser.add_argument(
-        "--store",
-        metavar="URI",
-        default="runs",
-        help="where results live: a folder, s3://..., gs://... (default: runs)",
-    )
+    add_store_option(parser)
     parser.add_argument(
         "--set",
         metavar="PATH=VALUE",
@@ -51,3 +46,22 @@ def add_study_options(parser: argparse.ArgumentParser, engine: bool, optional: b
             default="ray",
             help="ray: workers on this machine or on the cluster of RAY_ADDRESS; local: in this process (default: ray)",
         )
+
+
+def add_store_option(parser: argparse.ArgumentParser) -> None:
+    """Add --store and --site, which `settling` fills in where they are not given."""
+    parser.add_argument(
+        "--store",
+        metavar="URI",
+        help="where results live: a folder, s3://..., gs://... (default: SCMMLAB_STORE, else the site's, else runs)",
+    )
+    add_site_option(parser)
+
+
+def add_site_option(parser: argparse.ArgumentParser) -> None:
+    """Add --site."""
+    parser.add_argument(
+        "--site",
+        metavar="FILE",
+        help="description of the site, see cluster/site.example.yaml (default: SCMMLAB_SITE, else none)",
+    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from scmmlab.cli.options import add_store_option
+
 _SHOWN = 20
 
 
@@ -20,7 +22,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "cell", metavar="CELL", help="a key, the beginning of one, or variant/transfer/seed, as scmmlab plan lists them"
     )
     parser.add_argument("--study", metavar="STUDY", required=True, help="the study's YAML file")
-    parser.add_argument("--store", metavar="URI", default="runs", help="where its results live (default: runs)")
+    add_store_option(parser)
     parser.add_argument(
         "--set", metavar="PATH=VALUE", action="append", default=[], help="as the study was run with; several times"
     )
@@ -30,7 +32,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default="local",
         help="local: in this process; ray: on a worker (default: local)",
     )
-    parser.set_defaults(func=run)
+    parser.set_defaults(func=run, joins_ray=True)
 
 
 def run(arguments: argparse.Namespace) -> int:

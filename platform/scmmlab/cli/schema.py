@@ -1,4 +1,4 @@
-"""`scmmlab schema`: the JSON schema of study files, for editors."""
+"""`scmmlab schema`: the JSON schema of study files and site files, for editors."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command to the parser of all commands."""
     parser = subparsers.add_parser(
         "schema",
-        help="print the JSON schema of study files",
-        description="Print the JSON schema of study files. An editor that knows it completes and checks as you type.",
+        help="print the JSON schema of study files, or of a site's file",
+        description="Print the JSON schema of study files, or of a site's file. An editor that knows it completes and "
+        "checks as you type.",
     )
+    parser.add_argument("of", choices=("study", "site"), nargs="?", default="study", help="default: study")
     parser.set_defaults(func=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the schema."""
     from scmmlab.config.loading import json_schema
+    from scmmlab.config.site import site_schema
 
-    print(json.dumps(json_schema(), indent=2))
+    print(json.dumps(json_schema() if arguments.of == "study" else site_schema(), indent=2))
     return 0

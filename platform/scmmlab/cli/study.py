@@ -40,7 +40,7 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     )
     add_study_options(run, engine=True)
     add_tracking_option(run)
-    run.set_defaults(func=run_run)
+    run.set_defaults(func=run_run, joins_ray=True)
 
     status = subparsers.add_parser(
         "status",
@@ -97,6 +97,7 @@ def run_run(arguments: argparse.Namespace) -> int:
     from scmmlab.execution.engines import run_study
     from scmmlab.report.summary import summary_table
     from scmmlab.study import describe, driving, is_complete, search_records, study_status
+    from scmmlab.study.places import without_password
     from scmmlab.tracking import versions
 
     loaded, plan, store = open_study(arguments, check_folds=True)
@@ -125,7 +126,7 @@ def run_run(arguments: argparse.Namespace) -> int:
         print(f"         {folder.uri}/report/report.html")
     if tracked_at:
         print(f"MLflow:  {tracked_at}")
-        print(f"         scmmlab ui {arguments.study} --store {arguments.store}")
+        print(f"         scmmlab ui {arguments.study} --store {shlex.quote(without_password(arguments.store))}")
     return 0 if summary.complete else 1
 
 
@@ -185,12 +186,13 @@ def run_results(arguments: argparse.Namespace) -> int:
 def run_report(arguments: argparse.Namespace) -> int:
     """Write the report, and say where it is."""
     from scmmlab.errors import StoreError
+    from scmmlab.study.places import without_password
 
     _, plan, store = open_study(arguments)
     if not _begun(plan, store):
         raise StoreError(
             f"There is nothing to report: nothing of study '{plan.study.name}' is finished in {store.uri}.",
-            hint=f"scmmlab run {arguments.study} --store {arguments.store}",
+            hint=f"scmmlab run {arguments.study} --store {shlex.quote(without_password(arguments.store))}",
         )
     paths, _ = write_study_report(plan, store, arguments.out)
     print(f"Report:  {paths.html}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -22,8 +21,8 @@ def add_tracking_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tracking-uri",
         metavar="URI",
-        default=os.environ.get("MLFLOW_TRACKING_URI"),
-        help="MLflow server or database, or 'none' (default: MLFLOW_TRACKING_URI, else SQLite in the study's folder)",
+        help="MLflow server or database, or 'none' (default: SCMMLAB_TRACKING_URI or MLFLOW_TRACKING_URI, else the "
+        "site's, else SQLite in the study's folder)",
     )
 
 

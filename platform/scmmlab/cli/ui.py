@@ -17,7 +17,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Serve the MLflow UI on a study, on this machine's loopback address, until interrupted.",
     )
     add_study_options(parser, engine=False)
-    parser.add_argument("--tracking-uri", metavar="URI", help="MLflow database (default: SQLite in the study's folder)")
+    parser.add_argument("--tracking-uri", metavar="URI", help="MLflow database or server (default: as for run)")
     parser.add_argument("--port", type=int, default=5000, help="TCP port (default: 5000)")
     parser.set_defaults(func=run)
 
@@ -27,6 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     from scmmlab.config.loading import load_study
     from scmmlab.errors import StoreError
     from scmmlab.study import ResultStore
+    from scmmlab.study.places import without_password
     from scmmlab.tracking import default_tracking_uri, shown_uri, study_page, ui_command
     from scmmlab.tracking.mounts import refuse_sqlite_over_network
     from scmmlab.tracking.ui import MLFLOW_ENVIRONMENT
@@ -37,9 +38,10 @@ def run(arguments: argparse.Namespace) -> int:
         of_study = ResultStore(arguments.store).study_folder(study.name)
         folder = of_study.local if of_study.has("mlflow.db") else None
         if folder is None:
+            place = without_password(arguments.store)
             raise StoreError(
-                f"There is no MLflow data of study '{study.name}' in {arguments.store}.",
-                hint=f"scmmlab run {arguments.study} --store {arguments.store}, or name --tracking-uri",
+                f"There is no MLflow data of study '{study.name}' in {place}.",
+                hint=f"scmmlab run {arguments.study} --store {place}, or name --tracking-uri",
             )
         uri = default_tracking_uri(folder)
     if uri.startswith("http"):
