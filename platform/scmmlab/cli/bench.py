@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping
 
 from scmmlab.cli.options import device_name, positive_number
@@ -16,7 +17,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="measure the rates of this machine",
         description="Measure pre-training and fine-tuning steps a second, single and packed, the share of this "
         "machine's matrix-multiply ceiling, and (on a CPU) windows a second from raw EEG to features beside MNE and "
-        "torcheeg. With --study or --overhead, measure those instead. Needs an idle machine.",
+        "torcheeg. With --study, --overhead or --scale, measure those instead. Needs an idle machine.",
     )
     parser.add_argument("--device", type=device_name, default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
     parser.add_argument("--threads", type=positive_number, default=1, help="threads on the CPU (default: 1)")
@@ -41,6 +42,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         nargs="+",
         help="milliseconds that the execution layer takes for each trial, of that many that do nothing, e.g. 100 1000",
     )
+    what.add_argument(
+        "--scale",
+        metavar="CELLS",
+        type=positive_number,
+        nargs="+",
+        help="seconds and memory of plan, run, status, results, report and MLflow for studies of that many cells that "
+        "do nothing, e.g. 100 1000 10000",
+    )
+    parser.add_argument("--real", action="store_true", help="of --scale: the cells train a tiny model")
     parser.add_argument("--workers", type=positive_number, help="of --study (default: one a CPU)")
     parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
     parser.set_defaults(func=run)
@@ -62,6 +72,13 @@ def _measured(arguments: argparse.Namespace) -> dict[str, object]:
         from scmmlab.execution.bench_overhead import benchmark_overhead
 
         return {engine: benchmark_overhead(engine, tuple(arguments.overhead)) for engine in ("ray", "local")}
+    if arguments.scale:
+        from scmmlab.execution.bench_scale import benchmark_scale
+
+        found: dict[str, object] = benchmark_scale(
+            arguments.scale, arguments.real, lambda figure: print(figure, file=sys.stderr, flush=True)
+        )
+        return found
     from scmmlab.training.benchmark import benchmark
 
     rates = dict(benchmark(device=arguments.device, quick=arguments.quick, threads=arguments.threads))

@@ -116,10 +116,8 @@ def benchmark_overhead(engine: EngineName = "ray", cells: tuple[int, ...] = CELL
         with tempfile.TemporaryDirectory(prefix="scmmlab-bench-") as folder:
             load = os.getloadavg()[0]
             began = time.perf_counter()
-            plan = _plan(Path(folder), count)
-            (outcome,) = run_cell_stage([cell_request(plan.cells[0], None)], read_table, Reporter())
-            assert isinstance(outcome, StageOutput), outcome
-            idle = WithoutTraining(make_engine(engine, plan), outcome)
+            plan = make_plan(nothing_study(Path(folder), count), read_manifest)
+            idle = without_training(engine, plan)
             store = ResultStore(Path(folder) / "store")
             with Path(os.devnull).open("w") as nowhere:
                 progress = Progress(count, {}, stream=nowhere)
@@ -135,9 +133,28 @@ def benchmark_overhead(engine: EngineName = "ray", cells: tuple[int, ...] = CELL
     return found
 
 
-def _plan(folder: Path, count: int) -> Plan:
+def without_training(engine: EngineName, plan: Plan) -> WithoutTraining:
+    """An engine for a plan whose cells are to do nothing: the first one trains here, and all have its outcome."""
+    (outcome,) = run_cell_stage([cell_request(plan.cells[0], None)], read_table, Reporter())
+    assert isinstance(outcome, StageOutput), outcome
+    return WithoutTraining(make_engine(engine, plan), outcome)
+
+
+def nothing_study(folder: Path, count: int, variants: int = 1) -> AblationSpec:
+    """A study of so many tiny cells, without pre-training, each a task of its own.
+
+    Parameters
+    ----------
+    folder : Path
+        Where its feature tables are written.
+    count : int
+        Cells; a multiple of `variants`.
+    variants : int
+        Of the learning rate.
+    """
+    changes = {f"rate_{number}": {"finetune.optimizer.learning_rate": 1e-4 * number} for number in range(1, variants)}
     transfer = {"name": "a-to-b", "source": {"table": str(_table(folder / "a"))}}
-    study = AblationSpec.model_validate(
+    return AblationSpec.model_validate(
         {
             "name": "nothing",
             "base": {
@@ -146,14 +163,13 @@ def _plan(folder: Path, count: int) -> Plan:
                 "finetune": {"epochs": 1},
                 "protocol": {"kind": "loso"},
             },
-            "variants": {"full": {}},
+            "variants": {"full": {}} | {name: {"set": change} for name, change in changes.items()},
             "transfers": [transfer | {"target": {"table": str(_table(folder / "b"))}}],
-            "seeds": list(range(count)),
+            "seeds": list(range(count // variants)),
             # a trial a task
             "resources": {"pack_size": 1},
         }
     )
-    return make_plan(study, read_manifest)
 
 
 def _table(place: Path) -> Path:

@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from enum import Enum
+from itertools import islice
 from typing import Literal
 
 StageKind = Literal["pretrain", "finetune"]
@@ -95,6 +96,7 @@ class Scheduler:
         self._counts: Counter[StageState] = Counter()
         self._running: set[str] = set()
         self._ready: dict[StageKind, list[int]] = {"pretrain": [], "finetune": []}
+        self._ready_replicas: Counter[StageKind] = Counter()
         self._order = list(self._stages.values())
         finished = set(done)
         for key, stage in self._stages.items():
@@ -110,17 +112,20 @@ class Scheduler:
 
     def _set(self, key: str, state: StageState) -> None:
         before = self._states.get(key)
-        place, ready = self._place[key], self._ready[self._stages[key].kind]
+        stage = self._stages[key]
+        place, ready = self._place[key], self._ready[stage.kind]
         if before is not None:
             self._counts[before] -= 1
         if before is StageState.READY:
             del ready[bisect_left(ready, place)]
+            self._ready_replicas[stage.kind] -= stage.replicas
         elif before is StageState.RUNNING:
             self._running.discard(key)
         self._states[key] = state
         self._counts[state] += 1
         if state is StageState.READY:
             insort(ready, place)
+            self._ready_replicas[stage.kind] += stage.replicas
         elif state is StageState.RUNNING:
             self._running.add(key)
 
@@ -173,10 +178,10 @@ class Scheduler:
         ready = self._ready[first.kind]
         at_most = self._pack_size(first)
         if at_most > first.replicas:
-            fair = -(-sum(self._order[place].replicas for place in ready) // (idle or workers))
+            fair = -(-self._ready_replicas[first.kind] // (idle or workers))
             at_most = min(at_most, fair)
         pack, replicas = [first], first.replicas
-        for place in ready[1:] if at_most > replicas else ():
+        for place in islice(ready, 1, None) if at_most > replicas else ():
             stage = self._order[place]
             if stage.fit != first.fit or not _alike(stage.steps, [member.steps for member in pack]):
                 continue

@@ -25,6 +25,7 @@ from scmmlab.tracking.events import (
     Point,
     Progressed,
     ReportMade,
+    ShownCell,
     StudyEnded,
     StudyStarted,
     TuneTrialEnded,
@@ -49,7 +50,8 @@ behind stays, and says so."""
 
 METRICS_A_REQUEST = 1000
 PARAMETERS_A_REQUEST = 100
-RUNS_A_PAGE = 1000
+RUNS_A_PAGE = 100
+"""A run is a hundred kilobytes of objects, and a study may have ten thousand."""
 LONGEST_TAG = 5000
 LONGEST_DIGEST = 36
 
@@ -102,6 +104,7 @@ class MlflowView:
         self._experiment_id = ""
         self._parent_id = ""
         self._children: dict[tuple[str, str], _Child] = {}
+        self._planned: set[tuple[str, str]] = set()
         self._started: dict[tuple[str, str], CellStarted] = {}
         self._of_key: dict[str, set[tuple[str, str]]] = {}
         self._counts: dict[str, float] = {}
@@ -127,7 +130,7 @@ class MlflowView:
         """Write an event. Where it raises, what is there is looked up again before the next one."""
         in_doubt, self._in_doubt = self._in_doubt, True
         if isinstance(event, StudyStarted):
-            self._study, self._started, self._of_key = event, {}, {}
+            self._study, self._planned, self._started, self._of_key = event, set(), {}, {}
             self._start_study(event)
         else:
             assert self._study is not None, "a study is started before anything of it"
@@ -244,7 +247,7 @@ class MlflowView:
         for run in self._runs():
             tags = run.data.tags
             if tags.get(ROLE) == "cell":
-                planned = str((tags[CELL_KEY], tags[CELL_NAME]) in self._started).lower()
+                planned = str((tags[CELL_KEY], tags[CELL_NAME]) in self._planned).lower()
                 if tags.get(IN_PLAN) != planned:
                     self._client.set_tag(run.info.run_id, IN_PLAN, planned)
 
@@ -252,7 +255,7 @@ class MlflowView:
 
     def _start_cell(self, event: CellStarted) -> None:
         cell, place = event.cell, event.cell.place
-        self._started[place] = event
+        self._begins(event)
         for key in {cell.key, cell.pretrain_key or cell.key}:
             self._of_key.setdefault(key, set()).add(place)
         child = self._children.get(place)
@@ -261,6 +264,18 @@ class MlflowView:
         elif not child.finished:
             self._client.update_run(child.run_id, status="RUNNING")
             self._describe(child.run_id, event)
+
+    def _begins(self, event: CellStarted) -> None:
+        """Remember what its run is made of: until it is finished, as a study may have ten thousand cells."""
+        self._planned.add(event.cell.place)
+        self._started[event.cell.place] = event
+
+    def _ends(self, cell: ShownCell) -> None:
+        self._started.pop(cell.place, None)
+        for key in {cell.key, cell.pretrain_key or cell.key} & self._of_key.keys():
+            self._of_key[key].discard(cell.place)
+            if not self._of_key[key]:
+                del self._of_key[key]
 
     def _child(self, place: tuple[str, str]) -> _Child:
         if place not in self._children:
@@ -301,6 +316,7 @@ class MlflowView:
 
     def _finish_cell(self, event: CellFinished) -> None:
         child, record = self._child_of(event), event.record
+        self._ends(event.cell)
         if child.finished:
             return
         points = [Point(stage, epoch, metrics, event.timestamp) for stage, epoch, metrics in curves(record)]
@@ -328,7 +344,7 @@ class MlflowView:
         """The cell's run, made where the cell was never started here."""
         place = event.cell.place
         if place not in self._started:
-            self._started[place] = CellStarted(event.cell, event.inputs)
+            self._begins(CellStarted(event.cell, event.inputs))
         return self._child(place)
 
     def _end_tune_trial(self, event: TuneTrialEnded) -> None:
