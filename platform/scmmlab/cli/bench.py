@@ -17,7 +17,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="measure the rates of this machine",
         description="Measure pre-training and fine-tuning steps a second, single and packed, the share of this "
         "machine's matrix-multiply ceiling, and (on a CPU) windows a second from raw EEG to features beside MNE and "
-        "torcheeg. With --study, --overhead or --scale, measure those instead. Needs an idle machine.",
+        "torcheeg. With --study, --overhead, --sweep or --scale, measure those instead. Needs an idle machine.",
     )
     parser.add_argument("--device", type=device_name, default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
     parser.add_argument("--threads", type=positive_number, default=1, help="threads on the CPU (default: 1)")
@@ -43,6 +43,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="milliseconds that the execution layer takes for each trial, of that many that do nothing, e.g. 100 1000",
     )
     what.add_argument(
+        "--sweep",
+        action="store_true",
+        help="share of its ceiling that a sweep of one-second trials reaches, in slots of four on each worker",
+    )
+    what.add_argument(
         "--scale",
         metavar="CELLS",
         type=positive_number,
@@ -51,7 +56,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "do nothing, e.g. 100 1000 10000",
     )
     parser.add_argument("--real", action="store_true", help="of --scale: the cells train a tiny model")
-    parser.add_argument("--workers", type=positive_number, help="of --study (default: one a CPU)")
+    parser.add_argument("--workers", type=positive_number, help="of --study and --sweep (default: one a CPU)")
     parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
     parser.set_defaults(func=run)
 
@@ -72,6 +77,10 @@ def _measured(arguments: argparse.Namespace) -> dict[str, object]:
         from scmmlab.execution.bench_overhead import benchmark_overhead
 
         return {engine: benchmark_overhead(engine, tuple(arguments.overhead)) for engine in ("ray", "local")}
+    if arguments.sweep:
+        from scmmlab.execution.bench_sweep import benchmark_sweep
+
+        return benchmark_sweep(arguments.workers)
     if arguments.scale:
         from scmmlab.execution.bench_scale import benchmark_scale
 

@@ -153,23 +153,36 @@ def nothing_study(folder: Path, count: int, variants: int = 1) -> AblationSpec:
         Of the learning rate.
     """
     changes = {f"rate_{number}": {"finetune.optimizer.learning_rate": 1e-4 * number} for number in range(1, variants)}
-    transfer = {"name": "a-to-b", "source": {"table": str(_table(folder / "a"))}}
     return AblationSpec.model_validate(
         {
             "name": "nothing",
-            "base": {
-                "network": {"width": 8, "classifier_width": 8},
-                "pretrain": {"enabled": False},
-                "finetune": {"epochs": 1},
-                "protocol": {"kind": "loso"},
-            },
+            "base": nothing_base() | {"pretrain": {"enabled": False}},
             "variants": {"full": {}} | {name: {"set": change} for name, change in changes.items()},
-            "transfers": [transfer | {"target": {"table": str(_table(folder / "b"))}}],
+            "transfers": [nothing_transfer(folder)],
             "seeds": list(range(count // variants)),
             # a trial a task
             "resources": {"pack_size": 1},
         }
     )
+
+
+def nothing_base() -> dict[str, Any]:
+    """A tiny experiment."""
+    return {
+        "network": {"width": 8, "classifier_width": 8},
+        "pretrain": {"batch_size": 8},
+        "finetune": {"epochs": 1},
+        "protocol": {"kind": "loso"},
+    }
+
+
+def nothing_transfer(folder: Path) -> dict[str, Any]:
+    """From one table of three subjects to another, both written to `folder`."""
+    return {
+        "name": "a-to-b",
+        "source": {"table": str(_table(folder / "a"))},
+        "target": {"table": str(_table(folder / "b"))},
+    }
 
 
 def _table(place: Path) -> Path:

@@ -18,12 +18,13 @@ from scmmlab.execution.engine import Emit, Engine
 from scmmlab.execution.ray_session import ray_session
 from scmmlab.execution.sharded_source import share_source, source_name
 from scmmlab.execution.shared_tables import share_tables
-from scmmlab.execution.slots import slots_of
+from scmmlab.execution.slots import SweepStage, slots_of
 from scmmlab.execution.task import Task
 from scmmlab.execution.trainers import data_parallel_trainer, gang_trainer
 from scmmlab.execution.worker import WorkerSettings
 from scmmlab.execution.worker_plan import WorkerPlan, plan_workers
 from scmmlab.tables import read_manifest
+from scmmlab.training.sweep_stage import SweepSlots
 
 CrewKind = Literal["gang", "data-parallel"]
 
@@ -46,6 +47,8 @@ class RayEngine(Engine):
         See :func:`ray_session`.
     checkpoint_s : float
         Seconds between checkpoints of a training that leave its worker.
+    sweep_stage : callable
+        Makes what trains the settings of a sweep in a worker's slots.
     """
 
     def __init__(
@@ -56,7 +59,9 @@ class RayEngine(Engine):
         num_cpus: int | None = None,
         object_store_memory: int | None = None,
         checkpoint_s: float = CHECKPOINT_S,
+        sweep_stage: SweepStage = SweepSlots,
     ):
+        self._sweep_stage = sweep_stage
         self._resources = resources
         self._tables = tables
         self._sources = sources
@@ -174,4 +179,5 @@ class RayEngine(Engine):
             checkpoint_s=self._checkpoint_s,
             pack_size=self._resources.pack_size,
             slots=slots_of(self._plan.device, self._resources.pack_size, self.useful_workers, self._plan.workers),
+            sweep_stage=self._sweep_stage,
         )

@@ -12,6 +12,8 @@ from scmmlab.training.sweep_stage import SweepSlots
 
 More = Callable[[Hashable, int], Sequence[Task]]
 """A fit and a number of free slots → tasks of that fit, at most so many."""
+SweepStage = Callable[[Tables, Reporter, str, int], SweepSlots]
+"""Tables, reporter, device and epochs between checkpoints → the stage that trains what is in the slots."""
 
 
 def slots_of(device: str, pack_size: int | None, at_a_time: int | None, workers: int) -> int:
@@ -49,15 +51,26 @@ class Slots:
         Epochs between checkpoints.
     slots : int
         How many.
+    stage : callable
+        Makes the stage that trains.
     """
 
-    def __init__(self, first: Task, tables: Tables, reporter: Reporter, device: str, checkpoint_every: int, slots: int):
+    def __init__(
+        self,
+        first: Task,
+        tables: Tables,
+        reporter: Reporter,
+        device: str,
+        checkpoint_every: int,
+        slots: int,
+        stage: SweepStage = SweepSlots,
+    ):
         self._first: Task | None = first
         self._fit = first.fit
         self._slots = slots
         self._tasks: dict[str, Task] = {}
         self._reporter = reporter
-        self._stage = SweepSlots(tables, reporter, device, checkpoint_every)
+        self._stage = stage(tables, reporter, device, checkpoint_every)
 
     @property
     def done(self) -> bool:

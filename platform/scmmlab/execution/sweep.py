@@ -55,6 +55,11 @@ class SweepRun:
         self._used_slots = self._slots = 0
         self._interruption = Interruption()
 
+    @property
+    def slots_used(self) -> float | None:
+        """Share of slot-epochs in use so far; None where there were none."""
+        return self._used_slots / self._slots if self._slots else None
+
     def run(self) -> RunSummary:
         """Try what is missing.
 
@@ -151,8 +156,7 @@ class SweepRun:
         states = [record.state for record in self._records.ended.values()]
         failed = states.count("failed")
         self._progress.counts(len(states) - failed, running, failed)
-        used = self._used_slots / self._slots if self._slots else None
-        self._tracker.progress(len(states) - failed, failed, self._study.tune_trials, used)
+        self._tracker.progress(len(states) - failed, failed, self._study.tune_trials, self.slots_used)
 
 
 def _number(key: str) -> str:

@@ -16,9 +16,10 @@ from scmmlab.execution.engine import Interrupted
 from scmmlab.execution.leases import WorkerId
 from scmmlab.execution.run_task import run_task
 from scmmlab.execution.shared_tables import SharedTable, quiet_ray_data, receive_tables
-from scmmlab.execution.slots import Slots
+from scmmlab.execution.slots import Slots, SweepStage
 from scmmlab.execution.stream import StreamingReporter
 from scmmlab.execution.task import Tables, Task
+from scmmlab.training.sweep_stage import SweepSlots
 
 ASK_S = 10.0
 """A question for work waits so long for an answer before it is put again."""
@@ -42,6 +43,8 @@ class WorkerSettings:
     """Replicas that it trains together, at most."""
     slots: int
     """Settings of a sweep that it trains at a time."""
+    sweep_stage: SweepStage = SweepSlots
+    """What trains them."""
 
 
 def gang_worker(config: dict[str, Any]) -> None:
@@ -89,7 +92,9 @@ def _fill_slots(
         reporter.add(tasks)
         return tasks
 
-    slots = Slots(first, tables, reporter, settings.device, settings.checkpoint_every, settings.slots)
+    slots = Slots(
+        first, tables, reporter, settings.device, settings.checkpoint_every, settings.slots, settings.sweep_stage
+    )
     while not slots.done:
         for task, outcomes in slots.step(more):
             reporter.end(task)
