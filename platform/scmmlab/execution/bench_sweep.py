@@ -1,4 +1,4 @@
-"""How much of its ceiling the execution layer leaves to a sweep: settings whose training only waits, on a gang's workers.
+"""How much of its ceiling the execution layer leaves to a sweep: settings whose training only waits, in a gang's slots.
 
 Everything else is as in a sweep: Optuna samples, Tune's trials follow their settings, the broker fills slots, probes go
 to the rungs, and records to the store.
@@ -31,7 +31,7 @@ SLOTS = 4
 """Of each worker."""
 TRIALS_A_SLOT = 20
 QUEUED = 0.5
-"""Settings that wait for a slot, as a share of the slots: what leaves is followed at once, and not when Tune has heard."""
+"""Settings that wait, as a share of the slots: what leaves is followed at once, and not only when Tune has heard."""
 
 
 class Waiting(SweepSlots):
