@@ -3,7 +3,7 @@
 from scmmlab.model.collectives import SINGLE_PROCESS, Collectives, SingleProcess, TorchDistributed
 from scmmlab.model.encoder import encode
 from scmmlab.model.finetuning import FinetuningStep, classify, finetuning_gradient
-from scmmlab.model.masking import masks
+from scmmlab.model.masking import mask_streams, masks, stream_masks
 from scmmlab.model.optimizer import Adam
 from scmmlab.model.parameters import Parameters, initial_classifier, initial_pretraining
 from scmmlab.model.pretraining import Losses, pretraining_gradient
@@ -27,8 +27,10 @@ __all__ = [
     "finetuning_gradient",
     "initial_classifier",
     "initial_pretraining",
+    "mask_streams",
     "masks",
     "permutation",
     "pretraining_gradient",
+    "stream_masks",
     "uniform",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 import torch
 from torch import Tensor
@@ -90,6 +90,21 @@ class Settings:
                 for r in range(0, self.replicas, size)
             ]
         return self._parts[size]
+
+    def in_memory_of(self, other: Settings) -> Settings | None:
+        """These settings in the tensors of `other`, which are overwritten; None if other work is to be done for them.
+
+        A CUDA graph goes on reading the memory, and doing the work, that it was captured with.
+        """
+        mine = {item.name: getattr(self, item.name) for item in fields(self) if not item.name.startswith("_")}
+        tensors = {name: value for name, value in mine.items() if isinstance(value, Tensor)}
+        work = mine.keys() - tensors.keys() - {"experiments"}
+        if any(mine[name] != getattr(other, name) for name in work):
+            return None
+        for name, value in tensors.items():
+            getattr(other, name).copy_(value)
+        kept = {name: getattr(other, name) for name in tensors}
+        return replace(self, **kept, _parts={}, _indices=other._indices)
 
     @property
     def any_pairs(self) -> bool:
