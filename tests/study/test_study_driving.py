@@ -15,7 +15,7 @@ import pytest
 
 from scmmlab.errors import StoreError
 from scmmlab.study import ResultStore, StudyFolder, drivers_of, driving
-from scmmlab.study.claims import Claim, Claims
+from scmmlab.study.claims import Claim, Claims, SeenClaim, Watch
 from scmmlab.study.processes import ProcessName, is_there, this_process
 
 LEASE_S = 6.0
@@ -155,6 +155,58 @@ def test_a_driver_that_was_stopped_for_the_lease_finds_that_it_was_taken_over(ur
             assert "was taken over by another driver" in said
             live, gone = drivers_of(folder_of(uri))
             assert (len(live), gone) == (1, [])
+
+
+ELSEWHERE = """
+import os, sys, time
+from scmmlab.study import ResultStore, driving, processes
+from scmmlab.study.files import Files
+processes._machine = lambda: "another"
+write = Files.write
+def skewed(files, name, data):
+    write(files, name, data)
+    now = time.time() + float(sys.argv[2])
+    os.utime(files.local / name, (now, now))
+Files.write = skewed
+folder = ResultStore(sys.argv[1]).study_folder("demo")
+with driving(folder, "demo", "wait", lease_s=3.0, beat_s=0.5):
+    print("has it", flush=True)
+    sys.stdin.readline()
+"""
+"""A driver on another machine, whose clock tells when its files were written, as some network file systems have it."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("skew_s", [-3600, 3600])
+def test_clocks_of_machines_need_not_agree(tmp_path, skew_s) -> None:
+    folder = folder_of(str(tmp_path))
+    command = [sys.executable, "-c", ELSEWHERE, str(tmp_path), str(skew_s)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "has it\n"
+        with (
+            pytest.raises(StoreError, match=r"is being run already: .* last sign [0-3] s ago"),
+            driving(folder, "demo", "wait", lease_s=3.0, beat_s=BEAT_S),
+        ):
+            raise AssertionError("two drivers have one study")
+        assert len(folder.claims().seen()) == 1
+        other.kill()
+    begun = time.monotonic()
+    with driving(folder, "demo", "wait", lease_s=3.0, beat_s=BEAT_S):
+        assert 3.0 <= time.monotonic() - begun < 10
+
+
+def test_a_claim_is_silent_since_it_was_last_seen_to_change() -> None:
+    now = [100.0]
+    claim = Claim("a", "holding", "", ProcessName("another", 1, 1))
+    for one_clock, behind in ((False, 0.0), (True, 50.0)):
+        watch = Watch(one_clock, clock=lambda: now[0])
+        assert watch.silent_s(SeenClaim(claim, written_s=1000.0), now_s=1050.0) == behind
+        now[0] += 7
+        assert watch.silent_s(SeenClaim(claim, written_s=1000.0), now_s=1057.0) == 7 + behind
+        assert watch.silent_s(SeenClaim(replace(claim, beats=1), written_s=1057.0), now_s=1057.0) == 0
+        now[0] += 2
+        assert watch.silent_s(SeenClaim(replace(claim, beats=1), written_s=1057.0), now_s=1059.0) == 2
 
 
 def test_of_drivers_that_start_together_one_has_the_study(uri) -> None:

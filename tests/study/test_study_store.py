@@ -2,10 +2,13 @@
 
 import json
 import logging
+import os
 import pickle
 import subprocess
 import sys
+import tempfile
 import uuid
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,6 +44,10 @@ def store(request, tmp_path):
             return ResultStore("inside", fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem()))
         case _:
             return ResultStore("bucket/runs", fs._MockFileSystem())
+
+
+SOMEBODY = 65534
+"""A user that is not root."""
 
 
 def same(found, tensors):
@@ -132,6 +139,91 @@ def test_a_damaged_object_is_set_aside_named_and_missing(store, name, damage, ca
     assert files.read(f"{name}.damaged") == damaged
     put()
     assert get() is not None
+
+
+def objects_of(store):
+    """Name → how it is put and got."""
+    return {
+        "pretrain/k.safetensors": (lambda: store.put_pretrain("k", RECORD, TENSORS), lambda: store.get_pretrain("k")),
+        "finetune/k.safetensors": (lambda: store.put_finetune("k", RECORD, TENSORS), lambda: store.get_finetune("k")),
+        "cells/k.json": (lambda: store.put_cell("k", RECORD), lambda: store.get_cell("k")),
+        "failures/k.json": (lambda: store.put_failure("k", "finetune", "no"), lambda: store.failure("k")),
+        "checkpoints/k.probe": (
+            lambda: store.save_checkpoint("k", "probe", b"data"),
+            lambda: store.load_checkpoint("k", "probe"),
+        ),
+        "studies/demo/trials/00001.json": (
+            lambda: store.study_folder("demo").put_trial("00001", RECORD),
+            lambda: store.study_folder("demo").trials().get("00001"),
+        ),
+    }
+
+
+@pytest.fixture
+def own_folder():
+    """A folder of ours. Root may read everything: then the test is somebody else for a while."""
+    with tempfile.TemporaryDirectory() as folder:
+        if os.getuid() == 0:
+            os.chown(folder, SOMEBODY, -1)
+            os.seteuid(SOMEBODY)
+        try:
+            yield Path(folder)
+        finally:
+            os.seteuid(os.getuid())
+
+
+@pytest.mark.parametrize("name", sorted(objects_of(None)))
+def test_a_folder_in_the_place_of_an_object_is_set_aside_named_and_missing(tmp_path, name, caplog):
+    store = ResultStore(tmp_path)
+    put, get = objects_of(store)[name]
+    for number in ("", "-2"):
+        (tmp_path / name / "inner").mkdir(parents=True)
+        with caplog.at_level(logging.WARNING):
+            assert get() is None
+        assert f"{name} is damaged: it is a folder. It was renamed to {Path(name).name}.damaged{number}" in caplog.text
+        assert (tmp_path / f"{name}.damaged{number}" / "inner").is_dir()
+        put()
+        assert get() is not None
+        (tmp_path / name).unlink()
+
+
+@pytest.mark.parametrize("name", sorted(objects_of(None)))
+def test_an_object_that_its_owner_may_not_read_is_set_aside_named_and_missing(own_folder, name, caplog):
+    store = ResultStore(own_folder)
+    put, get = objects_of(store)[name]
+    put()
+    (own_folder / name).chmod(0)
+    with caplog.at_level(logging.WARNING):
+        assert get() is None
+    assert f"{name} is damaged: its owner may not read it. It was renamed to" in caplog.text
+    put()
+    assert get() is not None
+
+
+def test_an_object_of_another_user_is_left_alone_and_said_to_be_unreadable(own_folder):
+    if os.getuid() != 0:
+        pytest.skip("it takes root to make a file another user's")
+    store = ResultStore(own_folder)
+    store.put_cell("k", RECORD)
+    os.seteuid(0)
+    path = own_folder / "cells" / "k.json"
+    os.chown(path, 0, 0)
+    path.chmod(0o600)
+    os.seteuid(SOMEBODY)
+    with pytest.raises(StoreError, match=r"Cannot read 'cells/k.json' in .*: .*Permission denied"):
+        ResultStore(own_folder).get_cell("k")
+    assert os.listdir(own_folder / "cells") == ["k.json"]
+
+
+def test_who_may_only_read_is_told_what_is_damaged(own_folder, caplog):
+    ResultStore(own_folder).put_cell("k", RECORD)
+    (own_folder / "cells" / "k.json").write_text("{}")
+    (own_folder / "cells").chmod(0o500)
+    with caplog.at_level(logging.WARNING):
+        assert ResultStore(own_folder).get_cell("k") is None
+    assert "cells/k.json is damaged" in caplog.text
+    assert "It counts as missing. Cannot rename" in caplog.text
+    (own_folder / "cells").chmod(0o700)
 
 
 def test_a_figure_edited_by_hand_is_not_believed(store):

@@ -1,17 +1,20 @@
 """Claims on a study: small objects in its folder, by which a driver says that it is at work, again and again.
 
 Each driver writes an object of its own, which no other ever writes: an object store cannot say which of two writers
-came first. Ages are told by the store's clock, from the times at which the objects were written, so that the clocks of
-machines need not agree. `docs/decisions/0008-a-lease-for-a-study.md` says why this is enough.
+came first. Clocks of machines need not agree: on S3 one clock tells when each object was written, and on a folder,
+where that may be each writer's own, a claim is watched. `docs/decisions/0008-a-lease-for-a-study.md` says why this is
+enough.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from scmmlab.study.files import Files
+from scmmlab.study.files import Files, UnreadableError
 from scmmlab.study.objects import DamagedError, from_json, to_json
 from scmmlab.study.processes import ProcessName, is_there
 
@@ -49,23 +52,59 @@ class SeenClaim:
     claim: Claim
     """What it says."""
     written_s: float
-    """When it was written last, by the store's clock."""
+    """When it was written last, by the store's clock, or by that of the machine that wrote it."""
 
-    def gone(self, now_s: float, lease_s: float = LEASE_S) -> bool:
+    def gone(self, silent_s: float, lease_s: float = LEASE_S) -> bool:
         """Whether its driver is gone: its process has ended, or it has given no sign for the lease.
 
         Parameters
         ----------
-        now_s : float
-            Now, by the store's clock.
+        silent_s : float
+            So long it has given no sign.
         lease_s : float
             The lease.
         """
-        return is_there(self.claim.process) is False or now_s - self.written_s > lease_s
+        return is_there(self.claim.process) is False or silent_s > lease_s
 
     def surely_there(self) -> bool:
         """Whether its process is on this machine, and runs."""
         return is_there(self.claim.process) is True
+
+
+class Watch:
+    """How long each claim has given no sign, as far as that is certain.
+
+    Parameters
+    ----------
+    one_clock : bool
+        Whether all times of writing are told by one clock; otherwise only those of this machine's claims are, and of
+        others what was seen since they were first looked at counts.
+    clock : callable
+        As `time.monotonic`.
+    """
+
+    def __init__(self, one_clock: bool, clock: Callable[[], float] = time.monotonic):
+        self._one_clock, self._clock = one_clock, clock
+        self._seen: dict[str, tuple[SeenClaim, float]] = {}
+
+    def silent_s(self, found: SeenClaim, now_s: float) -> float:
+        """Seconds since the last sign of `found`, which was seen just now; never too many.
+
+        Parameters
+        ----------
+        found : SeenClaim
+            The claim.
+        now_s : float
+            Now, by the clock that tells when our own claims are written.
+        """
+        before, since = self._seen.get(found.claim.id, (None, 0.0))
+        if found != before:
+            since = self._clock()
+            self._seen[found.claim.id] = found, since
+        watched = self._clock() - since
+        if self._one_clock or is_there(found.claim.process) is not None:
+            return max(watched, now_s - found.written_s)
+        return watched
 
 
 class Claims:
@@ -82,6 +121,11 @@ class Claims:
     def __init__(self, files: Files, folder: str):
         self._files, self._folder = files, folder
 
+    @property
+    def one_clock(self) -> bool:
+        """Whether one clock tells when each claim was written."""
+        return self._files.one_clock
+
     def write(self, claim: Claim) -> None:
         """Write one's own claim, in place of what it said before."""
         self._files.write(self._name(claim.id), to_json("claim", claim.id, asdict(claim)))
@@ -94,14 +138,13 @@ class Claims:
         """All claims, by id. What is no claim is passed over."""
         found: dict[str, SeenClaim] = {}
         for file, written_s in sorted(self._files.written(self._folder).items()):
+            if not file.endswith(".json"):
+                continue
             name = file.removesuffix(".json")
-            data = self._files.read(f"{self._folder}/{file}") if file.endswith(".json") else None
-            if data is None:
-                continue
-            try:
-                found[name] = SeenClaim(_claim(from_json("claim", name, data).record), written_s)
-            except (DamagedError, KeyError, TypeError):
-                continue
+            with suppress(UnreadableError, DamagedError, KeyError, TypeError):
+                data = self._files.read(f"{self._folder}/{file}")
+                if data is not None:
+                    found[name] = SeenClaim(_claim(from_json("claim", name, data).record), written_s)
         return found
 
     def _name(self, name: str) -> str:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from scmmlab.errors import StoreError
-from scmmlab.study.claims import BEAT_S, LEASE_S, Claim, Claims, SeenClaim
+from scmmlab.study.claims import BEAT_S, LEASE_S, Claim, Claims, SeenClaim, Watch
 from scmmlab.study.folder import StudyFolder
 from scmmlab.study.processes import this_process
 
@@ -144,6 +144,7 @@ def _ask(claims: Claims, claim: Claim, study: str, hint: str, lease_s: float) ->
     later sees the other's claim, so never do both hold; the lower id waits for the higher to withdraw.
     """
     first: dict[str, SeenClaim] = {}
+    watch = Watch(claims.one_clock)
     told = False
     while True:
         claims.write(claim)
@@ -151,8 +152,8 @@ def _ask(claims: Claims, claim: Claim, study: str, hint: str, lease_s: float) ->
         own = seen.pop(claim.id, None)
         if own is None:  # removed by one that took it for a driver that is gone
             continue
-        now_s = own.written_s
-        gone = [other for other, found in seen.items() if found.gone(now_s, lease_s)]
+        silent_s = {other: watch.silent_s(found, own.written_s) for other, found in seen.items()}
+        gone = [other for other, found in seen.items() if found.gone(silent_s[other], lease_s)]
         there = {other: found for other, found in seen.items() if other not in gone}
         if not there:
             claim = replace(claim, phase="holding", replaces=tuple(gone))
@@ -162,21 +163,21 @@ def _ask(claims: Claims, claim: Claim, study: str, hint: str, lease_s: float) ->
             return claim
         for other, found in there.items():
             before = first.setdefault(other, found)
-            certain = found.surely_there() or found.claim.beats > before.claim.beats
+            gives_signs = found.claim.beats > before.claim.beats
             first_in_line = found.claim.phase == "holding" or other < claim.id
-            if certain and first_in_line:
+            if first_in_line and (gives_signs or found.surely_there()):
+                ago = silent_s[other] if gives_signs else max(0.0, own.written_s - found.written_s)
                 raise StoreError(
                     f"Study {study} is being run already: another driver has been at it since {found.claim.since}, "
-                    f"and gave its last sign {max(0, now_s - found.written_s):.0f} s ago.",
+                    f"and gave its last sign {ago:.0f} s ago.",
                     hint,
                 )
         if not told:
             told = True
-            left = lease_s - min(now_s - found.written_s for found in there.values())
             _log.warning(
                 "Study %s is claimed by a driver on another machine. Waiting for a sign of it, for %.0f s at most.",
                 study,
-                max(1, left),
+                max(1, lease_s - min(silent_s[other] for other in there)),
             )
         time.sleep(_LOOK_S)
         claim = replace(claim, beats=claim.beats + 1)
@@ -185,8 +186,9 @@ def _ask(claims: Claims, claim: Claim, study: str, hint: str, lease_s: float) ->
 def drivers_of(folder: StudyFolder, lease_s: float = LEASE_S) -> tuple[list[SeenClaim], list[SeenClaim]]:
     """The claims of drivers that are there (more than one only for moments), and of those that are gone.
 
-    Nothing is written, so ages are told by this machine's clock where the process itself cannot be looked up.
+    Nothing is written and nothing watched, so ages are told by this machine's clock where the process itself cannot be
+    looked up.
     """
     seen = [found for found in folder.claims().seen().values() if found.claim.phase == "holding"]
-    gone = [found for found in seen if found.gone(time.time(), lease_s)]
+    gone = [found for found in seen if found.gone(time.time() - found.written_s, lease_s)]
     return [found for found in seen if found not in gone], gone

@@ -20,6 +20,24 @@ _OBJECT_STORES = ("s3", "gcs", "abfs")
 Result = TypeVar("Result")
 
 
+class UnreadableError(StoreError):
+    """A name under which there is something that cannot be read, while the rest of the store can.
+
+    Parameters
+    ----------
+    name : str
+        The name.
+    uri : str
+        Of the store, for people.
+    reason : str
+        What it is: a phrase.
+    """
+
+    def __init__(self, name: str, uri: str, reason: str):
+        super().__init__(f"Cannot read '{name}' in {uri}: {reason}.")
+        self.reason = reason
+
+
 class Files:
     """A folder on a filesystem that pyarrow knows.
 
@@ -75,8 +93,19 @@ class Files:
 
         self._access("write", f"write '{name}' in {self.uri}", action)
 
+    @property
+    def one_clock(self) -> bool:
+        """Whether one clock tells when a file was written; on a shared folder each machine may use its own."""
+        return self.filesystem.type_name in _OBJECT_STORES
+
     def read(self, name: str) -> bytes | None:
-        """The content of a file, or None where there is none."""
+        """The content of a file, or None where there is none.
+
+        Raises
+        ------
+        UnreadableError
+            If a folder has that name, or a file of our own that we may not read.
+        """
 
         def action() -> bytes | None:
             try:
@@ -84,6 +113,11 @@ class Files:
                     return stream.readall()
             except FileNotFoundError:
                 return None
+            except OSError as error:
+                reason = self._why_unreadable(name, error)
+                if reason is None:
+                    raise
+                raise UnreadableError(name, self.uri, reason) from error
 
         return self._access("read", f"read '{name}' in {self.uri}", action)
 
@@ -96,19 +130,24 @@ class Files:
         return self._access("read", f"look for '{name}' in {self.uri}", action)
 
     def names(self, folder: str) -> list[str]:
-        """Names of the files in a folder, sorted, by one listing."""
-        return sorted(self.written(folder))
+        """Names in a folder, sorted, by one listing; those of folders too, which are in the way of files."""
+        return sorted(info.base_name for info in self._listed(folder))
 
     def written(self, folder: str) -> dict[str, float]:
         """The files in a folder, by one listing: name → when it was written, in s by the filesystem's own clock."""
+        found = self._listed(folder)
+        return {info.base_name: (info.mtime_ns or 0) / 1e9 for info in found if info.type == fs.FileType.File}
 
-        def action() -> dict[str, float]:
-            found = self.filesystem.get_file_info(fs.FileSelector(self._path(folder), allow_not_found=True))
-            return {info.base_name: (info.mtime_ns or 0) / 1e9 for info in found if info.type == fs.FileType.File}
+    def set_aside(self, name: str) -> str:
+        """Give a file or folder the name `….damaged`, or the next one that is free, and return it."""
+        aside, number = f"{name}.damaged", 1
+        while self._is_taken(aside):
+            number += 1
+            aside = f"{name}.damaged-{number}"
+        self._move(name, aside)
+        return aside
 
-        return self._access("read", f"list '{folder}' in {self.uri}", action)
-
-    def move(self, name: str, new_name: str) -> None:
+    def _move(self, name: str, new_name: str) -> None:
         """Give a file another name; nothing happens where it is gone."""
 
         def action() -> None:
@@ -129,6 +168,26 @@ class Files:
                 self.filesystem.delete_file(self._path(name))
 
         self._access("write", f"delete '{name}' in {self.uri}", action)
+
+    def _listed(self, folder: str) -> list[fs.FileInfo]:
+        selector = fs.FileSelector(self._path(folder), allow_not_found=True)
+        return self._access("read", f"list '{folder}' in {self.uri}", lambda: self.filesystem.get_file_info(selector))
+
+    def _is_taken(self, name: str) -> bool:
+        def action() -> bool:
+            return self.filesystem.get_file_info(self._path(name)).type != fs.FileType.NotFound
+
+        return self._access("read", f"look for '{name}' in {self.uri}", action)
+
+    def _why_unreadable(self, name: str, error: OSError) -> str | None:
+        """What makes `name` unreadable for good; None where it may be the filesystem, or another user's affair."""
+        kind = self.filesystem.get_file_info(self._path(name)).type
+        if kind == fs.FileType.Directory:
+            return "it is a folder"
+        if isinstance(error, PermissionError) and kind == fs.FileType.File and self.local is not None:
+            ours = os.stat(self._path(name)).st_uid == os.geteuid()
+            return "its owner may not read it" if ours else None
+        return None
 
     def _access(self, kind: Literal["read", "write"], what: str, action: Callable[[], Result]) -> Result:
         try:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scmmlab.study.claims import Claims
-from scmmlab.study.files import Files
+from scmmlab.study.files import Files, UnreadableError
 from scmmlab.study.objects import DamagedError, Record, from_json, to_json
 
 
@@ -66,12 +66,15 @@ class StudyFolder:
         """Records of a sweep's tune_trials by name, sorted; damaged ones are set aside."""
         found: dict[str, Record] = {}
         for file in self._files.names(f"{self._name}/trials"):
-            trial = file.removesuffix(".json")
-            data = self._files.read(self._trial(trial)) if file.endswith(".json") else None
-            if data is None:
+            if not file.endswith(".json"):
                 continue
+            trial = file.removesuffix(".json")
             try:
-                found[trial] = from_json("trial", trial, data).record
+                data = self._files.read(self._trial(trial))
+                if data is not None:
+                    found[trial] = from_json("trial", trial, data).record
+            except UnreadableError as error:
+                self._set_aside(self._trial(trial), error.reason)
             except DamagedError as error:
                 self._set_aside(self._trial(trial), str(error))
         return found

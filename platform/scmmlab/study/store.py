@@ -22,7 +22,8 @@ from typing import Literal
 import numpy as np
 from pyarrow import fs
 
-from scmmlab.study.files import Files
+from scmmlab.errors import StoreError
+from scmmlab.study.files import Files, UnreadableError
 from scmmlab.study.folder import StudyFolder
 from scmmlab.study.objects import (
     DamagedError,
@@ -66,7 +67,7 @@ class ResultStore:
     """Results on any filesystem that pyarrow knows: a folder, `s3://…`, `gs://…`.
 
     Objects are written whole or not at all, never changed, and checked when they are read: one that is not what was
-    written is renamed to `….damaged`, reported by a warning, and counts as missing.
+    written, or cannot be read, is renamed to `….damaged`, reported by a warning, and counts as missing.
 
     Parameters
     ----------
@@ -161,7 +162,7 @@ class ResultStore:
     def load_checkpoint(self, key: str, stage: str) -> bytes | None:
         """The latest checkpoint of a training, or None where there is none, or it is damaged."""
         name = _checkpoint(key, stage)
-        data = self._files.read(name)
+        data = self._read(name)
         if data is None:
             return None
         digest, data = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
@@ -172,7 +173,7 @@ class ResultStore:
 
     def delete_checkpoints(self, key: str) -> None:
         """Forget the checkpoints of all stages of `key`."""
-        for name in self._files.names("checkpoints"):
+        for name in sorted(self._files.written("checkpoints")):
             if name.startswith(f"{key}."):
                 self._files.delete(f"checkpoints/{name}")
 
@@ -190,7 +191,7 @@ class ResultStore:
 
     def _get(self, kind: Kind, key: str) -> StoredObject | None:
         name = _name(kind, key)
-        data = self._files.read(name)
+        data = self._read(name)
         if data is None:
             return None
         read: Callable[[str, str, bytes], StoredObject] = from_json if name.endswith(".json") else from_safetensors
@@ -200,9 +201,26 @@ class ResultStore:
             self._set_aside(name, str(error))
             return None
 
+    def _read(self, name: str) -> bytes | None:
+        try:
+            return self._files.read(name)
+        except UnreadableError as error:
+            self._set_aside(name, error.reason)
+            return None
+
     def _set_aside(self, name: str, reason: str) -> None:
-        _log.warning("%s/%s is damaged: %s. It was renamed to *.damaged and counts as missing.", self.uri, name, reason)
-        self._files.move(name, f"{name}.damaged")
+        try:
+            aside = self._files.set_aside(name)
+        except StoreError as error:  # who may only read can still be told what is there
+            _log.warning("%s/%s is damaged: %s. It counts as missing. %s", self.uri, name, reason, error.message)
+            return
+        _log.warning(
+            "%s/%s is damaged: %s. It was renamed to %s and counts as missing.",
+            self.uri,
+            name,
+            reason,
+            aside.rpartition("/")[2],
+        )
 
     def _finished(self, key: str) -> None:
         self._files.delete(_name("failures", key))
