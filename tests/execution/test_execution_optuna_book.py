@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 import optuna
 import pytest
 from tiny_study import sweep
 
 from scmmlab.execution.optuna_book import OptunaBook
-from scmmlab.tracking import TuneTrialRecord
+from scmmlab.tracking import TuneTrialRecord, mounts
 
 CONDITIONAL = {
     "masking.threshold": {"low": 0.0, "high": 1.0, "when": {"masking.mode": "hybrid"}},
@@ -187,3 +189,19 @@ def test_a_storage_holds_one_study_and_nothing_of_the_run_before(tmp_path):
     again = book_of(tmp_path, storage=tmp_path)
     assert again.study.trials == []
     assert optuna.get_all_study_names(f"sqlite:///{tmp_path}/optuna.db") == ["search"]
+
+
+def test_no_database_is_put_where_locks_do_not_hold_and_the_search_goes_on(tmp_path, monkeypatch, caplog):
+    far = tmp_path / "far"
+    far.mkdir()
+    listing = tmp_path / "mounts"
+    listing.write_text(f"/dev/sda1 / ext4 rw 0 0\nserver:/x {far} nfs4 rw 0 0\n")
+    monkeypatch.setattr(mounts, "MOUNTS", listing)
+    with caplog.at_level(logging.WARNING):
+        book = book_of(tmp_path, storage=far)
+    assert f"There will be no {far / 'optuna.db'} for optuna-dashboard" in caplog.text
+    assert "SQLite relies on file locks, which nfs4" in caplog.text
+    assert list(far.iterdir()) == []
+    near = book_of(tmp_path, storage=tmp_path)
+    assert (tmp_path / "optuna.db").is_file()
+    assert book.ask(0) == near.ask(0)

@@ -2,12 +2,14 @@
 
 The result store holds what has ended; the Optuna study is made from it anew by each run, so the two cannot disagree,
 and no tune_trial is left running for ever. Its name is the search's identity and its storage is the sweep's own, so
-that two sweeps never share one. `optuna-dashboard` opens the storage.
+that two sweeps never share one. `optuna-dashboard` opens the storage. On a network file system there is none: the
+search goes on in memory.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from scmmlab.config import SweepSpec, is_searched, sampling_order
 from scmmlab.execution.optuna_words import Nsga2, Value, distribution, experimental, sampler_of, suggest
 from scmmlab.tracking import TuneTrialRecord
+from scmmlab.tracking.mounts import why_no_sqlite
+
+_log = logging.getLogger(__name__)
 
 DATABASE = "optuna.db"
 DIRECTIONS = {"probe": "maximize", "epochs": "minimize"}
@@ -39,7 +44,7 @@ class OptunaBook:
     search_key : str
         Identity of the search.
     folder : Path | None
-        Where the storage is; in memory when None.
+        Where the storage is; in memory when None, or where SQLite must not be.
     ended : iterable of TuneTrialRecord
         What earlier runs have finished.
     """
@@ -142,6 +147,15 @@ def _new_storage(folder: Path | None) -> BaseStorage | None:
     if folder is None:
         return None
     database = folder / DATABASE
+    reason = why_no_sqlite(database)
+    if reason is not None:
+        _log.warning(
+            "There will be no %s for optuna-dashboard: %s. The search goes on in memory; every setting that has ended "
+            "is in the store.",
+            database,
+            reason,
+        )
+        return None
     database.unlink(missing_ok=True)
     return RDBStorage(f"sqlite:///{database}")
 

@@ -16,6 +16,7 @@ NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "gpfs", "beegfs", "glusterfs", "davfs"}
     | {"ocfs2", "gfs2", "pvfs2", "orangefs", "panfs", "wekafs"}
     | {f"fuse.{name}" for name in ("sshfs", "s3fs", "gcsfuse", "glusterfs", "rclone", "juicefs", "davfs2", "ceph")}
+    | {f"fuse.{name}" for name in ("mount-s3", "goofys", "blobfuse", "blobfuse2", "ceph-fuse", "mfs", "quobyte")}
 )
 """File systems over which locks cannot be relied on."""
 
@@ -37,11 +38,11 @@ class Mount:
 
 def mount_of(path: str | os.PathLike[str]) -> Mount | None:
     """The file system that `path` lies on, whether it is there yet or not; None where the kernel keeps no list."""
+    place = os.path.realpath(path)  # first: what is mounted on demand is mounted by looking there
     try:
         lines = MOUNTS.read_text(errors="surrogateescape").splitlines()
     except OSError:
         return None
-    place = os.path.realpath(path)
     found: Mount | None = None
     for line in lines:
         _, point, kind, *_ = line.split(" ")
@@ -59,8 +60,19 @@ def sqlite_file(tracking_uri: str) -> Path | None:
     return Path(path.partition("?")[0]) if scheme.partition("+")[0] == "sqlite" and path else None
 
 
+def why_no_sqlite(file: Path) -> str | None:
+    """Why a SQLite database must not be at `file`; None where it may."""
+    mount = mount_of(file)
+    if mount is None or not mount.over_network:
+        return None
+    return (
+        f"SQLite relies on file locks, which {mount.kind} (mounted on {mount.point}) does not keep, and the database "
+        "is damaged sooner or later"
+    )
+
+
 def refuse_sqlite_over_network(tracking_uri: str) -> None:
-    """Refuse a SQLite database whose locks cannot be relied on.
+    """Refuse a SQLite database of MLflow's whose locks cannot be relied on.
 
     Raises
     ------
@@ -68,11 +80,10 @@ def refuse_sqlite_over_network(tracking_uri: str) -> None:
         If it lies on a network file system.
     """
     file = sqlite_file(tracking_uri)
-    mount = mount_of(file) if file is not None else None
-    if mount is not None and mount.over_network:
+    reason = why_no_sqlite(file) if file is not None else None
+    if reason is not None:
         raise StoreError(
-            f"The MLflow database '{file}' must not lie on a network file system: SQLite relies on file locks, which "
-            f"{mount.kind} (mounted on {mount.point}) does not keep, and the database is damaged sooner or later.",
+            f"The MLflow database '{file}' must not lie on a network file system: {reason}.",
             hint="name a server (--tracking-uri http://HOST:5000), a database on a local disk "
             "(--tracking-uri sqlite:////local/mlflow.db), or --tracking-uri none",
         )
