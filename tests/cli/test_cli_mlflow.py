@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from dataclasses import replace
@@ -89,6 +90,9 @@ def test_the_view_is_made_again_and_nothing_is_there_twice(scmmlab, janes, tmp_p
     database = store / "studies" / "tiny" / "mlflow.db"
     assert not database.exists()
     shutil.copy(empty_database, database)
+    planned = json.loads((store / "studies" / "tiny" / "plan.json").read_text())["cells"]
+    (broken,) = (cell["key"] for cell in planned if (cell["variant"], cell["seed"]) == ("no_aggregator", 0))
+    ResultStore(store).put_failure(broken, "finetune", f"There is no feature table in {janes / 'a'}: it is gone.")
     done = scmmlab("mlflow", "sync", study, *given)
     assert done.status == 0, done.err
     assert "4 finished, 2 failed, 0 missing" in done.out
@@ -108,6 +112,8 @@ def test_the_view_is_made_again_and_nothing_is_there_twice(scmmlab, janes, tmp_p
             curve = [(row["epoch"], row["loss"]) for row in record["curves"]["pretrain"]]
             assert len(curve) == 2
             assert run["histories"]["pretrain/loss"] == curve
+        elif name == "no_aggregator · a-to-b · 0":
+            assert tags["scmmlab.error"] == "finetune: There is no feature table in a: it is gone."
         elif name != "study tiny":
             assert "epoch" in tags["scmmlab.error"]
     assert first["study tiny"]["data"]["metrics"] == {"cells/finished": 4, "cells/failed": 2, "cells/total": 6}
@@ -117,9 +123,13 @@ def test_the_view_is_made_again_and_nothing_is_there_twice(scmmlab, janes, tmp_p
     assert scmmlab("mlflow", "sync", study, *given).status == 0
     assert stable(runs_of(database, "tiny")) == stable(first)
 
-    told = [str(run) for run in first.values()]
-    told += [path.read_text(errors="replace") for path in artifacts.rglob("*") if path.is_file()]
-    assert not any("Jane" in text or "home-of-jane" in text for text in told)
+    def assert_nobody_is_named() -> None:
+        for path in (database, *artifacts.rglob("*")):
+            told = path.read_bytes() if path.is_file() else b""
+            assert not any(name in told for name in (b"Jane", b"home-of-jane")), path
+
+    assert (b"Jane" in (janes / "a" / "manifest.json").read_bytes()) is True
+    assert_nobody_is_named()
 
     # a run that goes on from here uses the same runs
     assert scmmlab("run", study, "--engine", "local", *given).status == 1
@@ -127,6 +137,72 @@ def test_the_view_is_made_again_and_nothing_is_there_twice(scmmlab, janes, tmp_p
     assert {name: run["info"]["run_id"] for name, run in after.items()} == {
         name: run["info"]["run_id"] for name, run in first.items()
     }
+    assert_nobody_is_named()
+
+
+def test_a_store_on_s3_is_shown_too_but_not_beside_a_run(
+    scmmlab, study, finished, s3, tmp_path, monkeypatch, empty_database
+) -> None:
+    from scmmlab.study import ResultStore, driving
+    from scmmlab.study.files import Files
+    from scmmlab.tracking import spool_file
+    from scmmlab.tracking.uris import local_folder
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    store, database = s3.uri("synced"), tmp_path / "central.db"
+    files = Files(store)
+    for path in sorted(finished.rglob("*")):
+        if path.is_file():
+            files.write(path.relative_to(finished).as_posix(), path.read_bytes())
+    shutil.copy(empty_database, database)
+    given = (study, "--store", store, "--tracking-uri", f"sqlite:///{database}")
+
+    def away():
+        raise ConnectionError("the server is away")
+
+    # what a run on this machine left waiting
+    spool = spool_file(local_folder(files.uri, "tiny"), given[-1])
+    with MlflowTracker(given[-1], make_view=away, spool=spool, patience_s=0.01) as tracker:
+        tracker.start_study("tiny", {"name": "tiny"}, "", {"marker": "waited"})
+    assert spool.is_relative_to(tmp_path / "state")
+    assert spool.stat().st_mode & 0o777 == 0o600
+    done = scmmlab("mlflow", "sync", *given)
+    assert done.status == 0, done.err
+    assert not spool.exists()
+    first = runs_of(database, "tiny")
+    assert len(first) == 7
+    assert first["study tiny"]["data"]["tags"]["scmmlab.version.marker"] == "waited"
+
+    with driving(ResultStore(store).study_folder("tiny"), "tiny", "wait"):
+        done = scmmlab("mlflow", "sync", *given)
+        assert done.status == 2
+        assert "Study 'tiny' in s3://results/synced is being run already" in done.err
+        assert "Hint: wait until it has ended: it writes to MLflow itself" in done.err
+    assert scmmlab("mlflow", "sync", *given).status == 0
+    assert stable(runs_of(database, "tiny")) == stable(first)
+
+
+def test_each_cell_shows_the_versions_that_computed_it(scmmlab, study, finished, tmp_path, empty_database) -> None:
+    store, database = tmp_path / "runs", tmp_path / "central.db"
+    shutil.copytree(finished, store)
+    shutil.copy(empty_database, database)
+    notes = store / "studies" / "tiny" / "attempts.json"
+    (attempt,) = json.loads(notes.read_text())
+    key, *others = sorted(path.stem for path in (store / "cells").iterdir())
+    newer = {"versions": attempt["versions"] | {"torch": "99.0"}, "found": others}
+    notes.write_text(json.dumps([attempt, newer]))
+    assert scmmlab("mlflow", "sync", study, "--store", store, "--tracking-uri", f"sqlite:///{database}").status == 0
+    shown = {
+        run["data"]["tags"].get("scmmlab.cell_key", name): run["data"]["tags"]
+        for name, run in runs_of(database, "tiny").items()
+    }
+    versions = {name: tags["scmmlab.version.torch"] for name, tags in shown.items()}
+    assert versions == {
+        **dict.fromkeys(others, attempt["versions"]["torch"]),
+        **dict.fromkeys((key, "study tiny"), "99.0"),
+    }
+    assert {tags.get("scmmlab.in_plan") for name, tags in shown.items() if name != "study tiny"} == {"true"}
 
 
 def test_a_sweep_is_shown_with_all_its_settings(scmmlab, janes, tmp_path, empty_database) -> None:

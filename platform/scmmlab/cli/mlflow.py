@@ -32,13 +32,17 @@ def run_sync(arguments: argparse.Namespace) -> int:
     """Make the view again."""
     from scmmlab.cli.study import open_study, write_study_report
     from scmmlab.execution.retelling import retell
+    from scmmlab.study import driving
 
     loaded, plan, store = open_study(arguments)
-    tracker, tracked_at = open_tracker(arguments.tracking_uri, store, loaded.study.name, direct=True)
-    if tracked_at is None:
-        raise SpecError("There is no MLflow to write to.", hint="name --tracking-uri")
-    with tracker:
-        counts = retell(plan, store, tracker, lambda: write_study_report(plan, store, None)[0].html.parent)
+    name = loaded.study.name
+    # a run writes to MLflow itself, and would find its runs ended
+    with driving(store.study_folder(name), name, "wait until it has ended: it writes to MLflow itself"):
+        tracker, tracked_at = open_tracker(arguments.tracking_uri, store, name, direct=True)
+        if tracked_at is None:
+            raise SpecError("There is no MLflow to write to.", hint="name --tracking-uri")
+        with tracker:
+            counts = retell(plan, store, tracker, lambda: write_study_report(plan, store, None)[0].html.parent)
     print(f"MLflow:  {tracked_at}")
     print("         " + ", ".join(f"{number} {state}" for state, number in counts.items()))
     return 0

@@ -96,7 +96,8 @@ def run_run(arguments: argparse.Namespace) -> int:
     from scmmlab.config import study_yaml
     from scmmlab.execution.engines import run_study
     from scmmlab.report.summary import summary_table
-    from scmmlab.study import describe, driving, is_complete, search_records, study_status
+    from scmmlab.study import describe, driving, search_records, study_status
+    from scmmlab.study.attempts import note_attempt
     from scmmlab.study.places import without_password
     from scmmlab.tracking import versions
 
@@ -111,8 +112,7 @@ def run_run(arguments: argparse.Namespace) -> int:
         with AtWork(driver, tracker) as tracker:
             folder.write_text("spec.yaml", study_yaml(loaded.study))
             folder.write_text("plan.json", json.dumps(plan.to_json(), indent=1) + "\n")
-            if not is_complete(plan, store):
-                folder.write_text("versions.json", json.dumps(found, indent=1) + "\n")
+            note_attempt(plan, store, found)
             spec = loaded.study.model_dump(mode="json")
             tracker.start_study(loaded.study.name, spec, describe(plan, study_status(plan, store).done), found)
             summary = run_study(plan, store, arguments.engine, tracker)
@@ -225,11 +225,12 @@ def write_study_report(plan: Plan, store: ResultStore, out: str | None):  # type
     """Write the report of a study as far as it got, to `out` or its own folder; its paths, and what it shows."""
     from scmmlab.report import write_report
     from scmmlab.report.collect import collect_results
+    from scmmlab.study.attempts import latest_versions
     from scmmlab.tracking import versions
 
     folder = store.study_folder(plan.study.name)
     place = Path(out) if out else folder.local / "report" if folder.local else Path(f"report-{plan.study.name}")
-    results = collect_results(plan, store, versions())
+    results = collect_results(plan, store, latest_versions(folder) or versions())
     paths: ReportPaths = write_report(results, place)
     if out is None and folder.local is None:  # people read the one here; the one in the store stays with the results
         for path in paths.all:

@@ -43,7 +43,7 @@ def open_tracker(uri: str | None, store: ResultStore, name: str, direct: bool = 
     uri : str | None
         What `--tracking-uri` says.
     store : ResultStore
-        In whose folder of the study events wait while MLflow is away.
+        In whose folder of the study events wait while MLflow is away; in one of the user's where that is elsewhere.
     name : str
         Of the study.
     direct : bool
@@ -57,13 +57,14 @@ def open_tracker(uri: str | None, store: ResultStore, name: str, direct: bool = 
         If it names a database that must not be used.
     """
     from scmmlab.tracking import MlflowTracker, Tracker, default_tracking_uri, shown_uri, spool_file
+    from scmmlab.tracking.uris import local_folder
 
     if uri == "none":
         return Tracker(), None
     check_tracking_uri(uri)
     folder = store.study_folder(name).local
     if uri:
-        spool = spool_file(folder, uri) if folder else None
+        spool = spool_file(folder or local_folder(store.uri, name), uri)
         return MlflowTracker(uri, spool=spool, direct=direct), shown_uri(uri)
     if folder is None:  # a database cannot live in an object store
         print("The store is no folder: without --tracking-uri nothing is recorded in MLflow.", file=sys.stderr)

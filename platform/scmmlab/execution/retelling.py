@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from scmmlab.execution.recorder import Recorder
 from scmmlab.execution.sweep_records import SweepRecords
 from scmmlab.study import Plan, ResultStore, describe, study_status
+from scmmlab.study.attempts import by_versions, ended_names, latest_versions
 from scmmlab.tables import read_table
 from scmmlab.tracking import Tracker, data_inputs
 
@@ -16,7 +16,7 @@ from scmmlab.tracking import Tracker, data_inputs
 def retell(plan: Plan, store: ResultStore, tracker: Tracker, report: Callable[[], Path]) -> Mapping[str, int]:
     """Tell `tracker` of every cell or setting that has ended, of failures, and of the report.
 
-    Curves come from the records; what computed them is what the last run noted in the study's folder.
+    Curves come from the records; what computed them is what the attempts noted in the study's folder.
 
     Parameters
     ----------
@@ -39,14 +39,18 @@ def retell(plan: Plan, store: ResultStore, tracker: Tracker, report: Callable[[]
     StoreError
         If the store cannot be read, or the tracker raises it.
     """
-    status = study_status(plan, store)
-    spec = plan.study.model_dump(mode="json")
-    tracker.start_study(plan.study.name, spec, describe(plan, status.done), _versions(plan, store))
+    status, folder = study_status(plan, store), store.study_folder(plan.study.name)
+    spec, text = plan.study.model_dump(mode="json"), describe(plan, status.done)
+    ended = ended_names(plan, store)
+    tell = _tell_settings if plan.study.kind == "sweep" else _tell_cells
+    # runs bear the versions of the attempt that computed them; the last attempt's come last, with everything
+    *earlier, last = by_versions(folder, ended) or [(latest_versions(folder), [])]
+    for versions, names in [*earlier, (last[0], ended)]:
+        tracker.start_study(plan.study.name, spec, text, versions)
+        tell(plan, store, tracker, names)
     if plan.study.kind == "sweep":
-        counts = _settings(plan, store, tracker)
+        counts = _count_settings(plan, store, tracker)
     else:
-        recorder = Recorder(plan, store, tracker, read_table)
-        recorder.finished_before(plan.distinct.values())
         for cell in status.cells:
             if cell.failure is not None:
                 inputs = data_inputs(cell.cell, plan.source(cell.cell.transfer), plan.target(cell.cell.transfer))
@@ -54,26 +58,27 @@ def retell(plan: Plan, store: ResultStore, tracker: Tracker, report: Callable[[]
         counts = dict(status.counts)
         tracker.progress(counts["finished"], counts["failed"], len(plan.cells))
     # a setting that failed is what it is, a cell that failed is run again
-    ended = counts["finished"] + (counts["failed"] if plan.study.kind == "sweep" else 0)
+    done = counts["finished"] + (counts["failed"] if plan.study.kind == "sweep" else 0)
     begun = counts["finished"] + counts["failed"] > 0
-    tracker.finish_study(report() if begun else None, complete=ended == sum(counts.values()))
+    tracker.finish_study(report() if begun else None, complete=done == sum(counts.values()))
     return counts
 
 
-def _versions(plan: Plan, store: ResultStore) -> dict[str, str]:
-    """What computed the study, as far as its folder says."""
-    try:
-        found = json.loads(store.study_folder(plan.study.name).read_text("versions.json") or "{}")
-    except ValueError:  # it was edited by hand
-        return {}
-    return {str(name): str(version) for name, version in found.items()} if isinstance(found, dict) else {}
+def _tell_cells(plan: Plan, store: ResultStore, tracker: Tracker, keys: Collection[str]) -> None:
+    Recorder(plan, store, tracker, read_table).finished_before(
+        cell for key, cell in plan.distinct.items() if key in keys
+    )
 
 
-def _settings(plan: Plan, store: ResultStore, tracker: Tracker) -> dict[str, int]:
+def _tell_settings(plan: Plan, store: ResultStore, tracker: Tracker, names: Collection[str]) -> None:
+    for number, record in sorted(SweepRecords(plan, store).ended.items()):
+        if f"{number:05d}" in names:
+            tracker.finish_tune_trial(record)
+
+
+def _count_settings(plan: Plan, store: ResultStore, tracker: Tracker) -> dict[str, int]:
     assert plan.study.kind == "sweep"
     ended = SweepRecords(plan, store).ended
-    for _, record in sorted(ended.items()):
-        tracker.finish_tune_trial(record)
     failed = sum(record.state == "failed" for record in ended.values())
     tracker.progress(len(ended) - failed, failed, plan.study.tune_trials)
     missing = max(0, plan.study.tune_trials - len(ended))

@@ -34,6 +34,7 @@ from scmmlab.tracking.figures import confusion_matrices, curves, fold_table, mea
 from scmmlab.tracking.parameters import flat_parameters
 from scmmlab.tracking.tracker import DataInput
 from scmmlab.tracking.ui import MLFLOW_ENVIRONMENT
+from scmmlab.tracking.without_places import spec_without_places, text_without_places
 
 ROLE = "scmmlab.role"
 """Tag of a run: `study`, `cell` or `tune_trial`."""
@@ -54,6 +55,8 @@ RUNS_A_PAGE = 100
 """A run is a hundred kilobytes of objects, and a study may have ten thousand."""
 LONGEST_TAG = 5000
 LONGEST_DIGEST = 36
+_TEXTS = (".html", ".md", ".tex")
+"""Of the report's files."""
 
 _CLIENT_ENVIRONMENT = {
     # retries are the writer's, so that closing need not wait for MLflow's
@@ -186,7 +189,7 @@ class MlflowView:
             run = self._client.create_run(self._experiment_id, tags=tags, run_name=f"study {event.name}")
             self._parent_id = run.info.run_id
         self._client.log_text(self._parent_id, event.plan, "plan.txt")
-        self._client.log_dict(self._parent_id, _without_places(event.spec), "study.json")
+        self._client.log_dict(self._parent_id, spec_without_places(event.spec), "study.json")
 
     def _experiment(self, event: StudyStarted) -> str:
         found = self._client.get_experiment_by_name(event.name)
@@ -208,7 +211,9 @@ class MlflowView:
                 return
 
     def _log_report(self, folder: Path) -> None:
-        """The files of `folder`, but what MLflow itself keeps there."""
+        """The files of `folder`, but what MLflow itself keeps there. An error may name a table's folder in them."""
+        inputs = [data for event in self._started.values() for data in event.inputs]
+        names = {data.location: data.name for data in inputs if "/" in data.location}
         files = [
             path
             for path in sorted(folder.rglob("*"))
@@ -216,7 +221,13 @@ class MlflowView:
         ]
         for path in files:
             place = "/".join(("report", *path.relative_to(folder).parts[:-1]))
-            self._client.log_artifact(self._parent_id, str(path), place)
+            text = path.read_text() if path.suffix in _TEXTS else ""
+            if any(location in text for location in names):
+                for location, name in names.items():
+                    text = text.replace(location, name)
+                self._client.log_text(self._parent_id, text, f"{place}/{path.name}")
+            else:
+                self._client.log_artifact(self._parent_id, str(path), place)
 
     def _log_progress(self, event: Progressed) -> None:
         from mlflow.entities import Metric
@@ -337,7 +348,7 @@ class MlflowView:
         child = self._child_of(event)
         if not child.finished:
             child.failed = True
-            self._client.set_tag(child.run_id, ERROR, event.error[:LONGEST_TAG])
+            self._client.set_tag(child.run_id, ERROR, text_without_places(event.error)[:LONGEST_TAG])
             self._client.set_terminated(child.run_id, "FAILED")
 
     def _child_of(self, event: CellFinished | CellFailed) -> _Child:
@@ -361,7 +372,7 @@ class MlflowView:
         self._log_points(child, points, objective)
         self._client.set_tag(child.run_id, STATE, trial.state)
         if trial.error:
-            self._client.set_tag(child.run_id, ERROR, trial.error[:LONGEST_TAG])
+            self._client.set_tag(child.run_id, ERROR, text_without_places(trial.error)[:LONGEST_TAG])
         self._client.set_terminated(child.run_id, "FAILED" if trial.state == "failed" else "FINISHED")
         child.finished = True
 
@@ -409,16 +420,6 @@ class MlflowView:
 
 def _description(event: StudyStarted) -> str:
     return str(event.spec.get("description", ""))
-
-
-def _without_places(value: Any) -> Any:
-    """A study without the folders of its tables, which are this machine's affair."""
-    if isinstance(value, Mapping):
-        return {
-            name: inner.rpartition("/")[2] if name == "table" and isinstance(inner, str) else _without_places(inner)
-            for name, inner in value.items()
-        }
-    return [_without_places(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _version_tags(versions: Mapping[str, str]) -> dict[str, str]:
