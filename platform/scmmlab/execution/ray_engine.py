@@ -6,14 +6,14 @@ import tempfile
 from collections import deque
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, Literal
 
 import ray
-from ray.train.torch import TorchTrainer
 
 from scmmlab.config import CorpusSelection, ResourcesSpec
 from scmmlab.execution.checkpoint_pace import CHECKPOINT_S
-from scmmlab.execution.crew import Crew
+from scmmlab.execution.crew import Crew, MakeTrainer
 from scmmlab.execution.engine import Emit, Engine
 from scmmlab.execution.ray_session import ray_session
 from scmmlab.execution.sharded_source import share_source, source_name
@@ -149,14 +149,15 @@ class RayEngine(Engine):
         make = {"gang": self._gang, "data-parallel": self._data_parallel}[kind]
         self._crew = Crew(make, self.logs)
 
-    def _gang(self, broker: Any) -> Sequence[TorchTrainer]:
-        tables = share_tables(self._tables)
-        return [gang_trainer(self._plan, self._settings(broker), tables, self._resources.max_failures, self._folder)]
+    def _gang(self, broker: Any) -> Sequence[MakeTrainer]:
+        tables, settings = share_tables(self._tables), self._settings(broker)
+        return [partial(gang_trainer, self._plan, settings, tables, self._resources.max_failures, self._folder)]
 
-    def _data_parallel(self, broker: Any) -> Sequence[TorchTrainer]:
+    def _data_parallel(self, broker: Any) -> Sequence[MakeTrainer]:
         each = self._resources.workers_per_cell
         return [
-            data_parallel_trainer(
+            partial(
+                data_parallel_trainer,
                 self._plan,
                 group,
                 each,
