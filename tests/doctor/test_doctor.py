@@ -157,7 +157,11 @@ def test_ports_of_ray_and_mlflow_on_every_address_are_bad():
         "Ray's ports": Level.BAD,
         "MLflow's ports": Level.BAD,
     }
-    assert levels(check_ports(found, token=True))["Ray's ports"] is Level.WARN
+    assert levels(check_ports(found, token=True)) == {
+        "Ray's dashboard": Level.WARN,
+        "Ray's ports": Level.WARN,
+        "MLflow's ports": Level.BAD,
+    }
     closed = [Listener("127.0.0.1", listener.port, listener.command) for listener in found]
     assert set(levels(check_ports(closed, token=True)).values()) == {Level.OK}
     assert set(levels(check_ports([], token=False)).values()) == {Level.OK}

@@ -45,7 +45,12 @@ def check_ports(found: Iterable[Listener], token: bool) -> Iterator[Finding]:
             mend = "mlflow server --host 127.0.0.1 --allowed-hosts …, behind a proxy that asks who comes"
             yield bad(check, f"other machines reach {shown}, where results are read and changed", mend)
         elif owner == "Ray's dashboard":
-            yield bad(check, f"other machines reach {shown}", "ray start --head --dashboard-host=127.0.0.1")
+            mend = "ray start --head --dashboard-host=127.0.0.1"
+            if token:  # in a container there is no other way to publish it
+                mend += ", or close it to all who submit no jobs, by network policy or firewall"
+                yield warn(check, f"other machines reach {shown}, and need the token", mend)
+            else:
+                yield bad(check, f"other machines reach {shown}, and may run code as you", mend)
         elif token:
             mend = "close them to all but the cluster's machines, by firewall"
             yield warn(check, f"other machines reach {shown}, and need the token", mend)
