@@ -54,6 +54,7 @@ MATTERS_TO_PRETRAINING = [
     {"pretrain.optimizer.weight_decay": 0.0},
     {"pretrain.optimizer.schedule": "constant"},
     {"scaling": "standard"},
+    {"precision": "bf16"},
     {"protocol.kind": "released"},
 ]
 
@@ -77,6 +78,17 @@ MATTERS_AFTER_PRETRAINING = [
 
 RELEASED = {"protocol.kind": "released"}
 FIXED = {"loss.weighting": "fixed"}
+
+
+def test_keys_of_before_precision_could_be_chosen_are_those_of_float32():
+    experiment = ExperimentSpec()
+    assert "precision" not in keys.pretraining_part(experiment)
+    assert "precision" not in keys.finetuning_part(experiment)
+
+
+def test_precision_matters_to_fine_tuning_without_pretraining():
+    given = {"pretrain.enabled": False}
+    assert both(given)[1] != both({**given, "precision": "bf16"})[1]
 
 
 @pytest.mark.parametrize("change", MATTERS_TO_PRETRAINING, ids=str)

@@ -143,10 +143,11 @@ def test_only_requests_with_tensors_of_other_shapes_go_to_other_packs():
         pretrain_request("d", pretrain={"optimizer": {"learning_rate": 0.1}}),
         pretrain_request("released", protocol=PROTOCOLS["released"]),
         replace(pretrain_request("target"), source=TRANSFER.target),
+        pretrain_request("rounded", precision="bf16"),
     ]
     packs = in_groups(requests, lambda r: pretrain_fit(r.experiment, len(r.channels), 5), 4)
     keys = [[request.key for request in pack] for pack in packs]
-    assert keys == [["a", "b", "c"], ["long", "d", "released", "target"], ["wide"], ["views"], ["batch"]]
+    assert keys == [["a", "b", "c"], ["long", "d", "released", "target"], ["wide"], ["views"], ["batch"], ["rounded"]]
 
 
 def test_pack_size_changes_nothing_but_the_order_of_reports():

@@ -16,6 +16,7 @@ from torch import Tensor
 from scmmlab.model.batch_norm import EPSILON, Batch, centre, centre_gradient
 from scmmlab.model.collectives import Collectives
 from scmmlab.model.pooling import max_pool, max_pool_gradient
+from scmmlab.model.products import Products
 
 
 class Activation(NamedTuple):
@@ -36,6 +37,7 @@ class Saved(NamedTuple):
 
     matrix_RFK: Tensor
     x_RKN: Tensor
+    """Both as they enter products."""
     y_ROTN: Tensor
     """y − mean."""
     activation: Activation
@@ -75,6 +77,7 @@ def block_forward(
     point_major: bool,
     weight_R11N: Tensor | None,
     group: Collectives,
+    products: Products,
 ) -> tuple[Saved, Batch]:
     """``ReLU(pool(γ · batch norm(matrix · x) + β))`` with the batch's own statistics, in `Saved.out`.
 
@@ -83,7 +86,7 @@ def block_forward(
     matrix_RFK : Tensor, shape=(R, O·T, K)
         The layer, the points of each feature in turn, in `pooling_order` where they are pooled.
     x_RKN : Tensor, shape=(R, K, N)
-        Its input.
+        Its input. Both are operands of `products`.
     gain_RO, shift_RO : Tensor, shape=(R, O)
         γ and β.
     pool : bool
@@ -94,9 +97,11 @@ def block_forward(
         1 for rows that count and 0 for the others, which neither give statistics nor receive gradients.
     group : Collectives
         Workers that share the batch: the statistics are of all their rows.
+    products : Products
+        How matrix and input are multiplied.
     """
     replicas, features = gain_RO.shape
-    y = torch.bmm(matrix_RFK, x_RKN).view(replicas, features, -1, x_RKN.shape[-1])
+    y = products.product(matrix_RFK, x_RKN).view(replicas, features, -1, x_RKN.shape[-1])
     batch = centre(y, weight_R11N, group)
     rstd = (batch.variance_RO11 + EPSILON).rsqrt_()
     slope = gain_RO.view_as(rstd) * rstd

@@ -16,6 +16,7 @@ from scmmlab.model.collectives import SINGLE_PROCESS, Collectives
 from scmmlab.model.convolution import toeplitz, toeplitz_adjoint
 from scmmlab.model.dense_block import Saved, activate, block_backward, block_forward
 from scmmlab.model.parameters import Parameters
+from scmmlab.model.products import FLOAT32, Products
 from scmmlab.model.replicas import finetuning_replicas, joined, parts
 from scmmlab.model.shape import conv_length, pooled_length
 
@@ -38,7 +39,7 @@ class EncoderPass(NamedTuple):
     """What one training pass leaves behind."""
 
     h_REN: Tensor
-    """The embedding, rows last."""
+    """The embedding, rows last, as it enters products."""
     blocks: list[Saved]
     """What the gradient of each block needs."""
     batches: list[Batch]
@@ -48,24 +49,33 @@ class EncoderPass(NamedTuple):
 
 
 def encoder_forward(
-    weights: Sequence[Tensor], x_RNCF: Tensor, weight_R11N: Tensor | None, group: Collectives
+    weights: Sequence[Tensor],
+    x_RNCF: Tensor,
+    weight_R11N: Tensor | None,
+    group: Collectives,
+    products: Products = FLOAT32,
 ) -> EncoderPass:
     """All blocks with the batch's statistics; `weights` are kernel, γ and β of each block in turn."""
-    x_RKN, points = _columns(x_RNCF), [x_RNCF.shape[3]]
+    x_RKN, points = _columns(products.operand(x_RNCF)), [x_RNCF.shape[3]]
     blocks, batches = [], []
     for block in range(len(LAYERS)):
         kernel, gain, shift = weights[3 * block : 3 * block + 3]
-        matrix, point_major = toeplitz(kernel, points[-1]), block < len(LAYERS) - 1
-        saved, batch = block_forward(matrix, x_RKN, gain, shift, True, point_major, weight_R11N, group)
+        matrix, point_major = products.operand(toeplitz(kernel, points[-1])), block < len(LAYERS) - 1
+        saved, batch = block_forward(matrix, x_RKN, gain, shift, True, point_major, weight_R11N, group, products)
         blocks.append(saved)
         batches.append(batch)
         points.append(pooled_length(conv_length(points[-1])))
-        x_RKN = saved.out.flatten(1, 2)
+        x_RKN = products.operand(saved.out.flatten(1, 2))
     return EncoderPass(x_RKN, blocks, batches, points)
 
 
 def encoder_backward(
-    grad_REN: Tensor, done: EncoderPass, weight_R11N: Tensor | None, group: Collectives, gradients: dict[str, Tensor]
+    grad_REN: Tensor,
+    done: EncoderPass,
+    weight_R11N: Tensor | None,
+    group: Collectives,
+    gradients: dict[str, Tensor],
+    products: Products = FLOAT32,
 ) -> None:
     """Write the gradients of the weights to `gradients`, by name, from that of the embedding."""
     upstream = grad_REN
@@ -74,12 +84,13 @@ def encoder_backward(
         dy_RFN, d_gain, d_shift = block_backward(
             upstream, saved, done.batches[block].numbers, block < len(LAYERS) - 1, weight_R11N, group
         )
-        d_matrix = torch.bmm(dy_RFN, saved.x_RKN.transpose(1, 2))
+        dy_RFN = products.operand(dy_RFN)
+        d_matrix = products.product(dy_RFN, saved.x_RKN.transpose(1, 2))
         gradients[f"{conv}.weight"].copy_(toeplitz_adjoint(d_matrix, d_gain.shape[1], points))
         gradients[f"{norm}.weight"].copy_(d_gain)
         gradients[f"{norm}.bias"].copy_(d_shift)
         if block > 0:
-            upstream = torch.bmm(saved.matrix_RFK.transpose(1, 2), dy_RFN)
+            upstream = products.product(saved.matrix_RFK.transpose(1, 2), dy_RFN)
 
 
 def _encode_frozen(parameters: Parameters, x_RNCF: Tensor) -> Tensor:

@@ -8,11 +8,13 @@ Legend: R replica, B window, C channel, F band, K class.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from scmmlab.config.experiment import Precision
 from scmmlab.model.batch_norm import row_weights, update_running
 from scmmlab.model.classifier import classifier_backward, classifier_forward, classifier_weights
 from scmmlab.model.collectives import SINGLE_PROCESS
@@ -25,7 +27,8 @@ from scmmlab.model.encoder import (
     encoder_weights,
 )
 from scmmlab.model.parameters import Parameters
-from scmmlab.model.replicas import finetuning_replicas, joined, parts
+from scmmlab.model.products import PRODUCTS, Products
+from scmmlab.model.replicas import finetuning_replicas, joined, parts, spread
 
 
 class FinetuningStep(NamedTuple):
@@ -49,6 +52,7 @@ def finetuning_gradient(
     label_RB: Tensor,
     row_mask: Tensor | None = None,
     freeze_encoder: bool = False,
+    precision: Precision = "float32",
 ) -> FinetuningStep:
     """Losses, logits and gradients of one fine-tuning step, with as many replicas at a time as the device likes.
 
@@ -64,19 +68,19 @@ def finetuning_gradient(
         The windows that count, for batches of varying size; all when None.
     freeze_encoder : bool
         Leave the encoder alone: running statistics are used and kept, and its gradient is 0.
+    precision : str
+        Of matrix multiplications (see `products`).
     """
     size = _at_a_time(encoder, classifier, x_RBCF)
-    found = [
-        _step(*part, freeze_encoder=freeze_encoder)
-        for part in zip(
-            encoder.parts(size),
-            classifier.parts(size),
-            x_RBCF.split(size),
-            label_RB.split(size),
-            parts(row_mask, size, len(x_RBCF)),
-            strict=True,
-        )
-    ]
+    pieces = zip(
+        encoder.parts(size),
+        classifier.parts(size),
+        x_RBCF.split(size),
+        label_RB.split(size),
+        parts(row_mask, size, len(x_RBCF)),
+        strict=True,
+    )
+    found = spread(partial(_step, freeze_encoder=freeze_encoder, products=PRODUCTS[precision]), pieces)
     loss_R, logits_RBK = (joined(tensors) for tensors in zip(*found, strict=True))
     return FinetuningStep(loss_R, logits_RBK, encoder.gradient, classifier.gradient)
 
@@ -88,23 +92,24 @@ def _step(
     label_RB: Tensor,
     row_mask_RB: Tensor | None,
     freeze_encoder: bool,
+    products: Products,
 ) -> tuple[Tensor, Tensor]:
     """Loss and logits, and the gradients in `encoder.gradient` and `classifier.gradient`."""
     weights, of_classifier = encoder_weights(encoder), classifier_weights(classifier)
     weight_R11B = row_weights(row_mask_RB, x_RBCF.dtype)
     if freeze_encoder:
-        h = encode_columns(encoder, x_RBCF, False)
+        h = products.operand(encode_columns(encoder, x_RBCF, False))
     else:
-        done = encoder_forward(weights, x_RBCF, weight_R11B, SINGLE_PROCESS)
+        done = encoder_forward(weights, x_RBCF, weight_R11B, SINGLE_PROCESS, products)
         update_running(encoder, ENCODER_NORMS, done.batches)
         h = done.h_REN
-    logits_RKB, hidden = classifier_forward(of_classifier, h)
+    logits_RKB, hidden = classifier_forward(of_classifier, h, products)
     loss_R, grad_RKB = cross_entropy(logits_RKB, label_RB, row_mask_RB)
-    dh = classifier_backward(grad_RKB, classifier, h, hidden)
+    dh = classifier_backward(grad_RKB, classifier, h, hidden, products)
     if freeze_encoder:
         encoder.gradient.zero_()
     else:
-        encoder_backward(dh, done, weight_R11B, SINGLE_PROCESS, encoder.gradients)
+        encoder_backward(dh, done, weight_R11B, SINGLE_PROCESS, encoder.gradients, products)
     return loss_R, logits_RKB.transpose(1, 2)
 
 
@@ -125,12 +130,12 @@ def classify(encoder: Parameters, classifier: Parameters, x_RBCF: Tensor) -> Ten
     """
     size = _at_a_time(encoder, classifier, x_RBCF)
     pieces = zip(encoder.parts(size), classifier.parts(size), x_RBCF.split(size), strict=True)
-    return joined(
-        [
-            classifier_forward(classifier_weights(own), encode_columns(part, x, False))[0].transpose(1, 2)
-            for part, own, x in pieces
-        ]
-    )
+    return joined(spread(_classify, pieces))
+
+
+def _classify(encoder: Parameters, classifier: Parameters, x_RBCF: Tensor) -> Tensor:
+    h_REB = encode_columns(encoder, x_RBCF, False)
+    return classifier_forward(classifier_weights(classifier), h_REB)[0].transpose(1, 2)
 
 
 def _at_a_time(encoder: Parameters, classifier: Parameters, x_RBCF: Tensor) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from scmmlab.model.random import stream_words, streams
-from scmmlab.model.replicas import joined, pretraining_replicas
+from scmmlab.model.replicas import joined, pretraining_replicas, spread
 from scmmlab.model.settings import MASK_MODES, Settings
 
 
@@ -52,12 +54,9 @@ def stream_masks(settings: Settings, streams_2R1: Tensor, windows: int, channels
     if settings.mask_modes == {"none"}:
         return None
     size = pretraining_replicas(streams_2R1[0])
-    return joined(
-        [
-            _masks(own, part, windows * settings.views, channels, bands)
-            for own, part in zip(settings.parts(size), streams_2R1.split(size, dim=1), strict=True)
-        ]
-    )
+    pieces = zip(settings.parts(size), streams_2R1.split(size, dim=1), strict=True)
+    draw = partial(_masks, copies=windows * settings.views, channels=channels, bands=bands)
+    return joined(spread(draw, pieces))
 
 
 def _draws(streams_2R1: Tensor, count: int) -> Tensor:

@@ -5,6 +5,7 @@ Legend: R replica, B window, M copy, N = B + M row of this worker, J row of any 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -16,9 +17,10 @@ from scmmlab.model.collectives import SINGLE_PROCESS, Collectives
 from scmmlab.model.encoder import ENCODER_NORMS, encoder_backward, encoder_forward, encoder_weights
 from scmmlab.model.pair_softmax import pair_gradient, pair_softmax
 from scmmlab.model.parameters import Parameters
+from scmmlab.model.products import PRODUCTS
 from scmmlab.model.projector import project, project_backward
 from scmmlab.model.reconstruction import decode, decode_backward, squared_error
-from scmmlab.model.replicas import joined, parts, pretraining_replicas
+from scmmlab.model.replicas import joined, parts, pretraining_replicas, spread
 from scmmlab.model.settings import Settings
 from scmmlab.model.soft_weights import mark_views, soft_weights
 
@@ -91,17 +93,15 @@ def pretraining_gradient(
         workers is the whole.
     """
     size = pretraining_replicas(x_RBCF)
-    found = [
-        _step(*part, group=group)
-        for part in zip(
-            parameters.parts(size),
-            x_RBCF.split(size),
-            parts(keep_RMCF, size, len(x_RBCF)),
-            settings.parts(size),
-            parts(active_R, size, len(x_RBCF)),
-            strict=True,
-        )
-    ]
+    pieces = zip(
+        parameters.parts(size),
+        x_RBCF.split(size),
+        parts(keep_RMCF, size, len(x_RBCF)),
+        settings.parts(size),
+        parts(active_R, size, len(x_RBCF)),
+        strict=True,
+    )
+    found = spread(partial(_step, group=group), pieces, alone=group.workers > 1)
     return Losses(*(joined(losses) for losses in zip(*found, strict=True))), parameters.gradient
 
 
@@ -114,28 +114,30 @@ def _step(
     group: Collectives,
 ) -> Losses:
     """Losses, and the gradient in `parameters.gradient`."""
+    products = PRODUCTS[settings.precision]
     rows_RNCF = batch_rows(x_RBCF, keep_RMCF, settings)
     x_RNF = rows_RNCF.flatten(2)
     replicas, rows, numbers = x_RNF.shape
     everyone = rows * group.workers
-    encoded = encoder_forward(encoder_weights(parameters), rows_RNCF, None, group)
+    encoded = encoder_forward(encoder_weights(parameters), rows_RNCF, None, group, products)
     update_running(parameters, ENCODER_NORMS, encoded.batches, active_R)
     h = encoded.h_REN
 
     contrast = reconstruction = x_RNF.new_zeros(replicas)
     temperature_R11 = settings.temperature_R[:, None, None]
     if settings.any_pairs:
-        projected = project(parameters, h, group, settings.active_projectors(active_R))
+        projected = project(parameters, h, group, settings.active_projectors(active_R), products)
         w = contrast_weights(x_RNF, x_RBCF.shape[1], settings, group) if settings.any_contrast else None
         # s = z zᵀ / τ
         scaled, z_RDJ = projected.z_RDN / temperature_R11, group.gather(projected.z_RDN, 2)
         pairs = pair_softmax(scaled, z_RDJ, w, settings.top_k, group.rank * rows)
         contrast = pairs.contrast_R / (everyone * (everyone - 1))
     if settings.any_reconstruct:
-        decoded = rebuilt = decode(parameters, h)
+        decoded = rebuilt = decode(parameters, h, products)
         if settings.any_aggregate:
-            decoded_RJF = group.gather(decoded, 1)
-            aggregated = torch.bmm(pairs.kept_RNJ, decoded_RJF)
+            decoded_RJF = products.operand(group.gather(decoded, 1))
+            kept_RNJ = products.operand(pairs.kept_RNJ)
+            aggregated = products.product(kept_RNJ, decoded_RJF)
             rebuilt = aggregated if settings.all_aggregate else settings.choose_aggregated(aggregated, decoded)
         # whatever the neighbours do, a replica's errors are summed in the order of its rows
         squared, error_RNF = squared_error(rebuilt.contiguous(), x_RNF)
@@ -150,25 +152,28 @@ def _step(
         d_rebuilt = error_RNF.mul_((reconstruction_slope_R * (2 / (everyone * numbers)))[:, None, None])
         d_decoded_RFN = d_rebuilt.transpose(1, 2)
         if settings.any_aggregate:
-            d_kept = torch.bmm(d_rebuilt, decoded_RJF.transpose(1, 2))
-            d_aggregated = group.scatter(torch.bmm(d_decoded_RFN, pairs.kept_RNJ), 2)
+            d_rows = products.operand(d_rebuilt)
+            d_kept = products.product(d_rows, decoded_RJF.transpose(1, 2))
+            d_aggregated = group.scatter(products.product(d_rows.transpose(1, 2), kept_RNJ), 2)
             if settings.all_aggregate:
                 d_decoded_RFN = d_aggregated
             else:
                 d_decoded_RFN = settings.choose_aggregated(d_aggregated, d_decoded_RFN)
                 d_kept = settings.choose_aggregated(d_kept, torch.zeros_like(d_kept))
-        d_h = decode_backward(d_decoded_RFN, parameters, h)
+        d_h = decode_backward(d_decoded_RFN, parameters, h, products)
     else:
         parameters.zero_gradients("decoder.")
     if settings.any_pairs:
         d_pairs = pair_gradient(d_kept, contrast_slope_R / (everyone * (everyone - 1)), pairs)
         # s_ij = z_i · z_j / τ: the gradient of z as a row, and that of z as a column
-        d_z = torch.bmm(z_RDJ, d_pairs.transpose(1, 2)).div_(temperature_R11)
-        d_z += group.scatter(torch.bmm(scaled, d_pairs), 2)
-        d_h = project_backward(d_z, projected, parameters, group, d_h)
+        d_pairs = products.operand(d_pairs)
+        d_z = products.product(products.operand(z_RDJ), d_pairs.transpose(1, 2)).div_(temperature_R11)
+        d_z += group.scatter(products.product(products.operand(scaled), d_pairs), 2)
+        d_h = project_backward(d_z, projected, parameters, group, d_h, products)
     else:
         parameters.zero_gradients("projector.")
-    encoder_backward(torch.zeros_like(h) if d_h is None else d_h, encoded, None, group, parameters.gradients)
+    d_h = torch.zeros_like(h, dtype=x_RNF.dtype) if d_h is None else d_h
+    encoder_backward(d_h, encoded, None, group, parameters.gradients, products)
 
     own = group.sum(torch.stack((weighed.total_R, contrast, reconstruction)))
     return Losses(own[0], *(own[1:] * settings.loss_R2.T))

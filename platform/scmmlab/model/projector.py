@@ -14,6 +14,7 @@ from scmmlab.model.batch_norm import Batch, update_running
 from scmmlab.model.collectives import SINGLE_PROCESS, Collectives
 from scmmlab.model.dense_block import Saved, block_backward, block_forward
 from scmmlab.model.parameters import Parameters
+from scmmlab.model.products import FLOAT32, Products
 
 
 class ProjectorPass(NamedTuple):
@@ -23,6 +24,8 @@ class ProjectorPass(NamedTuple):
     """The projection, rows last; it is not normalised."""
     hidden: Saved
     """What the gradient of the hidden layer needs."""
+    hidden_RHN: Tensor
+    """The hidden layer, as it enters products."""
     batch: Batch
     """What the batch said of the hidden layer's features."""
 
@@ -32,6 +35,7 @@ def project(
     h_REN: Tensor,
     group: Collectives = SINGLE_PROCESS,
     active_R: Tensor | None = None,
+    products: Products = FLOAT32,
 ) -> ProjectorPass:
     """The projection of embeddings, in training mode.
 
@@ -40,38 +44,51 @@ def project(
     parameters : Parameters
         With the projector's names; its running statistics are updated.
     h_REN : Tensor, shape=(R, E, N)
-        Embeddings, rows last.
+        Embeddings, rows last, an operand of `products`.
     group : Collectives
         Workers that share the rows.
     active_R : Tensor, bool, shape=(R,), or None
         Replicas whose running statistics are updated; all when None.
+    products : Products
+        How matrices are multiplied.
     """
     matrix, gain, shift = (parameters[f"projector.{name}"] for name in ("0.weight", "1.weight", "1.bias"))
-    hidden, batch = block_forward(matrix, h_REN, gain, shift, False, False, None, group)
+    matrix = products.operand(matrix)
+    hidden, batch = block_forward(matrix, h_REN, gain, shift, False, False, None, group, products)
     # the first bias is subtracted again with the mean: it moves the running mean alone, and its gradient is zero
     moved = batch._replace(mean_RO11=batch.mean_RO11 + parameters["projector.0.bias"][..., None, None])
     update_running(parameters, ["projector.1"], [moved], active_R)
-    z_RDN = torch.baddbmm(
-        parameters["projector.3.bias"].unsqueeze(-1), parameters["projector.3.weight"], hidden.out.squeeze(2)
+    hidden_RHN = products.operand(hidden.out.squeeze(2))
+    z_RDN = products.add_product(
+        parameters["projector.3.bias"].unsqueeze(-1), products.operand(parameters["projector.3.weight"]), hidden_RHN
     )
-    return ProjectorPass(z_RDN, hidden, batch)
+    return ProjectorPass(z_RDN, hidden, hidden_RHN, batch)
 
 
 def project_backward(
-    grad_RDN: Tensor, done: ProjectorPass, parameters: Parameters, group: Collectives, d_h_REN: Tensor | None
+    grad_RDN: Tensor,
+    done: ProjectorPass,
+    parameters: Parameters,
+    group: Collectives,
+    d_h_REN: Tensor | None,
+    products: Products = FLOAT32,
 ) -> Tensor:
     """The gradient of the embeddings, from that of z, added to `d_h_REN` if there is one.
 
     The weights' gradients are written to `parameters.gradients`.
     """
     gradients, hidden = parameters.gradients, done.hidden
-    torch.bmm(grad_RDN, hidden.out.squeeze(2).transpose(1, 2), out=gradients["projector.3.weight"])
     torch.sum(grad_RDN, -1, out=gradients["projector.3.bias"])
-    d_hidden = torch.bmm(parameters["projector.3.weight"].transpose(1, 2), grad_RDN)
+    grad_RDN = products.operand(grad_RDN)
+    products.product(grad_RDN, done.hidden_RHN.transpose(1, 2), gradients["projector.3.weight"])
+    d_hidden = products.product(products.operand(parameters["projector.3.weight"]).transpose(1, 2), grad_RDN)
     dy_RON, d_gain, d_shift = block_backward(d_hidden, hidden, done.batch.numbers, False, None, group)
-    torch.bmm(dy_RON, hidden.x_RKN.transpose(1, 2), out=gradients["projector.0.weight"])
+    dy_RON = products.operand(dy_RON)
+    products.product(dy_RON, hidden.x_RKN.transpose(1, 2), gradients["projector.0.weight"])
     gradients["projector.0.bias"].zero_()
     gradients["projector.1.weight"].copy_(d_gain)
     gradients["projector.1.bias"].copy_(d_shift)
     matrix_RKF = hidden.matrix_RFK.transpose(1, 2)
-    return torch.bmm(matrix_RKF, dy_RON) if d_h_REN is None else d_h_REN.baddbmm_(matrix_RKF, dy_RON)
+    if d_h_REN is None:
+        return products.product(matrix_RKF, dy_RON)
+    return products.accumulate(d_h_REN, matrix_RKF, dy_RON)

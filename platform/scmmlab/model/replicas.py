@@ -1,14 +1,22 @@
-"""How many replicas a device computes at a time.
+"""How many replicas a device computes at a time, and on how many threads.
 
 A GPU takes them all. On a CPU two things limit them. What a step touches should stay in the cache: a pre-training step
 of one replica fills it. And each replica's numbers must be the same to the last bit in any pack: PyTorch's loops take
 numbers by whole vectors and the rest one by one, where functions such as exp round otherwise, so replicas go together
 only if each one's numbers fill whole vectors. (docs/numerics.md has the measurements.)
+
+Where PyTorch has several threads on a CPU, each takes replicas of its own, since to share out each small operation
+costs more than it brings. So a replica of a pack has the same last bit with any number of threads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import lru_cache
+from threading import Barrier
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -17,6 +25,8 @@ CPU_PRETRAINING = 1
 """Replicas of a pre-training step."""
 CPU_FINETUNING = 4
 """Replicas of a fine-tuning step, where their numbers fill whole vectors."""
+Found = TypeVar("Found")
+
 VECTOR = 32
 """Numbers that fill whole vectors of any CPU: two of 512 bits, since PyTorch's loops are unrolled once."""
 
@@ -41,7 +51,8 @@ def finetuning_replicas(x_RBCF: Tensor, features: int, others: Sequence[int] = (
     if x_RBCF.device.type != "cpu":
         return len(x_RBCF)
     whole = features % VECTOR == 0 and all(number * x_RBCF.shape[1] % VECTOR == 0 for number in others)
-    return CPU_FINETUNING if whole else 1
+    # where there are few, each thread has its share
+    return min(CPU_FINETUNING, -(-len(x_RBCF) // torch.get_num_threads())) if whole else 1
 
 
 def parts(tensor: Tensor | None, size: int, replicas: int) -> Sequence[Tensor | None]:
@@ -52,3 +63,52 @@ def parts(tensor: Tensor | None, size: int, replicas: int) -> Sequence[Tensor | 
 def joined(tensors: Sequence[Tensor]) -> Tensor:
     """All replicas of all parts."""
     return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors))
+
+
+@lru_cache
+def _threads(count: int) -> ThreadPoolExecutor:
+    """So many threads, in each of which an operation has one."""
+    pool, ready = ThreadPoolExecutor(count, "replicas"), Barrier(count + 1)
+
+    def begin() -> None:
+        # a thread takes over the common number when it is first asked, and would forget its own
+        torch.get_num_threads()
+        torch.set_num_threads(1)
+        ready.wait()
+
+    for _ in range(count):
+        pool.submit(begin)
+    ready.wait()
+    # what a thread sets is what later ones start from
+    torch.set_num_threads(count)
+    return pool
+
+
+# a child process has none of the threads
+os.register_at_fork(after_in_child=_threads.cache_clear)
+
+
+def spread(function: Callable[..., Found], parts: Iterable[tuple], alone: bool = False) -> list[Found]:
+    """What `function` finds in each part (its arguments), on as many threads as PyTorch has.
+
+    Parameters
+    ----------
+    function : callable
+        Writes nothing that another part's call reads.
+    parts : iterable of tuple
+        Arguments of each call.
+    alone : bool
+        Whether calls must follow one another: on a GPU, and where workers talk in them.
+    """
+    calls, count = list(parts), torch.get_num_threads()
+    if alone or len(calls) == 1 or count == 1:
+        return [function(*call) for call in calls]
+
+    def run(call: tuple) -> Found:
+        with torch.inference_mode():
+            return function(*call)
+
+    futures = [_threads(count).submit(run, call) for call in calls]
+    # also after a failure nothing goes on writing
+    wait(futures)
+    return [future.result() for future in futures]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from scmmlab.config import ExperimentSpec
+from scmmlab.config.experiment import Precision
 from scmmlab.errors import SpecError
 
 MASK_MODES = ("none", "random", "channel", "parallel", "hybrid")
@@ -22,6 +23,8 @@ class Settings:
     Tensors are [R]; `any_*` and the tuples are Python values, so that asking them costs no device synchronisation.
     """
 
+    precision: Precision
+    """Of matrix multiplications, one for the pack."""
     views: int
     """Masked copies V of each window, one number for the pack."""
     mask_mode_R: Tensor
@@ -138,7 +141,8 @@ class Settings:
         Parameters
         ----------
         experiments : sequence of ExperimentSpec
-            One a replica; all with the same number of views, since views decide the shape of a batch.
+            One a replica; all with the same precision, and with the same number of views, since views decide the shape
+            of a batch.
         overwrite_originals : sequence of bool
             Whether masking overwrites the windows themselves, as the released code does with one view (with more it
             copies, and this changes nothing).
@@ -148,13 +152,24 @@ class Settings:
         Raises
         ------
         SpecError
-            If the replicas cannot share a batch.
+            If the replicas cannot share a batch, or `dtype` is not the one that their precision rounds.
         """
         views = {e.masking.views for e in experiments}
         if len(views) != 1:
             raise SpecError(
                 f"Replicas of one pack must have the same 'masking.views', got {sorted(views)}.",
                 hint="pack replicas of equal batch shape together.",
+            )
+        precisions = {e.precision for e in experiments}
+        if len(precisions) != 1:
+            raise SpecError(
+                f"Replicas of one pack must have the same 'precision', got {sorted(precisions)}.",
+                hint="pack replicas of equal precision together.",
+            )
+        if precisions == {"bf16"} and dtype != torch.float32:
+            raise SpecError(
+                f"'precision: bf16' rounds the matrix multiplications of float32 arithmetic, got {dtype}.",
+                hint="use 'precision: float32', which multiplies numbers of any type as they are.",
             )
         overwrite = [flag and e.masking.views == 1 for e, flag in zip(experiments, overwrite_originals, strict=True)]
 
@@ -180,6 +195,7 @@ class Settings:
             for name in DISTANCES
         }
         return Settings(
+            precision=precisions.pop(),
             views=views.pop(),
             mask_mode_R=torch.tensor([MASK_MODES.index(e.masking.mode) for e in experiments], device=device),
             mask_modes=frozenset(e.masking.mode for e in experiments),

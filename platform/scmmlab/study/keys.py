@@ -154,7 +154,7 @@ def pretraining_part(experiment: ExperimentSpec) -> dict[str, Any]:
         part["reconstruction_weight"] = loss.reconstruction_weight
     if isinstance(experiment.protocol, ReleasedProtocol):
         part |= _released_pretraining(experiment, experiment.protocol)
-    return part
+    return part | _precision(experiment)
 
 
 def finetuning_part(experiment: ExperimentSpec) -> dict[str, Any]:
@@ -177,7 +177,12 @@ def finetuning_part(experiment: ExperimentSpec) -> dict[str, Any]:
             part["scale_each_part"] = protocol.scale_each_part
         if protocol.constant_learning_rate:
             finetune["optimizer"]["schedule"] = "constant"
-    return part
+    return part | _precision(experiment)
+
+
+def _precision(experiment: ExperimentSpec) -> dict[str, Any]:
+    """The precision; nothing where it is float32, which keys of before it could be chosen meant."""
+    return {} if experiment.precision == "float32" else {"precision": experiment.precision}
 
 
 def _released_pretraining(experiment: ExperimentSpec, protocol: ReleasedProtocol) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 
 from scmmlab.config import ExperimentSpec, ReleasedProtocol
+from scmmlab.config.experiment import Precision
 from scmmlab.training.finetune import Mode
 from scmmlab.training.requests import SweepRequest
 
@@ -40,6 +41,7 @@ class PretrainFit:
     width: int
     views: int
     batch_size: int
+    precision: Precision
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ def pretrain_fit(experiment: ExperimentSpec, channels: int, bands: int) -> Pretr
         width=experiment.network.width,
         views=experiment.masking.views,
         batch_size=experiment.pretrain.batch_size,
+        precision=experiment.precision,
     )
 
 
