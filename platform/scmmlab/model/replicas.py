@@ -11,7 +11,6 @@ costs more than it brings. So a replica of a pack has the same last bit with any
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
@@ -82,10 +81,6 @@ def _threads(count: int) -> ThreadPoolExecutor:
     # what a thread sets is what later ones start from
     torch.set_num_threads(count)
     return pool
-
-
-# a child process has none of the threads
-os.register_at_fork(after_in_child=_threads.cache_clear)
 
 
 def spread(function: Callable[..., Found], parts: Iterable[tuple], alone: bool = False) -> list[Found]:
