@@ -11,6 +11,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from scmmlab.study.archive_file import pack, unpack
@@ -67,7 +68,7 @@ def test_an_archive_verifies_where_store_and_tables_are_not(
     assert sum(name.startswith("store/cells/") for name in contents) == 6
     done = scmmlab("verify-archive", files[0])
     assert done.status == 0, done.out
-    assert [line[:6] for line in done.out.splitlines()] == ["ok    "] * 4 + ["The ar"]
+    assert [line[:6] for line in done.out.splitlines()] == ["ok    "] * 5 + ["The ar"]
     (tmp_path / "unpacked").mkdir()
     shutil.unpack_archive(files[0], tmp_path / "unpacked")
     subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=tmp_path / "unpacked", check=True)
@@ -107,6 +108,68 @@ def test_every_change_is_found_also_where_checksums_were_made_to_match(scmmlab, 
     assert "has no record under the key" in said(summed(files | {"study.yaml": spec}))
     outside = files["study.yaml"].replace(b"table: tables/", b"table: /etc/")
     assert "can be planned" in said(summed(files | {"study.yaml": outside}))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".tar", ".zip"])
+def test_no_byte_of_the_file_can_be_changed(scmmlab, study, finished: Path, tmp_path: Path, suffix: str) -> None:
+    out = tmp_path / f"tiny{suffix}"
+    assert scmmlab("export", study, "--store", finished, "--out", out).status == 0
+    data = out.read_bytes()
+    members = {name: data.index(content) for name, content in unpack(out).items() if content}
+    random = np.random.default_rng(0)
+    # a byte of each member, of what stands before each, and of the file's ends; then any
+    inside = [(name, place + int(random.integers(len(unpack(out)[name])))) for name, place in members.items()]
+    outside = [(None, place - 1 - int(random.integers(30))) for place in members.values()]
+    anywhere = [(None, int(place)) for place in [0, 1, len(data) - 1, *random.integers(len(data), size=30)]]
+    for name, place in [*inside, *outside, *anywhere]:
+        altered = bytearray(data)
+        altered[place] ^= 1 << int(random.integers(8))
+        out.write_bytes(altered)
+        done = scmmlab("verify-archive", out)
+        assert done.status in (1, 2), f"byte {place} of {name}"
+        assert done.status == 1 or "Cannot read the archive" in done.err or "is refused" in done.err
+        if name is not None:
+            assert name in done.out + done.err, f"{name} is not named: {done}"
+    for more in (b"\0", b"x" * 2000):
+        out.write_bytes(data + more)
+        done = scmmlab("verify-archive", out)
+        assert done.status == 1
+        assert f"{len(more)} bytes stand behind its end" in done.out
+
+
+@pytest.mark.slow
+def test_a_study_that_is_not_finished_is_refused_with_what_is_missing(
+    scmmlab, study, finished: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "runs"
+    shutil.copytree(finished, store)
+    for path in sorted((store / "cells").iterdir())[:2]:
+        path.unlink()
+    done = scmmlab("export", study, "--store", store, "--out", tmp_path / "x.tar")
+    assert done.status == 2
+    assert "expected all of it for an archive, found 4 of 6 cells, without " in done.err
+    assert done.err.count(" (missing)") == 2
+    assert not (tmp_path / "x.tar").exists()
+
+
+@pytest.mark.slow
+def test_versions_that_changed_on_the_way_are_told_with_what_they_computed(
+    scmmlab, study, finished: Path, tmp_path: Path
+) -> None:
+    store, out = tmp_path / "runs", tmp_path / "x.tar"
+    shutil.copytree(finished, store)
+    notes = store / "studies" / "tiny" / "attempts.json"
+    (attempt,) = json.loads(notes.read_text())
+    key, *others = sorted(path.stem for path in (store / "cells").iterdir())
+    newer = {"versions": attempt["versions"] | {"torch": "99.0"}, "found": others}
+    notes.write_text(json.dumps([attempt, newer]))
+    assert scmmlab("export", study, "--store", store, "--out", out).status == 0
+    files = unpack(out)
+    assert json.loads(files["versions.json"])["torch"] == "99.0"
+    told = [(group["versions"]["torch"], group["computed"]) for group in json.loads(files["attempts.json"])]
+    assert told == [(attempt["versions"]["torch"], others), ("99.0", [key])]
+    assert scmmlab("verify-archive", out).status == 0
 
 
 @pytest.mark.slow

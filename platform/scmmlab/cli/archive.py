@@ -16,8 +16,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "export",
         help="pack a finished study into one archive that another machine can verify",
         description="Pack a finished study into one archive: specs, plan, records, results, versions, the tables' "
-        "manifests with their fingerprints, report and checksums; no recordings and no features. Equal studies give "
-        "equal bytes.",
+        "manifests with their fingerprints, report and checksums; no recordings, no features and no names of subjects. "
+        "Equal studies give equal bytes.",
     )
     add_study_options(export, engine=False)
     export.add_argument("--out", metavar="FILE", required=True, help="the archive: a name that ends in .tar or .zip")
@@ -26,10 +26,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     verify = subparsers.add_parser(
         "verify-archive",
         help="check an archive that scmmlab export wrote",
-        description="Check an archive that scmmlab export wrote, here or elsewhere: checksums; that each record is "
-        "what was written; that keys match specs and fingerprints; that plan, results and the tables of the report "
-        "come out of the records again, byte for byte. Nothing is unpacked to where you are. Exit status 1 when one "
-        "of these fails.",
+        description="Check an archive that scmmlab export wrote, here or elsewhere: that not a byte of the file is "
+        "another; checksums; that each record is what was written; that keys match specs and fingerprints; that plan, "
+        "results and the tables of the report come out of the records again, byte for byte. Nothing is unpacked to "
+        "where you are. Exit status 1 when one of these fails.",
     )
     verify.add_argument("file", metavar="FILE", help="the archive")
     verify.set_defaults(func=run_verify)
@@ -66,10 +66,11 @@ def run_export(arguments: argparse.Namespace) -> int:
 def run_verify(arguments: argparse.Namespace) -> int:
     """Print a line for each check."""
     from scmmlab.report.archive import check_archive
-    from scmmlab.study.archive_file import unpack
+    from scmmlab.study.archive_file import odd_bytes, unpack
 
-    good = True
-    for check in check_archive(unpack(Path(arguments.file))):
+    path, good = Path(arguments.file), True
+    files = unpack(path)
+    for check in check_archive(files, odd_bytes(path, files)):
         print(f"{'ok    ' if not check.faults else 'FAILED'}  {check.what}")
         for fault in check.faults[:_SHOWN]:
             print(f"          {fault}")

@@ -2,10 +2,10 @@
 
 README.txt                       what this is, and how to check it
 study.yaml                       the study, its tables by their names in here
-tables/NAME/manifest.json        what each table is, with its fingerprint; no features, no recordings
+tables/NAME/manifest.json        what each table is, with its fingerprint; no features, no recordings, nobody's name
 store/cells/KEY.json             the record of each cell, or
 store/studies/NAME/trials/*.json of each setting of a sweep
-versions.json                    what computed it
+versions.json                    what computed it; attempts.json, where several versions of something did, which what
 plan.json results.csv results_by_subject.csv report/    what follows from those above, and can be made again
 SHA256SUMS                       of all others, as sha256sum writes and checks it
 """
@@ -31,6 +31,7 @@ from scmmlab.model.version import NUMERICS_VERSION
 from scmmlab.report.collect import collect_results
 from scmmlab.report.write import write_report
 from scmmlab.study import (
+    CellState,
     Plan,
     ResultStore,
     cell_key,
@@ -40,12 +41,16 @@ from scmmlab.study import (
     rows_csv,
     search_key,
     search_records,
+    study_status,
     trial_rows,
 )
+from scmmlab.study.attempts import by_versions, ended_names
 from scmmlab.study.objects import DamagedError, from_json, to_json
 from scmmlab.tables import Manifest
 
 SUMS = "SHA256SUMS"
+_NAMED = 5
+"""So many cells are named where an archive lacks them."""
 _DERIVED_TEXT = ("plan.json", "results.csv", "results_by_subject.csv", "report/report.md", "report/tables.tex")
 
 Files = dict[str, bytes]
@@ -81,17 +86,20 @@ def archive_files(plan: Plan, store: ResultStore, versions: Mapping[str, str]) -
     study = plan.study
     if not is_complete(plan, store):
         raise StoreError(
-            f"Study '{study.name}' is not finished in {store.uri}: an archive is of a finished study.",
-            "scmmlab status says what is missing, scmmlab run runs it",
+            f"Study '{study.name}' is not finished in {store.uri}: expected all of it for an archive, found "
+            f"{_how_far(plan, store)}.",
+            "scmmlab run runs what is missing, scmmlab status says why something failed",
         )
     names = _names_of_tables(plan)
     files: Files = {"README.txt": _readme(study.name).encode()}
     files["study.yaml"] = study_yaml(_with_tables(study, names)).encode()
     for location, manifest in plan.manifests.items():
-        text = json.dumps(manifest.model_dump(mode="json"), indent=2, ensure_ascii=False)
+        text = json.dumps(_without_names(manifest).model_dump(mode="json"), indent=2, ensure_ascii=False)
         files[f"{names[location]}/manifest.json"] = f"{text}\n".encode()
-    folder = store.study_folder(study.name)
-    files["versions.json"] = (folder.read_text("versions.json") or json.dumps(dict(versions), indent=1) + "\n").encode()
+    attempts = by_versions(store.study_folder(study.name), sorted(ended_names(plan, store)))
+    files["versions.json"] = _json(attempts[-1][0] or dict(versions))
+    if len(attempts) > 1:
+        files["attempts.json"] = _json([{"versions": by, "computed": names} for by, names in attempts])
     if isinstance(study, SweepSpec):
         for record in search_records(plan, store):
             trial = f"{record['number']:05d}"
@@ -109,8 +117,15 @@ def archive_files(plan: Plan, store: ResultStore, versions: Mapping[str, str]) -
     return files
 
 
-def check_archive(files: Mapping[str, bytes]) -> Iterator[Check]:
+def check_archive(files: Mapping[str, bytes], odd: str | None = None) -> Iterator[Check]:
     """Check the files of an archive, one thing after the other; after one that fails, those that need it are left out.
+
+    Parameters
+    ----------
+    files : mapping of str to bytes
+        What was in it, by name.
+    odd : str | None
+        What of it, beside the files, is not as `archive_file.pack` makes it.
 
     Raises
     ------
@@ -118,9 +133,10 @@ def check_archive(files: Mapping[str, bytes]) -> Iterator[Check]:
         If they are of a study that this version of scmmlab cannot check.
     """
     sums, records = tuple(_check_sums(files)), tuple(_check_records(files))
+    yield Check("the file is as export packs one", (odd,) if odd else ())
     yield Check(f"checksums of {len(files) - 1} files", sums)
     yield Check("each record is what was written", records)
-    if sums or records:
+    if odd or sums or records:
         return
     try:
         plan = _plan(files)
@@ -133,6 +149,34 @@ def check_archive(files: Mapping[str, bytes]) -> Iterator[Check]:
         return
     faults = [f"{name} is not what its records give" for name in _DERIVED_TEXT if derived.get(name) != files.get(name)]
     yield Check("plan, results and the report's tables come out of the records again", tuple(faults))
+
+
+def _without_names(manifest: Manifest) -> Manifest:
+    """A manifest by whose names nobody is known: subjects and files by number. Hashes stay, and the fingerprint."""
+    return manifest.model_copy(
+        update={
+            "subjects": {number: str(number) for number in manifest.subjects},
+            "raw_files": {str(number): digest for number, (_, digest) in enumerate(sorted(manifest.raw_files.items()))},
+            "companions": {
+                str(number): digest for number, (_, digest) in enumerate(sorted(manifest.companions.items()))
+            },
+        }
+    )
+
+
+def _json(value: object) -> bytes:
+    return (json.dumps(value, indent=1) + "\n").encode()
+
+
+def _how_far(plan: Plan, store: ResultStore) -> str:
+    """What there is of a study and what is missing, in a phrase."""
+    if isinstance(plan.study, SweepSpec):
+        return f"{len(search_records(plan, store))} of {plan.study.tune_trials} settings"
+    cells = study_status(plan, store).cells
+    missing = [status for status in cells if status.state is not CellState.FINISHED]
+    named = ", ".join(f"{status.cell.name} ({status.state.value})" for status in missing[:_NAMED])
+    more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+    return f"{len(cells) - len(missing)} of {len(cells)} cells, without {named}{more}"
 
 
 def _names_of_tables(plan: Plan) -> dict[str, str]:
@@ -194,7 +238,7 @@ def _derived(files: Mapping[str, bytes]) -> Files:
     """What follows from the specs and records."""
     plan = _plan(files)
     study = plan.study
-    made: Files = {"plan.json": (json.dumps(plan.to_json(), indent=1) + "\n").encode()}
+    made: Files = {"plan.json": _json(plan.to_json())}
     with _store(files) as store, tempfile.TemporaryDirectory(prefix="scmmlab-report-") as folder:
         if isinstance(study, SweepSpec):
             made["results.csv"] = rows_csv(trial_rows(study.name, search_records(plan, store))).encode()
@@ -221,11 +265,11 @@ def _check_sums(files: Mapping[str, bytes]) -> Iterator[str]:
         listed[name] = digest
     for name in sorted(listed.keys() | files.keys() - {SUMS}):
         if name not in files:
-            yield f"{name} is missing"
+            yield f"{name} is missing, which {SUMS} lists"
         elif name not in listed:
-            yield f"{name} is not listed"
+            yield f"{name} is not listed in {SUMS}"
         elif hashlib.sha256(files[name]).hexdigest() != listed[name]:
-            yield f"{name} was altered"
+            yield f"{name} was altered: it is not what {SUMS} says"
 
 
 def _check_records(files: Mapping[str, bytes]) -> Iterator[str]:
@@ -274,10 +318,11 @@ def _sums(files: Mapping[str, bytes]) -> bytes:
 
 def _readme(name: str) -> str:
     return f"""Study '{name}', finished: what was asked for (study.yaml), on what (tables/), each record as it was
-computed (store/), by what (versions.json), and what follows: plan.json, results.csv, report/.
+computed (store/), by what (versions.json; attempts.json where that changed on the way), and what follows: plan.json,
+results.csv, report/.
 
     sha256sum -c SHA256SUMS           the files are those that were packed
     scmmlab verify-archive FILE       also: keys match specs and tables, and the tables come out of the records again
 
-No recording, no feature and no subject's identity beyond the manifests is in it.
+No recording, no feature, no name of a subject or of a raw file is in it.
 """

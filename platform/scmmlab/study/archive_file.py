@@ -38,10 +38,11 @@ def pack(files: Mapping[str, bytes], suffix: str) -> bytes:
                 header.size, header.mode = len(files[name]), 0o644
                 tar.addfile(header, io.BytesIO(files[name]))
         return buffer.getvalue()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(buffer, "w") as archive:
         for name in sorted(files):
             entry = zipfile.ZipInfo(name, _FIRST_DAY_OF_ZIP)
-            entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, (stat.S_IFREG | 0o644) << 16
+            # not compressed: one machine's zlib gives other bytes than another's
+            entry.compress_type, entry.external_attr = zipfile.ZIP_STORED, (stat.S_IFREG | 0o644) << 16
             archive.writestr(entry, files[name])
     return buffer.getvalue()
 
@@ -84,6 +85,45 @@ def unpack(path: Path) -> dict[str, bytes]:
             f"Cannot read the archive '{path}': {reason}.", "expected a file that scmmlab export wrote"
         ) from e
     return found
+
+
+def odd_bytes(path: Path, files: Mapping[str, bytes]) -> str | None:
+    """Where an archive has other bytes than `pack` makes of its contents; None where it has not.
+
+    Of what is read, headers, padding and what stands behind the end say nothing; still nobody changes them by chance.
+
+    Parameters
+    ----------
+    path : Path
+        The archive.
+    files : mapping of str to bytes
+        What `unpack` found in it.
+    """
+    suffix = SUFFIXES[1] if zipfile.is_zipfile(path) else SUFFIXES[0]
+    expected = pack(files, suffix)
+    with path.open("rb") as stream:
+        found = stream.read(len(expected) + 1)
+    if found == expected:
+        return None
+    places = zip(found, expected, strict=False)
+    place = next((number for number, (one, other) in enumerate(places) if one != other), min(len(found), len(expected)))
+    if place >= len(expected):
+        return f"{path.stat().st_size - place} bytes stand behind its end"
+    return f"byte {place}, {_where(expected, suffix, place)}, is not what export writes"
+
+
+def _where(packed: bytes, suffix: str, place: int) -> str:
+    """What a byte of an archive belongs to."""
+    buffer = io.BytesIO(packed)
+    if suffix == ".tar":
+        with tarfile.open(fileobj=buffer) as tar:
+            starts = [(member.offset, member.name) for member in tar]
+    else:
+        with zipfile.ZipFile(buffer) as archive:
+            starts = [(entry.header_offset, entry.filename) for entry in archive.infolist()]
+            starts.append((archive.start_dir, "the directory"))
+    before = [name for start, name in starts if start <= place]
+    return f"at {before[-1]}" if before else "at the beginning"
 
 
 def _read_tar(path: Path) -> Iterator[tuple[str, int, Reader]]:
