@@ -50,6 +50,10 @@ class StoreError(ScmmlabError):
     """A result store that cannot be read or written."""
 
 
+class BusyError(StoreError):
+    """A study that another driver is running."""
+
+
 class ResourceError(ScmmlabError):
     """A study that asks for more than the machine or cluster has."""
 

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # a command imports what it needs
+    from scmmlab.study import Part
 
 
 def device_name(text: str) -> str:
@@ -21,6 +26,22 @@ def positive_number(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"it must be a whole number of at least 1, got {text!r}.")
     return int(text)
+
+
+def part_of_study(text: str) -> Part:
+    """A part such as 3/8."""
+    from scmmlab.study import Part
+
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    part = Part(int(found[1]), int(found[2])) if found else None
+    if part is None or not 1 <= part.number <= part.of:
+        raise argparse.ArgumentTypeError(f"it must be K/N with K from 1 to N, got {text!r}.")
+    return part
+
+
+def add_part_option(parser: argparse.ArgumentParser, help: str) -> None:
+    """Add --part."""
+    parser.add_argument("--part", metavar="K/N", type=part_of_study, help=help)
 
 
 def add_study_options(parser: argparse.ArgumentParser, engine: bool, optional: bool = False) -> None:

@@ -6,10 +6,11 @@ import argparse
 import json
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scmmlab.cli.options import add_study_options
+from scmmlab.cli.options import add_part_option, add_study_options
 from scmmlab.cli.tracking import add_tracking_option, check_tracking_uri, open_tracker
 
 if TYPE_CHECKING:  # these import torch, Ray and pandas: a command imports what it needs
@@ -40,6 +41,11 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     )
     add_study_options(run, engine=True)
     add_tracking_option(run)
+    add_part_option(
+        run,
+        "run the K-th of N parts only, beside drivers of the others that need not be reachable; whichever is the last "
+        "to end writes the report",
+    )
     run.set_defaults(func=run_run, joins_ray=True)
 
     status = subparsers.add_parser(
@@ -50,6 +56,7 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         "driver is gone; or missing. Exit status 1 unless all are finished.",
     )
     add_study_options(status, engine=False)
+    add_part_option(status, "look at the cells of the K-th of N parts only")
     status.set_defaults(func=run_status)
 
     results = subparsers.add_parser(
@@ -92,27 +99,30 @@ def run_plan(arguments: argparse.Namespace) -> int:
 
 def run_run(arguments: argparse.Namespace) -> int:
     """Run the study, and write its report."""
-    from scmmlab.cli.at_work import AtWork
-    from scmmlab.config import study_yaml
-    from scmmlab.execution.engines import run_study
-    from scmmlab.report.summary import summary_table
-    from scmmlab.study import describe, driving, search_records, study_status
-    from scmmlab.study.attempts import note_attempt
-    from scmmlab.study.places import without_password
-    from scmmlab.tracking import versions
+    from scmmlab.study import search_records
 
     loaded, plan, store = open_study(arguments, check_folds=True)
     if plan.study.kind == "sweep":
         search_records(plan, store)  # refuses another search's folder, before anything is written there
     check_tracking_uri(arguments.tracking_uri)
+    run = _run_whole if arguments.part is None else _run_part
+    return run(arguments, loaded, plan, store)
+
+
+def _run_whole(arguments: argparse.Namespace, loaded: LoadedStudy, plan: Plan, store: ResultStore) -> int:
+    from scmmlab.cli.at_work import AtWork
+    from scmmlab.execution.engines import run_study
+    from scmmlab.report.summary import summary_table
+    from scmmlab.study import describe, driving, study_status
+    from scmmlab.study.places import without_password
+    from scmmlab.tracking import versions
+
     folder = store.study_folder(loaded.study.name)
     found = versions(loaded.path.parent)
     with driving(folder, plan.study.name, _another_drives(arguments)) as driver:
         tracker, tracked_at = open_tracker(arguments.tracking_uri, store, loaded.study.name)
         with AtWork(driver, tracker) as tracker:
-            folder.write_text("spec.yaml", study_yaml(loaded.study))
-            folder.write_text("plan.json", json.dumps(plan.to_json(), indent=1) + "\n")
-            note_attempt(plan, store, found)
+            _write_plan(plan, store, found)
             spec = loaded.study.model_dump(mode="json")
             tracker.start_study(loaded.study.name, spec, describe(plan, study_status(plan, store).done), found)
             summary = run_study(plan, store, arguments.engine, tracker)
@@ -130,6 +140,47 @@ def run_run(arguments: argparse.Namespace) -> int:
     return 0 if summary.complete else 1
 
 
+def _run_part(arguments: argparse.Namespace, loaded: LoadedStudy, plan: Plan, store: ResultStore) -> int:
+    """Run a part, and finish the study where no other part has anything left to do."""
+    from scmmlab.cli.at_work import AtWork
+    from scmmlab.errors import BusyError
+    from scmmlab.execution.engines import run_study
+    from scmmlab.study import driving, is_complete, plan_of_part
+    from scmmlab.tracking import Tracker, versions
+
+    part = plan_of_part(plan, arguments.part)
+    folder = store.study_folder(plan.study.name)
+    with driving(folder, plan.study.name, _another_drives(arguments), arguments.part) as driver:
+        _write_plan(plan, store, versions(loaded.path.parent))
+        # no MLflow: parts at work at the same time would write its parent run over each other
+        summary = run_study(part, store, arguments.engine, AtWork(driver, Tracker()))
+    print(f"Part {arguments.part}: {summary.finished} of {summary.total} cells are finished.")
+    for failure in summary.failures:
+        print(f"failed: {failure}", file=sys.stderr)
+    if not summary.complete:
+        return 1
+    if not is_complete(plan, store):
+        print("Other parts are not yet finished; the last one to end writes the report.")
+        return 0
+    try:
+        return _run_whole(arguments, loaded, plan, store)
+    except BusyError:
+        # by a part that is just letting go, which looks at the store after this one, or by one that writes the report
+        print("So are all other parts; another driver writes the report.")
+        return 0
+
+
+def _write_plan(plan: Plan, store: ResultStore, versions: Mapping[str, str]) -> None:
+    """Leave word in the study's folder of what is run, and with which versions."""
+    from scmmlab.config import study_yaml
+    from scmmlab.study.attempts import note_attempt
+
+    folder = store.study_folder(plan.study.name)
+    folder.write_text("spec.yaml", study_yaml(plan.study))
+    folder.write_text("plan.json", json.dumps(plan.to_json(), indent=1) + "\n")
+    note_attempt(plan, store, versions)
+
+
 def _another_drives(arguments: argparse.Namespace) -> str:
     """What to do where another driver has the study."""
     from scmmlab.study.claims import LEASE_S
@@ -144,10 +195,12 @@ def _another_drives(arguments: argparse.Namespace) -> str:
 
 def run_status(arguments: argparse.Namespace) -> int:
     """Print where every cell stands."""
-    from scmmlab.study import study_status
-    from scmmlab.study.status import driver_lines
+    from scmmlab.study import plan_of_part, study_status
+    from scmmlab.study.status import work_lines
 
     _, plan, store = open_study(arguments)
+    if arguments.part is not None:
+        plan = plan_of_part(plan, arguments.part)
     if plan.study.kind == "sweep":
         from scmmlab.report.collect import collect_results
 
@@ -155,7 +208,7 @@ def run_status(arguments: argparse.Namespace) -> int:
         states = [trial.state for trial in trials]
         counts = ", ".join(f"{states.count(state)} {state}" for state in ("complete", "pruned", "failed"))
         print(f"{plan.study.tune_trials} settings: {counts}, {plan.study.tune_trials - len(trials)} missing")
-        for line in driver_lines(plan, store):
+        for line in work_lines(plan, store):
             print(line)
         for trial in trials:
             if trial.error:

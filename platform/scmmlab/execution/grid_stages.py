@@ -10,12 +10,10 @@ from scmmlab.execution.scheduler import Stage
 from scmmlab.execution.task import Request
 from scmmlab.study import Cell, Plan, ResultStore, cell_request, finetune_steps, pretrain_request, pretrain_steps
 from scmmlab.study.checks import selected_subjects
+from scmmlab.study.estimate import PRETRAIN_STEP_WEIGHT
 from scmmlab.training import CellRequest
 from scmmlab.training.pack_probe import Workload
 from scmmlab.training.packs import finetune_fit, pretrain_fit
-
-PRETRAIN_STEP_WEIGHT = 12.0
-"""Work of a pre-training step in fine-tuning steps (2.1 and 0.175 GFLOP), for the time left."""
 
 
 class GridStages:

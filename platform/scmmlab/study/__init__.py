@@ -7,6 +7,7 @@ from scmmlab.study.estimate import Rates, estimate_seconds, finetune_steps, pret
 from scmmlab.study.folder import StudyFolder
 from scmmlab.study.keys import cell_key, pretrain_key, sweep_key
 from scmmlab.study.objects import StoredObject
+from scmmlab.study.parts import Part, plan_of_part
 from scmmlab.study.plan import Plan, make_plan
 from scmmlab.study.requests import cell_request, pretrain_request, sweep_request
 from scmmlab.study.results import ResultRow, result_rows, rows_csv, rows_json, trial_rows
@@ -21,6 +22,7 @@ __all__ = [
     "CellStatus",
     "Driver",
     "Failure",
+    "Part",
     "Plan",
     "Rates",
     "ResultRow",
@@ -38,6 +40,7 @@ __all__ = [
     "finetune_steps",
     "is_complete",
     "make_plan",
+    "plan_of_part",
     "pretrain_key",
     "pretrain_request",
     "pretrain_steps",

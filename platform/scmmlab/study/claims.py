@@ -1,4 +1,4 @@
-"""Claims on a study: small objects in its folder, by which a driver says that it is at work, again and again.
+"""Claims on a study, or a part of it: small objects by which a driver says that it is at work, again and again.
 
 Each driver writes an object of its own, which no other ever writes: an object store cannot say which of two writers
 came first. Clocks of machines need not agree: on S3 one clock tells when each object was written, and on a folder,
@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from scmmlab.study.files import Files, UnreadableError
 from scmmlab.study.objects import DamagedError, from_json, to_json
+from scmmlab.study.parts import Part, overlap
 from scmmlab.study.processes import ProcessName, is_there
 
 LEASE_S = 60.0
@@ -37,6 +38,8 @@ class Claim:
     """When it began, by its machine's clock, in UTC."""
     process: ProcessName | None
     """Which process it is, for others on its machine."""
+    part: Part | None = None
+    """Of the study, that it claims; None for the whole."""
     beats: int = 0
     """Signs that it has given."""
     replaces: tuple[str, ...] = ()
@@ -65,6 +68,10 @@ class SeenClaim:
             The lease.
         """
         return is_there(self.claim.process) is False or silent_s > lease_s
+
+    def concerns(self, part: Part | None) -> bool:
+        """Whether its driver would be at cells of `part`, too."""
+        return overlap(self.claim.part, part)
 
     def surely_there(self) -> bool:
         """Whether its process is on this machine, and runs."""
@@ -152,7 +159,10 @@ class Claims:
 
 
 def _claim(record: dict[str, Any]) -> Claim:
-    process = record["process"]
-    return Claim(
-        **{**record, "process": process and ProcessName(**process), "replaces": tuple(record["replaces"])},
-    )
+    process, part = record["process"], record.get("part")
+    values = {
+        "process": process and ProcessName(**process),
+        "part": part and Part(**part),
+        "replaces": tuple(record["replaces"]),
+    }
+    return Claim(**{**record, **values})

@@ -1,4 +1,4 @@
-"""A study's driver: one at a time. It claims the study, gives signs while it is at work, and lets go at the end."""
+"""A study's driver: one at a time, or one a part. It claims the study, gives signs at work, and lets go at the end."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from scmmlab.errors import StoreError
+from scmmlab.errors import BusyError, StoreError
 from scmmlab.study.claims import BEAT_S, LEASE_S, Claim, Claims, SeenClaim, Watch
 from scmmlab.study.folder import StudyFolder
+from scmmlab.study.parts import Part
 from scmmlab.study.processes import this_process
 
 _log = logging.getLogger(__name__)
@@ -89,9 +90,14 @@ class Driver:
 
 @contextmanager
 def driving(
-    folder: StudyFolder, name: str, hint: str, lease_s: float = LEASE_S, beat_s: float = BEAT_S
+    folder: StudyFolder,
+    name: str,
+    hint: str,
+    part: Part | None = None,
+    lease_s: float = LEASE_S,
+    beat_s: float = BEAT_S,
 ) -> Iterator[Driver]:
-    """Have a study to oneself, for as long as the context lasts.
+    """Have a study, or a part of it, to oneself, for as long as the context lasts.
 
     A driver whose process has ended on this machine is taken over from at once; one on another machine when it gives
     no sign for the lease, which is waited for.
@@ -104,17 +110,21 @@ def driving(
         The study's.
     hint : str
         The next step where another driver has it.
+    part : Part | None
+        The part that is to be run; other parts of the same division may have drivers of their own. All when None.
     lease_s, beat_s : float
         A driver gives a sign every `beat_s`, and is taken to be gone after `lease_s` without.
 
     Raises
     ------
+    BusyError
+        If another driver is at work.
     StoreError
-        If another driver is at work, or took the study over because this one gave no sign for the lease.
+        If another driver took the study over because this one gave no sign for the lease.
     """
     claims = folder.claims()
     since = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
-    claim = Claim(uuid.uuid4().hex, "asking", since, this_process())
+    claim = Claim(uuid.uuid4().hex, "asking", since, this_process(), part)
     try:
         claim = _ask(claims, claim, f"'{name}' in {folder.uri.rpartition('/studies/')[0]}", hint, lease_s)
     except BaseException:
@@ -138,10 +148,10 @@ def driving(
 
 
 def _ask(claims: Claims, claim: Claim, study: str, hint: str, lease_s: float) -> Claim:
-    """Hold the study as soon as nobody else is there.
+    """Hold the study as soon as nobody else is there, but at other parts.
 
-    Whoever holds has listed the claims after writing its own and found no other. Of two that ask, the one that listed
-    later sees the other's claim, so never do both hold; the lower id waits for the higher to withdraw.
+    Whoever holds has listed the claims after writing its own and found no other that concerns it. Of two that ask, the
+    one that listed later sees the other's claim, so never do both hold; the lower id waits for the higher to withdraw.
     """
     first: dict[str, SeenClaim] = {}
     watch = Watch(claims.one_clock)
@@ -152,6 +162,7 @@ def _ask(claims: Claims, claim: Claim, study: str, hint: str, lease_s: float) ->
         own = seen.pop(claim.id, None)
         if own is None:  # removed by one that took it for a driver that is gone
             continue
+        seen = {other: found for other, found in seen.items() if found.concerns(claim.part)}
         silent_s = {other: watch.silent_s(found, own.written_s) for other, found in seen.items()}
         gone = [other for other, found in seen.items() if found.gone(silent_s[other], lease_s)]
         there = {other: found for other, found in seen.items() if other not in gone}
@@ -167,8 +178,9 @@ def _ask(claims: Claims, claim: Claim, study: str, hint: str, lease_s: float) ->
             first_in_line = found.claim.phase == "holding" or other < claim.id
             if first_in_line and (gives_signs or found.surely_there()):
                 ago = silent_s[other] if gives_signs else max(0.0, own.written_s - found.written_s)
-                raise StoreError(
-                    f"Study {study} is being run already: another driver has been at it since {found.claim.since}, "
+                at = f"part {found.claim.part}" if found.claim.part else "it"
+                raise BusyError(
+                    f"Study {study} is being run already: another driver has been at {at} since {found.claim.since}, "
                     f"and gave its last sign {ago:.0f} s ago.",
                     hint,
                 )
@@ -184,7 +196,7 @@ def _ask(claims: Claims, claim: Claim, study: str, hint: str, lease_s: float) ->
 
 
 def drivers_of(folder: StudyFolder, lease_s: float = LEASE_S) -> tuple[list[SeenClaim], list[SeenClaim]]:
-    """The claims of drivers that are there (more than one only for moments), and of those that are gone.
+    """The claims of drivers that are there (of parts, or for moments more than one), and of those that are gone.
 
     Nothing is written and nothing watched, so ages are told by this machine's clock where the process itself cannot be
     looked up.

@@ -12,6 +12,9 @@ from scmmlab.study.checks import selected_subjects
 from scmmlab.study.plan import Plan
 from scmmlab.tables import Manifest
 
+PRETRAIN_STEP_WEIGHT = 12.0
+"""Work of a pre-training step in fine-tuning steps (2.1 and 0.175 GFLOP), where rates were not measured."""
+
 
 @dataclass(frozen=True)
 class Rates:

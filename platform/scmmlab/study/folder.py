@@ -79,6 +79,10 @@ class StudyFolder:
                 self._set_aside(self._trial(trial), str(error))
         return found
 
+    def last_trial(self) -> float | None:
+        """When the record of a tune_trial was written last, in s by the store's clock; None where there is none."""
+        return max(self._files.written(f"{self._name}/trials").values(), default=None)
+
     def _trial(self, trial: str) -> str:
         assert re.fullmatch(r"[\w\-]+", trial), f"not a trial's name: {trial!r}"
         return f"{self._name}/trials/{trial}.json"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import Enum
 
 from scmmlab.study.cells import Cell
@@ -49,8 +50,8 @@ class StudyStatus:
     """In the order of the plan."""
     done: frozenset[str]
     """Keys of finished stages: of cells, and of pre-training."""
-    drivers: tuple[str, ...] = ()
-    """A line for each driver: of one that is there, and of those that are gone and have left cells behind."""
+    work: tuple[str, ...] = ()
+    """A line for each driver that is there, or gone without letting go, and one on what was kept last."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -65,9 +66,9 @@ class StudyStatus:
         return all(status.state is CellState.FINISHED for status in self.cells)
 
     def text(self) -> str:
-        """A line of counts, a line on each driver, and one or two for each cell that is not finished."""
+        """A line of counts, lines on drivers and what they keep, and one or two for each cell that is not finished."""
         counts = ", ".join(f"{number} {state}" for state, number in self.counts.items())
-        lines = [f"{len(self.cells)} cells: {counts}", *self.drivers]
+        lines = [f"{len(self.cells)} cells: {counts}", *self.work]
         for status in self.cells:
             name = f"  {status.state.value:<8} {status.cell.name}"
             if status.failure:
@@ -120,19 +121,38 @@ def study_status(plan: Plan, store: ResultStore, ask_drivers: bool = False) -> S
             return CellStatus(cell, CellState.LOST, progress=lost[cell.key])
         return CellStatus(cell, CellState.MISSING)
 
-    lines = _driver_lines(live, gone)
+    lines = (*_driver_lines(live, gone), *_last_lines(plan, store)) if ask_drivers else ()
     return StudyStatus(tuple(status(cell) for cell in plan.cells), frozenset(finished | pretrained), lines)
 
 
-def driver_lines(plan: Plan, store: ResultStore) -> tuple[str, ...]:
-    """A line for each driver of a study: of one that is there, and of those that are gone without letting go."""
-    return _driver_lines(*drivers_of(store.study_folder(plan.study.name)))
+def work_lines(plan: Plan, store: ResultStore) -> tuple[str, ...]:
+    """A line for each driver that is there or gone without letting go, and one on what a study kept last."""
+    return (*_driver_lines(*drivers_of(store.study_folder(plan.study.name))), *_last_lines(plan, store))
+
+
+def _last_lines(plan: Plan, store: ResultStore) -> tuple[str, ...]:
+    """When a study kept something last, which shows whether it gets on; nothing where there is nothing."""
+    if plan.cells:
+        last = store.last_written(plan.distinct.keys() | plan.pretraining.keys())
+    else:  # the keys of a sweep's settings are known when they are drawn: what other sweeps keep counts too
+        times = (store.study_folder(plan.study.name).last_trial(), store.last_checkpoint("probe"))
+        last = max((time for time in times if time is not None), default=None)
+    if last is None:
+        return ()
+    return (f"Last result or checkpoint: {datetime.fromtimestamp(last, UTC):%Y-%m-%d %H:%M:%S} UTC.",)
 
 
 def _driver_lines(live: list[SeenClaim], gone: list[SeenClaim]) -> tuple[str, ...]:
     return (
-        *(f"A driver has been at it since {seen.claim.since}." for seen in live),
-        *(f"The driver that began at {seen.claim.since} is gone; 'scmmlab run' goes on from there." for seen in gone),
+        *(
+            f"A driver has been at {f'part {claim.part}' if claim.part else 'it'} since {claim.since}."
+            for claim in (seen.claim for seen in live)
+        ),
+        *(
+            f"The driver {f'of part {claim.part} ' if claim.part else ''}that began at {claim.since} is gone; "
+            "'scmmlab run' goes on from there."
+            for claim in (seen.claim for seen in gone)
+        ),
     )
 
 

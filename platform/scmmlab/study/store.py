@@ -15,7 +15,7 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -178,6 +178,24 @@ class ResultStore:
                 self._files.delete(f"checkpoints/{name}")
 
     # --- studies
+
+    def last_written(self, keys: Collection[str]) -> float | None:
+        """When a result or checkpoint of any of the stages `keys` was written last; None where there is none.
+
+        In s by the store's clock; it is later than before whenever more is kept.
+        """
+        written = [
+            time
+            for folder in ("pretrain", "finetune", "cells", "checkpoints")
+            for name, time in self._files.written(folder).items()
+            if name.partition(".")[0] in keys
+        ]
+        return max(written, default=None)
+
+    def last_checkpoint(self, stage: str) -> float | None:
+        """When a checkpoint of such a stage, of whatever key, was written last; likewise."""
+        written = self._files.written("checkpoints").items()
+        return max((time for name, time in written if name.endswith(f".{stage}")), default=None)
 
     def study_folder(self, name: str) -> StudyFolder:
         """What belongs to one study: its spec, plan and sweep trials, and a place for its report."""
