@@ -142,10 +142,13 @@ class EncoderSlots:
         if not kept and not arriving:
             return []
         try:
-            new = PretrainPack([*kept, *arriving], self._pool, self._group)
-            for place, replica in enumerate(staying):
-                assert pack is not None, "only a pack has replicas that stay"
-                new.restore(place, pack.checkpoint(replica))
+            if pack is not None and pack.exchange(staying, arriving):
+                new = pack
+            else:
+                new = PretrainPack([*kept, *arriving], self._pool, self._group)
+                for place, replica in enumerate(staying):
+                    assert pack is not None, "only a pack has replicas that stay"
+                    new.restore(place, pack.checkpoint(replica))
             for place, encoder in enumerate(arriving, len(kept)):
                 self._resume(new, place, encoder)
         except Exception as error:
@@ -153,7 +156,7 @@ class EncoderSlots:
         self._packs.append(new)
         before = [place for place, encoder in enumerate(new.encoders) if encoder.epoch >= encoder.epochs]
         ended: list[Ended] = [
-            TrainedEncoder(new.encoders[place], "finished", new.parameters.replica_state(place)) for place in before
+            TrainedEncoder(new.encoders[place], "finished", new.replica_state(place)) for place in before
         ]
         if before:
             ended += self._regroup(new, [place for place in range(len(new.encoders)) if place not in before], ())
@@ -212,7 +215,7 @@ class EncoderSlots:
         self, pack: PretrainPack, replica: int, encoder: Encoder, failure: Exception | None
     ) -> Ended | None:
         """Report one encoder; how it has ended, if it has."""
-        tensors = partial(pack.parameters.replica_state, replica)
+        tensors = partial(pack.replica_state, replica)
         news: dict[str, float] | None = None
         if failure is None:
             try:

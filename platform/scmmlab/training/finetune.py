@@ -24,12 +24,15 @@ from torch import Tensor
 from scmmlab.config import ExperimentSpec, ReleasedProtocol
 from scmmlab.errors import TrainingError
 from scmmlab.evaluation.metrics import balanced_accuracy, cohen_kappa, json_scores, macro_f1
-from scmmlab.model import Parameters, Shape, classify, finetuning_gradient, initial_classifier
+from scmmlab.model import SINGLE_PROCESS, Parameters, Shape, classify, initial_classifier
 from scmmlab.model.parameters import encoder_sizes
 from scmmlab.training.batches import epoch_batches
+from scmmlab.training.captured import GraphedTensor
 from scmmlab.training.checkpoint import Checkpoint
 from scmmlab.training.data import FoldData
+from scmmlab.training.finetune_step import FinetuneEpoch, FinetuneStep
 from scmmlab.training.learner import Learner, below
+from scmmlab.training.pretrain import stays_on_device
 from scmmlab.training.schedule import learning_rate
 from scmmlab.training.seeding import derive_seed, finetune_purpose
 from scmmlab.training.windows import Scaling, WindowPool, padded
@@ -158,8 +161,8 @@ class FinetunePack:
         )
         self.validation_label_RN, _ = padded([torch.from_numpy(own.validation_label).to(self.device) for own in data])
         self.test_rows_RN, _ = padded([pool.rows(own.test_features, own.fold.test) for own in data])
-        self.scaling = Scaling([own.scaler for own in data], self.device, self.dtype)
-        self.test_scaling = Scaling([own.test_scaler for own in data], self.device, self.dtype)
+        self.scaling = Scaling.stack([own.scaler for own in data], self.device, self.dtype)
+        self.test_scaling = Scaling.stack([own.test_scaler for own in data], self.device, self.dtype)
 
         network = experiments[0].network
         _, channels, bands = data[0].seen_features.shape
@@ -194,6 +197,12 @@ class FinetunePack:
             if self.mode.selection == "best_test"
         ]
         """With `best_test`: each replica's predictions at each epoch, on the host."""
+        self.step = FinetuneStep(
+            self.encoder, self.classifier, self.learners, pool, self.scaling, experiments[0].precision
+        )
+        self.epoch: FinetuneEpoch | None = None
+        """Where the steps are taken on a GPU; None before the first of them, and elsewhere."""
+        self._graphed = {part: GraphedTensor(self.device) for part in ("validation", "test")}
 
     def train_epoch(self) -> list[TrainingError | None]:
         """Train each replica through its next epoch, validate it, and put the figures on its curve.
@@ -203,6 +212,22 @@ class FinetunePack:
         list of TrainingError or None
             For each replica that diverged, the error; it has had no influence on the others.
         """
+        if self.mode.reload_best_training:
+            self._reload_best([run.epoch > 0 for run in self.runs])
+        # the one question of an epoch to the device
+        found = self.run_epoch().tolist()
+        self._end_epoch(found)
+        return [_diverged(run, finite == 1) for run, (_, _, finite, *_) in zip(self.runs, found, strict=True)]
+
+    def run_epoch(self) -> Tensor:
+        """Take the steps of the next epoch and predict the validation part, without a question to the device.
+
+        Returns
+        -------
+        Tensor, float64, shape=(R, 3 + K²)
+            Of each fold the sum of the losses of its windows, how many of them were told right, 1 if its parameters are
+            finite, and the confusion matrix of its validation part, if there is one.
+        """
         rate_R = torch.tensor(
             [
                 learning_rate(r.experiment.finetune.optimizer, r.epoch, r.epochs, r.constant_learning_rate)
@@ -211,48 +236,36 @@ class FinetunePack:
             device=self.device,
             dtype=self.dtype,
         )
-        if self.mode.reload_best_training:
-            self._reload_best([run.epoch > 0 for run in self.runs])
         epoch_R = torch.tensor([run.epoch for run in self.runs], device=self.device)
         batches = epoch_batches(self.seed_R, BATCHES, epoch_R, self.windows, self.batch_size, drop_last=False)
-        loss_R = torch.zeros(len(self.runs), device=self.device, dtype=torch.float64)
-        correct_R = torch.zeros(len(self.runs), device=self.device, dtype=torch.int64)
-        for step in range(batches.steps):
-            window_RB, real_RB = batches.window_RSB[:, step], batches.real_RSB[:, step]
-            label_RB = self.label_RN.gather(1, window_RB)
-            x_RBCF = self.scaling.apply(self.pool.gather(self.rows_RN.gather(1, window_RB)))
-            active_R = None if batches.full[step] else batches.active_RS[:, step]
-            step_loss_R, logits_RBK = self._step(x_RBCF, label_RB, real_RB, rate_R, active_R)
-            loss_R += step_loss_R * real_RB.sum(1)
-            correct_R += ((logits_RBK.argmax(-1) == label_RB) & real_RB).sum(1)
-        self._end_epoch(loss_R.tolist(), correct_R.tolist())
-        finite = self._finite()
-        return [_diverged(run, ok) for run, ok in zip(self.runs, finite, strict=True)]
-
-    def _step(
-        self, x_RBCF: Tensor, label_RB: Tensor, real_RB: Tensor, rate_R: Tensor, active_R: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        # rows are always masked, also where all are real: a replica's arithmetic must not depend on its neighbours'
-        found = finetuning_gradient(
-            self.encoder, self.classifier, x_RBCF, label_RB, real_RB, freeze_encoder=self.mode.freeze_encoder
+        window_RN = batches.window_RSB.flatten(1)
+        rows_SRB, label_SRB = (
+            own_RN.gather(1, window_RN).view_as(batches.window_RSB).transpose(0, 1)
+            for own_RN in (self.rows_RN, self.label_RN)
         )
-        gradients = {"encoder": found.encoder_Rn, "classifier": found.classifier_Rn}
-        for name, learner in self.learners.items():
-            learner.step(gradients[name], rate_R, active_R)
-        return found.loss_R, found.logits_RBK
+        real_SRB, active_SR = batches.real_RSB.transpose(0, 1), batches.active_RS.T
+        if stays_on_device(self.device, SINGLE_PROCESS):
+            if self.epoch is None:
+                self.epoch = FinetuneEpoch(self.step, batches.steps, self.batch_size)
+            loss_R, correct_R = self.epoch.run(rows_SRB, label_SRB, real_SRB, active_SR, rate_R)
+        else:
+            loss_R = torch.zeros(len(self.runs), device=self.device, dtype=torch.float64)
+            correct_R = torch.zeros(len(self.runs), device=self.device, dtype=torch.int64)
+            for step, full in enumerate(batches.full):
+                active_R = None if full else active_SR[step]
+                losses_R, right_R = self.step(rows_SRB[step], label_SRB[step], real_SRB[step], rate_R, active_R)
+                loss_R += losses_R
+                correct_R += right_R
+        figures_R3 = torch.stack((loss_R, correct_R.double(), self._finite().double()), 1)
+        return torch.cat((figures_R3, self._validation_confusions().double()), 1)
 
-    def _end_epoch(self, losses: Sequence[float], correct: Sequence[int]) -> None:
-        """Validate, choose, and write the curves."""
-        validation = self._validation_figures()
+    def _end_epoch(self, found: Sequence[Sequence[float]]) -> None:
+        """Choose, and write the curves, from what `run_epoch` gave."""
         better = []
-        for replica, run in enumerate(self.runs):
+        for run, windows, (loss, correct, _, *cells) in zip(self.runs, self.windows, found, strict=True):
             run.epoch += 1
-            accuracy = correct[replica] / self.windows[replica]
-            figures = {
-                "loss": losses[replica] / self.windows[replica],
-                "train_accuracy": accuracy,
-                **validation[replica],
-            }
+            accuracy = correct / windows
+            figures = {"loss": loss / windows, "train_accuracy": accuracy, **_validation_figures(cells, self.classes)}
             run.curve.append({"epoch": run.epoch, **json_scores(figures)})
             judged = figures["validation_balanced_accuracy"] if self.mode.selection == "best_validation" else accuracy
             # strictly better: of equal epochs the earliest is kept
@@ -265,30 +278,25 @@ class FinetunePack:
                 if learner.best is not None:
                     learner.best.take(chosen_R)
         if self.mode.selection == "best_test":
-            logits_RNK = self._predict(self.test_rows_RN, self.test_scaling).float().cpu()
+            logits_RNK = self._predict_each_epoch("test", self.test_rows_RN, self.test_scaling).float().cpu()
             for run, kept, own in zip(self.runs, self.test_logits, logits_RNK, strict=True):
                 kept[run.epoch - 1] = own[: kept.shape[1]]
 
-    def _validation_figures(self) -> list[dict[str, float]]:
-        """Figures of each replica's validation part; none without one."""
-        if self.validation_rows_RN.shape[1] == 0:
-            return [{} for _ in self.runs]
+    def _validation_confusions(self) -> Tensor:
+        """Confusion matrices of the validation parts, int64 [R, K²]; [R, 0] without one."""
         windows = self.validation_rows_RN.shape[1]
-        predicted_RN = self._predict(self.validation_rows_RN, self.scaling)[:, :windows].argmax(-1)
+        if windows == 0:
+            return self.validation_label_RN
+        logits_RNK = self._predict_each_epoch("validation", self.validation_rows_RN, self.scaling)
+        predicted_RN = logits_RNK[:, :windows].argmax(-1)
         # confusion matrices of all replicas by one sum over the cells (label, prediction)
         cell_RN = self.validation_label_RN * self.classes + predicted_RN
         flat = torch.zeros(len(self.runs), self.classes**2, dtype=torch.int64, device=self.device)
-        flat.scatter_add_(1, cell_RN, self.validation_real_RN.to(torch.int64))
-        matrices = flat.view(-1, self.classes, self.classes).cpu().numpy()
-        return [
-            {
-                "validation_accuracy": float(np.trace(matrix) / matrix.sum()),
-                "validation_balanced_accuracy": balanced_accuracy(matrix),
-                "validation_macro_f1": macro_f1(matrix),
-                "validation_cohen_kappa": cohen_kappa(matrix),
-            }
-            for matrix in matrices
-        ]
+        return flat.scatter_add_(1, cell_RN, self.validation_real_RN.to(torch.int64))
+
+    def _predict_each_epoch(self, part: str, rows_RN: Tensor, scaling: Scaling) -> Tensor:
+        """What `_predict` gives, replayed on a GPU."""
+        return self._graphed[part](lambda: self._predict(rows_RN, scaling))
 
     @torch.no_grad()
     def _predict(self, rows_RN: Tensor, scaling: Scaling) -> Tensor:
@@ -308,11 +316,11 @@ class FinetunePack:
             assert learner.best is not None
             learner.best.give_back(which_R)
 
-    def _finite(self) -> list[bool]:
+    def _finite(self) -> Tensor:
         finite_R = torch.ones(len(self.runs), dtype=torch.bool, device=self.device)
         for learner in self.learners.values():
             finite_R &= learner.parameters.values.isfinite().all(1)
-        return finite_R.tolist()
+        return finite_R
 
     def results(self) -> list[FoldResult]:
         """Predictions of the epoch that counts. To be called when all replicas have ended; the pack ends with it."""
@@ -388,6 +396,19 @@ class FinetunePack:
         for new, old in enumerate(replicas):
             rest.restore(new, self.checkpoint(old))
         return rest
+
+
+def _validation_figures(cells: Sequence[float], classes: int) -> dict[str, float]:
+    """Figures of a validation part from the K² cells of its confusion matrix; none without a part."""
+    if not cells:
+        return {}
+    matrix = np.array(cells, dtype=np.int64).reshape(classes, classes)
+    return {
+        "validation_accuracy": float(np.trace(matrix) / matrix.sum()),
+        "validation_balanced_accuracy": balanced_accuracy(matrix),
+        "validation_macro_f1": macro_f1(matrix),
+        "validation_cohen_kappa": cohen_kappa(matrix),
+    }
 
 
 def _diverged(run: FoldRun, finite: bool) -> TrainingError | None:

@@ -67,6 +67,14 @@ class Learner:
         if self.best is not None:
             self.best.load_replica(replica, below("best.", state))
 
+    def assign(self, replica: int, initial: Mapping[str, Tensor], optimizer: OptimizerSpec) -> None:
+        """Begin one replica anew, in place, with other initial parameters and another step rule."""
+        assert self.gradient_sum is None, "folds do not change places"
+        assert self.best is None, "folds do not change places"
+        self.parameters.load_replica(replica, initial)
+        self.adam.assign(replica, optimizer)
+        self.adam.reset_replica(replica)
+
 
 def below(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors whose names begin with `prefix`, without it."""

@@ -64,7 +64,7 @@ class EmbeddingProbe:
         self.folds = data.folds
         self.classes = len(data.classes)
         self.pool = WindowPool([fold.seen_features for fold in data.folds], device, dtype)
-        self.scalings = [Scaling([fold.scaler], device, dtype) for fold in data.folds]
+        self.scalings = [Scaling.stack([fold.scaler], device, dtype) for fold in data.folds]
         channels = data.folds[0].seen_features.shape[1]
         sizes = encoder_sizes(pretrain_shape(experiment, channels, data.bands))
         self.encoder = Parameters(sizes, 1, device, dtype)

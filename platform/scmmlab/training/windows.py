@@ -9,14 +9,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scmmlab.features import Scaler
+if TYPE_CHECKING:
+    # not needed to run: the benchmark of the steps does without the signal processing of `features`
+    from scmmlab.features import Scaler
 
 
 class Windows(Protocol):
@@ -69,23 +72,28 @@ class WindowPool:
         return self.windows.index_select(0, rows_RN.reshape(-1)).view(*rows_RN.shape, *self.windows.shape[1:])
 
 
+@dataclass(frozen=True, eq=False)
 class Scaling:
-    """The scalers of a pack's replicas as two tensors.
+    """The scalers of a pack's replicas as two tensors; build it with `Scaling.stack`."""
 
-    Parameters
-    ----------
-    scalers : sequence of Scaler
-        One a replica.
-    device, dtype
-        Of the tensors.
-    """
+    offset_R1CF: Tensor
+    """What is subtracted."""
+    span_R1CF: Tensor
+    """What is divided by, then."""
 
-    def __init__(self, scalers: Sequence[Scaler], device: torch.device | str, dtype: torch.dtype):
-        def stack(arrays: list[NDArray[np.float64]]) -> Tensor:
+    @staticmethod
+    def stack(scalers: Sequence[Scaler], device: torch.device | str, dtype: torch.dtype) -> Scaling:
+        """The scalers of a pack, one a replica."""
+
+        def stacked(arrays: list[NDArray[np.float64]]) -> Tensor:
             return torch.from_numpy(np.stack(arrays)).to(device, dtype).unsqueeze(1)
 
-        self.offset_R1CF = stack([scaler.offset for scaler in scalers])
-        self.span_R1CF = stack([scaler.span for scaler in scalers])
+        return Scaling(stacked([scaler.offset for scaler in scalers]), stacked([scaler.span for scaler in scalers]))
+
+    def assign(self, replica: int, scaler: Scaler) -> None:
+        """Give one replica another scaler, in place."""
+        for mine, theirs in ((self.offset_R1CF, scaler.offset), (self.span_R1CF, scaler.span)):
+            mine[replica, 0] = torch.from_numpy(theirs).to(mine)
 
     def apply(self, x_RNCF: Tensor) -> Tensor:
         """(x − offset) / span, each replica by its own numbers; `x_RNCF` is changed in place."""
