@@ -10,14 +10,17 @@ from scmmlab.training import benchmark as bench
 def test_quick_rates() -> None:
     device = torch.device("cpu")
     rates = {
-        kind: bench._measure(lambda r, d, make=make: make(r, d, 16), (2,), 1, device)
+        kind: bench._measure(lambda r, d, make=make: make(r, d, 16), (1, 2), 1, device)
         for kind, make in (("pretrain", bench.pretraining_workload), ("finetune", bench.finetuning_workload))
     }
     for kind in rates.values():
-        assert kind["single"] > 0
-        assert set(kind["packed"]) == {"2"}
-        assert kind["share_of_matmul_ceiling"] > 0
-        assert set(kind["milliseconds"]) == {"step", "matmul", "pack of 2"}
+        assert kind["single"] == kind["packed"]["1"] > 0
+        assert set(kind["packed"]) == set(kind["shares"]) == {"1", "2"}
+        assert kind["share_of_matmul_ceiling"] == kind["shares"]["1"] > 0
+        assert set(kind["milliseconds"]) == {"step 1", "matmul 1", "step 2"}
+        assert kind["graph"] == "a CPU has no CUDA graphs"
+    # fifteen kernels for each of a step's multiplications
+    assert 18 < rates["finetune"]["kernels_per_step"]["1"] < rates["pretrain"]["kernels_per_step"]["1"] < 500
 
 
 def test_work_of_a_step_is_that_of_the_design() -> None:

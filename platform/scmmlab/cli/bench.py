@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Mapping
 
@@ -20,6 +21,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "torcheeg. With --study, --overhead, --sweep or --scale, measure those instead. Needs an idle machine.",
     )
     parser.add_argument("--device", type=device_name, default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bf16", "tf32"),
+        default="float32",
+        help="of matrix multiplications: float32 (default), bf16 as a study may ask for, tf32 on a GPU to compare",
+    )
     parser.add_argument("--threads", type=positive_number, default=1, help="threads on the CPU (default: 1)")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions, or two cells of the study")
     parser.add_argument("--no-features", action="store_true", help="steps alone, which need torch and little else")
@@ -27,6 +34,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--torcheeg",
         metavar="PYTHON",
         help="an interpreter that has torcheeg, to be compared with (default: this one, where torcheeg is installed)",
+    )
+    parser.add_argument(
+        "--project",
+        action="store_true",
+        help="also project a study of the paper's size from these rates, one worker a core or on the one GPU",
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
@@ -90,7 +102,11 @@ def _measured(arguments: argparse.Namespace) -> dict[str, object]:
         return found
     from scmmlab.training.benchmark import benchmark
 
-    rates = dict(benchmark(device=arguments.device, quick=arguments.quick, threads=arguments.threads))
+    rates = dict(benchmark(arguments.device, arguments.quick, arguments.threads, arguments.precision))
+    if arguments.project:
+        from scmmlab.training.projection import project
+
+        rates["paper_study"] = project(rates, (os.cpu_count() or 1) if arguments.device == "cpu" else 1)
     if arguments.device == "cpu" and not arguments.no_features:
         from scmmlab.features.benchmark import benchmark_features
 

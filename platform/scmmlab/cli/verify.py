@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from scmmlab.cli.options import device_name
+
+if TYPE_CHECKING:  # the command imports it when it runs
+    from scmmlab.training.verification import Check
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -17,22 +21,42 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("files", nargs="+", metavar="FILE.npz", help="files of golden vectors, e.g. tests/golden/*.npz")
     parser.add_argument("--device", type=device_name, default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "tf32"),
+        default="float32",
+        help="of a GPU's matrix multiplications of float32 numbers (default: float32); tolerances are those of float32",
+    )
     parser.add_argument("--pack", action="store_true", help="check a replica amid a pack of seven with other settings")
     parser.set_defaults(func=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Check every file and print one line a quantity."""
+    from scmmlab.training.precision import check_precision, multiplications
     from scmmlab.training.verification import verify_file
 
-    failed = total = 0
-    for file in arguments.files:
-        checks = verify_file(file, device=arguments.device, pack=arguments.pack)
-        print(file)
-        for check in checks:
-            verdict = "ok" if check.ok else "OVER"
-            print(f"  {check.quantity:<40} {check.error:9.2e}  tolerance {check.tolerance:.0e}  {verdict}")
-        total += len(checks)
-        failed += sum(not check.ok for check in checks)
-    print(f"{total - failed} of {total} quantities within tolerance on {arguments.device}.")
+    check_precision(arguments.precision, arguments.device)
+    checks: list[Check] = []
+    with multiplications(arguments.precision):
+        for file in arguments.files:
+            print(file)
+            checks += _shown(verify_file(file, device=arguments.device, pack=arguments.pack))
+        if arguments.device != "cpu":
+            from scmmlab.training.graph_check import verify_graphs
+
+            print("CUDA graphs beside the same kernels one by one")
+            of_graphs, reasons = verify_graphs(arguments.device)
+            checks += _shown(of_graphs)
+            for reason in reasons:
+                print(f"  not captured: {reason}")
+    failed = sum(not check.ok for check in checks)
+    print(f"{len(checks) - failed} of {len(checks)} quantities within tolerance on {arguments.device}.")
     return 1 if failed else 0
+
+
+def _shown(checks: list[Check]) -> list[Check]:
+    for check in checks:
+        verdict = "ok" if check.ok else "OVER"
+        print(f"  {check.quantity:<40} {check.error:9.2e}  tolerance {check.tolerance:.0e}  {verdict}")
+    return checks
