@@ -11,6 +11,7 @@ import queue
 import tempfile
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -45,6 +46,8 @@ TUNE_ENVIRONMENT = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_RESULT_BUFFER_LENGTH": "1",
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "600",
+    # a tune_trial's own trouble is told by the driver
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
 
 
@@ -74,6 +77,7 @@ class TuneSearch(Search):
         self._records: queue.Queue[TuneTrialRecord] = queue.Queue()
         self._stopping = threading.Event()
         self._error: BaseException | None = None
+        self._trouble = "it gave no reason"
         self._folder = tempfile.TemporaryDirectory(prefix="scmmlab-tune-", ignore_cleanup_errors=True)
         # as many tune_trials may be on their way into a process as there are processes, else Tune lets processes go
         environment = TUNE_ENVIRONMENT | {"TUNE_MAX_PENDING_TRIALS_PG": str(self._concurrency)}
@@ -97,7 +101,7 @@ class TuneSearch(Search):
         self._left -= len(records)
         if self._left and not records and not self._thread.is_alive() and self._records.empty():
             raise ResourceError(
-                f"Ray Tune has ended with {self._left} settings left to try: {self._error or 'it gave no reason'}",
+                f"Ray Tune has ended with {self._left} settings left to try: {self._error or self._trouble}",
                 hint=f"what is finished is kept, and the same command goes on; Ray's logs are in {self._engine.logs}",
             ) from self._error
         return records
@@ -183,8 +187,15 @@ class TuneSearch(Search):
         if setting is None or self._stopping.is_set():
             return
         if error and setting.error is None:
-            setting.error = "its tune_trial was lost"
+            # that is nothing about the setting: it has no record, and the next run tries it again
+            if setting.task is not None:
+                self._engine.cancel(setting.task.keys[0])
+            return
         self._records.put(self._conclude(setting))
+
+    def troubled(self, error: str) -> None:
+        """A tune_trial's own process, not its training, came to nothing, by the last line of `error`."""
+        self._trouble = error.strip().rpartition("\n")[2]
 
 
 class BookSearch(OptunaSearch):
@@ -245,6 +256,11 @@ class RungScheduler(FIFOScheduler):
             return str(TrialScheduler.CONTINUE)
         go_on = self._search.probed(trial.trial_id, result)
         return str(TrialScheduler.CONTINUE if go_on else TrialScheduler.STOP)
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        """Note why, for the case that it is not tried again."""
+        if trial.error_file is not None:
+            self._search.troubled(Path(trial.error_file).read_text())
 
 
 class StopAll(ray.tune.Stopper):
