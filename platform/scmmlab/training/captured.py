@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 
@@ -111,7 +112,7 @@ class GraphedTensor:
 def _capture(function: Callable[[], None], idle: Callable[[], None], device: torch.device) -> torch.cuda.CUDAGraph:
     # PyTorch's own order of things: warm up on a side stream that waits for the current one, then capture there
     with torch.cuda.device(device):
-        stream = torch.cuda.Stream()
+        stream = _side_stream(torch.cuda.current_device())
         stream.wait_stream(torch.cuda.current_stream())
         # this block also leaves the side stream where `torch.cuda.graph`, interrupted by an error, does not
         with torch.cuda.stream(stream):
@@ -124,6 +125,12 @@ def _capture(function: Callable[[], None], idle: Callable[[], None], device: tor
                 function()
         torch.cuda.current_stream().wait_stream(stream)
     return graph
+
+
+@lru_cache
+def _side_stream(device: int) -> torch.cuda.Stream:
+    """The stream of all captures on a device: cuBLAS keeps a workspace of 32 MiB for each stream that it has met."""
+    return torch.cuda.Stream(device)
 
 
 def _lack_of_memory(error: BaseException | None) -> BaseException | None:

@@ -32,6 +32,7 @@ from scmmlab.training.checkpoint import Checkpoint
 from scmmlab.training.data import FoldData
 from scmmlab.training.finetune_step import FinetuneEpoch, FinetuneStep
 from scmmlab.training.learner import Learner, below
+from scmmlab.training.precision import multiplications
 from scmmlab.training.pretrain import stays_on_device
 from scmmlab.training.schedule import learning_rate
 from scmmlab.training.seeding import derive_seed, finetune_purpose
@@ -247,7 +248,8 @@ class FinetunePack:
         if stays_on_device(self.device, SINGLE_PROCESS):
             if self.epoch is None:
                 self.epoch = FinetuneEpoch(self.step, batches.steps, self.batch_size)
-            loss_R, correct_R = self.epoch.run(rows_SRB, label_SRB, real_SRB, active_SR, rate_R)
+            with multiplications():
+                loss_R, correct_R = self.epoch.run(rows_SRB, label_SRB, real_SRB, active_SR, rate_R)
         else:
             loss_R = torch.zeros(len(self.runs), device=self.device, dtype=torch.float64)
             correct_R = torch.zeros(len(self.runs), device=self.device, dtype=torch.int64)
@@ -296,7 +298,10 @@ class FinetunePack:
 
     def _predict_each_epoch(self, part: str, rows_RN: Tensor, scaling: Scaling) -> Tensor:
         """What `_predict` gives, replayed on a GPU."""
-        return self._graphed[part](lambda: self._predict(rows_RN, scaling))
+        if not stays_on_device(self.device, SINGLE_PROCESS):
+            return self._predict(rows_RN, scaling)
+        with multiplications():
+            return self._graphed[part](lambda: self._predict(rows_RN, scaling))
 
     @torch.no_grad()
     def _predict(self, rows_RN: Tensor, scaling: Scaling) -> Tensor:

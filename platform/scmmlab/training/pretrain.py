@@ -30,6 +30,7 @@ from scmmlab.training.batches import EpochBatches, epoch_batches, steps_per_epoc
 from scmmlab.training.checkpoint import Checkpoint
 from scmmlab.training.data import PretrainData
 from scmmlab.training.learner import Learner
+from scmmlab.training.precision import multiplications
 from scmmlab.training.pretrain_step import LOSSES, PretrainEpoch, PretrainStep, epoch_streams
 from scmmlab.training.schedule import learning_rate
 from scmmlab.training.seeding import PRETRAIN, derive_seed
@@ -182,12 +183,13 @@ class PretrainPack:
                 self.epoch = PretrainEpoch(self.step, batches.steps)
             # who has no step left computes its first batch again; nothing is kept of that, but it must be finite
             rows_rSB = torch.where(batches.active_RS.unsqueeze(-1), rows_rSB, rows_rSB[:, :1])
-            sums_3R = self.epoch.run(
-                self._spread(rows_rSB.transpose(0, 1), places, 1),
-                self._spread(epoch_streams(seed_r, epoch_r, batches.steps), places, 2),
-                self._spread(batches.active_RS.T, places, 1),
-                self._spread(rate_r, places, 0),
-            )
+            with multiplications():
+                sums_3R = self.epoch.run(
+                    self._spread(rows_rSB.transpose(0, 1), places, 1),
+                    self._spread(epoch_streams(seed_r, epoch_r, batches.steps), places, 2),
+                    self._spread(batches.active_RS.T, places, 1),
+                    self._spread(rate_r, places, 0),
+                )
             sums_3r = sums_3R[:, places]
         finite_r = self.parameters.values.isfinite().all(1)[places]
         return torch.cat((sums_3r, finite_r.to(torch.float64).unsqueeze(0)))

@@ -53,8 +53,8 @@ class Target:
 
 TARGETS = {
     "SEED-IV to SEED": Target(15, 2010),
-    "SEED to SEED-IV": Target(15, 669 * 4 // 6),
-    "SEED to SEED-IV, four classes": Target(15, 851 * 4 // 6),
+    "SEED to SEED-IV": Target(15, 440),
+    "SEED to SEED-IV, four classes": Target(15, 561),
     "DEAP to SEED": Target(15, 2010),
     "SEED to DEAP, valence": Target(32, 24 * 60, epochs=500),
     "SEED to DEAP, arousal": Target(32, 24 * 60, epochs=500),
