@@ -152,7 +152,7 @@ def nothing_study(folder: Path, count: int, variants: int = 1) -> AblationSpec:
     variants : int
         Of the learning rate.
     """
-    changes = {f"rate_{number}": {"finetune.optimizer.learning_rate": 1e-4 * number} for number in range(1, variants)}
+    changes = {f"rate_{number}": {"finetune.optimizer.learning_rate": 1.1e-4 * number} for number in range(1, variants)}
     return AblationSpec.model_validate(
         {
             "name": "nothing",

@@ -15,6 +15,7 @@ from scmmlab.errors import CorpusError
 from scmmlab.tables import FeatureTable, Manifest, read_manifest
 from scmmlab.tables.locations import locate
 from scmmlab.tables.schema import from_arrow, table_schema
+from scmmlab.tables.storage import read_rows
 
 
 def quiet_ray_data() -> None:
@@ -32,21 +33,19 @@ def read_dataset(location: str) -> ray.data.Dataset:
     Parameters
     ----------
     location : str
-        A folder, a URI, or `shipped:NAME`. What lies on this machine is read on this machine, so that the others of
-        a cluster need no copy of it.
+        A folder, a URI, or `shipped:NAME`. What lies on this machine is read by this process: the others of a cluster
+        need no copy of it, and a head that offers no CPU can have it.
     """
     quiet_ray_data()
     place = locate(location)
-    read_manifest(location)  # its errors say more than Ray's
-    where = None
     if place.local is not None:
-        where = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
+        return ray.data.from_arrow(read_rows(location))
+    read_manifest(location)  # its errors say more than Ray's
     dataset = ray.data.read_parquet(
         place.path,
         filesystem=place.filesystem,
         partitioning=None,
         file_extensions=["parquet"],
-        label_selector=where,
     )
     return dataset.materialize()
 

@@ -60,10 +60,7 @@ def read_table(location: str | os.PathLike[str]) -> FeatureTable:
     """
     place = locate(location)
     manifest = _read_manifest(place)
-    expected = table_schema(manifest)
-    names = [name for name in place.names() or [] if _PART.fullmatch(name)]
-    parts = [_read_part(place, name, expected, manifest.corpus) for name in names]
-    table = from_arrow(manifest, pa.concat_tables(parts) if parts else expected.empty_table())
+    table = from_arrow(manifest, pa.concat_tables(_read_parts(place, manifest)))
     found = table.content_fingerprint()
     if found != manifest.fingerprint:
         raise CorpusError(
@@ -72,6 +69,23 @@ def read_table(location: str | os.PathLike[str]) -> FeatureTable:
             "build it again.",
         )
     return table
+
+
+def read_rows(location: str | os.PathLike[str]) -> list[pa.Table]:
+    """The rows of a feature table as they are stored, in order: an Arrow table a file. Fingerprints are not checked.
+
+    Parameters
+    ----------
+    location : str or path
+        A folder, a URI, or `shipped:NAME`.
+
+    Raises
+    ------
+    CorpusError
+        If there is no feature table, or one of its files cannot be read.
+    """
+    place = locate(location)
+    return _read_parts(place, _read_manifest(place))
 
 
 def write_table(table: FeatureTable, location: str | os.PathLike[str], force: bool = False) -> Manifest:
@@ -165,6 +179,13 @@ def _read_manifest(place: Location) -> Manifest:
             f"The manifest of '{place.shown}' cannot be read: expected the JSON of a feature table, found {problem}.",
             "build the table again.",
         ) from error
+
+
+def _read_parts(place: Location, manifest: Manifest) -> list[pa.Table]:
+    """All rows; at least one table, which may be empty."""
+    expected = table_schema(manifest)
+    names = [name for name in place.names() or [] if _PART.fullmatch(name)]
+    return [_read_part(place, name, expected, manifest.corpus) for name in names] or [expected.empty_table()]
 
 
 def _read_part(place: Location, name: str, expected: pa.Schema, corpus: str) -> pa.Table:
