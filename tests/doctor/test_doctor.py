@@ -22,7 +22,7 @@ from scmmlab.doctor.holes import check_versions, older
 from scmmlab.doctor.machine import Machine, check_resources, table_bytes, this_machine
 from scmmlab.doctor.mlflow_server import check_server
 from scmmlab.doctor.open_ports import check_ports
-from scmmlab.doctor.privacy import check_store, check_tables, readable_by_others
+from scmmlab.doctor.privacy import check_recordings, check_store, check_tables, readable_by_others
 from scmmlab.doctor.ray_token import check_token
 from scmmlab.doctor.sockets import Listener, listeners
 from scmmlab.tables import read_manifest
@@ -162,17 +162,46 @@ def test_ports_of_ray_and_mlflow_on_every_address_are_bad():
         "Ray's ports": Level.WARN,
         "MLflow's ports": Level.BAD,
     }
+    figures = Listener("0.0.0.0", 44227, found[0].command)
+    assert levels(check_ports([figures], token=True))["Ray's dashboard"] is Level.OK
     closed = [Listener("127.0.0.1", listener.port, listener.command) for listener in found]
     assert set(levels(check_ports(closed, token=True)).values()) == {Level.OK}
     assert set(levels(check_ports([], token=False)).values()) == {Level.OK}
 
 
+LISTENS = """
+import socket
+server = socket.socket()
+server.bind(("0.0.0.0", 0))
+server.listen()
+print(server.getsockname()[1], flush=True)
+input()
+"""
+
+
+@pytest.mark.parametrize(("mode", "level"), [("token", Level.WARN), ("disabled", Level.BAD), (None, Level.BAD)])
+def test_a_ray_is_judged_by_how_it_was_started_and_not_by_the_shell_of_who_asks(mode, level):
+    command = [sys.executable, "-c", LISTENS, "raylet"]
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_MODE"}
+    environment |= {"RAY_AUTH_MODE": mode} if mode else {}
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        port = int(server.stdout.readline())
+        (own,) = (listener for listener in listeners() if listener.port == port)
+        server.communicate("\n")
+    for asked in (True, False):
+        assert levels(check_ports([own], token=asked))["Ray's ports"] is level
+
+
+def test_a_ray_whose_workers_cannot_be_asked_is_judged_by_its_raylet():
+    raylet, worker = Listener("0.0.0.0", 1, "raylet", "token"), Listener("0.0.0.0", 2, "ray::IDLE", None)
+    assert levels(check_ports([raylet, worker], token=False))["Ray's ports"] is Level.WARN
+    assert levels(check_ports([worker], token=False))["Ray's ports"] is Level.BAD
+    (finding,) = (found for found in check_ports([raylet] * 9, token=False) if found.check == "Ray's ports")
+    assert "and 4 more" in finding.found
+
+
 def test_a_program_that_listens_for_everybody_is_found_by_its_name():
-    code = (
-        "import socket; s = socket.socket(); s.bind(('0.0.0.0', 0)); s.listen();"
-        "print(s.getsockname()[1], flush=True); input()"
-    )
-    command = [sys.executable, "-c", code, "-m", "mlflow", "server"]
+    command = [sys.executable, "-c", LISTENS, "-m", "mlflow", "server"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         port = int(server.stdout.readline())
         (finding,) = (finding for finding in check_ports(listeners(), token=True) if finding.check == "MLflow's ports")
@@ -265,6 +294,15 @@ def test_features_of_people_that_everybody_can_read_are_bad(open_folder):
     assert list(check_tables(SHIPPED)) == []
     open_folder.chmod(0o700)
     assert [finding.level for finding in check_tables({str(open_folder): manifest})] == [Level.OK]
+
+
+def test_recordings_that_everybody_can_read_are_bad_until_they_are_closed(open_folder):
+    finding = check_recordings(open_folder)
+    assert finding.level is Level.BAD
+    assert finding.mend == f"chmod -R o= {open_folder}"
+    subprocess.run(finding.mend, shell=True, check=True)
+    assert check_recordings(open_folder).level is Level.OK
+    assert check_recordings(open_folder / "nothing").level is Level.WARN
 
 
 # --- disks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from pathlib import Path
 
 from scmmlab.cli.options import add_study_options
 from scmmlab.cli.tracking import add_tracking_option
@@ -20,6 +21,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     add_study_options(parser, engine=False, optional=True)
     add_tracking_option(parser)
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="a folder of recordings, to see who can read it; may be given several times",
+    )
     parser.set_defaults(func=run, joins_ray=True)
 
 
@@ -36,7 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not uri and store is not None:
         uri = default_tracking_uri(store / "studies" / (plan.study.name if plan else ""))
     counts = dict.fromkeys(Level, 0)
-    for finding in examine(Subject(os.environ, plan, store, uri or "")):
+    recordings = tuple(map(Path, arguments.data))
+    for finding in examine(Subject(os.environ, plan, store, uri or "", recordings)):
         counts[finding.level] += 1
         print(finding, flush=True)
     print(", ".join(f"{count} {level.value}" for level, count in counts.items()))

@@ -12,9 +12,10 @@ from scmmlab.doctor.holes import check_versions
 from scmmlab.doctor.machine import check_resources, table_bytes, this_machine
 from scmmlab.doctor.mlflow_server import check_server
 from scmmlab.doctor.open_ports import check_ports
-from scmmlab.doctor.privacy import check_store, check_tables
+from scmmlab.doctor.privacy import check_recordings, check_store, check_tables
 from scmmlab.doctor.ray_token import check_token
 from scmmlab.doctor.sockets import listeners
+from scmmlab.execution.ray_token import asks_for_token
 from scmmlab.study import Plan
 
 
@@ -30,12 +31,14 @@ class Subject:
     """Folder of the result store; None where it is not on this machine."""
     tracking_uri: str
     """Of MLflow; empty where nothing is tracked."""
+    recordings: tuple[Path, ...] = ()
+    """Folders of recordings."""
 
 
 def examine(subject: Subject) -> Iterator[Finding]:
     """Run every check that applies to `subject`; one that cannot be made says so, and the others go on."""
     tables = subject.plan.manifests if subject.plan else {}
-    token = subject.environment.get("RAY_AUTH_MODE", "").lower() == "token"
+    token = asks_for_token(subject.environment)
     checks: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
         ("versions", check_versions),
         ("Ray's token", lambda: check_token(subject.environment)),
@@ -44,6 +47,8 @@ def examine(subject: Subject) -> Iterator[Finding]:
     ]
     if subject.tracking_uri.startswith(("http://", "https://")):
         checks.append(("MLflow's server", lambda: check_server(subject.tracking_uri)))
+    if subject.recordings:
+        checks.append(("recordings", lambda: map(check_recordings, subject.recordings)))
     if (plan := subject.plan) is not None:
         cluster = bool(subject.environment.get("RAY_ADDRESS"))
         checks += [

@@ -11,8 +11,14 @@ from scmmlab.doctor.sockets import Listener
 KNOWN_PORTS = {6379: "Ray", 8265: "Ray's dashboard", 10001: "Ray", 52365: "Ray", 5000: "MLflow"}
 """What listens there where nobody chose another port; told by the port where the program is not known."""
 
+_SHOWN = 5
+"""So many addresses are named."""
+
+METRICS_PORT = 44227
+"""Where the dashboard's program tells its own figures, on every address; the page itself is elsewhere."""
+
 _PROGRAMS = (
-    (re.compile(r"/ray/dashboard/dashboard\.py|ray-dashboard|ray::Dashboard"), "Ray's dashboard"),
+    (re.compile(r"/ray/dashboard/dashboard\.py|ray-dashboard"), "Ray's dashboard"),
     (re.compile(r"\bmlflow\b"), "MLflow"),
     (re.compile(r"\braylet\b|\bgcs_server\b|\bray::|/ray/(dashboard|_private|core|util)/|\bray start\b"), "Ray"),
 )
@@ -26,7 +32,7 @@ def check_ports(found: Iterable[Listener], token: bool) -> Iterator[Finding]:
     found : iterable of Listener
         What listens on this machine.
     token : bool
-        Whether Ray asks for a token.
+        Whether a Ray asks for a token of which this cannot be seen.
     """
     places: dict[str, list[Listener]] = {"Ray's dashboard": [], "Ray": [], "MLflow": []}
     for listener in found:
@@ -36,7 +42,10 @@ def check_ports(found: Iterable[Listener], token: bool) -> Iterator[Finding]:
     for owner, all_of_it in places.items():
         check = f"{owner}'s ports" if owner != "Ray's dashboard" else owner
         exposed = [listener for listener in all_of_it if not listener.on_loopback]
-        shown = ", ".join(listener.place for listener in exposed)
+        shown = ", ".join(listener.place for listener in exposed[:_SHOWN])
+        shown += f" and {len(exposed) - _SHOWN} more" if len(exposed) > _SHOWN else ""
+        modes = [listener.ray_auth_mode for listener in exposed if listener.ray_auth_mode is not None]
+        guarded = all(mode.lower() == "token" for mode in modes) if modes else token
         if not all_of_it:
             yield ok(check, "none is open")
         elif not exposed:
@@ -46,16 +55,16 @@ def check_ports(found: Iterable[Listener], token: bool) -> Iterator[Finding]:
             yield bad(check, f"other machines reach {shown}, where results are read and changed", mend)
         elif owner == "Ray's dashboard":
             mend = "ray start --head --dashboard-host=127.0.0.1"
-            if token:  # in a container there is no other way to publish it
+            if guarded:  # in a container there is no other way to publish it
                 mend += ", or close it to all who submit no jobs, by network policy or firewall"
                 yield warn(check, f"other machines reach {shown}, and need the token", mend)
             else:
                 yield bad(check, f"other machines reach {shown}, and may run code as you", mend)
-        elif token:
+        elif guarded:
             mend = "close them to all but the cluster's machines, by firewall"
             yield warn(check, f"other machines reach {shown}, and need the token", mend)
         else:
-            mend = "export RAY_AUTH_MODE=token, start Ray again, and close them by firewall"
+            mend = "start Ray again with RAY_AUTH_MODE=token, and close them by firewall"
             yield bad(check, f"other machines reach {shown}, and may run code as you", mend)
 
 
@@ -63,5 +72,5 @@ def owner_of(listener: Listener) -> str | None:
     """`Ray`, `Ray's dashboard` or `MLflow`, where it is one of these."""
     for pattern, owner in _PROGRAMS:
         if listener.command and pattern.search(listener.command):
-            return owner
+            return "Ray" if listener.port == METRICS_PORT else owner
     return KNOWN_PORTS.get(listener.port)

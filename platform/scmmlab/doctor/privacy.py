@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -12,7 +13,7 @@ from scmmlab.doctor.finding import Finding, bad, ok, warn
 from scmmlab.tables import Manifest
 from scmmlab.tables.locations import SHIPPED_PREFIX, locate
 
-_FILES_LOOKED_AT = 10_000
+_FILES_LOOKED_AT = 100_000
 
 
 def check_tables(tables: Mapping[str, Manifest]) -> Iterator[Finding]:
@@ -31,7 +32,22 @@ def check_tables(tables: Mapping[str, Manifest]) -> Iterator[Finding]:
         if file is None:
             yield ok(f"table {place}", "its owner and group alone can read it")
         else:
-            yield bad(f"table {place}", f"every user of this machine can read {file}", f"chmod -R o= {place}")
+            yield bad(
+                f"table {place}",
+                f"every user of this machine can read {file}",
+                f"chmod -R o= {shlex.quote(str(place))}",
+            )
+
+
+def check_recordings(folder: Path) -> Finding:
+    """A finding on a folder of recordings of people."""
+    check = f"recordings {folder}"
+    if not folder.is_dir():
+        return warn(check, "there is no such folder", "name the folder that holds them")
+    file = readable_by_others(folder)
+    if file is None:
+        return ok(check, "their owner and group alone can read them")
+    return bad(check, f"every user of this machine can read {file}", f"chmod -R o= {shlex.quote(str(folder))}")
 
 
 def check_store(folder: Path) -> Finding:
@@ -40,7 +56,7 @@ def check_store(folder: Path) -> Finding:
     if file is None:
         return ok(f"store {folder}", "its owner and group alone can read it")
     found = f"every user of this machine can read {file}"
-    return warn(f"store {folder}", found, f"chmod o= {folder}")
+    return warn(f"store {folder}", found, f"chmod o= {shlex.quote(str(folder))}")
 
 
 def readable_by_others(folder: Path) -> Path | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from scmmlab.doctor.finding import Finding, bad, ok, warn
+from scmmlab.execution.ray_token import MODE, TOKEN, asks_for_token, token_file
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -15,7 +16,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 def check_token(environment: Mapping[str, str]) -> Iterator[Finding]:
     """Findings on token authentication and on the file of the token."""
     yield _mode(environment)
-    if environment.get("RAY_AUTH_TOKEN"):
+    if environment.get(TOKEN):
         yield warn(
             "Ray's token",
             "it stands in RAY_AUTH_TOKEN, which every program started from here inherits",
@@ -24,24 +25,17 @@ def check_token(environment: Mapping[str, str]) -> Iterator[Finding]:
     yield from _file(token_file(environment))
 
 
-def token_file(environment: Mapping[str, str]) -> Path:
-    """Where Ray looks for the token."""
-    named = environment.get("RAY_AUTH_TOKEN_PATH")
-    return Path(named) if named else Path(environment.get("HOME") or Path.home()) / ".ray" / "auth_token"
-
-
 def _mode(environment: Mapping[str, str]) -> Finding:
-    check, mode = "Ray's authentication", environment.get("RAY_AUTH_MODE")
-    if mode is None:
+    check, mode = "Ray's authentication", environment.get(MODE)
+    if not mode:
         return warn(
             check,
-            "RAY_AUTH_MODE is not set: whether a token is asked for depends on what ran here before",
-            "export RAY_AUTH_MODE=token, on every machine of a cluster",
+            f"{MODE} is not set: a Ray that a run starts asks for a token, one that 'ray start' starts may not",
+            f"export {MODE}=token, on every machine of a cluster",
         )
-    if mode.lower() != "token":
-        found = f"RAY_AUTH_MODE={mode}: whoever reaches a port of Ray runs code as you"
-        return bad(check, found, "export RAY_AUTH_MODE=token")
-    return ok(check, "RAY_AUTH_MODE=token")
+    if not asks_for_token(environment):
+        return bad(check, f"{MODE}={mode}: whoever reaches a port of Ray runs code as you", f"export {MODE}=token")
+    return ok(check, f"{MODE}=token")
 
 
 def _file(token: Path) -> Iterator[Finding]:

@@ -23,6 +23,8 @@ class Listener:
     """TCP port."""
     command: str | None
     """Command line of its program; None where this user may not know it."""
+    ray_auth_mode: str | None = None
+    """RAY_AUTH_MODE as its program was started with; None where this user may not know it."""
 
     @property
     def on_loopback(self) -> bool:
@@ -45,7 +47,7 @@ def listeners(proc: Path = Path("/proc")) -> list[Listener]:
     proc : Path
         The kernel's view of its processes; a machine without one has no listeners that we know of.
     """
-    commands = _commands(proc)
+    programs = dict(_sockets(proc))
     found = set()
     for table in ("net/tcp", "net/tcp6"):
         with suppress(OSError):
@@ -53,7 +55,8 @@ def listeners(proc: Path = Path("/proc")) -> list[Listener]:
                 _, local, _, state, *rest = line.split()
                 if state == _LISTENING:
                     address, _, port = local.partition(":")
-                    found.add(Listener(_address(address), int(port, 16), commands.get(rest[5])))
+                    command, mode = programs.get(rest[5], (None, None))
+                    found.add(Listener(_address(address), int(port, 16), command, mode))
     return sorted(found, key=lambda listener: (listener.port, listener.address))
 
 
@@ -63,17 +66,27 @@ def _address(digits: str) -> str:
     return socket.inet_ntop(socket.AF_INET if len(words) == 1 else socket.AF_INET6, b"".join(words))
 
 
-def _commands(proc: Path) -> dict[str, str]:
-    """Inode of a socket → command line of a process that has it open."""
-    return dict(_sockets(proc))
-
-
-def _sockets(proc: Path) -> Iterator[tuple[str, str]]:
+def _sockets(proc: Path) -> Iterator[tuple[str, tuple[str, str | None]]]:
+    """Inode of a socket → command line of a process that has it open, and the RAY_AUTH_MODE that it was given."""
     for process in proc.glob("[0-9]*"):
         with suppress(OSError):  # it has ended, or is another user's
-            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            program = _command(process), _mode(process)
             for descriptor in (process / "fd").iterdir():
                 with suppress(OSError):
                     link = re.fullmatch(r"socket:\[(\d+)\]", str(descriptor.readlink()))
                     if link:
-                        yield link[1], command
+                        yield link[1], program
+
+
+def _command(process: Path) -> str:
+    return (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+
+
+def _mode(process: Path) -> str | None:
+    """RAY_AUTH_MODE that a process was started with; Ray's workers have their titles where their variables were."""
+    try:
+        variables = (process / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    named = dict(variable.split(b"=", 1) for variable in variables if b"=" in variable)
+    return named.get(b"RAY_AUTH_MODE", b"").decode(errors="replace") if b"PATH" in named else None
