@@ -21,10 +21,11 @@ def free_port() -> int:
 
 
 class MlflowServer:
-    """`mlflow server` over `backend`, its artifacts and its log in `folder`."""
+    """`mlflow server` over `backend`, its artifacts and its log in `folder`; `ports` are others that lead to it."""
 
-    def __init__(self, folder: Path, backend: str):
+    def __init__(self, folder: Path, backend: str, ports: tuple[int, ...] = ()):
         self.folder, self.backend, self.port = folder, backend, free_port()
+        self._hosts = ",".join(f"127.0.0.1:{port}" for port in (self.port, *ports))
         self.uri = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -33,7 +34,7 @@ class MlflowServer:
             *(sys.executable, "-m", "mlflow", "server", "--backend-store-uri", self.backend),
             *("--artifacts-destination", (self.folder / "artifacts").as_uri(), "--workers", "1"),
             *("--host", "127.0.0.1", "--port", str(self.port)),
-            *("--allowed-hosts", f"127.0.0.1:{self.port}"),
+            *("--allowed-hosts", self._hosts),
         ]
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
