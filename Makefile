@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STORE ?= runs
+SEED ?= 1
+ROUNDS ?= 3
 
-.PHONY: help setup demo test test-fast check manifests format bench bench-study bench-overhead lock clean
+.PHONY: help setup demo test test-fast chaos check manifests format bench bench-study bench-overhead lock clean
 
 help:  ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,6 +33,9 @@ test: setup  ## All tests
 
 test-fast: setup  ## The tests that need no cluster and no server
 	@$(BIN)/python -m pytest -m "not slow"
+
+chaos: setup  ## Kill everything that can be killed, at moments drawn from SEED, for ROUNDS rounds (ONLY=names: those alone)
+	@$(BIN)/python tests/chaos/chaos.py --seed $(SEED) --rounds $(ROUNDS) $(addprefix --only ,$(ONLY))
 
 check: setup  ## Format, lint, types, import contracts
 	@$(BIN)/ruff format --check platform tests
