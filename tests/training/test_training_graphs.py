@@ -13,6 +13,7 @@ from scmmlab.training import captured, graph_check
 from scmmlab.training.benchmark import finetuning_epoch, pretraining_epoch
 from scmmlab.training.captured import Graph, GraphedTensor
 from scmmlab.training.graph_check import verify_graphs
+from scmmlab.training.launches import Launches
 from scmmlab.training.precision import multiplications
 
 META = torch.device("meta")
@@ -88,14 +89,24 @@ def test_a_tensor_that_is_made_again_is_made_where_there_is_no_graph():
 
 
 @pytest.mark.parametrize("make", [pretraining_epoch, finetuning_epoch])
-def test_a_step_launches_as_many_kernels_for_one_replica_as_for_many(make):
-    """On tensors without numbers; the bytes that it moves grow with the replicas, but for the matrices of placement."""
+def test_a_step_launches_hardly_more_kernels_for_many_replicas_than_for_one(make):
+    """On tensors without numbers; a few tensors are contiguous for one replica alone. Bytes grow with the replicas."""
     one, many = (make(size, META, steps=2) for size in (1, 64))
     for workload in (one, many):
         workload.run()
-    assert one.operations().total == many.operations().total < 350
+    assert one.operations().total <= many.operations().total < one.operations().total + 5 < 350
     assert set(one.operations().devices) == {"meta"}
-    assert 55 < many.operations().bytes / one.operations().bytes < 64
+    assert 60 < many.operations().bytes / one.operations().bytes < 68
+
+
+def test_what_is_copied_by_a_conversion_counts_and_what_is_left_alone_does_not():
+    number = torch.zeros(8)
+    with Launches() as found:
+        number.to(torch.float64)
+        number.to(torch.float32)
+        number.view(2, 4).flatten()
+    assert found.operations == {"aten::_to_copy": 1}
+    assert found.bytes == 8 * (4 + 8)
 
 
 def test_a_graph_that_is_not_there_is_within_no_tolerance():

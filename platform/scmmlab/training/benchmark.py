@@ -124,13 +124,14 @@ def benchmark(
         torch.cuda.init()  # before its memory is asked about
     packs = QUICK[device.type] if quick else GPU_PACKS if gpu else CPU_PACKS
     experiment = ExperimentSpec(precision="bf16") if precision == "bf16" else ExperimentSpec()
+    operands = torch.bfloat16 if precision == "bf16" else torch.float32
     rounds = 5 if quick else 25
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         with multiplications(precision):
             rates = {
-                kind: _measure(partial(make, experiment=experiment), packs, rounds, device)
+                kind: _measure(partial(make, experiment=experiment), packs, rounds, device, operands)
                 for kind, make in (
                     ("pretrain", pretraining_epoch if gpu else pretraining_workload),
                     ("finetune", finetuning_epoch if gpu else finetuning_workload),
@@ -148,14 +149,20 @@ def benchmark(
     }
 
 
-def _measure(make: Callable[..., Workload], packs: Sequence[int], rounds: int, device: torch.device) -> dict[str, Any]:
+def _measure(
+    make: Callable[..., Workload],
+    packs: Sequence[int],
+    rounds: int,
+    device: torch.device,
+    operands: torch.dtype = torch.float32,
+) -> dict[str, Any]:
     made, peaks, missing = _workloads(make, packs, device)
     single = made[1]
     tasks: dict[str, tuple[Callable[[], object], int]] = {}
     for size, workload in made.items():
         tasks[f"step {size}"] = workload.run, workload.steps
         if size == 1 or device.type == "cuda":
-            tasks[f"matmul {size}"] = multiplications_of(workload.products, size, device), 1
+            tasks[f"matmul {size}"] = multiplications_of(workload.products, size, device, operands), 1
     if device.type == "cuda":
         eager = make(1, device, captured=False)
         tasks["eager"] = eager.run, eager.steps
@@ -429,10 +436,13 @@ def _encoder_products(shape: Shape, rows: int) -> list[Product]:
     return products
 
 
-def multiplications_of(products: Sequence[Product], replicas: int, device: torch.device) -> Callable[[], None]:
+def multiplications_of(
+    products: Sequence[Product], replicas: int, device: torch.device, operands: torch.dtype = torch.float32
+) -> Callable[[], None]:
     """A task that does `products` for each replica and nothing else, replayed as a CUDA graph on a GPU."""
     pairs = [
-        (torch.rand(replicas, m, k, device=device), torch.rand(replicas, k, n, device=device)) for m, k, n in products
+        tuple(torch.rand(replicas, *size, device=device).to(operands) for size in ((m, k), (k, n)))
+        for m, k, n in products
     ]
 
     def multiply() -> None:

@@ -72,9 +72,7 @@ class Graph:
             if (memory := _lack_of_memory(error)) is not None:
                 raise memory from None
             self.reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-            if self.reason not in _told:
-                _told.add(self.reason)
-                logger.warning("Training goes on without a CUDA graph, kernel by kernel: %s", self.reason)
+            tell_once(self.reason)
 
     def run(self, function: Callable[[], None]) -> None:
         """Replay `function`, or call it where there is no graph."""
@@ -82,6 +80,13 @@ class Graph:
             function()
         else:
             self._graph.replay()
+
+
+def tell_once(reason: str) -> None:
+    """Say in the log that a GPU trains without a graph, and why."""
+    if reason not in _told:
+        _told.add(reason)
+        logger.warning("Training goes on without a CUDA graph, kernel by kernel: %s", reason)
 
 
 class GraphedTensor:

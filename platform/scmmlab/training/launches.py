@@ -49,6 +49,11 @@ class Launches(TorchDispatchMode):
     ) -> Any:
         """Do it and count it."""
         given = kwargs or {}
+        # what PyTorch makes of other operations is counted by them: `to`, which may copy or not, is no view
+        with self:
+            made = operation.decompose(*args, **given)
+        if made is not NotImplemented:
+            return made
         made = operation(*args, **given)
         name = operation.name()
         read, written = ([leaf for leaf in tree_leaves(of) if isinstance(leaf, Tensor)] for of in ((args, given), made))

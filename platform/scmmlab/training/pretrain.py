@@ -27,6 +27,7 @@ from scmmlab.model import (
     mask_streams,
 )
 from scmmlab.training.batches import EpochBatches, epoch_batches, steps_per_epoch
+from scmmlab.training.captured import tell_once
 from scmmlab.training.checkpoint import Checkpoint
 from scmmlab.training.data import PretrainData
 from scmmlab.training.learner import Learner
@@ -176,6 +177,8 @@ class PretrainPack:
         batches = epoch_batches(seed_r, BATCHES, epoch_r, self.windows, self.step.batch_size, drop_last=True)
         rows_rSB = batches.window_RSB + self.first_R[places][:, None, None]
         if not stays_on_device(self.device, self.group):
+            if self.device.type == "cuda":
+                tell_once("the workers that share a batch exchange numbers within a step")
             sums_3r = self._take_steps(rows_rSB, batches, seed_r, epoch_r, rate_r)
         else:
             if self.epoch is None or self.epoch.steps < batches.steps:
