@@ -55,11 +55,17 @@ class Tally:
     cells: int = 0
     repeated: int = 0
     """Epochs done twice."""
+    objects: int = 0
+    """Objects of the stores, each of which was written once."""
+    shown: int = 0
+    """Runs in MLflow, each of which is there once."""
+    files: int = 0
+    """Results and files of reports, each of which is that of an undisturbed run."""
 
     def add(self, other: Tally) -> None:
         """Count another's."""
         self.kills += other.kills
-        for name in ("missed", "campaigns", "lives", "cells", "repeated"):
+        for name in ("missed", "campaigns", "lives", "cells", "repeated", "objects", "shown", "files"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def __str__(self) -> str:
@@ -68,7 +74,8 @@ class Tally:
             f"{self.campaigns} studies, {self.lives} runs, {self.cells} cells and settings\n"
             f"{sum(self.kills.values())} strikes: {kills}\n{self.missed} whose moment did not come\n"
             f"{self.repeated} epochs done twice, each time within a checkpoint's interval\n"
-            "0 objects written twice, 0 runs twice in MLflow, 0 tables that differ"
+            f"{self.objects} objects, none written twice; {self.shown} runs in MLflow, none twice\n"
+            f"{self.files} files of results and reports, none of which differs from an undisturbed run's"
         )
 
 
@@ -206,7 +213,7 @@ class Campaign:
     def _judge(self, lives: list[list[dict[str, Any]]], there: list[set[str]], watch: StoreWatch, tally: Tally) -> None:
         study = yaml.safe_load(self.arena.files[self.study].read_text())
         sweep = study["kind"] == "sweep"
-        watch.last_look()
+        tally.objects = watch.last_look()
         check_finished_once(lives, there, sweep)
         tally.lives = len(lives)
         every, report_every = study["resources"]["checkpoint_every"], REPORT_EVERY if sweep else 1
@@ -217,11 +224,13 @@ class Campaign:
         differing = [name for name in report if report[name] != found_report.get(name)]
         assert not differing, f"of the report differ {differing}"
         assert found_report.keys() == report.keys()
+        tally.files = 1 + len(report)
         tally.cells = study["tune_trials"] if sweep else len(study["variants"]) * len(study["seeds"])
         if (uri := self._tracked_at()) is not None:
             base = study["base"]
             epochs = {} if sweep else {"pretrain": base["pretrain"]["epochs"], "finetune": base["finetune"]["epochs"]}
-            assert check_mlflow(uri, self.study, epochs) == tally.cells + 1
+            tally.shown = check_mlflow(uri, self.study, epochs)
+            assert tally.shown == tally.cells + 1, f"{tally.shown} runs in MLflow, of {tally.cells} cells and a study"
 
     def _tracked_at(self) -> str | None:
         if self.mlflow:

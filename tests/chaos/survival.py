@@ -57,12 +57,17 @@ class StoreWatch:
         assert not damaged, f"damaged objects: {damaged}"
         return set(found)
 
-    def last_look(self) -> None:
-        """At the end: objects have the content that they had when they were first seen, and nothing lies about."""
-        for name in self.look():
+    def last_look(self) -> int:
+        """At the end: objects have the content that they had when they were first seen, and nothing lies about.
+
+        Returns how many objects there are.
+        """
+        found = self.look()
+        for name in found:
             assert self._digest(name) == self._seen[name][1], f"{name} has another content"
         for folder in ("failures", "checkpoints"):
             assert not self._files.names(folder), f"left in {folder}: {self._files.names(folder)}"
+        return len(found)
 
     def _stamp(self, name: str, written: float) -> object:
         local = self._files.local
