@@ -14,7 +14,7 @@ from scmmlab.model import SINGLE_PROCESS, Parameters, Settings, Shape
 from scmmlab.model.adaptive_weights import weigh
 from scmmlab.model.batch_norm import row_weights
 from scmmlab.model.classifier import NAMES, classifier_backward, classifier_forward
-from scmmlab.model.convolution import toeplitz, toeplitz_adjoint
+from scmmlab.model.convolution import _placement, toeplitz, toeplitz_adjoint
 from scmmlab.model.encoder import encoder_backward, encoder_forward, encoder_weights
 from scmmlab.model.pair_softmax import pair_gradient, pair_softmax
 from scmmlab.model.parameters import classifier_sizes, encoder_sizes, pretraining_sizes
@@ -191,7 +191,15 @@ def test_toeplitz_matrix_is_the_convolution(points: int) -> None:
     torch.testing.assert_close(found, expected.permute(0, 2, 3, 1)[:, :, pooling_order(points + 1)])
     # ⟨toeplitz(w), m⟩ = ⟨w, adjoint(m)⟩
     other = numbers(*matrix.shape, seed=2, grad=False)
-    torch.testing.assert_close((matrix * other).sum(), (weight * toeplitz_adjoint(other, 3, points)).sum())
+    expected_sum = (matrix * other).sum()
+    # by products with ones and zeros, as a GPU does it: the same numbers
+    placement = _placement(points, other.device, other.dtype)
+    product = torch.matmul(placement, weight.transpose(2, 3))
+    assert torch.equal(product.view_as(matrix), matrix)
+    adjoint = torch.matmul(placement.T, other.view(2, 3, len(placement), -1)).transpose(2, 3)
+    found_adjoint = toeplitz_adjoint(other, 3, points)
+    torch.testing.assert_close(found_adjoint, adjoint)
+    torch.testing.assert_close((weight * found_adjoint).sum(), expected_sum)
 
 
 @pytest.mark.parametrize("points", [2, 3, 4, 5, 6, 7])

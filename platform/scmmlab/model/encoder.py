@@ -60,7 +60,7 @@ def encoder_forward(
     blocks, batches = [], []
     for block in range(len(LAYERS)):
         kernel, gain, shift = weights[3 * block : 3 * block + 3]
-        matrix, point_major = products.operand(toeplitz(kernel, points[-1])), block < len(LAYERS) - 1
+        matrix, point_major = toeplitz(products.operand(kernel), points[-1]), block < len(LAYERS) - 1
         saved, batch = block_forward(matrix, x_RKN, gain, shift, True, point_major, weight_R11N, group, products)
         blocks.append(saved)
         batches.append(batch)
