@@ -8,6 +8,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Literal
+
+FailureCause = Literal["error", "out_of_memory", "diverged", "lost"]
+"""What a stage that came to nothing died of: an error like any other, memory, numbers that are not finite, or the loss
+of its worker."""
+
+LossKind = Literal["crash", "out_of_memory", "preemption"]
+"""What a worker was lost by; the first two are failures."""
 
 
 class ScmmlabError(Exception):
@@ -59,7 +67,15 @@ class ResourceError(ScmmlabError):
 
 
 class TrainingError(ScmmlabError):
-    """A training that cannot go on (for example a loss that is not finite)."""
+    """A training that cannot go on."""
+
+
+class DivergedError(TrainingError):
+    """A training whose losses or parameters are no longer finite."""
+
+
+class MemoryShortageError(TrainingError):
+    """A training for which there is not enough memory, even alone."""
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:

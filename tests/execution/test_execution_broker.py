@@ -9,8 +9,16 @@ from typing import Any
 from test_execution_leases import ONE, ONE_AGAIN, TWO, task
 
 from scmmlab.config import CorpusSelection, ExperimentSpec, TransferSpec
-from scmmlab.execution.broker import Broker
-from scmmlab.execution.events import CheckpointSaved, EpochEnded, SlotsUsed, TaskEnded, TaskLost, TaskStarted
+from scmmlab.execution.broker import Attendance, Broker, Place
+from scmmlab.execution.events import (
+    CheckpointSaved,
+    EpochEnded,
+    SlotsUsed,
+    TaskEnded,
+    TaskLost,
+    TaskStarted,
+    WorkerLost,
+)
 from scmmlab.execution.task import Task
 from scmmlab.training import StageFailure, StageOutput, SweepRequest
 
@@ -179,6 +187,107 @@ def test_worker_of_several_tasks_keeps_those_that_are_its_own():
         assert other.id == "a"
         orders = await broker.report(ONE, ["a", "b"], [], [])
         assert (orders.abandon, orders.lost) == (False, {"a"})
+
+    run(scenario())
+
+
+HERE = Place(nodes=("here",), log="worker.err on 10.0.0.1", kernel_kills=(0,))
+
+
+def test_death_that_train_tells_of_frees_the_task_at_once_for_another():
+    async def scenario() -> None:
+        broker = Broker(lease_s=1000)
+        await broker.submit([task("x")])
+        await broker.arrive(ONE, HERE)
+        await broker.take(ONE, 0)
+        await broker.died("worker 0", "crash", "its process ended suddenly")
+        assert (await broker.take(TWO, 0)).task.id == "x"
+        lost = [event for event in await broker.events(0) if isinstance(event, WorkerLost)]
+        assert lost == [WorkerLost("worker 0", "crash", "its process ended suddenly")]
+
+    run(scenario())
+
+
+def test_request_whose_workers_are_killed_for_want_of_memory_says_so():
+    async def scenario() -> None:
+        broker = Broker()
+        await broker.submit([task("x")])
+        for worker in (ONE, ONE_AGAIN):
+            await broker.arrive(worker, HERE)
+            await broker.take(worker, 0)
+            await broker.died("worker 0", "out_of_memory", "Ray's memory monitor killed it")
+        (failure,) = (await broker.events(0))[-2].outcomes
+        assert (failure.cause, failure.log) == ("out_of_memory", HERE.log)
+        assert failure.error.endswith("worker 0: Ray's memory monitor killed it)")
+
+    run(scenario())
+
+
+def test_worker_that_is_told_to_go_hears_it_and_is_counted_once():
+    async def scenario() -> None:
+        broker = Broker()
+        await broker.submit([task("x")])
+        await broker.arrive(ONE, HERE)
+        await broker.take(ONE, 0)
+        assert not (await broker.report(ONE, ["x"], [], [])).leave
+        await broker.going("worker 0")
+        assert (await broker.report(ONE, ["x"], [], [CheckpointSaved("x", "pretrain", b"now")])).leave
+        await broker.release(ONE)
+        await broker.died("worker 0", "crash", "WorkerPreempted: worker 0 was told to go")
+        assert (await broker.take(ONE_AGAIN, 0)).task.id == "x"
+        assert await broker.load_checkpoint("x", "pretrain") == b"now"
+        events = await broker.events(0)
+        assert [event.kind for event in events if isinstance(event, WorkerLost)] == ["preemption"]
+        assert [event.again for event in events if isinstance(event, TaskLost)] == [True]
+
+    run(scenario())
+
+
+def test_worker_that_dies_before_it_could_save_was_preempted_all_the_same():
+    async def scenario() -> None:
+        broker = Broker()
+        await broker.arrive(ONE, HERE)
+        await broker.going("worker 0")
+        await broker.died("worker 0", "crash", "its process ended suddenly")
+        assert await broker.events(0) == [WorkerLost("worker 0", "preemption", "its process ended suddenly")]
+
+    run(scenario())
+
+
+def test_workers_of_a_machine_that_is_taken_away_leave_and_others_stay():
+    async def scenario() -> None:
+        broker = Broker()
+        await broker.arrive(ONE, HERE)
+        await broker.arrive(TWO, Place(nodes=("elsewhere",)))
+        waiting = asyncio.create_task(broker.take(ONE, 10))
+        await asyncio.sleep(0)
+        await broker.drain(frozenset({"here"}))
+        assert (await waiting).leave
+        assert not (await broker.take(TWO, 0)).leave
+
+    run(scenario())
+
+
+def test_attendance_is_told_by_arrivals_deaths_and_silence():
+    async def scenario() -> None:
+        broker = Broker(lease_s=0.05)
+        assert (await broker.attendance()).workers == 0
+        await broker.arrive(ONE, HERE)
+        await asyncio.sleep(0.1)
+        assert (await broker.attendance()).workers == 1, "it reads its tables"
+        await broker.take(ONE, 0)
+        assert await broker.attendance() == Attendance(1, 0.0)
+        await asyncio.sleep(0.1)
+        assert (await broker.attendance()).workers == 0, "it is silent"
+        await broker.take(ONE, 0)
+        await broker.died("worker 0", "crash", "")
+        gone = await broker.attendance()
+        assert gone.workers == 0
+        assert gone.alone_s < 0.05
+        await broker.stop()
+        await broker.arrive(TWO, HERE)
+        assert (await broker.take(TWO, 0)).stop
+        assert (await broker.attendance()).workers == 0, "it has gone home"
 
     run(scenario())
 

@@ -83,6 +83,19 @@ def test_pack_that_loses_its_workers_is_halved_until_the_culprit_is_alone():
     assert given_up == ["bad"]
 
 
+def test_preemption_of_a_worker_is_not_held_against_its_task():
+    book = LeaseBook(attempts=1)
+    book.submit(task("pack", "a", "b"))
+    for life in "abcd":
+        worker = WorkerId("worker 0", life)
+        assert book.take(worker, 0.0)[0].keys == ("a", "b")
+        (loss,) = book.lose("worker 0", "it was told to go", "preemption")
+        assert (loss.decision, loss.losses) == (LossDecision.RUN_AGAIN, 0)
+    book.take(ONE, 0.0)
+    (loss,) = book.lose("worker 0", "it died")
+    assert loss.decision is LossDecision.HALVE
+
+
 def test_queued_task_can_be_withdrawn():
     book = LeaseBook()
     book.submit(task("x"))

@@ -6,7 +6,7 @@ import pytest
 
 from scmmlab.config import ResourcesSpec
 from scmmlab.errors import ResourceError
-from scmmlab.execution.worker_plan import WorkerPlan, plan_workers
+from scmmlab.execution.worker_plan import WorkerPlan, plan_workers, shortage
 
 LAPTOP = [{"CPU": 2.0}]
 GPU_CLUSTER = [{"CPU": 16.0, "GPU": 4.0}, {"CPU": 16.0, "GPU": 4.0}, {"CPU": 8.0}]
@@ -65,3 +65,23 @@ def test_missing_resource_is_named(resources, nodes, sentence):
         plan_workers(ResourcesSpec(**resources), nodes)
     assert caught.value.message == sentence
     assert "resources.workers" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("nodes", "free", "sentence"),
+    [
+        ([{"CPU": 4.0}], [{"CPU": 2.0}], None),
+        ([{"CPU": 4.0}], [{"CPU": 0.5}], "2 workers with 1 CPU each need 2 CPU, 0.5 of 4 free"),
+        ([{"CPU": 1.0}], [{"CPU": 1.0}], "2 workers with 1 CPU each need 2 CPU, 1 there"),
+        ([], [], "2 workers with 1 CPU each need 2 CPU, 0 there"),
+        ([{"CPU": 2.0}] * 2, [{"CPU": 1.5}, {"CPU": 0.5}], "2 workers with 1 CPU each fit on no machine's free CPU"),
+    ],
+)
+def test_what_keeps_workers_from_starting_is_named(nodes, free, sentence):
+    assert shortage(WorkerPlan(2, 1.0, 0.0), 2, nodes, free) == sentence
+
+
+def test_gpus_that_others_hold_are_named():
+    plan = WorkerPlan(4, 2.0, 1.0)
+    free = [{"CPU": 16.0, "GPU": 1.0}, {"CPU": 16.0, "GPU": 0.0}, {"CPU": 8.0}]
+    assert shortage(plan, 4, GPU_CLUSTER, free) == "4 workers with 2 CPU and 1 GPU each need 4 GPU, 1 of 8 free"

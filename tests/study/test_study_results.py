@@ -9,6 +9,7 @@ from study_fakes import ablation, plan_of, record
 
 from scmmlab.evaluation import METRICS
 from scmmlab.study import CellState, ResultStore, result_rows, rows_csv, rows_json, study_status, trial_rows
+from scmmlab.study.worker_losses import WorkerLosses, keep_worker_losses, worker_losses
 
 
 @pytest.fixture
@@ -105,6 +106,32 @@ def test_status_reads_the_store(plan, store):
     assert f"failed   {plan.cells[3].name}  (pretrain, tried 2 times): out of memory" in text
     fill(store, plan.cells[2:], 2)
     assert study_status(plan, store).complete
+
+
+def test_status_tells_what_a_failure_was_and_where_to_read_on(plan, store):
+    first, second, third = plan.cells[:3]
+    store.put_failure(first.key, "finetune", "KeyError: 'x'", "trace", log="worker.err on 10.0.0.1")
+    store.put_failure(second.key, "finetune", "There is not enough memory.", cause="out_of_memory")
+    store.put_failure(third.key, "finetune", "its worker was lost 2 times", cause="lost")
+    text = study_status(plan, store).text()
+    assert f"failed   {first.name}  (finetune): KeyError: 'x'\n           its trace is in {store.uri}" in text
+    assert "\n           its log is in worker.err on 10.0.0.1\n" in text
+    assert f"{second.name}  (finetune): out of memory: There is not enough memory.\n           to do: a lower" in text
+    assert f"{third.name}  (finetune): worker lost: its worker was lost 2 times" in text
+
+
+def test_status_tells_which_workers_the_last_run_lost(plan, store):
+    folder = store.study_folder(plan.study.name)
+    keep_worker_losses(folder, WorkerLosses())
+    assert not folder.has("workers.json")
+    losses = WorkerLosses().plus("crash", "worker 0 was lost: it broke").plus("preemption", "worker 1 was preempted")
+    keep_worker_losses(folder, losses)
+    text = study_status(plan, store, ask_drivers=True).text()
+    assert "The last run lost workers: 1 crashed, 1 preempted; the last time worker 1 was preempted.\n" in text
+    keep_worker_losses(folder, WorkerLosses())
+    assert "lost workers" not in study_status(plan, store, ask_drivers=True).text()
+    folder.write_text("workers.json", "no JSON")
+    assert worker_losses(folder) == WorkerLosses()
 
 
 def test_a_damaged_record_counts_as_missing(plan, store, tmp_path):

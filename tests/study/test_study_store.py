@@ -243,6 +243,17 @@ def test_an_object_under_another_key_is_not_believed(store):
     assert store.get_pretrain("b") is None
 
 
+def test_a_failure_says_what_it_was_and_records_of_before_are_read(store):
+    store.put_failure("k", "finetune", "no memory", cause="out_of_memory", log="worker.err on 10.0.0.1")
+    failure = store.failure("k")
+    assert (failure.cause, failure.log) == ("out_of_memory", "worker.err on 10.0.0.1")
+    old = {"stage": "pretrain", "error": "it broke", "traceback": "", "attempts": 2}
+    store._files.write("failures/old.json", to_json("failures", "old", old))
+    failure = store.failure("old")
+    assert (failure.attempts, failure.cause, failure.log) == (2, "error", None)
+    assert store.put_failure("old", "pretrain", "it broke").attempts == 3
+
+
 def test_a_failure_counts_its_attempts_until_the_stage_is_finished(store):
     assert store.put_failure("k", "finetune", "it diverged", "trace").attempts == 1
     assert store.put_failure("k", "finetune", "it diverged", "trace").attempts == 2

@@ -28,7 +28,13 @@ class ResourcesSpec(Spec):
     workers_per_cell: int = Field(1, ge=1)
     """Workers that share the pre-training of one cell (data-parallel, losses over the global batch)."""
     max_failures: int = Field(3, ge=0)
-    """Times that a lost worker is replaced before the study gives up."""
+    """Workers that crash or run out of memory and are replaced, before the study gives up."""
+    max_preemptions: int | None = Field(None, ge=0)
+    """Workers that are told to go, alone or with their machine, and are replaced, before the study gives up; any number
+    when absent. They do not count as failures."""
+    start_timeout_s: float = Field(180, gt=0)
+    """Seconds that a study with work to do waits for its first worker, or for another one when it has lost all, before
+    it gives up and says which resource is missing."""
     checkpoint_every: int = Field(10, ge=1)
     """Epochs between checkpoints of a training."""
 

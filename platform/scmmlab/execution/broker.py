@@ -12,10 +12,21 @@ from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from scmmlab.execution.events import CheckpointSaved, EpochEnded, Event, SlotsUsed, TaskEnded, TaskLost, TaskStarted
+from scmmlab.errors import FailureCause, LossKind
+from scmmlab.execution.events import (
+    CheckpointSaved,
+    EpochEnded,
+    Event,
+    SlotsUsed,
+    TaskEnded,
+    TaskLost,
+    TaskStarted,
+    WorkerLost,
+)
 from scmmlab.execution.leases import LeaseBook, Loss, LossDecision, WorkerId
-from scmmlab.execution.task import Outcome, Task, failures
+from scmmlab.execution.task import Outcome, Task, losses
 
 
 @dataclass(frozen=True)
@@ -26,6 +37,8 @@ class Assignment:
     """None: nothing yet, ask again."""
     stop: bool = False
     """Whether there will be no more work."""
+    leave: bool = False
+    """Whether the worker's process or machine has been told to go."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,46 @@ class Orders:
     """Keys whose training is to stop."""
     lost: frozenset[str] = frozenset()
     """Names of tasks that are no longer the worker's."""
+    leave: bool = False
+    """Whether it is to save what it is at, and go."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a worker is."""
+
+    nodes: tuple[str, ...] = ()
+    """Ray's names of its machine, or of those of all workers of a group."""
+    log: str | None = None
+    """What its process prints goes there."""
+    kernel_kills: tuple[int | None, ...] = ()
+    """See :func:`kernel_kills`, of each machine when the worker came."""
+
+
+@dataclass(frozen=True)
+class Attendance:
+    """Whether there are workers."""
+
+    workers: int
+    """That are there."""
+    alone_s: float
+    """Seconds since there was one, or since the beginning."""
+
+
+@dataclass
+class _Member:
+    """A worker that is there."""
+
+    worker: WorkerId
+    place: Place
+    sign: float
+    """When it was heard of last."""
+    asked: bool = False
+    """Whether it is ready for work; one that reads its tables is silent."""
+    going: bool = False
+    """Whether it has been told to go."""
+    told: bool = False
+    """Whether the driver has heard of its loss."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +133,11 @@ class Broker:
         self._gathered: set[str] = set()
         self._stopping = False
         self._aborting = False
+        self._lease_s = lease_s
+        self._members: dict[str, _Member] = {}
+        self._attended = time.monotonic()
+        self._draining: frozenset[str] = frozenset()
+        self._trainers: list[Any] = []
         self._work = asyncio.Condition()
         self._news: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
@@ -116,13 +174,77 @@ class Broker:
             return
         self._cancelled.add(key)
 
+    async def attendance(self) -> Attendance:
+        """Whether workers are there, by their signs of life and by what Train says."""
+        now = time.monotonic()
+        members = self._members.values()
+        there = sum(not member.asked or now - member.sign <= self._lease_s for member in members)
+        if there:
+            self._attended = now
+        return Attendance(there, now - self._attended)
+
+    async def drain(self, nodes: frozenset[str]) -> None:
+        """These machines are being taken away: their workers save what they are at, and go."""
+        self._draining = nodes
+        await self._wake_workers()
+
+    async def trainers(self) -> list[Any]:
+        """The controllers of Train that have registered."""
+        return self._trainers
+
     async def stop(self, abort: bool = False) -> None:
         """Send the workers home when they next ask for work, or (`abort`) away from the work that they are at."""
         self._stopping = True
         self._aborting = abort
         await self._wake_workers()
 
+    # for Train's controllers
+
+    async def register(self, trainer: Any) -> None:
+        """A controller is about to ask for workers."""
+        if trainer not in self._trainers:
+            self._trainers.append(trainer)
+
+    async def kernel_kills(self, name: str) -> list[tuple[str, int | None]]:
+        """What a worker's machines had counted when it came."""
+        member = self._members.get(name)
+        return list(zip(member.place.nodes, member.place.kernel_kills, strict=True)) if member else []
+
+    async def died(self, name: str, kind: LossKind, reason: str) -> None:
+        """The worker of that name is gone."""
+        member = self._members.get(name)
+        if member is not None and self._leaves(member):
+            kind = "preemption"  # whatever its end was
+        for loss in self._book.lose(name, f"{name}: {reason}", kind):
+            await self._lost(loss)
+        if member is None or not member.told:
+            self._tell(WorkerLost(name, kind, reason))
+        self._forget(name)
+
     # for workers
+
+    async def arrive(self, worker: WorkerId, place: Place) -> None:
+        """A worker is there."""
+        self._forget(worker.name)
+        self._members[worker.name] = _Member(worker, place, time.monotonic())
+        for loss in self._book.succeed(worker):
+            await self._lost(loss)
+
+    async def going(self, name: str) -> None:
+        """The worker of that name has been told to go."""
+        if (member := self._members.get(name)) is not None:
+            member.going = True
+            await self._wake_workers()
+
+    async def release(self, worker: WorkerId) -> None:
+        """A worker that has been told to go hands back what it was at; its latest checkpoints have been reported."""
+        member = self._member(worker)
+        reason = "it was told to go" if member.going else "its machine is being taken away"
+        for loss in self._book.lose(worker.name, f"{worker}: {reason}", "preemption"):
+            await self._lost(loss)
+        if not member.told:
+            self._tell(WorkerLost(worker.name, "preemption", reason))
+        member.told = True
 
     async def take(self, worker: WorkerId, timeout_s: float) -> Assignment:
         """The next task for `worker`; waits up to `timeout_s` for one."""
@@ -130,6 +252,8 @@ class Broker:
             await self._lost(loss)
         deadline = time.monotonic() + timeout_s
         while not self._stopping:
+            if self._leaves(self._member(worker)):
+                return Assignment(leave=True)
             task = self._take(worker)
             if task is not None:
                 return Assignment(task)
@@ -140,6 +264,7 @@ class Broker:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._work.wait(), min(left, self._check_s))
             await self._expire()
+        self._forget(worker.name)
         return Assignment(stop=True)
 
     async def take_more(self, worker: WorkerId, fit: Hashable, at_most: int) -> list[Task]:
@@ -159,6 +284,7 @@ class Broker:
     ) -> Orders:
         """News of a worker's tasks; without any it is a sign of life."""
         now = time.monotonic()
+        leave = self._leaves(self._member(worker))
         lost = frozenset(task_id for task_id in task_ids if not self._book.renew(worker, task_id, now))
         if self._aborting or (task_ids and len(lost) == len(task_ids)):
             return Orders(abandon=True, cancelled=frozenset())
@@ -172,7 +298,7 @@ class Broker:
             if epoch.key in self._followed:
                 self._followed[epoch.key].epochs.append(epoch)
                 self._news[epoch.key].set()
-        return Orders(abandon=False, cancelled=frozenset(self._cancelled), lost=lost)
+        return Orders(abandon=False, cancelled=frozenset(self._cancelled), lost=lost, leave=leave)
 
     async def leased(self, task_id: str) -> Task | None:
         """The task of that name, for those who work at it with the one that took it; None where nobody has it."""
@@ -229,6 +355,23 @@ class Broker:
         self._tell(TaskStarted(task.id, task.keys, str(worker), attempt))
         return task
 
+    def _member(self, worker: WorkerId) -> _Member:
+        """What is known of a worker that has just been heard of."""
+        now = self._attended = time.monotonic()
+        member = self._members.get(worker.name)
+        if member is None or member.worker != worker:
+            member = _Member(worker, Place(), now)
+            self._members.setdefault(worker.name, member)
+        member.sign, member.asked = now, True
+        return member
+
+    def _leaves(self, member: _Member) -> bool:
+        return member.going or not self._draining.isdisjoint(member.place.nodes)
+
+    def _forget(self, name: str) -> None:
+        if self._members.pop(name, None) is not None:
+            self._attended = time.monotonic()
+
     async def _expire(self) -> None:
         for loss in self._book.expire(time.monotonic()):
             await self._lost(loss)
@@ -240,7 +383,9 @@ class Broker:
             await self._wake_workers()
         else:
             why = f"its worker was lost {loss.losses} times (the last time: {loss.reason})"
-            self._end(loss.task.id, failures(loss.task, why))
+            cause: FailureCause = "out_of_memory" if loss.kind == "out_of_memory" else "lost"
+            member = self._members.get(loss.worker.name)
+            self._end(loss.task.id, losses(loss.task, why, cause, member.place.log if member else None))
 
     def _end(self, task_id: str, outcomes: Sequence[Outcome]) -> None:
         self._tell(TaskEnded(task_id, tuple(outcomes), time.monotonic() - self._started.pop(task_id)))

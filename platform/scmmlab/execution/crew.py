@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,16 +15,24 @@ from ray.train.torch import TorchTrainer
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from scmmlab.errors import ResourceError
-from scmmlab.execution.broker import Broker
-from scmmlab.execution.events import Event, TaskEnded, TaskStarted
+from scmmlab.execution.broker import Attendance, Broker
+from scmmlab.execution.cluster_view import draining_nodes, end_for_good, served
+from scmmlab.execution.events import Event, TaskEnded, WorkerLost, WorkersAwaited
+from scmmlab.execution.loss_budget import LossBudget
 from scmmlab.execution.task import Task
 
-START_TIMEOUT_S = 180.0
-"""Workers that have not begun to work by then never will."""
+LOOK_S = 1.0
+"""Whether machines are being taken away is looked up so often."""
+SAY_S = 10.0
+"""That workers are waited for is said so often, at most."""
+TRAIN_S = 60.0
+"""Train's own patience with a cluster is longer than ours by this, so that it is we who say what is missing."""
 STOP_TIMEOUT_S = 20.0
 """Workers that have done their work are given so long to go home."""
 ABANDON_TIMEOUT_S = 3.0
 """Workers that are called away from their work are; Ray ends those that take longer, when the driver leaves it."""
+ALONE_S = 10.0
+"""A trainer whose workers have all gone home has so long to notice; one that waits for resources never does."""
 LOST_TRAINERS = 3
 """Times that another trainer takes the place of one that was lost itself, and not its workers."""
 
@@ -39,19 +48,34 @@ class Crew:
     ----------
     make_trainers : callable
         Broker → how each of the trainers is made, again where it is lost.
+    budget : LossBudget
+        How many workers may be lost.
+    shortage : callable
+        What keeps workers from starting; None where nothing that they need is missing.
+    start_timeout_s : float
+        See `resources.start_timeout_s`.
     logs : str | None
         Where to look after an error.
     """
 
-    def __init__(self, make_trainers: Callable[[Any], Sequence[MakeTrainer]], logs: str | None = None):
-        self._logs = logs
+    def __init__(
+        self,
+        make_trainers: Callable[[Any], Sequence[MakeTrainer]],
+        budget: LossBudget,
+        shortage: Callable[[], str | None],
+        start_timeout_s: float,
+        logs: str | None = None,
+    ):
+        self._budget, self._shortage, self._start_timeout_s, self._logs = budget, shortage, start_timeout_s, logs
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         # on the driver's machine: without the driver nobody needs it
         self.broker = ray.remote(Broker).options(num_cpus=0, scheduling_strategy=here).remote()
+        # read when a trainer starts
+        os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = f"{start_timeout_s + TRAIN_S:g}"
         self._trainings = [_Training(make) for make in make_trainers(self.broker)]
         self._unfinished: set[str] = set()
-        self._working = False
-        self._started_at = time.monotonic()
+        self._looked_at = self._said_at = time.monotonic()
+        self._draining: frozenset[str] = frozenset()
         for training in self._trainings:
             training.start()
 
@@ -80,16 +104,19 @@ class Crew:
         Raises
         ------
         ResourceError
-            When there are tasks, and no workers any more, or not after `START_TIMEOUT_S`; or when the broker is lost.
+            When there are tasks and more workers were lost than may be, or there have been none for
+            `start_timeout_s`; or when the broker is lost.
         """
+        self._budget.check(self._logs)
+        self._look_for_drains()
         events: list[Event] = self._ask("events", timeout_s)
         for event in events:
-            if isinstance(event, TaskStarted):
-                self._working = True
-            elif isinstance(event, TaskEnded):
+            if isinstance(event, TaskEnded):
                 self._unfinished.difference_update(outcome.key for outcome in event.outcomes)
+            elif isinstance(event, WorkerLost):
+                self._budget.count(event)
         if self._unfinished and not events:
-            self._check()
+            events += self._check()
         return events
 
     def stop(self) -> None:
@@ -101,9 +128,35 @@ class Crew:
             deadline = time.monotonic() + patience
             with suppress(ray.exceptions.RayError):  # without a broker they find out by themselves
                 ray.get(self.broker.stop.remote(abort=True), timeout=patience)
-            for training in self._trainings:
-                training.join(max(0.0, deadline - time.monotonic()))
+                self._wait(deadline)
+                self._end_trainers()
         ray.kill(self.broker)
+
+    def _wait(self, deadline: float) -> None:
+        """Until all trainers have ended, or none of them has a worker that could."""
+        while (now := time.monotonic()) < deadline:
+            alive = [training for training in self._trainings if training.is_alive()]
+            if not alive:
+                return
+            alive[0].join(min(0.2, deadline - now))
+            attendance: Attendance = ray.get(self.broker.attendance.remote(), timeout=STOP_TIMEOUT_S)
+            if not attendance.workers and attendance.alone_s > ALONE_S:
+                return
+
+    def _end_trainers(self) -> None:
+        """End the trainers that have not: what they still hold or wait for would be in the way of others."""
+        if any(training.is_alive() for training in self._trainings):
+            end_for_good(ray.get(self.broker.trainers.remote(), timeout=STOP_TIMEOUT_S))
+
+    def _look_for_drains(self) -> None:
+        now = time.monotonic()
+        if now - self._looked_at < LOOK_S:
+            return
+        self._looked_at = now
+        draining = draining_nodes()
+        if draining != self._draining:
+            self._draining = draining
+            self._ask("drain", draining)
 
     def _ask(self, method: str, *arguments: object) -> Any:
         """What the broker answers."""
@@ -115,19 +168,34 @@ class Crew:
                 hint=f"what is finished is kept, and the same command goes on; Ray's logs are in {self._logs}",
             ) from error
 
-    def _check(self) -> None:
+    def _check(self) -> list[Event]:
+        """Whether anybody is there to do what is to be done."""
         if not any(training.is_alive() for training in self._trainings):
             error = next((training.error for training in self._trainings if training.error), None)
             raise ResourceError(
-                f"Workers were lost more often than resources.max_failures allows; the last time: {_last_line(error)}",
+                f"Train has given up on its workers: {_last_line(error)}",
                 hint=f"what is finished is kept, and the same command goes on; Ray's logs are in {self._logs}",
             ) from error
-        if not self._working and time.monotonic() - self._started_at > START_TIMEOUT_S:
-            free = ", ".join(f"{amount:g} {name}" for name, amount in _free().items())
+        attendance: Attendance = self._ask("attendance")
+        if attendance.workers:
+            return []
+        limit_s = self._start_timeout_s
+        if attendance.alone_s > limit_s:
+            what = self._lacks() or "what they need is there, but none has come up"
             raise ResourceError(
-                f"No worker has started within {START_TIMEOUT_S:g} s; the cluster has {free or 'nothing'} free.",
-                hint=f"wait until others have finished, or ask for less; Ray's logs are in {self._logs}",
+                f"There has been no worker for {limit_s:g} s (resources.start_timeout_s): {what}.",
+                hint="wait until others have finished, ask for less (resources.workers, cpus_per_worker, "
+                f"gpus_per_worker, workers_per_cell) or add machines; Ray's logs are in {self._logs}",
             )
+        say_s = min(SAY_S, limit_s / 3)
+        if attendance.alone_s < say_s or time.monotonic() - self._said_at < say_s:
+            return []
+        self._said_at = time.monotonic()
+        return [WorkersAwaited(self._lacks() or "they are being started", attendance.alone_s, limit_s)]
+
+    def _lacks(self) -> str | None:
+        """What is missing; None where the workers have what they need, and are on their way."""
+        return None if served(self._ask("trainers")) else self._shortage()
 
 
 class _Training(threading.Thread):
@@ -157,10 +225,6 @@ class _Training(threading.Thread):
             if self.stopping or lost > LOST_TRAINERS:
                 return
             _log.warning("Ray Train's controller was lost (%s); another takes its place.", _last_line(self.error))
-
-
-def _free() -> dict[str, float]:
-    return {name: amount for name, amount in ray.available_resources().items() if name in ("CPU", "GPU")}
 
 
 def _last_line(error: BaseException | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import ray
@@ -14,14 +14,16 @@ import torch
 from numpy.typing import NDArray
 from ray.train.collective import broadcast_from_rank_zero
 
-from scmmlab.execution.broker import Assignment
-from scmmlab.execution.engine import Interrupted
+from scmmlab.execution.broker import Assignment, Place
+from scmmlab.execution.departure import WorkerPreempted, departure
+from scmmlab.execution.engine import Interrupted, Preempted
 from scmmlab.execution.leases import WorkerId
 from scmmlab.execution.sharded_source import receive_source, source_name
 from scmmlab.execution.shared_tables import quiet_ray_data
 from scmmlab.execution.stream import StreamingReporter
 from scmmlab.execution.task import Outcome, Task
-from scmmlab.execution.worker import ASK_S, WorkerSettings
+from scmmlab.execution.train_watch import group_name
+from scmmlab.execution.worker import ASK_S, TELL_S, WorkerSettings, preempted, this_place, with_log
 from scmmlab.model import TorchDistributed
 from scmmlab.training import PretrainRequest, Reporter
 from scmmlab.training.data_parallel import pretrain_data_parallel
@@ -41,7 +43,12 @@ def data_parallel_worker(config: dict[str, Any]) -> None:
     quiet_ray_data()
     device = str(ray.train.torch.get_device()) if settings.device == "cuda" else "cpu"
     together = TorchDistributed()
-    me = WorkerId(f"group {config['group']}", uuid.uuid4().hex)
+    me = WorkerId(group_name(config["group"]), uuid.uuid4().hex)
+    places: list[Place] = [Place()] * together.workers
+    torch.distributed.all_gather_object(places, this_place())
+    if together.rank == 0:
+        ray.get(broker.arrive.remote(me, _all(places)))
+    departure.tell(lambda: ray.get(broker.going.remote(me.name), timeout=TELL_S))
 
     @cache
     def shard(name: str, channels: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -57,9 +64,13 @@ def data_parallel_worker(config: dict[str, Any]) -> None:
     while True:
         # rank 0 asks for work, and the others do as it does
         asked: Assignment | None = ray.get(broker.take.remote(me, ASK_S)) if together.rank == 0 else None
-        stop, task_id = broadcast_from_rank_zero((asked.stop, asked.task and asked.task.id) if asked else None)
+        stop, leave, task_id = broadcast_from_rank_zero(
+            (asked.stop, asked.leave, asked.task and asked.task.id) if asked else None
+        )
         if stop:
             return
+        if leave:
+            _leave(together.rank, broker, me)
         if task_id is None:
             continue
         task: Task | None = asked.task if asked else ray.get(broker.leased.remote(task_id))
@@ -68,17 +79,55 @@ def data_parallel_worker(config: dict[str, Any]) -> None:
         ):  # the lease has run out in between: rank 0 waits for the others in vain, and Train replaces all
             raise RuntimeError(f"{task_id} is no longer this group's")
         requests = [request for request in task.requests if isinstance(request, PretrainRequest)]
-        if together.rank > 0:
-            for request in requests:
-                pretrain(request, Reporter())
-            continue
-        leader = LeadingReporter(StreamingReporter(broker, me, [task], settings.checkpoint_s))
         try:
-            outcomes = [pretrain(request, leader) for request in requests]
-        finally:
-            leader.close()
+            if together.rank > 0:
+                for request in requests:
+                    pretrain(request, FollowingReporter())
+                continue
+            leader = LeadingReporter(StreamingReporter(broker, me, [task], settings.checkpoint_s))
+            try:
+                outcomes = [pretrain(request, leader) for request in requests]
+            finally:
+                leader.close()
+        except Preempted:
+            _leave(together.rank, broker, me)
         if not leader.abandoned:
-            ray.get(broker.finish.remote(me, task.id, outcomes))
+            ray.get(broker.finish.remote(me, task.id, with_log(outcomes)))
+
+
+def _all(places: list[Place]) -> Place:
+    """The places of all workers of a group."""
+    return Place(
+        nodes=tuple(node for place in places for node in place.nodes),
+        log=" and ".join(place.log for place in places if place.log),
+        kernel_kills=tuple(count for place in places for count in place.kernel_kills),
+    )
+
+
+def _leave(rank: int, broker: Any, me: WorkerId) -> NoReturn:
+    """End with the others, of whom the first hands back what is not done."""
+    if rank == 0:
+        preempted(broker, me)
+    raise WorkerPreempted(f"{me} was told to go")
+
+
+class FollowingReporter(Reporter):
+    """The reporter of the other ranks: rank 0 reports, but any of them may be told to go."""
+
+    @property
+    def leaving(self) -> bool:
+        """Whether this process has been told to go."""
+        return departure.requested
+
+    def leave(self) -> None:
+        """End what is being trained here.
+
+        Raises
+        ------
+        Preempted
+            Always.
+        """
+        raise Preempted
 
 
 class LeadingReporter(Reporter):
@@ -102,6 +151,21 @@ class LeadingReporter(Reporter):
         except Interrupted:
             self.abandoned = True
             return False
+
+    @property
+    def leaving(self) -> bool:
+        """Whether this process, or a machine of the group, has been told to go."""
+        return self._reporter.leaving
+
+    def leave(self) -> None:
+        """Send the checkpoint, and end.
+
+        Raises
+        ------
+        Preempted
+            Always.
+        """
+        self._reporter.leave()
 
     def save_checkpoint(self, key: str, stage: str, data: bytes) -> None:
         """Pass it on."""

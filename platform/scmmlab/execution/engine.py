@@ -17,6 +17,10 @@ class Interrupted(BaseException):
     """Leave the training that is going on. No ``Exception``, so that no training takes it for its own failure."""
 
 
+class Preempted(Interrupted):
+    """Leave it, as the process has been told to go; everything is saved."""
+
+
 class Engine(ABC):
     """Runs tasks. A context: entered, it has what it needs to run; left, it has let go of everything, done or not."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scmmlab.errors import LossKind
 from scmmlab.execution.task import Outcome
 
 
@@ -73,4 +74,31 @@ class TaskLost:
         return f"{self.reason}; {'its task is run again' if self.again else 'its task is given up'}"
 
 
-Event = TaskStarted | EpochEnded | SlotsUsed | CheckpointSaved | TaskEnded | TaskLost
+@dataclass(frozen=True)
+class WorkerLost:
+    """A worker is gone, whether it was at a task or not."""
+
+    worker: str
+    kind: LossKind
+    """What it was lost by."""
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.worker} was {'preempted' if self.kind == 'preemption' else 'lost'}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class WorkersAwaited:
+    """There is work, and no worker."""
+
+    lacks: str
+    """What is missing."""
+    waited_s: float
+    limit_s: float
+    """How long is waited in all."""
+
+    def __str__(self) -> str:
+        return f"waiting for workers: {self.lacks}; gives up in {max(0.0, self.limit_s - self.waited_s):.0f} s"
+
+
+Event = TaskStarted | EpochEnded | SlotsUsed | CheckpointSaved | TaskEnded | TaskLost | WorkerLost | WorkersAwaited

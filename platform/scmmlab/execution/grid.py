@@ -6,7 +6,16 @@ from collections import Counter
 from typing import Literal
 
 from scmmlab.execution.engine import Engine, Interrupted
-from scmmlab.execution.events import CheckpointSaved, EpochEnded, Event, TaskEnded, TaskLost, TaskStarted
+from scmmlab.execution.events import (
+    CheckpointSaved,
+    EpochEnded,
+    Event,
+    TaskEnded,
+    TaskLost,
+    TaskStarted,
+    WorkerLost,
+    WorkersAwaited,
+)
 from scmmlab.execution.grid_stages import GridStages
 from scmmlab.execution.interruption import Interruption, interruptible
 from scmmlab.execution.pack_sizes import PackSizes
@@ -16,6 +25,7 @@ from scmmlab.execution.scheduler import Scheduler, StageState
 from scmmlab.execution.summary import RunSummary
 from scmmlab.execution.task import Outcome, Tables, Task
 from scmmlab.study import Plan, ResultStore, study_status
+from scmmlab.study.worker_losses import WorkerLosses, keep_worker_losses
 from scmmlab.tracking import Tracker
 from scmmlab.training import StageFailure, StageOutput
 
@@ -55,6 +65,8 @@ class GridRun:
         self._grid = grid = GridStages(plan, study_status(plan, store).done)
         self._recorder = Recorder(plan, store, tracker, tables)
         self._resources = plan.study.resources
+        self._name = plan.study.name
+        self._losses = WorkerLosses()
         shared = self._resources.workers_per_cell > 1
         self._sizes = PackSizes(grid, store.study_folder(plan.study.name), self._resources, engine)
         first: Literal["pretrain", "finetune"] = "pretrain" if shared else "finetune"
@@ -105,6 +117,7 @@ class GridRun:
         counts = self._scheduler.counts
         self._engine.useful_workers = max(counts[StageState.READY], counts[StageState.WAITING])
         self._progress.note("starting")
+        keep_worker_losses(self._store.study_folder(self._name), self._losses)
         with self._engine:
             self._submit()
             while not self._scheduler.finished:
@@ -155,6 +168,12 @@ class GridRun:
                 self._recorder.checkpoint(event)
             case TaskLost():
                 self._progress.say(str(event))
+            case WorkerLost():
+                self._losses = self._losses.plus(event.kind, str(event))
+                self._progress.lost(self._losses.text())
+                keep_worker_losses(self._store.study_folder(self._name), self._losses)
+            case WorkersAwaited():
+                self._progress.note(str(event))
             case TaskEnded():
                 for outcome in event.outcomes:
                     if self._sizes.is_probe(outcome.key):

@@ -9,6 +9,8 @@ The life of a task::
               +-----------------+
               |     HALVE       |  after `attempts` losses, a pack is cut in two: one of its requests may be to blame
               +-----------------+
+              |     RUN_AGAIN   |  its worker was preempted: that is not the task's fault, and does not count
+              +-----------------+
                                 |  GIVE_UP after `attempts` losses of a single request
                                 +--------------------------------> (gone)
 """
@@ -20,6 +22,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import Enum
 
+from scmmlab.errors import LossKind
 from scmmlab.execution.task import Task
 
 
@@ -53,7 +56,9 @@ class Loss:
     reason: str
     decision: LossDecision
     losses: int
-    """How often this task's worker was lost."""
+    """How often this task's worker was lost, preemptions aside."""
+    kind: LossKind = "crash"
+    """What the worker was lost by."""
 
 
 @dataclass
@@ -125,6 +130,11 @@ class LeaseBook:
         ]
         return [self._lose(lease, f"{lease.worker} died") for lease in earlier]
 
+    def lose(self, name: str, reason: str, kind: LossKind = "crash") -> list[Loss]:
+        """The worker of that name is gone: its tasks are lost, for others to take."""
+        held = [lease for lease in self._leases.values() if lease.worker.name == name]
+        return [self._lose(lease, reason, kind) for lease in held]
+
     def expire(self, now: float) -> list[Loss]:
         """Tasks of workers that have been silent for too long are lost."""
         silent = [lease for lease in self._leases.values() if lease.expires < now]
@@ -143,11 +153,13 @@ class LeaseBook:
         """Whether nothing is queued or being run."""
         return not self._queue and not self._leases
 
-    def _lose(self, lease: _Lease, reason: str) -> Loss:
+    def _lose(self, lease: _Lease, reason: str, kind: LossKind = "crash") -> Loss:
         task = lease.task
         del self._leases[task.id]
-        losses = self._losses[task.id] = self._losses.get(task.id, 0) + 1
-        if losses < self._attempts:
+        losses = self._losses.get(task.id, 0)
+        if kind != "preemption":
+            losses = self._losses[task.id] = losses + 1
+        if kind == "preemption" or losses < self._attempts:
             decision = LossDecision.RUN_AGAIN
             self._queue.appendleft(task)
         elif len(task.requests) > 1:
@@ -156,4 +168,4 @@ class LeaseBook:
                 self._queue.appendleft(half)
         else:
             decision = LossDecision.GIVE_UP
-        return Loss(task, lease.worker, reason, decision, losses)
+        return Loss(task, lease.worker, reason, decision, losses, kind)

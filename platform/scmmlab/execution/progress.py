@@ -56,6 +56,7 @@ class Progress:
         self._counts = (done, 0, 0)
         self._note = ""
         self._slots: float | None = None
+        self._lost = ""
         self._started: float | None = None
         self._drawn_at = float("-inf")
         self._drawn_ended: tuple[int, int] | None = None
@@ -82,6 +83,11 @@ class Progress:
     def slots(self, share: float) -> None:
         """So much of the slots has been in use so far, from 0 to 1."""
         self._slots = share
+
+    def lost(self, text: str) -> None:
+        """Say which workers were lost so far."""
+        self._lost = text
+        self._draw()
 
     def advance(self, key: str, share: float) -> None:
         """A piece of work is done to this `share` (1: all of it)."""
@@ -110,6 +116,8 @@ class Progress:
             parts.append(f"{failed} failed")
         if self._slots is not None:
             parts.append(f"slots {self._slots:.0%} in use")
+        if self._lost:
+            parts.append(self._lost)
         if self._note:
             parts.append(self._note)
         else:

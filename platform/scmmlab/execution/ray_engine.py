@@ -9,12 +9,12 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any, Literal
 
-import ray
-
 from scmmlab.config import CorpusSelection, ResourcesSpec
 from scmmlab.execution.checkpoint_pace import CHECKPOINT_S
+from scmmlab.execution.cluster_view import free_resources, machines
 from scmmlab.execution.crew import Crew, MakeTrainer
 from scmmlab.execution.engine import Emit, Engine
+from scmmlab.execution.loss_budget import LossBudget
 from scmmlab.execution.ray_session import ray_session
 from scmmlab.execution.sharded_source import share_source, source_name
 from scmmlab.execution.shared_tables import share_tables
@@ -22,7 +22,7 @@ from scmmlab.execution.slots import SweepStage, slots_of
 from scmmlab.execution.task import Task
 from scmmlab.execution.trainers import data_parallel_trainer, gang_trainer
 from scmmlab.execution.worker import WorkerSettings
-from scmmlab.execution.worker_plan import WorkerPlan, plan_workers
+from scmmlab.execution.worker_plan import WorkerPlan, plan_workers, shortage
 from scmmlab.tables import read_manifest
 from scmmlab.training.sweep_stage import SweepSlots
 
@@ -74,6 +74,7 @@ class RayEngine(Engine):
         self._waiting: deque[Task] = deque()
         self._crew: Crew | None = None
         self._crew_kind: CrewKind = "gang"
+        self._budget = LossBudget(resources.max_failures, resources.max_preemptions)
 
     def open(self) -> None:
         """Join or start Ray, and see that it has what the study asks for."""
@@ -85,8 +86,7 @@ class RayEngine(Engine):
             ray_session(num_cpus=self._num_cpus, object_store_memory=self._object_store_memory)
         )
         self.logs = session.logs
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        self._plan = plan_workers(self._resources, nodes, self.useful_workers)
+        self._plan = plan_workers(self._resources, machines(), self.useful_workers)
         self.workers = self._plan.workers
         self.device = self._plan.device
 
@@ -147,11 +147,15 @@ class RayEngine(Engine):
             self._crew.stop()
         self._crew_kind = kind
         make = {"gang": self._gang, "data-parallel": self._data_parallel}[kind]
-        self._crew = Crew(make, self.logs)
+        self._crew = Crew(make, self._budget, self._shortage, self._resources.start_timeout_s, self.logs)
+
+    def _shortage(self) -> str | None:
+        together = self._plan.workers if self._crew_kind == "gang" else self._resources.workers_per_cell
+        return shortage(self._plan, together, machines(), free_resources())
 
     def _gang(self, broker: Any) -> Sequence[MakeTrainer]:
         tables, settings = share_tables(self._tables), self._settings(broker)
-        return [partial(gang_trainer, self._plan, settings, tables, self._resources.max_failures, self._folder)]
+        return [partial(gang_trainer, self._plan, settings, tables, self._folder)]
 
     def _data_parallel(self, broker: Any) -> Sequence[MakeTrainer]:
         each = self._resources.workers_per_cell
@@ -165,7 +169,6 @@ class RayEngine(Engine):
                 # of its own, as a data set can be split once at a time
                 {source_name(*source): share_source(*source, workers=each) for source in self._sources},
                 {location: read_manifest(location).fingerprint for location in self._tables},
-                self._resources.max_failures,
                 self._folder,
             )
             for group in range(self._plan.workers // each)

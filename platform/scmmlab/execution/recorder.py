@@ -6,11 +6,12 @@ import traceback
 from collections.abc import Iterable, Mapping, Sequence
 
 from scmmlab.execution.events import CheckpointSaved, EpochEnded
-from scmmlab.execution.task import Tables, describe
+from scmmlab.execution.task import Tables
 from scmmlab.study import Cell, Plan, ResultStore, cell_request
 from scmmlab.study.objects import Record
 from scmmlab.tracking import DataInput, Tracker, data_inputs
 from scmmlab.training import StageFailure, StageOutput
+from scmmlab.training.causes import describe, failure_cause
 from scmmlab.training.stages import run_evaluate_stage
 
 
@@ -86,7 +87,8 @@ class Recorder:
             output = run_evaluate_stage(request, finetuned, self._tables)
         except Exception as error:
             trace = "".join(traceback.format_exception(error))
-            self.failed(StageFailure(cell.key, "evaluate", describe(error), trace), [cell])
+            cause = failure_cause(error)
+            self.failed(StageFailure(cell.key, "evaluate", describe(error), trace, cause), [cell])
             return False
         self._store.put_cell(cell.key, output.record)
         self._tell_finished(cell, output.record)
@@ -94,7 +96,7 @@ class Recorder:
 
     def failed(self, failure: StageFailure, cells: Sequence[Cell]) -> None:
         """A stage came to nothing, and `cells` with it."""
-        self._store.put_failure(failure.key, failure.kind, failure.error, failure.traceback)
+        self._store.put_failure(failure.key, failure.kind, failure.error, failure.traceback, failure.cause, failure.log)
         for cell in cells:
             for twin in self._twins[cell.key]:
                 self.failures[twin.name] = f"{twin.name} ({failure.kind}): {failure.error}"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import traceback
-
-from scmmlab.execution.task import Errand, Outcome, Tables, Task, describe, failures
+from scmmlab.execution.task import Errand, Outcome, Tables, Task, failures
 from scmmlab.training import CellRequest, PretrainRequest, Reporter
 from scmmlab.training.stages import run_cell_stage, run_pretrain_stage
 
@@ -43,7 +41,7 @@ def run_task(
     try:
         return _stage(task, tables, reporter, device, checkpoint_every, task.pack_size or pack_size)
     except Exception as error:
-        return failures(task, describe(error), "".join(traceback.format_exception(error)))
+        return failures(task, error)
 
 
 def _stage(

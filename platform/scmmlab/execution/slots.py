@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Hashable, Sequence
 
-from scmmlab.execution.task import Outcome, Tables, Task, describe, failures
+from scmmlab.execution.task import Outcome, Tables, Task, failures
 from scmmlab.training import Reporter, SweepRequest
 from scmmlab.training.packs import pretrain_pack_size
 from scmmlab.training.sweep_stage import SweepSlots
@@ -90,9 +89,8 @@ class Slots:
         try:
             return self._train(tasks)
         except Exception as error:
-            trace = "".join(traceback.format_exception(error))
             lost, self._tasks = list(self._tasks.values()), {}
-            return [(task, failures(task, describe(error), trace)) for task in lost]
+            return [(task, failures(task, error)) for task in lost]
 
     def _train(self, arriving: Sequence[Task]) -> list[tuple[Task, list[Outcome]]]:
         self._tasks |= {task.keys[0]: task for task in arriving}

@@ -11,7 +11,8 @@ import ray
 
 from scmmlab.execution.broker import Orders
 from scmmlab.execution.checkpoint_pace import CheckpointPace
-from scmmlab.execution.engine import Interrupted
+from scmmlab.execution.departure import departure
+from scmmlab.execution.engine import Interrupted, Preempted
 from scmmlab.execution.events import CheckpointSaved, EpochEnded, SlotsUsed
 from scmmlab.execution.leases import WorkerId
 from scmmlab.execution.task import Task
@@ -49,6 +50,7 @@ class StreamingReporter(Reporter):
         self._checkpoints: dict[tuple[str, str], CheckpointSaved] = {}
         self._slots = SlotsUsed(0, 0)
         self._own: dict[tuple[str, str], bytes] = {}
+        self._held_back: set[tuple[str, str]] = set()
         self._orders = Orders(abandon=False, cancelled=frozenset())
         self._news = threading.Event()
         self._closed = threading.Event()
@@ -67,6 +69,7 @@ class StreamingReporter(Reporter):
             self._tasks.pop(task.id, None)
             for name in [name for name in self._own if name[0] in task.keys]:
                 del self._own[name]
+                self._held_back.discard(name)
 
     def epoch(self, key: str, stage: str, epoch: int, epochs: int, metrics: dict[str, float]) -> bool:
         """Note the epoch; False where `key` has been cancelled by now, or is no longer this worker's.
@@ -95,10 +98,32 @@ class StreamingReporter(Reporter):
         """Keep the checkpoint here, for a second go at the same training, and send it off where it is time."""
         self._own[key, stage] = data
         if not self._pace.due(key, stage, time.monotonic()):
+            self._held_back.add((key, stage))
             return
         with self._lock:
+            self._held_back.discard((key, stage))
             self._checkpoints[key, stage] = CheckpointSaved(key, stage, data)
         self._news.set()
+
+    @property
+    def leaving(self) -> bool:
+        """Whether this process has been told to go, or its machine is being taken away."""
+        return departure.requested or self._orders.leave
+
+    def leave(self) -> None:
+        """Send the latest checkpoints, those too that were held back.
+
+        Raises
+        ------
+        Preempted
+            Always.
+        """
+        with self._lock:
+            for key, stage in self._held_back:
+                self._checkpoints[key, stage] = CheckpointSaved(key, stage, self._own[key, stage])
+            self._held_back.clear()
+        self._send()
+        raise Preempted
 
     def load_checkpoint(self, key: str, stage: str) -> bytes | None:
         """The latest one: of this worker, or that which the broker has of others."""

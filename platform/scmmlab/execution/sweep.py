@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from scmmlab.config import SweepSpec
 from scmmlab.execution.engine import Engine, Interrupted
-from scmmlab.execution.events import CheckpointSaved, EpochEnded, Event, SlotsUsed, TaskLost, TaskStarted
+from scmmlab.execution.events import (
+    CheckpointSaved,
+    EpochEnded,
+    Event,
+    SlotsUsed,
+    TaskLost,
+    TaskStarted,
+    WorkerLost,
+    WorkersAwaited,
+)
 from scmmlab.execution.grid import STEP_S
 from scmmlab.execution.interruption import Interruption, interruptible
 from scmmlab.execution.local import LocalEngine
@@ -17,6 +26,7 @@ from scmmlab.execution.summary import RunSummary
 from scmmlab.execution.sweep_records import SweepRecords
 from scmmlab.execution.sweep_setting import longest
 from scmmlab.study import Plan, ResultStore
+from scmmlab.study.worker_losses import WorkerLosses, keep_worker_losses
 from scmmlab.tracking import Tracker, TuneTrialRecord
 
 
@@ -53,6 +63,7 @@ class SweepRun:
             noun="settings",
         )
         self._used_slots = self._slots = 0
+        self._losses = WorkerLosses()
         self._interruption = Interruption()
 
     @property
@@ -103,6 +114,7 @@ class SweepRun:
             rungs.restore(number, ended[number].intermediate)
         self._engine.useful_workers = min(self._study.concurrency, len(self._missing))
         self._progress.note("starting")
+        keep_worker_losses(self._store.study_folder(self._study.name), self._losses)
         with self._engine:
             search = self._make_search(book, rungs)
             try:
@@ -140,6 +152,12 @@ class SweepRun:
                 self._progress.slots(self._used_slots / self._slots)
             case TaskLost():
                 self._progress.say(str(event))
+            case WorkerLost():
+                self._losses = self._losses.plus(event.kind, str(event))
+                self._progress.lost(self._losses.text())
+                keep_worker_losses(self._store.study_folder(self._study.name), self._losses)
+            case WorkersAwaited():
+                self._progress.note(str(event))
             case CheckpointSaved():
                 self._store.save_checkpoint(event.key, event.stage, event.data)
         if self._interruption.requested:

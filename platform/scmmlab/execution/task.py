@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from scmmlab.errors import FailureCause
 from scmmlab.tables import FeatureTable
 from scmmlab.training import (
     CellRequest,
@@ -15,6 +17,7 @@ from scmmlab.training import (
     StageOutput,
     SweepRequest,
 )
+from scmmlab.training.causes import describe, failure_cause
 from scmmlab.training.packs import sweep_fit
 
 
@@ -76,11 +79,12 @@ class Task:
         )
 
 
-def failures(task: Task, error: str, trace: str = "") -> list[Outcome]:
-    """The same failure for each request of `task`."""
-    return [StageFailure(key=key, kind=task.kind, error=error, traceback=trace) for key in task.keys]
+def failures(task: Task, error: Exception) -> list[Outcome]:
+    """`error` as the outcome of each request of `task`."""
+    trace = "".join(traceback.format_exception(error))
+    return [StageFailure(key, task.kind, describe(error), trace, failure_cause(error)) for key in task.keys]
 
 
-def describe(error: BaseException) -> str:
-    """`error` in one line."""
-    return " ".join(f"{error}".split()) or type(error).__name__
+def losses(task: Task, error: str, cause: FailureCause, log: str | None) -> list[Outcome]:
+    """The loss of its workers as the outcome of each request of `task`."""
+    return [StageFailure(key, task.kind, error, "", cause, log) for key in task.keys]

@@ -15,15 +15,18 @@ from ray.train.torch import TorchTrainer
 from scmmlab.execution.data_parallel import data_parallel_worker
 from scmmlab.execution.independent_workers import IndependentConfig
 from scmmlab.execution.shared_tables import SharedTable
+from scmmlab.execution.train_watch import TrainWatch
 from scmmlab.execution.worker import WorkerSettings, gang_worker
 from scmmlab.execution.worker_plan import WorkerPlan
 
 CONTROLLER_FAILURES = 2
 """Times that Train may fail to start its workers."""
+WITHOUT_LIMIT = -1
+"""Train replaces every worker that is lost: how many may be is the driver's affair, which knows why they were."""
 
 
 def gang_trainer(
-    plan: WorkerPlan, settings: WorkerSettings, tables: dict[str, SharedTable], max_failures: int, folder: str
+    plan: WorkerPlan, settings: WorkerSettings, tables: dict[str, SharedTable], folder: str
 ) -> TorchTrainer:
     """A trainer whose workers have nothing to do with each other: there is no process group, and one that dies is
     replaced alone.
@@ -36,8 +39,6 @@ def gang_trainer(
         What they are told.
     tables : dict
         The feature tables, from ``share_tables``.
-    max_failures : int
-        Workers that may be lost before the trainer gives up.
     folder : str
         For what Train wants to write.
     """
@@ -46,7 +47,7 @@ def gang_trainer(
         train_loop_config={"settings": settings, "tables": tables},
         torch_config=IndependentConfig(),
         scaling_config=_scaling(plan, plan.workers),
-        run_config=_run("gang", max_failures, folder),
+        run_config=_run("gang", TrainWatch(settings.broker), folder),
     )
 
 
@@ -57,7 +58,6 @@ def data_parallel_trainer(
     settings: WorkerSettings,
     sources: dict[str, ray.data.Dataset],
     fingerprints: dict[str, str],
-    max_failures: int,
     folder: str,
 ) -> TorchTrainer:
     """A trainer whose workers pre-train one encoder at a time together, each with its share of the source's windows.
@@ -78,14 +78,14 @@ def data_parallel_trainer(
         Data sets of source windows by name, from ``share_source``, to be split.
     fingerprints : dict
         Of the feature tables, by location.
-    max_failures, folder
+    folder
         As of :func:`gang_trainer`.
     """
     return TorchTrainer(
         data_parallel_worker,
         train_loop_config={"settings": settings, "group": group, "fingerprints": fingerprints},
         scaling_config=_scaling(plan, workers_per_cell),
-        run_config=_run(f"data-parallel-{group}", max_failures, folder),
+        run_config=_run(f"data-parallel-{group}", TrainWatch(settings.broker, group), folder),
         datasets=sources,
     )
 
@@ -96,10 +96,15 @@ def _scaling(plan: WorkerPlan, workers: int) -> ray.train.ScalingConfig:
     )
 
 
-def _run(name: str, max_failures: int, folder: str) -> ray.train.RunConfig:
+def _run(name: str, watch: TrainWatch, folder: str) -> ray.train.RunConfig:
     return ray.train.RunConfig(
         # a name that was there before would be gone on with
         name=f"{name}-{uuid.uuid4().hex[:8]}",
         storage_path=folder,
-        failure_config=ray.train.FailureConfig(max_failures=max_failures, controller_failure_limit=CONTROLLER_FAILURES),
+        callbacks=[watch],
+        failure_config=ray.train.FailureConfig(
+            max_failures=WITHOUT_LIMIT,
+            max_preemption_failures=WITHOUT_LIMIT,
+            controller_failure_limit=CONTROLLER_FAILURES,
+        ),
     )

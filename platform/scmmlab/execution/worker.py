@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Hashable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, NoReturn
 
 import ray
 import ray.train
 import torch
 
-from scmmlab.execution.broker import Assignment
-from scmmlab.execution.engine import Interrupted
+from scmmlab.execution.broker import Assignment, Place
+from scmmlab.execution.departure import WorkerPreempted, departure
+from scmmlab.execution.engine import Interrupted, Preempted
+from scmmlab.execution.kernel_kills import kernel_kills
 from scmmlab.execution.leases import WorkerId
 from scmmlab.execution.run_task import run_task
 from scmmlab.execution.shared_tables import SharedTable, quiet_ray_data, receive_tables
 from scmmlab.execution.slots import Slots, SweepStage
 from scmmlab.execution.stream import StreamingReporter
-from scmmlab.execution.task import Tables, Task
+from scmmlab.execution.task import Outcome, Tables, Task
+from scmmlab.execution.train_watch import worker_name
+from scmmlab.training import StageFailure
 from scmmlab.training.sweep_stage import SweepSlots
 
 ASK_S = 10.0
 """A question for work waits so long for an answer before it is put again."""
+TELL_S = 5.0
+"""A broker that does not hear a notice within this time is taken to be gone."""
 
 
 @dataclass(frozen=True)
@@ -60,18 +67,25 @@ def gang_worker(config: dict[str, Any]) -> None:
     # this function runs in a thread of its own, and OpenMP counts threads by thread: here, not at the process's start
     torch.set_num_threads(settings.threads)
     quiet_ray_data()
-    me = WorkerId(f"worker {ray.train.get_context().get_world_rank()}", uuid.uuid4().hex)
+    broker = settings.broker
+    me = WorkerId(worker_name(ray.train.get_context().get_world_rank()), uuid.uuid4().hex)
+    ray.get(broker.arrive.remote(me, this_place()))
+    departure.tell(lambda: ray.get(broker.going.remote(me.name), timeout=TELL_S))
     tables = receive_tables(shared)
     while True:
-        assignment: Assignment = ray.get(settings.broker.take.remote(me, ASK_S))
+        assignment: Assignment = ray.get(broker.take.remote(me, ASK_S))
         if assignment.stop:
             return
+        if assignment.leave:
+            preempted(broker, me)
         if assignment.task is None:
             continue
-        reporter = StreamingReporter(settings.broker, me, [assignment.task], settings.checkpoint_s)
+        reporter = StreamingReporter(broker, me, [assignment.task], settings.checkpoint_s)
         work = _fill_slots if assignment.task.kind == "sweep" else _run
         try:
             work(assignment.task, settings, me, tables, reporter)
+        except Preempted:
+            preempted(broker, me)
         except Interrupted:
             continue
         finally:
@@ -81,7 +95,35 @@ def gang_worker(config: dict[str, Any]) -> None:
 def _run(task: Task, settings: WorkerSettings, me: WorkerId, tables: Tables, reporter: StreamingReporter) -> None:
     outcomes = run_task(task, tables, reporter, settings.device, settings.checkpoint_every, settings.pack_size)
     reporter.end(task)
-    ray.get(settings.broker.finish.remote(me, task.id, outcomes))
+    ray.get(settings.broker.finish.remote(me, task.id, with_log(outcomes)))
+
+
+def this_place() -> Place:
+    """Where this process is."""
+    return Place(nodes=(ray.get_runtime_context().get_node_id(),), log=_log(), kernel_kills=(kernel_kills(),))
+
+
+def preempted(broker: Any, me: WorkerId) -> NoReturn:
+    """Hand back what is not done, and end, so that Train puts another worker in this one's place.
+
+    Raises
+    ------
+    WorkerPreempted
+        Always.
+    """
+    ray.get(broker.release.remote(me))
+    raise WorkerPreempted(f"{me} was told to go")
+
+
+def with_log(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """`outcomes`, of which failures say where this process's log is."""
+    return [replace(outcome, log=_log()) if isinstance(outcome, StageFailure) else outcome for outcome in outcomes]
+
+
+@cache
+def _log() -> str:
+    """The file that this process's output goes to, and on which machine."""
+    return f"{ray._private.worker.global_worker.get_err_file_path()} on {ray.util.get_node_ip_address()}"
 
 
 def _fill_slots(
@@ -98,4 +140,4 @@ def _fill_slots(
     while not slots.done:
         for task, outcomes in slots.step(more):
             reporter.end(task)
-            ray.get(settings.broker.finish.remote(me, task.id, outcomes))
+            ray.get(settings.broker.finish.remote(me, task.id, with_log(outcomes)))

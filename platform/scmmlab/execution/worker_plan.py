@@ -69,6 +69,48 @@ def plan_workers(
     return WorkerPlan(max(workers, resources.workers_per_cell), needs["CPU"], needs["GPU"])
 
 
+def shortage(
+    plan: WorkerPlan, together: int, nodes: Sequence[Mapping[str, float]], free: Sequence[Mapping[str, float]]
+) -> str | None:
+    """What keeps workers from starting.
+
+    Parameters
+    ----------
+    plan : WorkerPlan
+        What each of them has.
+    together : int
+        Workers that start together or not at all.
+    nodes, free : sequence of mapping
+        Resources of each machine that is there now, and those of them that nobody holds.
+
+    Returns
+    -------
+    str or None
+        None where everything that they need is free.
+    """
+    needs = {"CPU": plan.cpus, "GPU": plan.gpus}
+    if sum(_room(node, needs) for node in free) >= together:
+        return None
+    asked = _asked(together, needs)
+    wanted = {name: together * need for name, need in needs.items() if need > 0}
+    absent = [name for name, want in wanted.items() if _total(nodes, name) + EPSILON < want]
+    if absent:
+        there = " and ".join(f"{wanted[name]:g} {name}, {_total(nodes, name):g} there" for name in absent)
+        return f"{asked} need {there}"
+    held = [name for name, want in wanted.items() if _total(free, name) + EPSILON < want]
+    if held:
+        there = " and ".join(
+            f"{wanted[name]:g} {name}, {_total(free, name):g} of {_total(nodes, name):g} free" for name in held
+        )
+        return f"{asked} need {there}"
+    return f"{asked} fit on no machine's free {' and '.join(wanted)}"
+
+
+def _asked(workers: int, needs: Mapping[str, float]) -> str:
+    each = " and ".join(f"{need:g} {name}" for name, need in needs.items() if need > 0)
+    return f"{workers} worker{'s' if workers > 1 else ''} with {each}{' each' if workers > 1 else ''}"
+
+
 def _room(node: Mapping[str, float], needs: Mapping[str, float]) -> int:
     """Workers that fit on `node`."""
     return int(min(node.get(name, 0.0) / need + EPSILON for name, need in needs.items() if need > 0))
@@ -79,8 +121,7 @@ def _total(nodes: Sequence[Mapping[str, float]], name: str) -> float:
 
 
 def _lacking(workers: int, needs: Mapping[str, float], nodes: Sequence[Mapping[str, float]]) -> ResourceError:
-    each = " and ".join(f"{need:g} {name}" for name, need in needs.items() if need > 0)
-    asked = f"{workers} worker{'s' if workers > 1 else ''} with {each}{' each' if workers > 1 else ''}"
+    asked = _asked(workers, needs)
     short = [name for name, need in needs.items() if need > 0 and _total(nodes, name) + EPSILON < workers * need]
     if short:
         lacks = ", ".join(f"{workers * needs[name]:g} {name} needed, {_total(nodes, name):g} there" for name in short)

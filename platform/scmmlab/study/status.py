@@ -7,11 +7,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 
+from scmmlab.errors import FailureCause
 from scmmlab.study.cells import Cell
 from scmmlab.study.claims import SeenClaim
 from scmmlab.study.driving import drivers_of
 from scmmlab.study.plan import Plan
 from scmmlab.study.store import Failure, ResultStore
+from scmmlab.study.worker_losses import worker_losses
+
+CAUSES: dict[FailureCause, str] = {"out_of_memory": "out of memory", "diverged": "diverged", "lost": "worker lost"}
+"""What is said of a failure that is not an error like any other."""
+ADVICE: dict[FailureCause, str] = {
+    "out_of_memory": "a lower resources.pack_size, fewer workers on a machine (resources.cpus_per_worker, "
+    "resources.workers), or a machine with more memory",
+    "lost": "look at its log; the next run tries it again",
+}
 
 
 class CellState(Enum):
@@ -72,13 +82,25 @@ class StudyStatus:
         for status in self.cells:
             name = f"  {status.state.value:<8} {status.cell.name}"
             if status.failure:
-                tries = f", tried {status.failure.attempts} times" if status.failure.attempts > 1 else ""
-                lines.append(f"{name}  ({status.failure.stage}{tries}): {status.failure.error}")
-                if status.trace:
-                    lines.append(f"           its trace is in {status.trace}")
+                lines.append(f"{name}  {failure_text(status.failure)}")
+                lines += [f"           {line}" for line in _more(status.failure, status.trace)]
             elif status.state is not CellState.FINISHED:
                 lines.append(f"{name}  ({status.progress})" if status.progress else name)
         return "\n".join(lines) + "\n"
+
+
+def failure_text(failure: Failure) -> str:
+    """What failed, how often, of what, and why, in a line."""
+    tries = f", tried {failure.attempts} times" if failure.attempts > 1 else ""
+    cause = f"{CAUSES[failure.cause]}: " if failure.cause in CAUSES else ""
+    return f"({failure.stage}{tries}): {cause}{failure.error}"
+
+
+def _more(failure: Failure, trace: str | None) -> list[str]:
+    """What to do about a failure, and where to read on."""
+    advice = [f"to do: {ADVICE[failure.cause]}"] if failure.cause in ADVICE else []
+    places = {"trace": trace, "log": failure.log}
+    return advice + [f"its {what} is in {place}" for what, place in places.items() if place]
 
 
 def study_status(plan: Plan, store: ResultStore, ask_drivers: bool = False) -> StudyStatus:
@@ -121,13 +143,17 @@ def study_status(plan: Plan, store: ResultStore, ask_drivers: bool = False) -> S
             return CellStatus(cell, CellState.LOST, progress=lost[cell.key])
         return CellStatus(cell, CellState.MISSING)
 
-    lines = (*_driver_lines(live, gone), *_last_lines(plan, store)) if ask_drivers else ()
+    lines = _work_lines(live, gone, plan, store) if ask_drivers else ()
     return StudyStatus(tuple(status(cell) for cell in plan.cells), frozenset(finished | pretrained), lines)
 
 
 def work_lines(plan: Plan, store: ResultStore) -> tuple[str, ...]:
-    """A line for each driver that is there or gone without letting go, and one on what a study kept last."""
-    return (*_driver_lines(*drivers_of(store.study_folder(plan.study.name))), *_last_lines(plan, store))
+    """A line for each driver that is there or gone without letting go, and on lost workers and what was kept last."""
+    return _work_lines(*drivers_of(store.study_folder(plan.study.name)), plan, store)
+
+
+def _work_lines(live: list[SeenClaim], gone: list[SeenClaim], plan: Plan, store: ResultStore) -> tuple[str, ...]:
+    return (*_driver_lines(live, gone), *_loss_lines(plan, store), *_last_lines(plan, store))
 
 
 def _last_lines(plan: Plan, store: ResultStore) -> tuple[str, ...]:
@@ -140,6 +166,12 @@ def _last_lines(plan: Plan, store: ResultStore) -> tuple[str, ...]:
     if last is None:
         return ()
     return (f"Last result or checkpoint: {datetime.fromtimestamp(last, UTC):%Y-%m-%d %H:%M:%S} UTC.",)
+
+
+def _loss_lines(plan: Plan, store: ResultStore) -> tuple[str, ...]:
+    """How many workers the last run lost, where it lost any."""
+    losses = worker_losses(store.study_folder(plan.study.name))
+    return (f"The last run lost {losses.text()}; the last time {losses.last}.",) if losses.text() else ()
 
 
 def _driver_lines(live: list[SeenClaim], gone: list[SeenClaim]) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 from pyarrow import fs
 
-from scmmlab.errors import StoreError
+from scmmlab.errors import FailureCause, StoreError
 from scmmlab.study.files import Files, UnreadableError
 from scmmlab.study.folder import StudyFolder
 from scmmlab.study.objects import (
@@ -61,6 +61,10 @@ class Failure:
     """The trace; empty where the error explains itself."""
     attempts: int
     """Times that it was tried."""
+    cause: FailureCause = "error"
+    """What it was."""
+    log: str | None = None
+    """Where the log of the process is that it happened in, if it was another than the driver's."""
 
 
 class ResultStore:
@@ -141,10 +145,18 @@ class ResultStore:
 
     # --- failures
 
-    def put_failure(self, key: str, stage: str, error: str, traceback: str = "") -> Failure:
+    def put_failure(
+        self,
+        key: str,
+        stage: str,
+        error: str,
+        traceback: str = "",
+        cause: FailureCause = "error",
+        log: str | None = None,
+    ) -> Failure:
         """Note that the stage of `key` came to nothing, once more."""
         before = self.failure(key)
-        failure = Failure(stage, error, traceback, before.attempts + 1 if before else 1)
+        failure = Failure(stage, error, traceback, before.attempts + 1 if before else 1, cause, log)
         self._files.write(_name("failures", key), to_json("failures", key, asdict(failure)))
         return failure
 

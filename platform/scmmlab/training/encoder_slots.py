@@ -15,6 +15,7 @@ from typing import Literal
 from torch import Tensor
 
 from scmmlab.model import SINGLE_PROCESS, Collectives
+from scmmlab.training.causes import describe, failure_cause
 from scmmlab.training.checkpoint import from_bytes, save_if_there_is_room
 from scmmlab.training.memory import Room, let_go, no_room_for_one, out_of_memory
 from scmmlab.training.pretrain import LOSSES, Encoder, PretrainPack
@@ -122,8 +123,16 @@ class EncoderSlots:
         list of TrainedEncoder or StageFailure
             Those that have left with it.
         """
+        if self._reporter.leaving:
+            self._save()
+            self._reporter.leave()
         ended = self._let_in()
         return ended + [outcome for pack in list(self._packs) for outcome in self._train(pack)]
+
+    def _save(self) -> None:
+        for pack in self._packs:
+            for replica, encoder in enumerate(pack.encoders):
+                save_if_there_is_room(partial(pack.checkpoint, replica), encoder.key, self._stage, self._reporter)
 
     def _let_in(self) -> list[Ended]:
         """Let those in who are outside, as far as there is room."""
@@ -260,6 +269,7 @@ def stage_failure(key: str, kind: StageKind, error: Exception) -> StageFailure:
     return StageFailure(
         key=key,
         kind=kind,
-        error=" ".join(str(error).split()) or type(error).__name__,
+        error=describe(error),
         traceback="".join(traceback.format_exception(error)),
+        cause=failure_cause(error),
     )

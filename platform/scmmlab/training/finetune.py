@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scmmlab.config import ExperimentSpec, ReleasedProtocol
-from scmmlab.errors import TrainingError
+from scmmlab.errors import DivergedError, TrainingError
 from scmmlab.evaluation.metrics import balanced_accuracy, cohen_kappa, json_scores, macro_f1
 from scmmlab.model import SINGLE_PROCESS, Parameters, Shape, classify, initial_classifier
 from scmmlab.model.parameters import encoder_sizes
@@ -422,7 +422,7 @@ def _diverged(run: FoldRun, finite: bool) -> TrainingError | None:
     if finite and loss is not None and math.isfinite(loss):
         return None
     found = "its parameters are not" if finite is False else f"the loss is {loss}"
-    return TrainingError(
+    return DivergedError(
         f"Fine-tuning of {run.key} diverged on '{run.data.fold.name}' in epoch {run.epoch} of {run.epochs}: loss and "
         f"parameters must stay finite, but {found}.",
         hint="lower finetune.optimizer.learning_rate.",

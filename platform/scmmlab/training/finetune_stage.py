@@ -215,6 +215,10 @@ def _train_pack(
         raise _PackBroke(runs, error) from error
 
     while pack.runs:
+        if reporter.leaving:
+            for replica, run in enumerate(pack.runs):
+                save_if_there_is_room(partial(pack.checkpoint, replica), run.key, run.stage, reporter)
+            reporter.leave()
         ended = [r for r, run in enumerate(pack.runs) if run.epoch >= run.epochs]
         try:
             if ended:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from scmmlab.errors import TrainingError
+from scmmlab.errors import MemoryShortageError
 
 CPU_WORDS = ("can't allocate memory", "not enough memory", "bad_alloc", "unable to mmap")
 """What PyTorch says on a CPU, where it raises a plain RuntimeError, on Linux, on Windows and from C++."""
@@ -40,9 +40,9 @@ def let_go(error: BaseException) -> None:
         torch.cuda.empty_cache()
 
 
-def no_room_for_one(key: str, error: BaseException) -> TrainingError:
+def no_room_for_one(key: str, error: BaseException) -> MemoryShortageError:
     """What is said of a training that does not even fit alone."""
-    return TrainingError(
+    return MemoryShortageError(
         f"There is not enough memory to train {key} alone: {' '.join(str(error).split()) or type(error).__name__}",
         hint="lower its batch size, masking.views or network.width, or give it a larger device.",
     )

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from scmmlab.config import ExperimentSpec, ReleasedProtocol
-from scmmlab.errors import TrainingError
+from scmmlab.errors import DivergedError, TrainingError
 from scmmlab.model import (
     SINGLE_PROCESS,
     Collectives,
@@ -294,7 +294,7 @@ def diverged(encoder: Encoder, finite: bool) -> TrainingError | None:
     if bad is None and finite:
         return None
     found = "its parameters are not" if bad is None else f"'{bad}' is {figures[bad]}"
-    return TrainingError(
+    return DivergedError(
         f"Pre-training of {encoder.key} diverged in epoch {encoder.epoch} of {encoder.epochs}: losses and parameters "
         f"must stay finite, but {found}.",
         hint="lower pretrain.optimizer.learning_rate, or raise contrast.temperature.",

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from scmmlab.config import CorpusSelection, ExperimentSpec, TransferSpec
+from scmmlab.errors import FailureCause
 
 StageKind = Literal["pretrain", "finetune", "evaluate", "sweep", "errand"]
 
@@ -98,3 +99,7 @@ class StageFailure:
     """One line."""
     traceback: str
     """The trace, for the log; empty where the error explains itself."""
+    cause: FailureCause = "error"
+    """What it was."""
+    log: str | None = None
+    """Where the log of the process is that it happened in; None where that is this one."""

@@ -1,0 +1,55 @@
+"""How many workers a run may lose: those that failed, and those that were preempted, each for itself."""
+
+from __future__ import annotations
+
+from scmmlab.errors import ResourceError
+from scmmlab.execution.events import WorkerLost
+from scmmlab.study.worker_losses import WorkerLosses
+
+
+class LossBudget:
+    """Counts the workers that a run loses.
+
+    Parameters
+    ----------
+    max_failures : int
+        Workers that may crash or run out of memory.
+    max_preemptions : int | None
+        Workers that may be told to go; any number when None.
+    """
+
+    def __init__(self, max_failures: int, max_preemptions: int | None = None):
+        self._max_failures, self._max_preemptions = max_failures, max_preemptions
+        self._losses = WorkerLosses()
+        self._last_failure: WorkerLost | None = None
+
+    def count(self, lost: WorkerLost) -> None:
+        """A worker is gone."""
+        self._losses = self._losses.plus(lost.kind, str(lost))
+        if lost.kind != "preemption":
+            self._last_failure = lost
+
+    def check(self, logs: str | None) -> None:
+        """Go on only where no budget is used up.
+
+        Raises
+        ------
+        ResourceError
+            Saying which one is, and what the last worker was lost by.
+        """
+        losses, go_on = self._losses, "what is finished is kept, and the same command goes on"
+        if losses.failures > self._max_failures:
+            assert self._last_failure is not None
+            memory = self._last_failure.kind == "out_of_memory"
+            advice = "lower resources.pack_size, or let fewer workers share a machine; " if memory else ""
+            raise ResourceError(
+                f"Workers failed {losses.failures} times, and resources.max_failures allows {self._max_failures}; the "
+                f"last time {self._last_failure}.",
+                hint=f"{advice}{go_on}; Ray's logs are in {logs}",
+            )
+        if self._max_preemptions is not None and losses.preemption > self._max_preemptions:
+            raise ResourceError(
+                f"Workers were preempted {losses.preemption} times, and resources.max_preemptions allows "
+                f"{self._max_preemptions}.",
+                hint=f"{go_on}, from the checkpoints; ask for machines that are not taken away, or raise it",
+            )
