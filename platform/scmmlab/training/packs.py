@@ -54,6 +54,7 @@ class FinetuneFit:
     width: int
     classifier_width: int
     batch_size: int
+    precision: Precision
     mode: Mode
     validates: bool
     """Whether there is a validation part."""
@@ -80,6 +81,7 @@ def finetune_fit(experiment: ExperimentSpec, channels: int, bands: int, classes:
         width=experiment.network.width,
         classifier_width=experiment.network.classifier_width,
         batch_size=experiment.finetune.batch_size,
+        precision=experiment.precision,
         mode=Mode.of(experiment),
         validates=not isinstance(experiment.protocol, ReleasedProtocol),
     )
