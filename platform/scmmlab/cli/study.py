@@ -116,6 +116,7 @@ def _run_whole(arguments: argparse.Namespace, loaded: LoadedStudy, plan: Plan, s
     from scmmlab.study import describe, driving, study_status
     from scmmlab.study.places import without_password
     from scmmlab.tracking import versions
+    from scmmlab.tracking.links import parent_run_page
 
     folder = store.study_folder(loaded.study.name)
     found = versions(loaded.path.parent)
@@ -135,7 +136,7 @@ def _run_whole(arguments: argparse.Namespace, loaded: LoadedStudy, plan: Plan, s
     if folder.local is None:
         print(f"         {folder.uri}/report/report.html")
     if tracked_at:
-        print(f"MLflow:  {tracked_at}")
+        print(f"MLflow:  {parent_run_page(arguments.tracking_uri or '', plan.study.name) or tracked_at}")
         print(f"         scmmlab ui {arguments.study} --store {shlex.quote(without_password(arguments.store))}")
     return 0 if summary.complete else 1
 

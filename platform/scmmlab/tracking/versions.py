@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from importlib import metadata
@@ -9,6 +10,9 @@ from pathlib import Path
 
 from scmmlab import __version__
 from scmmlab.model.version import NUMERICS_VERSION
+
+COMMIT_VARIABLE = "SCMMLAB_COMMIT"
+"""Environment variable that tells a job the commit of the working directory that it was submitted from."""
 
 _PACKAGES = ("torch", "numpy", "scipy", "pyarrow", "ray", "optuna", "mlflow", "mne")
 
@@ -24,7 +28,8 @@ def versions(folder: Path | None = None) -> dict[str, str]:
     found = {"scmmlab": __version__, "numerics": NUMERICS_VERSION, "python": platform.python_version()}
     for package in _PACKAGES:
         found[package] = metadata.version(package)
-    found["commit"] = git_commit(folder) or "not in a git repository"
+    # a job's copy of a working directory comes without its history
+    found["commit"] = git_commit(folder) or os.environ.get(COMMIT_VARIABLE) or "not in a git repository"
     return found
 
 
