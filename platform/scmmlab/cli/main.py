@@ -13,6 +13,8 @@ from scmmlab.errors import ScmmlabError, nearest
 
 COMMANDS = {
     "study": ("plan", "run", "status", "results", "report"),
+    "submit": ("submit",),
+    "jobs": ("stop", "logs"),
     "rerun": ("rerun",),
     "archive": ("export", "verify-archive"),
     "ui": ("ui",),

@@ -1,0 +1,42 @@
+"""What a cluster's list of jobs says of studies: whose jobs they are, where they are shown, what they ended with.
+
+Neither torch nor the result store is needed for it, which take seconds to import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from scmmlab.execution.jobs.client import JobDetails
+
+STUDY, STORE, VERSION = "scmmlab.study", "scmmlab.store", "scmmlab.study_version"
+"""Metadata of a job: name of the study, its store (a hash), and which version of the study it is (a hash)."""
+
+
+def jobs_of_study(jobs: Iterable[JobDetails], name: str) -> list[JobDetails]:
+    """Those of `jobs` that `submit` made of a study of that name, in any store."""
+    return [job for job in jobs if (job.metadata or {}).get(STUDY) == name]
+
+
+def dashboard_page(address: str, job_id: str) -> str:
+    """The job's page in Ray's dashboard."""
+    return f"{address}/#/jobs/{job_id}"
+
+
+def exit_status(job: JobDetails) -> int | None:
+    """What the study ended with; 130 where it was stopped, 1 where Ray could not run it, None while it goes on.
+
+    A program that a signal ended has 128 and the signal's number, as a shell has it.
+    """
+    if not job.status.is_terminal():
+        return None
+    if job.status == "SUCCEEDED":
+        return 0
+    if job.status == "STOPPED":
+        return 130
+    code = job.driver_exit_code
+    if code is None:
+        return 1
+    return int(code) if code >= 0 else 128 - int(code)
