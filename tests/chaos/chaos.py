@@ -37,8 +37,8 @@ def main() -> int:
             try:
                 with scene_of(name, arena, seed) as campaign:
                     tally.add(campaign.run())
-            except AssertionError as error:
-                failed.append("\n".join(error.__notes__))
+            except Exception as error:
+                failed.append("\n".join(getattr(error, "__notes__", [f"seed {seed}, {name}"])))
                 traceback.print_exc()
     print(f"\n{tally}")
     if failed:

@@ -79,6 +79,6 @@ def scene_of(name: str, arena: Arena, seed: int) -> Iterator[Campaign]:
                 campaign.mlflow = stack.enter_context(MlflowServer(folder, f"sqlite:///{folder / 'mlflow.db'}"))
         try:
             yield campaign
-        except AssertionError as error:
+        except Exception as error:
             error.add_note(f"To see it again: make chaos SEED={seed} ROUNDS=1 ONLY={name}")
             raise

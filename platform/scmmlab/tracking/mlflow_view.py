@@ -31,6 +31,7 @@ from scmmlab.tracking.events import (
     TuneTrialEnded,
 )
 from scmmlab.tracking.figures import confusion_matrices, curves, fold_table, mean_figures
+from scmmlab.tracking.new_database import make_database
 from scmmlab.tracking.parameters import flat_parameters
 from scmmlab.tracking.tracker import DataInput
 from scmmlab.tracking.ui import MLFLOW_ENVIRONMENT
@@ -101,6 +102,7 @@ class MlflowView:
         from mlflow.tracking import MlflowClient
 
         logging.getLogger("alembic").setLevel(logging.ERROR)
+        make_database(tracking_uri)
         self._client = MlflowClient(tracking_uri=tracking_uri)
         self._artifact_root = artifact_root
         self._study: StudyStarted | None = None
