@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import subprocess
 import tempfile
 import time
@@ -11,7 +12,7 @@ from typing import Self
 
 import psutil
 from life import end_all, named
-from test_integration_job import RAY, environment, free_port
+from ray_head import RAY, clean_environment, free_port
 
 MEMORY = 100 * 2**20
 LONGEST_S = 180.0
@@ -24,13 +25,13 @@ class RayNodes:
         self._nodes = nodes
         self._started: dict[int, subprocess.Popen[bytes]] = {}
         self._folder = ""
+        self._token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
         self.address = ""
 
     @property
     def environment(self) -> dict[str, str]:
-        """For a driver that is to join."""
-        ours = environment()
-        return {name: ours[name] for name in ours if name.startswith("RAY_")} | {"RAY_ADDRESS": self.address}
+        """For a driver that is to join, beside its own."""
+        return self._token | {"RAY_ADDRESS": self.address}
 
     def __enter__(self) -> Self:
         # the paths of Ray's sockets are to be short
@@ -87,10 +88,11 @@ class RayNodes:
                     *(RAY, "start", "--block", "--disable-usage-stats", f"--object-store-memory={MEMORY}"),
                     *("--node-ip-address=127.0.0.1", f"--ray-client-server-port={free_port()}"),
                     # any that are free: nodes of one machine would fight for Ray's own choice
-                    *(f"--dashboard-agent-listen-port={free_port()}", "--min-worker-port=0", "--max-worker-port=0"),
+                    *(f"--dashboard-agent-listen-port={free_port()}", f"--runtime-env-agent-port={free_port()}"),
+                    *("--min-worker-port=0", "--max-worker-port=0"),
                     *options,
                 ],
-                env=environment(),
+                env=clean_environment() | self._token,
                 stdout=stream,
                 stderr=stream,
             )
