@@ -59,7 +59,7 @@ def test_study_and_overhead_are_one_or_the_other(capsys):
 
 
 @pytest.mark.slow
-def test_fixed_study_comes_to_the_same_numbers_in_all_three_ways(capsys):
+def test_fixed_study_comes_to_the_same_numbers_in_all_ways(capsys):
     assert main(["bench", "--study", "--quick", "--workers", str(min(2, os.cpu_count() or 1)), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["same_numbers"]

@@ -27,7 +27,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default="float32",
         help="of matrix multiplications: float32 (default), bf16 as a study may ask for, tf32 on a GPU to compare",
     )
-    parser.add_argument("--threads", type=positive_number, default=1, help="threads on the CPU (default: 1)")
+    parser.add_argument(
+        "--threads", type=positive_number, default=os.cpu_count() or 1, help="threads on the CPU (default: all)"
+    )
     parser.add_argument("--quick", action="store_true", help="fewer repetitions, or two cells of the study")
     parser.add_argument("--no-features", action="store_true", help="steps alone, which need torch and little else")
     parser.add_argument(

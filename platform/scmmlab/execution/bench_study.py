@@ -1,11 +1,12 @@
-"""The wall time of a fixed study of 24 cells: a process a cell, Ray Tune with a trial a worker, and packs (our run).
+"""The wall time of a fixed study of 24 cells: a process a cell, Ray Tune with a trial a worker, and packs (our runs).
 
-All three run the same stages of the same cells on the same number of workers of one thread each, each from a fresh
+All run the same stages of the same cells on the same number of workers of one thread each, each from a fresh
 interpreter, and must come to the same table. What differs is who starts what, and how often::
 
     python -m scmmlab.execution.bench_study cell SPEC STORE NUMBER     one cell, in this process
     python -m scmmlab.execution.bench_study tune SPEC STORE            all cells, each a trial of Ray Tune
     python -m scmmlab.execution.bench_study packs SPEC STORE           all cells, as `scmmlab run` does
+    python -m scmmlab.execution.bench_study local SPEC STORE           all cells, as `scmmlab run --engine local` does
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def fixed_study(quick: bool = False) -> AblationSpec:
 
 
 def benchmark_study(workers: int | None = None, quick: bool = False) -> dict[str, Any]:
-    """Run the fixed study in each of the three ways, one after the other.
+    """Run the fixed study in each of the ways, one after the other.
 
     Parameters
     ----------
@@ -86,8 +87,9 @@ def benchmark_study(workers: int | None = None, quick: bool = False) -> dict[str
     Returns
     -------
     dict
-        ``seconds`` of each way, ``ratio`` of the others to packs, ``same_numbers`` (whether all tables are equal byte
-        for byte) and ``load`` (running processes of the machine, before each).
+        ``seconds`` of each way; ``ratio`` of them to packs on Ray, and ``ratio_to_one_process`` to packs in one process
+        whose threads share the replicas; ``same_numbers`` (whether all tables are equal byte for byte); and ``load``
+        (running processes of the machine, before each).
     """
     workers = workers or os.cpu_count() or 1
     study = fixed_study(quick)
@@ -98,6 +100,7 @@ def benchmark_study(workers: int | None = None, quick: bool = False) -> dict[str
     tables: dict[str, str] = {}
     ways: dict[str, Callable[[Path, Path], None]] = {
         "packs": lambda spec, store: _call("packs", spec, store),
+        "packs_in_one_process": lambda spec, store: _call("local", spec, store),
         "process_a_cell": lambda spec, store: _processes(spec, store, count, workers),
         "tune_trial_a_worker": lambda spec, store: _call("tune", spec, store),
     }
@@ -116,6 +119,7 @@ def benchmark_study(workers: int | None = None, quick: bool = False) -> dict[str
         "workers": workers,
         "seconds": seconds,
         "ratio": {name: taken / seconds["packs"] for name, taken in seconds.items()},
+        "ratio_to_one_process": {name: taken / seconds["packs_in_one_process"] for name, taken in seconds.items()},
         "same_numbers": len(set(tables.values())) == 1,
         "load": load,
     }
@@ -182,13 +186,25 @@ def run_packs(spec: Path, store: Path) -> None:
     assert summary.complete, summary.failures
 
 
+def run_local(spec: Path, store: Path) -> None:
+    """Run all cells in this process, with as many threads as there are workers otherwise."""
+    from scmmlab.execution.engines import run_study
+
+    plan = _plan(spec)
+    resources = plan.study.resources
+    threads = resources.model_copy(update={"workers": 1, "cpus_per_worker": float(resources.workers or 1)})
+    plan = replace(plan, study=plan.study.model_copy(update={"resources": threads}))
+    summary = run_study(plan, ResultStore(store), "local")
+    assert summary.complete, summary.failures
+
+
 def main(arguments: Sequence[str]) -> None:
     """Run a part of the benchmark."""
     way, spec, store, *rest = arguments
     if way == "cell":
         run_cell(Path(spec), Path(store), int(rest[0]))
     else:
-        {"tune": run_tune, "packs": run_packs}[way](Path(spec), Path(store))
+        {"tune": run_tune, "packs": run_packs, "local": run_local}[way](Path(spec), Path(store))
 
 
 if __name__ == "__main__":
