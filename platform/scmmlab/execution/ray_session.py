@@ -8,14 +8,24 @@ import shutil
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+import grpc
 import ray
 
 from scmmlab.errors import ResourceError
+from scmmlab.execution.ray_token import (
+    MODE,
+    TOKEN,
+    TOKEN_PATH,
+    asks_for_token,
+    close_token_file,
+    find_token,
+    provide_token,
+    token_file,
+)
 
 MIB = 2**20
 DEFAULT_OBJECT_STORE_MEMORY = 1024 * MIB
@@ -40,6 +50,9 @@ DRIVER_ENVIRONMENT = {
 """Set in the driver before Ray starts, where the user has not set them."""
 
 _log = logging.getLogger(__name__)
+
+_ANSWER_S = 10.0
+"""A cluster that does not say so long whether it knows our token is left to Ray."""
 
 CHATTY_LOGGERS = ("ray", "ray.data", "ray.train", "ray.tune")
 
@@ -67,6 +80,9 @@ def ray_session(
     its own, and never joins one that merely happens to run on this machine. Where Ray is connected already, that
     connection is used and left as it was.
 
+    A Ray of our own asks for a token (see `ray_token`), unless ``RAY_AUTH_MODE`` says otherwise. A cluster that is
+    joined is shown the same token where it asks for one.
+
     Parameters
     ----------
     num_cpus, num_gpus : int | None
@@ -79,7 +95,7 @@ def ray_session(
     Raises
     ------
     ResourceError
-        When the cluster named by ``RAY_ADDRESS`` cannot be joined.
+        When the cluster named by ``RAY_ADDRESS`` cannot be joined, or asks for another token than there is.
     """
     if ray.is_initialized():
         yield RaySession(owned=False, logs=_logs_folder())
@@ -90,14 +106,10 @@ def ray_session(
     with _signal_handlers_kept():
         address = os.environ.get("RAY_ADDRESS")
         if address:
-            try:
-                ray.init(**quiet)
-            except (ConnectionError, ValueError, RuntimeError) as error:
-                raise ResourceError(
-                    f"cannot join the Ray cluster at RAY_ADDRESS={address!r}: {_first_line(error)}",
-                    hint="start it with 'ray start --head', or unset RAY_ADDRESS to run on this machine alone",
-                ) from error
+            _join(address, quiet)
         else:
+            provide_token()
+            _ask_for_token()
             ray.init(
                 address="local",
                 num_cpus=num_cpus,
@@ -108,7 +120,6 @@ def ray_session(
             )
     for name in CHATTY_LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
-    _close_token_file()
     _keep_raylet_off_stdout()
     try:
         yield RaySession(owned=not address, logs=_logs_folder())
@@ -133,12 +144,73 @@ def _signal_handlers_kept() -> Iterator[None]:
         signal.signal(signal.SIGTERM, handler if handler is not None else signal.SIG_DFL)
 
 
-def _close_token_file() -> None:
-    """Ray writes the token that lets one run code on a cluster so that every user of the machine can read it."""
-    token = Path.home() / ".ray" / "auth_token"
-    with suppress(OSError):
-        if token.stat().st_mode & 0o077:
-            token.chmod(0o600)
+def _join(address: str, quiet: dict[str, Any]) -> None:
+    try:
+        _see_to_token(address)
+        ray.init(**quiet)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise ResourceError(
+            f"Cannot join the Ray cluster at RAY_ADDRESS={address!r}: {_first_line(error).rstrip('.')}.",
+            hint="start it with 'ray start --head', or unset RAY_ADDRESS to run on this machine alone",
+        ) from error
+
+
+def _see_to_token(address: str) -> None:
+    """Show a cluster our token where it asks for one: of a wrong one Ray says nothing for 20 s, and then not what."""
+    if "://" in address:
+        return
+    head = ray._private.services.canonicalize_bootstrap_address(address)
+    open_to_all = _lets_in(head, None)
+    if open_to_all is None:
+        return
+    why = _why_not(head, open_to_all)
+    if why is not None:
+        raise ResourceError(
+            f"Cannot join the Ray cluster at RAY_ADDRESS={address!r}: {why}.",
+            hint=f"set {MODE}=token on both sides, and copy ~/.ray/auth_token from the cluster's head (mode 0600), or "
+            f"name the file with {TOKEN_PATH}",
+        )
+    if open_to_all:
+        _log.warning("The Ray cluster at %s asks for no token: whoever reaches it runs code as its user.", head)
+    else:
+        close_token_file()
+        _ask_for_token()
+
+
+def _why_not(head: str, open_to_all: bool) -> str | None:
+    """Why a cluster and this program do not agree on a token; None where they do."""
+    mode, token = os.environ.get(MODE), find_token(os.environ)
+    if open_to_all:
+        return f"it asks for no token, and {MODE} is {mode!r}" if asks_for_token(os.environ) else None
+    if mode and not asks_for_token(os.environ):
+        return f"it asks for a token, and {MODE} is {mode!r}"
+    if token is None:
+        return f"it asks for a token, and there is none in {token_file(os.environ)}"
+    if _lets_in(head, token) is False:
+        place = TOKEN if os.environ.get(TOKEN) else token_file(os.environ)
+        return f"it asks for a token, and the one in {place} is another"
+    return None
+
+
+def _lets_in(head: str, token: str | None) -> bool | None:
+    """Whether the head of a cluster answers those who show `token`; None where it does not answer at all."""
+    with grpc.insecure_channel(head) as channel:
+        ask = channel.unary_unary("/ray.rpc.NodeInfoGcsService/GetClusterId")
+        try:
+            ask(b"", timeout=_ANSWER_S, metadata=[("authorization", f"Bearer {token}")] if token else [])
+        except grpc.RpcError as error:
+            return False if error.code() is grpc.StatusCode.UNAUTHENTICATED else None
+    return True
+
+
+def _ask_for_token() -> None:
+    """Have Ray ask for the token and show it, unless the user has decided otherwise."""
+    mode = os.environ.get(MODE)
+    if not mode:
+        os.environ[MODE] = "token"
+        ray._raylet.Config.initialize("")  # it was read when Ray was imported
+    elif not asks_for_token(os.environ):
+        _log.warning("%s=%s: whoever reaches a port of this Ray runs code as you.", MODE, mode)
 
 
 def _keep_raylet_off_stdout() -> None:
