@@ -64,7 +64,7 @@ def test_fixed_study_comes_to_the_same_numbers_in_all_ways(capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["same_numbers"]
     assert found["cells"] == 2
-    assert set(found["seconds"]) == {"process_a_cell", "tune_trial_a_worker", "packs"}
+    assert set(found["seconds"]) == {"process_a_cell", "tune_trial_a_worker", "packs", "packs_in_one_process"}
     assert found["ratio"]["packs"] == 1.0
 
 
