@@ -37,7 +37,6 @@ def tunnel(head) -> Iterator[Forwarder]:
 @pytest.fixture
 def folder(tmp_path, head, monkeypatch) -> Path:
     """A working directory that is no checkout, with a study in it; the current folder."""
-    write_tables(tmp_path / "tables")
     here = tmp_path / "work"
     here.mkdir()
     monkeypatch.chdir(here)
