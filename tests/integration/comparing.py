@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
-from scmmlab.execution.engine import Engine
+from scmmlab.execution.engine import Emit, Engine
+from scmmlab.execution.events import Event
 from scmmlab.execution.grid import GridRun
 from scmmlab.execution.local import LocalEngine
 from scmmlab.execution.summary import RunSummary
@@ -42,3 +43,15 @@ def objects(store: ResultStore) -> dict[str, object]:
             arrays = {name: (array.dtype.str, array.shape, array.tobytes()) for name, array in stored.tensors.items()}
             found[f"{kind}/{key}"] = (stored.record, arrays)
     return found
+
+
+def heard_by(engine: Engine) -> list[Event]:
+    """Everything that the engine will tell, as it comes."""
+    heard: list[Event] = []
+    step = engine.step
+
+    def listening(emit: Emit, timeout_s: float) -> None:
+        step(lambda event: (heard.append(event), emit(event)), timeout_s)
+
+    engine.step = listening
+    return heard

@@ -1,0 +1,31 @@
+"""A study of two workers, and something that happens in the middle of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tiny_study import ablation
+
+from scmmlab.tracking import Tracker
+
+EPOCHS = 60
+
+
+def study_of_two_packs(folder: Path, **resources: object):
+    """One pre-training for each of two workers; checkpoints are made for no other reason than that a worker leaves."""
+    base = {"pretrain.epochs": EPOCHS}
+    variants = {"full": {"set": base}, "no_contrast": {"set": base | {"contrast.enabled": False}}}
+    limits = {"checkpoint_every": 1000, "pack_size": 1, "max_failures": 0}
+    return ablation(folder, variants=variants, seeds=[0], resources=limits | resources)
+
+
+class At(Tracker):
+    """Does something once, when a pre-training has got to some epoch."""
+
+    def __init__(self, epoch, act):
+        self._epoch, self._act, self.done = epoch, act, False
+
+    def epoch(self, key, stage, epoch, metrics):
+        if stage == "pretrain" and epoch >= self._epoch and not self.done:
+            self.done = True
+            self._act()

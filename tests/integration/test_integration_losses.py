@@ -1,0 +1,188 @@
+"""Workers that are preempted, crash, run out of memory or never start: what is said of it, counted and gone on with."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from functools import cache
+from pathlib import Path
+
+import failing_errands
+import psutil
+import pytest
+import ray
+from comparing import csv, heard_by, local_engine, objects, ray_engine, run
+from failing_errands import (
+    AsksPythonForTooMuch,
+    AsksTheAllocatorForTooMuch,
+    HasABug,
+    IsKilled,
+)
+from struck_study import EPOCHS, At, study_of_two_packs
+from tiny_study import ablation, plan_of, sweep
+
+from scmmlab.config import ResourcesSpec
+from scmmlab.errors import ResourceError
+from scmmlab.execution.events import EpochEnded, TaskEnded, TaskLost, WorkerLost
+from scmmlab.execution.grid import GridRun
+from scmmlab.execution.progress import Progress
+from scmmlab.execution.ray_engine import RayEngine
+from scmmlab.execution.sweep import SweepRun
+from scmmlab.execution.task import Task
+from scmmlab.study import ResultStore, study_status
+from scmmlab.study.worker_losses import WorkerLosses, worker_losses
+from scmmlab.tables import read_table
+from scmmlab.tracking import Tracker
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("tables")
+
+
+def pids_of_workers() -> list[int]:
+    return [
+        process.pid
+        for process in psutil.Process().children(recursive=True)
+        if "ray::RayTrainWorker" in " ".join(process.cmdline())
+    ]
+
+
+def tell_one_to_go() -> None:
+    os.kill(pids_of_workers()[0], signal.SIGTERM)
+
+
+@pytest.mark.usefixtures("ray_of_two_cpus")
+def test_worker_that_is_told_to_go_hands_its_training_over_where_it_is(folder, tmp_path):
+    plan, alone, store = plan_of(study_of_two_packs(folder)), ResultStore(tmp_path / "a"), ResultStore(tmp_path / "b")
+    run(plan, alone, local_engine(plan))
+    engine, stream, tracker = ray_engine(plan), io.StringIO(), At(10, tell_one_to_go)
+    heard = heard_by(engine)
+    progress = Progress(len(plan.cells), {}, stream=stream)
+    assert GridRun(plan, store, engine, cache(read_table), tracker, progress).run().complete
+
+    assert tracker.done
+    assert csv(plan, store) == csv(plan, alone)
+    assert objects(store) == objects(alone)
+    assert [event.kind for event in heard if isinstance(event, WorkerLost)] == ["preemption"]
+    (lost,) = [event for event in heard if isinstance(event, TaskLost)]
+    epochs = [
+        event.epoch for event in heard if isinstance(event, EpochEnded) and f"pretrain-{event.key}" == lost.task_id
+    ]
+    assert epochs == list(range(1, EPOCHS + 1)), "no epoch was trained twice, though no checkpoint was due"
+    losses = worker_losses(store.study_folder(plan.study.name))
+    assert losses == WorkerLosses(preemption=1, last=losses.last)
+    assert losses.last.endswith("was preempted: it was told to go")
+    assert "workers: 1 preempted" in stream.getvalue()
+    assert "workers: 1 preempted" in study_status(plan, store, ask_drivers=True).text()
+
+
+@pytest.mark.usefixtures("ray_of_two_cpus")
+def test_preemptions_have_a_budget_of_their_own(folder, tmp_path):
+    plan, store = plan_of(study_of_two_packs(folder, max_preemptions=0)), ResultStore(tmp_path)
+    with pytest.raises(ResourceError, match=r"preempted 1 times, and resources\.max_preemptions allows 0"):
+        run(plan, store, ray_engine(plan), At(10, tell_one_to_go))
+    assert any(store.load_checkpoint(key, "pretrain") for key in plan.pretraining), "the next run goes on from there"
+
+
+def outcomes_of(errands, **resources) -> dict:
+    """How errands end on a worker."""
+    ray.cloudpickle.register_pickle_by_value(failing_errands)  # Ray's processes do not find the tests' modules
+    engine = RayEngine(ResourcesSpec(workers=1, **resources), tables=[])
+    ended: dict = {}
+
+    def heard(event):
+        if isinstance(event, TaskEnded):
+            ended.update((outcome.key, outcome) for outcome in event.outcomes)
+
+    with engine:
+        for errand in errands:
+            engine.submit(Task(errand.key, [errand]))
+        deadline = time.monotonic() + 120
+        while len(ended) < len(errands) and time.monotonic() < deadline:
+            engine.step(heard, 0.5)
+    return ended
+
+
+@pytest.mark.usefixtures("ray_of_two_cpus")
+def test_a_failure_says_what_it_was_and_where_its_log_is():
+    ended = outcomes_of([HasABug(), AsksTheAllocatorForTooMuch(), AsksPythonForTooMuch(), IsKilled()], max_failures=2)
+    causes = {key: outcome.cause for key, outcome in ended.items()}
+    assert causes == {"bug": "error", "allocator": "out_of_memory", "python": "out_of_memory", "killed": "lost"}
+    assert ended["bug"].error == "KeyError: 'no such key'"
+    assert ended["bug"].traceback.splitlines()[-1] == ended["bug"].error
+    assert "allocate memory" in ended["allocator"].error
+    assert ended["killed"].error == (
+        "its worker was lost 2 times (the last time: worker 0: its process ended suddenly)"
+    )
+    for outcome in ended.values():
+        file, _, machine = outcome.log.partition(" on ")
+        assert Path(file).is_file()
+        assert machine == ray.util.get_node_ip_address()
+
+
+MEMORY = """
+from failing_errands import FillsTheMachine
+from test_integration_losses import outcomes_of
+outcomes_of([FillsTheMachine()], max_failures=0)
+"""
+
+
+def test_worker_that_rays_memory_monitor_kills_is_out_of_memory():
+    memory = psutil.virtual_memory()
+    threshold = (memory.total - memory.available + 2.5 * 2**30) / memory.total
+    limits = {"RAY_memory_usage_threshold": f"{threshold:.4f}", "RAY_memory_monitor_refresh_ms": "50"}
+    ended = program(MEMORY, limits).stderr
+    assert "ResourceError: Workers failed 1 times, and resources.max_failures allows 0" in ended
+    assert "worker 0 was lost: Ray's memory monitor killed it" in ended
+    assert "lower resources.pack_size" in ended
+
+
+def program(text: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """A program with a Ray of its own, ended."""
+    folders = [os.path.dirname(__file__), os.path.dirname(sys.modules["tiny_study"].__file__)]
+    path = os.pathsep.join([*folders, os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(
+        [sys.executable, "-c", text],
+        env=os.environ | {"PYTHONPATH": path} | environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+@pytest.fixture
+def one_cpu_held(ray_of_two_cpus):
+    @ray.remote(num_cpus=1)
+    class Holder:
+        def there(self):
+            return True
+
+    holder = Holder.remote()
+    assert ray.get(holder.there.remote())
+    yield
+    ray.kill(holder)
+
+
+@pytest.mark.usefixtures("one_cpu_held")
+@pytest.mark.parametrize("kind", ["grid", "data-parallel", "sweep"])
+def test_study_whose_resources_others_hold_gives_up_in_the_stated_time(folder, tmp_path, kind):
+    limits = {"start_timeout_s": 2.0, **({"workers_per_cell": 2} if kind == "data-parallel" else {"workers": 2})}
+    plan = plan_of((sweep if kind == "sweep" else ablation)(folder, resources=limits))
+    engine, store, stream = ray_engine(plan), ResultStore(tmp_path), io.StringIO()
+    progress = Progress(len(plan.cells), {}, stream=stream)
+    if kind == "sweep":
+        study_run = SweepRun(plan, store, engine, Tracker(), progress)
+    else:
+        study_run = GridRun(plan, store, engine, cache(read_table), Tracker(), progress)
+    expected = "no worker for 2 s (resources.start_timeout_s): 2 workers with 1 CPU each need 2 CPU, 1 of 2 free"
+    with pytest.raises(ResourceError, match=re.escape(expected)):
+        study_run.run()
+    assert re.search(r"waiting for workers: 2 workers .* 1 of 2 free; gives up in \d s", stream.getvalue())
