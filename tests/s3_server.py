@@ -22,10 +22,11 @@ class S3Server:
     port: int
     refusal: Path
     """While this file is there, nothing can be written."""
+    host: str = "127.0.0.1"
 
     def uri(self, prefix: str) -> str:
         """A store of that prefix, as a user names it."""
-        options = f"endpoint_override=127.0.0.1:{self.port}&scheme=http&region=us-east-1"
+        options = f"endpoint_override={self.host}:{self.port}&scheme=http&region=us-east-1"
         return f"s3://key:open-sesame@{BUCKET}/{prefix}?{options}"
 
     @contextmanager
@@ -39,16 +40,16 @@ class S3Server:
 
 
 @contextmanager
-def s3_server(folder: Path) -> Iterator[S3Server]:
+def s3_server(folder: Path, host: str = "127.0.0.1") -> Iterator[S3Server]:
     """Start a server with an empty bucket, and end it."""
     refusal = folder / "refuse"
-    command = [sys.executable, __file__, str(refusal)]
+    command = [sys.executable, __file__, str(refusal), host]
     with (folder / "log").open("w") as log, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log) as process:
         try:
             assert process.stdout is not None
             port = process.stdout.readline()
             assert port, (folder / "log").read_text()
-            server = S3Server(int(port), refusal)
+            server = S3Server(int(port), refusal, host)
             filesystem, path = fs.FileSystem.from_uri(f"{server.uri('')}&allow_bucket_creation=true")
             filesystem.create_dir(path)
             yield server
@@ -56,7 +57,7 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
             process.kill()
 
 
-def _serve(refusal: Path) -> None:
+def _serve(refusal: Path, host: str) -> None:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import make_server
 
@@ -69,10 +70,10 @@ def _serve(refusal: Path) -> None:
             return [b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"]
         return moto(environ, start_response)
 
-    server = make_server("127.0.0.1", 0, application, threaded=True)
+    server = make_server(host, 0, application, threaded=True)
     print(server.port, flush=True)
     server.serve_forever()
 
 
 if __name__ == "__main__":
-    _serve(Path(sys.argv[1]))
+    _serve(Path(sys.argv[1]), sys.argv[2])

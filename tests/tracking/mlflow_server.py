@@ -23,17 +23,17 @@ def free_port() -> int:
 class MlflowServer:
     """`mlflow server` over `backend`, its artifacts and its log in `folder`; `ports` are others that lead to it."""
 
-    def __init__(self, folder: Path, backend: str, ports: tuple[int, ...] = ()):
-        self.folder, self.backend, self.port = folder, backend, free_port()
-        self._hosts = ",".join(f"127.0.0.1:{port}" for port in (self.port, *ports))
-        self.uri = f"http://127.0.0.1:{self.port}"
+    def __init__(self, folder: Path, backend: str, host: str = "127.0.0.1", ports: tuple[int, ...] = ()):
+        self.folder, self.backend, self.host, self.port = folder, backend, host, free_port()
+        self._hosts = ",".join(f"{host}:{port}" for port in (self.port, *ports))
+        self.uri = f"http://{host}:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         command = [
             *(sys.executable, "-m", "mlflow", "server", "--backend-store-uri", self.backend),
             *("--artifacts-destination", (self.folder / "artifacts").as_uri(), "--workers", "1"),
-            *("--host", "127.0.0.1", "--port", str(self.port)),
+            *("--host", self.host, "--port", str(self.port)),
             *("--allowed-hosts", self._hosts),
         ]
         with (self.folder / "server.log").open("ab") as log:

@@ -98,10 +98,10 @@ def _measured(arguments: argparse.Namespace) -> dict[str, object]:
     if arguments.scale:
         from scmmlab.execution.bench_scale import benchmark_scale
 
-        found: dict[str, object] = benchmark_scale(
+        scale = benchmark_scale(
             arguments.scale, arguments.real, lambda figure: print(figure, file=sys.stderr, flush=True)
         )
-        return found
+        return dict(scale)
     from scmmlab.training.benchmark import benchmark
 
     rates = dict(benchmark(arguments.device, arguments.quick, arguments.threads, arguments.precision))
