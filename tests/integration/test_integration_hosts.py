@@ -202,7 +202,7 @@ def test_study_on_three_hosts_survives_them_and_comes_to_the_results_of_one_proc
     wait_for(
         "the job ends", lambda: "RUNNING" not in (status := lab.job("status", "demo")).stdout and not status.returncode
     )
-    assert "SUCCEEDED" in lab.job("status", "demo").stdout, lab.job("logs", "demo").stdout
+    assert "'demo' succeeded" in lab.job("status", "demo").stdout, lab.job("logs", "demo").stdout
     assert study_status(plan(), store).complete
 
     alone = ResultStore(tmp_path / "alone")

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from comparing import csv, local_engine, run
@@ -81,13 +82,22 @@ class Command:
         return self.process.wait(300)
 
 
+def driver(file: Path) -> psutil.Process:
+    """The process of the job that runs a study."""
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if "run" in words and file.name in words and "python" in Path(words[0]).name:
+            return process
+    raise AssertionError("nobody runs it")
+
+
 def submit(head: RayHead, folder: Path, file: Path, store: Path, *options: object, **kwargs: object) -> Command:
     options = ("--store", store, "--program", SCMMLAB, "--tracking-uri", "none", *options)
     return Command(head, folder, "submit", file.name, *options, **kwargs)
 
 
 def test_a_study_is_followed_over_a_broken_tunnel_attached_to_stopped_and_gone_on_with(head, tunnel, folder, tmp_path):
-    file, plan = write_study(folder, "long", epochs=1200)
+    file, plan = write_study(folder, "long", epochs=2500)
     store = ResultStore(tmp_path / "store")
     there = f"http://127.0.0.1:{tunnel.port}"
     first = submit(head, folder, file, tmp_path / "store", "--engine", "local", address=there)
@@ -95,6 +105,9 @@ def test_a_study_is_followed_over_a_broken_tunnel_attached_to_stopped_and_gone_o
     job = next(line.split()[1] for line in first.err.splitlines() if line.startswith("Job:"))
     assert f"#/jobs/{job}" in first.err
     assert f"{tmp_path}/store/studies/long/report/report.html" in first.err
+    # so that it is not over before it has been looked at
+    running = driver(file)
+    running.suspend()
 
     tunnel.cut()
     wait_for(lambda: first.saw("is lost; the job goes on"))
@@ -112,6 +125,7 @@ def test_a_study_is_followed_over_a_broken_tunnel_attached_to_stopped_and_gone_o
 
     assert changed.wait() == 2
     assert f"Another version of study 'long' runs in this store, as job {job}" in changed.err
+    running.resume()
 
     wait_for(lambda: store.keys("pretrain"))
     stopped = Command(head, folder, "stop", file.name, "--json")
