@@ -63,6 +63,6 @@ class FillsTheMachine(Errand):
     key: str = "fills"
 
     def run(self, device):
-        held = [torch.ones(64 * 2**20 // 4) for _ in range(80)]
+        held = [torch.ones(64 * 2**20 // 4) for _ in range(160)]
         time.sleep(60)
         return held
