@@ -162,7 +162,7 @@ class Crew:
         """What the broker answers."""
         try:
             return ray.get(getattr(self.broker, method).remote(*arguments))
-        except ray.exceptions.RayActorError as error:
+        except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError) as error:
             raise ResourceError(
                 f"The broker, through which the driver and its workers speak, was lost: {_last_line(error)}",
                 hint=f"what is finished is kept, and the same command goes on; Ray's logs are in {self._logs}",

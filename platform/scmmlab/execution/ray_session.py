@@ -41,6 +41,9 @@ DRIVER_ENVIRONMENT = {
     # what workers print goes to Ray's logs; patching print() would pull it back
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # where memory runs out, the actor that came last goes, a worker; by Ray's newer rule it is the one that was asked
+    # last, which is always the broker
+    "RAY_worker_killing_policy_by_group": "true",
     # keep CUDA_VISIBLE_DEVICES as it is for actors without a GPU (and spare the user Ray's warning about it)
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     # Tune's and Train's tables, meant for notebooks
