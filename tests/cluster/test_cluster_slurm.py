@@ -126,6 +126,9 @@ def test_studies_that_are_cut_end_in_their_requeued_jobs_with_the_tables_of_an_u
     first.until(lambda: store.keys("pretrain"))
     minutes = int(first.fact("RunTime").split(":")[1])
     site.run("scontrol", "update", f"JobId={first.name}", f"TimeLimit={minutes + 2}")
+    first.until(lambda: first.fact("Restarts") == "1")
+    # the next one would be warned of it as soon as it starts
+    site.run("scontrol", "update", f"JobId={first.name}", "TimeLimit=60")
 
     # on Ray, on both nodes: cut by the same signal at once, so as not to wait for Slurm to look at limits
     study_on_ray = long_study(on_ray, workers=2)
