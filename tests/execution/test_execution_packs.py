@@ -155,7 +155,8 @@ def test_probe_that_fails_stops_nothing(folder, tmp_path, monkeypatch):
     progress = SayingProgress()
     *_, summary = run(ablation(folder, seeds=[0]), tmp_path, progress)
     assert summary.complete
-    assert "How many encoders to train together could not be measured (RuntimeError: a kernel failed): 4 at most." in progress.said
+    sentence = "How many encoders to train together could not be measured (RuntimeError: a kernel failed): 4 at most."
+    assert sentence in progress.said
 
 
 def test_memory_that_runs_out_is_said_once_and_remembered(folder, one_by_one, tmp_path, monkeypatch):
