@@ -56,7 +56,7 @@ def open_tracker(uri: str | None, store: ResultStore, name: str, direct: bool = 
     StoreError
         If it names a database that must not be used.
     """
-    from scmmlab.tracking import MlflowTracker, Tracker, default_tracking_uri, shown_uri, spool_file
+    from scmmlab.tracking import MlflowTracker, Tracker, shown_uri, spool_file
     from scmmlab.tracking.uris import local_folder
 
     if uri == "none":
@@ -69,6 +69,5 @@ def open_tracker(uri: str | None, store: ResultStore, name: str, direct: bool = 
     if folder is None:  # a database cannot live in an object store
         print("The store is no folder: without --tracking-uri nothing is recorded in MLflow.", file=sys.stderr)
         return Tracker(), None
-    uri = default_tracking_uri(folder)
-    artifacts = (folder / "mlflow-artifacts").resolve().as_uri()
-    return MlflowTracker(uri, artifacts, spool=spool_file(folder, uri), direct=direct), uri
+    tracker = MlflowTracker.in_folder(folder, direct)
+    return tracker, tracker.tracking_uri

@@ -24,7 +24,7 @@ from scmmlab.execution.bench_overhead import nothing_study, without_training
 from scmmlab.execution.grid import GridRun
 from scmmlab.study import ResultStore, make_plan
 from scmmlab.tables import read_manifest, read_table
-from scmmlab.tracking import MlflowTracker, default_tracking_uri, spool_file, versions
+from scmmlab.tracking import MlflowTracker, versions
 
 CELLS = (100, 1_000, 10_000)
 """Cells of each study."""
@@ -110,8 +110,7 @@ def run_nothing(spec: Path, place: Path) -> None:
     plan, store = make_plan(study, read_manifest), ResultStore(place)
     folder = store.study_folder(study.name).local
     assert folder is not None
-    uri = default_tracking_uri(folder)
-    tracker = MlflowTracker(uri, (folder / "mlflow-artifacts").resolve().as_uri(), spool=spool_file(folder, uri))
+    tracker = MlflowTracker.in_folder(folder)
     tracker.start_study(study.name, study.model_dump(mode="json"), "", versions(spec.parent))
     summary = GridRun(plan, store, without_training("ray", plan), cache(read_table), tracker).run()
     tracker.finish_study(None, complete=summary.complete)

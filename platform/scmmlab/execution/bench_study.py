@@ -21,11 +21,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scmmlab.config import AblationSpec
 from scmmlab.study import Plan, ResultStore, make_plan, result_rows, rows_csv
 from scmmlab.tables import read_manifest
+
+if TYPE_CHECKING:  # the engines take a while to import
+    from scmmlab.execution.engines import EngineName
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "full": {},
@@ -146,11 +149,8 @@ def _table(plan: Plan, store: ResultStore) -> str:
 
 def run_cell(spec: Path, store: Path, number: int) -> None:
     """Run one cell in this process."""
-    from scmmlab.execution.engines import run_study
-
     plan = _plan(spec)
-    summary = run_study(replace(plan, cells=(plan.cells[number],)), ResultStore(store), "local")
-    assert summary.complete, summary.failures
+    _run_whole(replace(plan, cells=(plan.cells[number],)), store, "local")
 
 
 def run_tune(spec: Path, store: Path) -> None:
@@ -180,21 +180,21 @@ def _trainable(config: dict[str, Any]) -> dict[str, int]:
 
 def run_packs(spec: Path, store: Path) -> None:
     """Run all cells as `scmmlab run` does."""
-    from scmmlab.execution.engines import run_study
-
-    summary = run_study(_plan(spec), ResultStore(store), "ray")
-    assert summary.complete, summary.failures
+    _run_whole(_plan(spec), store, "ray")
 
 
 def run_local(spec: Path, store: Path) -> None:
     """Run all cells in this process, with as many threads as there are workers otherwise."""
-    from scmmlab.execution.engines import run_study
-
     plan = _plan(spec)
     resources = plan.study.resources
     threads = resources.model_copy(update={"workers": 1, "cpus_per_worker": float(resources.workers or 1)})
-    plan = replace(plan, study=plan.study.model_copy(update={"resources": threads}))
-    summary = run_study(plan, ResultStore(store), "local")
+    _run_whole(replace(plan, study=plan.study.model_copy(update={"resources": threads})), store, "local")
+
+
+def _run_whole(plan: Plan, store: Path, engine: EngineName) -> None:
+    from scmmlab.execution.engines import run_study
+
+    summary = run_study(plan, ResultStore(store), engine)
     assert summary.complete, summary.failures
 
 

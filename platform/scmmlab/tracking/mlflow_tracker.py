@@ -23,7 +23,7 @@ from scmmlab.tracking.events import (
 )
 from scmmlab.tracking.mounts import refuse_sqlite_over_network
 from scmmlab.tracking.tracker import DataInput, TrackedCell, Tracker, TuneTrialRecord
-from scmmlab.tracking.uris import shown_uri
+from scmmlab.tracking.uris import default_tracking_uri, shown_uri, spool_file
 from scmmlab.tracking.writer import View, Writer
 
 
@@ -67,6 +67,13 @@ class MlflowTracker(Tracker):
             DirectWriter(make_view, shown_uri(tracking_uri), spool) if direct else Writer(make_view, spool, **writer)
         )
         self._open = False
+
+    @classmethod
+    def in_folder(cls, study_folder: Path, direct: bool = False) -> MlflowTracker:
+        """The tracker of a study whose MLflow is a SQLite database in its own folder, artifacts beside it."""
+        uri = default_tracking_uri(study_folder)
+        artifacts = (study_folder / "mlflow-artifacts").resolve().as_uri()
+        return cls(uri, artifacts, spool=spool_file(study_folder, uri), direct=direct)
 
     @property
     def left_out(self) -> int:

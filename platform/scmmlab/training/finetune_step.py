@@ -16,9 +16,8 @@ from torch import Tensor
 
 from scmmlab.config.experiment import Precision
 from scmmlab.model import Parameters, finetuning_gradient
-from scmmlab.training.captured import Graph
 from scmmlab.training.epoch_buffers import EpochBuffers
-from scmmlab.training.launches import Launches
+from scmmlab.training.graphed_epoch import GraphedEpoch
 from scmmlab.training.learner import Learner
 from scmmlab.training.windows import Scaling, Windows
 
@@ -95,7 +94,7 @@ class FinetuneStep:
         return found.loss_R * real_RB.sum(1), correct_R
 
 
-class FinetuneEpoch:
+class FinetuneEpoch(GraphedEpoch):
     """The steps of an epoch over buffers that stay where they are, on a GPU replayed as one CUDA graph.
 
     What happens in a step is what `FinetuneStep` does; all that differs from step to step and from epoch to epoch is
@@ -120,19 +119,14 @@ class FinetuneEpoch:
         self._rate_R = torch.zeros(replicas, device=step.device, dtype=values.dtype)
         self._loss_R = torch.zeros(replicas, device=step.device, dtype=torch.float64)
         self._correct_R = torch.zeros(replicas, device=step.device, dtype=torch.int64)
-        self._buffers = EpochBuffers(
+        buffers = EpochBuffers(
             steps,
             step.device,
             windows=(torch.int64, (2, replicas, batch_size)),  # their rows, their labels
             real=(torch.bool, (replicas, batch_size)),
             active=(torch.bool, (replicas,)),
         )
-        self._graph = Graph(step.device, captured)
-
-    @property
-    def uncaptured(self) -> str | None:
-        """Why there is no graph; None where there is one."""
-        return self._graph.reason
+        super().__init__(buffers, step.device, captured)
 
     def run(
         self, rows_SRB: Tensor, label_SRB: Tensor, real_SRB: Tensor, active_SR: Tensor, rate_R: Tensor
@@ -152,13 +146,6 @@ class FinetuneEpoch:
         for _ in range(len(rows_SRB)):
             self._graph.run(self._take_step)
         return self._loss_R, self._correct_R
-
-    def operations(self) -> Launches:
-        """What one step sends to the device, counted in a step that nobody takes."""
-        self._buffers.idle()
-        with Launches() as found:
-            self._take_step()
-        return found
 
     @torch.inference_mode()
     def _take_step(self) -> None:

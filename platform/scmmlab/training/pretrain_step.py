@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 
 from scmmlab.model import SINGLE_PROCESS, Collectives, Settings, mask_streams, pretraining_gradient, stream_masks
-from scmmlab.training.captured import Graph
 from scmmlab.training.epoch_buffers import EpochBuffers
-from scmmlab.training.launches import Launches
+from scmmlab.training.graphed_epoch import GraphedEpoch
 from scmmlab.training.learner import Learner
 from scmmlab.training.windows import Scaling, Windows
 
@@ -97,7 +96,7 @@ class PretrainStep:
         return x_RBCF[:, own], keep_RMCF
 
 
-class PretrainEpoch:
+class PretrainEpoch(GraphedEpoch):
     """The steps of an epoch over buffers that stay where they are, on a GPU replayed as one CUDA graph.
 
     What happens in a step is what `PretrainStep` does. Which step it is, and all that differs from step to step and
@@ -119,24 +118,19 @@ class PretrainEpoch:
         replicas = len(values)
         self._rate_R = torch.zeros(replicas, device=step.device, dtype=values.dtype)
         self._sums_3R = torch.zeros(len(LOSSES), replicas, device=step.device, dtype=torch.float64)
-        self._buffers = EpochBuffers(
+        buffers = EpochBuffers(
             steps,
             step.device,
             rows=(torch.int64, (replicas, step.batch_size)),
             streams=(torch.int32, (2, replicas, 1)),
             active=(torch.bool, (replicas,)),
         )
-        self._graph = Graph(step.device, captured)
+        super().__init__(buffers, step.device, captured)
 
     @property
     def steps(self) -> int:
         """The most that an epoch may have."""
         return self._buffers.steps
-
-    @property
-    def uncaptured(self) -> str | None:
-        """Why there is no graph; None where there is one."""
-        return self._graph.reason
 
     def run(self, rows_SRB: Tensor, streams_S2R1: Tensor, active_SR: Tensor, rate_R: Tensor) -> Tensor:
         """Take the steps of an epoch.
@@ -164,13 +158,6 @@ class PretrainEpoch:
         for _ in range(len(rows_SRB)):
             self._graph.run(self._take_step)
         return self._sums_3R
-
-    def operations(self) -> Launches:
-        """What one step sends to the device, counted in a step that nobody takes."""
-        self._buffers.idle()
-        with Launches() as found:
-            self._take_step()
-        return found
 
     @torch.inference_mode()
     def _take_step(self) -> None:
