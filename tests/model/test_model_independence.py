@@ -80,6 +80,42 @@ def test_spread_keeps_the_order_and_ends_before_it_fails() -> None:
     assert sorted(done) == [0, 1, 3, 4, 5]
 
 
+def test_threads_are_kept_for_whole_replicas() -> None:
+    torch.set_num_threads(3)
+    cpu = torch.device("cpu")
+    with replicas.threads_for_replicas(2, cpu):
+        assert (torch.get_num_threads(), replicas.replica_threads()) == (1, 3)
+    assert (torch.get_num_threads(), replicas.replica_threads()) == (3, 3)
+    # a replica that is alone, and a GPU, keep what operations have
+    for alone in (replicas.threads_for_replicas(1, cpu), replicas.threads_for_replicas(2, torch.device("meta"))):
+        with alone:
+            assert torch.get_num_threads() == 3
+    torch.set_num_threads(1)
+    replicas.keep_for_replicas(2)
+    try:
+        both = threading.Barrier(2)  # two calls at a time, where an operation has one thread
+
+        def meet(number: int) -> int:
+            both.wait(timeout=60)
+            return number
+
+        assert replicas.spread(meet, [(0,), (1,)]) == [0, 1]
+        with replicas.threads_for_replicas(2, cpu):
+            assert replicas.replica_threads() == 2
+        assert replicas.replica_threads() == 2
+    finally:
+        replicas.keep_for_replicas(None)
+    assert replicas.replica_threads() == 1
+
+
+def test_a_pack_whose_threads_are_kept_for_replicas() -> None:
+    one_thread = pretrain(range(7), torch.float32)
+    torch.set_num_threads(2)
+    with replicas.threads_for_replicas(7, torch.device("cpu")):
+        for one, several in zip(one_thread, pretrain(range(7), torch.float32), strict=True):
+            assert_same(one, several)
+
+
 @pytest.mark.parametrize("together", [2, 99])
 def test_pre_training_of_several_at_a_time_differs_by_rounding_alone(
     together: int, monkeypatch: pytest.MonkeyPatch

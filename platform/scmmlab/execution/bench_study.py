@@ -185,10 +185,7 @@ def run_packs(spec: Path, store: Path) -> None:
 
 def run_local(spec: Path, store: Path) -> None:
     """Run all cells in this process, with as many threads as there are workers otherwise."""
-    plan = _plan(spec)
-    resources = plan.study.resources
-    threads = resources.model_copy(update={"workers": 1, "cpus_per_worker": float(resources.workers or 1)})
-    _run_whole(replace(plan, study=plan.study.model_copy(update={"resources": threads})), store, "local")
+    _run_whole(_plan(spec), store, "local")
 
 
 def _run_whole(plan: Plan, store: Path, engine: EngineName) -> None:

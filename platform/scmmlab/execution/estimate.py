@@ -10,6 +10,7 @@ import torch
 from scmmlab.config import ResourcesSpec
 from scmmlab.errors import ResourceError
 from scmmlab.execution.worker_plan import WorkerPlan, plan_workers
+from scmmlab.model.replicas import keep_for_replicas
 from scmmlab.study import Plan, Rates, estimate_seconds
 from scmmlab.training.pack_probe import Kind
 from scmmlab.training.packs import finetune_pack_size, pretrain_pack_size
@@ -39,14 +40,16 @@ def estimate(plan: Plan, done: Collection[str], engine: str = "ray") -> str:
         workers = workers_here(plan.study.resources)
     except ResourceError as error:  # which a plan for a cluster, made on a desk, is no worse for
         return f"No estimate of the time: this machine alone could not run it. {error.message}"
-    if engine == "local":
-        workers = WorkerPlan(1, workers.cpus, workers.gpus)
     threads = torch.get_num_threads()
     torch.set_num_threads(workers.threads)
+    if engine == "local":  # whose threads take the workers' places
+        keep_for_replicas(workers.threads * workers.workers)
+        workers = WorkerPlan(1, workers.cpus, workers.gpus)
     try:
         pretrain, finetune = (_rate(plan, kind, workers) for kind in KINDS)
     finally:
         torch.set_num_threads(threads)
+        keep_for_replicas(None)
     rates = Rates(
         pretrain_steps=pretrain * workers.workers,
         finetune_steps=finetune * workers.workers,

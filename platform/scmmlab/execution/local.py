@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Hashable, Sequence, Set
@@ -15,6 +16,7 @@ from scmmlab.execution.events import CheckpointSaved, EpochEnded, Event, SlotsUs
 from scmmlab.execution.run_task import run_task
 from scmmlab.execution.slots import Slots, slots_of
 from scmmlab.execution.task import Outcome, Tables, Task
+from scmmlab.model.replicas import keep_for_replicas
 from scmmlab.training import Reporter
 
 
@@ -24,8 +26,9 @@ class LocalEngine(Engine):
     Parameters
     ----------
     resources : ResourcesSpec
-        Threads are `cpus_per_worker`, so that sums add up in the same order as in a worker of Ray's; the device is the
-        GPU where there is one and `gpus_per_worker` is not 0.
+        Packs are trained on as many threads as `workers` would have on this machine, each of them at its own replicas;
+        a replica that is alone has `cpus_per_worker`, as in a worker of Ray's. The device is the GPU where there is one
+        and `gpus_per_worker` is not 0.
     tables : callable
         Location → feature table.
     checkpoint_s : float
@@ -46,7 +49,9 @@ class LocalEngine(Engine):
     def open(self) -> None:
         """Take the threads and the device."""
         self._threads_before = torch.get_num_threads()
-        torch.set_num_threads(max(1, int(self._resources.cpus_per_worker)))
+        each, cores = max(1, int(self._resources.cpus_per_worker)), os.cpu_count() or 1
+        torch.set_num_threads(each)
+        keep_for_replicas(max(each, min(cores, each * (self._resources.workers or cores))))
         self.device = "cuda" if torch.cuda.is_available() and self._resources.gpus_per_worker != 0 else "cpu"
 
     def close(self) -> None:
@@ -54,6 +59,7 @@ class LocalEngine(Engine):
         self._queue.clear()
         self._slots = None
         torch.set_num_threads(self._threads_before)
+        keep_for_replicas(None)
 
     def submit(self, task: Task) -> None:
         """Queue `task`."""

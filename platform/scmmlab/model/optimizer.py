@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.optim.adam import adam
 
 from scmmlab.config import OptimizerSpec
+from scmmlab.model.replicas import replica_threads, spread
 
 EPSILON = 1e-8
 
@@ -69,7 +70,8 @@ class Adam:
             if active[r]:
                 groups.setdefault((rate, *self._constants[r]), []).append(r)
         all_rows = [tensor.unbind() for tensor in (values, gradient, self.m, self.v, self.t)]
-        for (rate, beta1, beta2, weight_decay), replicas in groups.items():
+
+        def step(replicas: Sequence[int], rate: float, beta1: float, beta2: float, weight_decay: float) -> None:
             parameters, gradients, first, second, counts = ([rows[r] for r in replicas] for rows in all_rows)
             adam(
                 parameters,
@@ -87,6 +89,17 @@ class Adam:
                 eps=EPSILON,
                 maximize=False,
             )
+
+        threads = replica_threads()
+        spread(
+            step,
+            [
+                (share, *constants)
+                for constants, replicas in groups.items()
+                for share in (replicas[thread::threads] for thread in range(threads))
+                if share
+            ],
+        )
 
     def _step_columns(self, values: Tensor, gradient: Tensor, learning_rate_R: Tensor, active_R: Tensor | None) -> None:
         """By operations on all replicas at once, whatever their constants, without a word from device to host.

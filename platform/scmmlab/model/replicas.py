@@ -11,10 +11,11 @@ costs more than it brings. So a replica of a pack has the same last bit with any
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from functools import lru_cache
-from threading import Barrier
+from threading import Barrier, local
 from typing import TypeVar
 
 import torch
@@ -51,7 +52,7 @@ def finetuning_replicas(x_RBCF: Tensor, features: int, others: Sequence[int] = (
         return len(x_RBCF)
     whole = features % VECTOR == 0 and all(number * x_RBCF.shape[1] % VECTOR == 0 for number in others)
     # where there are few, each thread has its share
-    return min(CPU_FINETUNING, -(-len(x_RBCF) // torch.get_num_threads())) if whole else 1
+    return min(CPU_FINETUNING, -(-len(x_RBCF) // replica_threads())) if whole else 1
 
 
 def parts(tensor: Tensor | None, size: int, replicas: int) -> Sequence[Tensor | None]:
@@ -62,6 +63,47 @@ def parts(tensor: Tensor | None, size: int, replicas: int) -> Sequence[Tensor | 
 def joined(tensors: Sequence[Tensor]) -> Tensor:
     """All replicas of all parts."""
     return tensors[0] if len(tensors) == 1 else torch.cat(list(tensors))
+
+
+class _Kept(local):
+    count: int | None = None
+
+
+_kept = _Kept()
+"""Threads that are for whole replicas, where operations of this thread have fewer."""
+
+
+def replica_threads() -> int:
+    """Threads that replicas are spread over."""
+    return _kept.count or torch.get_num_threads()
+
+
+def keep_for_replicas(count: int | None) -> None:
+    """Have what this thread spreads run on so many threads; on as many as its operations have when None.
+
+    A replica's numbers are the same either way, as each is computed by one thread.
+    """
+    _kept.count = count
+
+
+@contextmanager
+def threads_for_replicas(replicas: int, device: torch.device) -> Iterator[None]:
+    """Keep all threads of a CPU for whole replicas, where there are several.
+
+    What PyTorch does between two calls of `spread` has one thread then. If it had more, they would spin for
+    milliseconds after it, on the cores that replicas want.
+    """
+    each, before = torch.get_num_threads(), _kept.count
+    if device.type != "cpu" or replicas == 1 or each == 1:
+        yield
+        return
+    keep_for_replicas(replica_threads())
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(each)
+        keep_for_replicas(before)
 
 
 @lru_cache
@@ -75,16 +117,17 @@ def _threads(count: int) -> ThreadPoolExecutor:
         torch.set_num_threads(1)
         ready.wait()
 
+    mine = torch.get_num_threads()
     for _ in range(count):
         pool.submit(begin)
     ready.wait()
     # what a thread sets is what later ones start from
-    torch.set_num_threads(count)
+    torch.set_num_threads(mine)
     return pool
 
 
 def spread(function: Callable[..., Found], parts: Iterable[tuple], alone: bool = False) -> list[Found]:
-    """What `function` finds in each part (its arguments), on as many threads as PyTorch has.
+    """What `function` finds in each part (its arguments), on as many threads as there are for replicas.
 
     Parameters
     ----------
@@ -95,7 +138,7 @@ def spread(function: Callable[..., Found], parts: Iterable[tuple], alone: bool =
     alone : bool
         Whether calls must follow one another: on a GPU, and where workers talk in them.
     """
-    calls, count = list(parts), torch.get_num_threads()
+    calls, count = list(parts), replica_threads()
     if alone or len(calls) == 1 or count == 1:
         return [function(*call) for call in calls]
 

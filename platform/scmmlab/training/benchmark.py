@@ -32,6 +32,7 @@ from scmmlab.model import (
     pretraining_gradient,
     uniform,
 )
+from scmmlab.model.replicas import threads_for_replicas
 from scmmlab.model.shape import conv_length, pooled_length
 from scmmlab.training.captured import Graph
 from scmmlab.training.finetune_step import FinetuneEpoch, FinetuneStep
@@ -268,9 +269,10 @@ def pretraining_workload(
     rate_R = torch.full((replicas,), optimizer.learning_rate, device=device, dtype=dtype)
 
     def step() -> None:
-        keep_RMCF = masks(settings, seed_R, 0, 0, batch, CHANNELS, BANDS)
-        _, gradient = pretraining_gradient(parameters, x_RBCF, keep_RMCF, settings)
-        adam.step(parameters.values, gradient, rate_R)
+        with threads_for_replicas(replicas, device):
+            keep_RMCF = masks(settings, seed_R, 0, 0, batch, CHANNELS, BANDS)
+            _, gradient = pretraining_gradient(parameters, x_RBCF, keep_RMCF, settings)
+            adam.step(parameters.values, gradient, rate_R)
 
     return Workload(step, _pretraining_products(shape, batch), partial(_counted, step))
 
@@ -289,9 +291,10 @@ def finetuning_workload(
     rate_R = torch.full((replicas,), optimizer.learning_rate, device=device, dtype=dtype)
 
     def step() -> None:
-        found = finetuning_gradient(encoder, classifier, x_RBCF, label_RB, precision=experiment.precision)
-        for adam, parameters, gradient in zip(adams, (encoder, classifier), found[2:], strict=True):
-            adam.step(parameters.values, gradient, rate_R)
+        with threads_for_replicas(replicas, device):
+            found = finetuning_gradient(encoder, classifier, x_RBCF, label_RB, precision=experiment.precision)
+            for adam, parameters, gradient in zip(adams, (encoder, classifier), found[2:], strict=True):
+                adam.step(parameters.values, gradient, rate_R)
 
     return Workload(step, _finetuning_products(shape, batch), partial(_counted, step))
 

@@ -26,6 +26,7 @@ from scmmlab.errors import DivergedError, TrainingError
 from scmmlab.evaluation.metrics import balanced_accuracy, cohen_kappa, json_scores, macro_f1
 from scmmlab.model import SINGLE_PROCESS, Parameters, Shape, classify, initial_classifier
 from scmmlab.model.parameters import encoder_sizes
+from scmmlab.model.replicas import threads_for_replicas
 from scmmlab.training.batches import epoch_batches
 from scmmlab.training.captured import GraphedTensor
 from scmmlab.training.checkpoint import Checkpoint
@@ -307,13 +308,14 @@ class FinetunePack:
     def _predict(self, rows_RN: Tensor, scaling: Scaling) -> Tensor:
         """Logits [R, at least N, K], with running statistics."""
         rows_RN = torch.nn.functional.pad(rows_RN, (0, -rows_RN.shape[1] % PREDICTED_ROWS))
-        return torch.cat(
-            [
-                classify(self.encoder, self.classifier, scaling.apply(self.pool.gather(rows)))
-                for rows in rows_RN.split(PREDICTED_ROWS, dim=1)
-            ],
-            dim=1,
-        )
+        with threads_for_replicas(len(rows_RN), self.device):
+            return torch.cat(
+                [
+                    classify(self.encoder, self.classifier, scaling.apply(self.pool.gather(rows)))
+                    for rows in rows_RN.split(PREDICTED_ROWS, dim=1)
+                ],
+                dim=1,
+            )
 
     def _reload_best(self, which: Sequence[bool]) -> None:
         which_R = torch.tensor(which, device=self.device)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from scmmlab.config.experiment import Precision
 from scmmlab.model import Parameters, finetuning_gradient
+from scmmlab.model.replicas import threads_for_replicas
 from scmmlab.training.epoch_buffers import EpochBuffers
 from scmmlab.training.graphed_epoch import GraphedEpoch
 from scmmlab.training.learner import Learner
@@ -76,6 +77,12 @@ class FinetuneStep:
         correct_R : Tensor, int64
             How many of them were told right, before the step.
         """
+        with threads_for_replicas(len(rows_RB), self.device):
+            return self._take(rows_RB, label_RB, real_RB, rate_R, active_R)
+
+    def _take(
+        self, rows_RB: Tensor, label_RB: Tensor, real_RB: Tensor, rate_R: Tensor, active_R: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         x_RBCF = self.scaling.apply(self.pool.gather(rows_RB))
         # rows are always masked, also where all are real: a replica's arithmetic must not depend on its neighbours'
         found = finetuning_gradient(

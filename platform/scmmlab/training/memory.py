@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from scmmlab.errors import MemoryShortageError
+from scmmlab.model.replicas import replica_threads
 
 CPU_WORDS = ("can't allocate memory", "not enough memory", "bad_alloc", "unable to mmap")
 """What PyTorch says on a CPU, where it raises a plain RuntimeError, on Linux, on Windows and from C++."""
@@ -121,7 +122,7 @@ def free_memory(device: torch.device | str, share: float = 1.0) -> int | None:
         free, _ = torch.cuda.mem_get_info(device)
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int((free + kept) * share)
-    own = min(1.0, torch.get_num_threads() / (os.cpu_count() or 1))
+    own = min(1.0, replica_threads() / (os.cpu_count() or 1))
     limits = [free * own for free in (_available(), _control_group()) if free is not None]
     with suppress(ImportError):  # Windows has no such limits
         import resource

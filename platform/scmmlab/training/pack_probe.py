@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 
 from scmmlab.config import ExperimentSpec
+from scmmlab.model.replicas import replica_threads
 from scmmlab.model.version import NUMERICS_VERSION
 from scmmlab.training.memory import Meter, free_memory, let_go, out_of_memory
 from scmmlab.training.packs import finetune_pack_size, pretrain_pack_size
@@ -104,7 +105,7 @@ def probe_pack_size(workload: Workload, device: str = "cpu", share: float = 1.0)
     workload : Workload
         What is to be trained.
     device : str
-        Where; with as many threads as torch is set to use.
+        Where; with the threads that there are for replicas.
     share : float
         The part of a GPU that this process may use.
 
@@ -196,7 +197,7 @@ def device_name(device: str) -> str:
     """`NVIDIA H200`, or `Intel(R) Xeon(R) Processor, 1 thread`."""
     if torch.device(device).type == "cuda":
         return str(torch.cuda.get_device_name(device))
-    threads = torch.get_num_threads()
+    threads = replica_threads()
     return f"{cpu_name()}, {threads} thread{'s' if threads != 1 else ''}"
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from scmmlab.model import SINGLE_PROCESS, Collectives, Settings, mask_streams, pretraining_gradient, stream_masks
+from scmmlab.model.replicas import threads_for_replicas
 from scmmlab.training.epoch_buffers import EpochBuffers
 from scmmlab.training.graphed_epoch import GraphedEpoch
 from scmmlab.training.learner import Learner
@@ -73,6 +74,12 @@ class PretrainStep:
         Tensor, shape=(3, R)
             `LOSSES`.
         """
+        if self.group.workers > 1:  # replicas follow one another, so each has all threads
+            return self._take(rows_RB, streams_2R1, rate_R, active_R)
+        with threads_for_replicas(len(rows_RB), self.device):
+            return self._take(rows_RB, streams_2R1, rate_R, active_R)
+
+    def _take(self, rows_RB: Tensor, streams_2R1: Tensor, rate_R: Tensor, active_R: Tensor | None) -> Tensor:
         x_RBCF = self.scaling.apply(self.pool.gather(rows_RB))
         keep_RMCF = stream_masks(self.settings, streams_2R1, self.batch_size, self.channels, self.bands)
         x_RBCF, keep_RMCF = self._own_part(x_RBCF, keep_RMCF)
