@@ -15,8 +15,8 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+import scipy  # its parts when they are used: statistics take half a second to import
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from scmmlab.errors import TrainingError
 
@@ -96,7 +96,7 @@ def macro_auroc(label: NDArray[np.integer], probability: NDArray[np.floating]) -
         n_positive = int(positive.sum())
         n_negative = positive.size - n_positive
         if n_positive and n_negative:
-            ranks = rankdata(probability[:, one])
+            ranks = scipy.stats.rankdata(probability[:, one])
             areas.append((ranks[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
     return float(np.mean(areas)) if areas else math.nan
 

@@ -13,8 +13,8 @@ from enum import StrEnum
 from typing import TypeVar
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 Values = NDArray[np.float64]
 Name = TypeVar("Name", bound=Hashable)
@@ -86,10 +86,10 @@ def wilcoxon_p(difference: Values) -> float:
     ties = np.unique(np.abs(moved)).size < moved.size
     if ties and moved.size <= 13:
         # all 2^n signs: n_resamples = inf makes scipy enumerate them
-        method = stats.PermutationMethod(n_resamples=np.inf)
-        return min(float(stats.wilcoxon(moved, method=method).pvalue), 1.0)
+        method = scipy.stats.PermutationMethod(n_resamples=np.inf)
+        return min(float(scipy.stats.wilcoxon(moved, method=method).pvalue), 1.0)
     exact = not ties and moved.size <= 50
-    return min(float(stats.wilcoxon(moved, method="exact" if exact else "asymptotic").pvalue), 1.0)
+    return min(float(scipy.stats.wilcoxon(moved, method="exact" if exact else "asymptotic").pvalue), 1.0)
 
 
 def smallest_p(subjects: int, comparisons: int = 1) -> float:
@@ -121,7 +121,7 @@ def rank_biserial(difference: Values) -> float:
     if moved.size == 0:
         return 0.0
     # r = (W⁺ − W⁻) / (W⁺ + W⁻), W± the sums of the ranks of |d| with sign ±
-    ranks = stats.rankdata(np.abs(moved))
+    ranks = scipy.stats.rankdata(np.abs(moved))
     return float((ranks * np.sign(moved)).sum() / ranks.sum())
 
 
@@ -156,13 +156,13 @@ def bootstrap_interval(difference: Values, alpha: float, samples: int, rng: np.r
 
     # z0 = Φ⁻¹(share of resamples below the mean, ties by half); the clip keeps it finite when all lie on one side
     below = (np.count_nonzero(resampled < mean) + 0.5 * np.count_nonzero(resampled == mean)) / samples
-    z0 = stats.norm.ppf(np.clip(below, 0.5 / samples, 1 - 0.5 / samples))
+    z0 = scipy.stats.norm.ppf(np.clip(below, 0.5 / samples, 1 - 0.5 / samples))
     # a = Σ u³ / (6 (Σ u²)^{3/2}), u = mean of jackknife means − each; for a mean, u_i = (d_i − d̄) / (n − 1)
     u = (difference - mean) / (n - 1)
     acceleration = (u**3).sum() / (6 * (u**2).sum() ** 1.5)
     # α' = Φ(z0 + (z0 + z_α) / (1 − a (z0 + z_α)))
-    shifted = z0 + stats.norm.ppf([alpha / 2, 1 - alpha / 2])
-    levels = stats.norm.cdf(z0 + shifted / (1 - acceleration * shifted))
+    shifted = z0 + scipy.stats.norm.ppf([alpha / 2, 1 - alpha / 2])
+    levels = scipy.stats.norm.cdf(z0 + shifted / (1 - acceleration * shifted))
     low, high = np.quantile(resampled, levels)
     return float(low), float(high)
 

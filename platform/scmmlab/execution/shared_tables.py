@@ -1,9 +1,9 @@
-"""Feature tables on their way to the workers, by Ray Data: read once from Parquet, held once in each worker."""
+"""Feature tables on their way to the workers: read once from Parquet by Ray Data, held once in each worker."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -55,7 +55,8 @@ class SharedTable:
     """A feature table on its way. The manifest is JSON, so that processes that only pass it on need not know it."""
 
     manifest: str
-    rows: ray.data.DataIterator
+    rows: tuple[ray.ObjectRef[pa.Table], ...]
+    """In order. Blocks and no data set: to iterate over one, workers would start actors of Ray Data's, for seconds."""
 
 
 def share_tables(locations: Iterable[str]) -> dict[str, SharedTable]:
@@ -65,7 +66,7 @@ def share_tables(locations: Iterable[str]) -> dict[str, SharedTable]:
     another would not get them (ray 2.60 makes the shares of a group of one, and looks the worker's rank up in it).
     """
     return {
-        location: SharedTable(read_manifest(location).model_dump_json(), read_dataset(location).iterator())
+        location: SharedTable(read_manifest(location).model_dump_json(), tuple(read_dataset(location).to_arrow_refs()))
         for location in sorted(set(locations))
     }
 
@@ -94,9 +95,8 @@ def receive_table(location: str, shared: SharedTable) -> FeatureTable:
     return table
 
 
-def receive_rows(manifest: Manifest, rows: ray.data.DataIterator) -> FeatureTable:
-    """A table of all rows of `rows`, in the order in which they come."""
+def receive_rows(manifest: Manifest, blocks: Sequence[ray.ObjectRef[pa.Table]]) -> FeatureTable:
+    """A table of all rows of `blocks`, in the order in which they come."""
     schema = table_schema(manifest)
-    batches = list(rows.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0))
-    columns = [batch.select(schema.names).cast(schema) for batch in batches]
+    columns = [block.select(schema.names).cast(schema) for block in ray.get(list(blocks))]
     return from_arrow(manifest, pa.concat_tables(columns) if columns else schema.empty_table())

@@ -18,7 +18,7 @@ from scmmlab.execution.engine import Interrupted, Preempted
 from scmmlab.execution.kernel_kills import kernel_kills
 from scmmlab.execution.leases import WorkerId
 from scmmlab.execution.run_task import run_task
-from scmmlab.execution.shared_tables import SharedTable, quiet_ray_data, receive_tables
+from scmmlab.execution.shared_tables import SharedTable, receive_tables
 from scmmlab.execution.slots import Slots, SweepStage
 from scmmlab.execution.stream import StreamingReporter
 from scmmlab.execution.task import Outcome, Tables, Task
@@ -66,7 +66,6 @@ def gang_worker(config: dict[str, Any]) -> None:
     shared: dict[str, SharedTable] = config["tables"]
     # this function runs in a thread of its own, and OpenMP counts threads by thread: here, not at the process's start
     torch.set_num_threads(settings.threads)
-    quiet_ray_data()
     broker = settings.broker
     me = WorkerId(worker_name(ray.train.get_context().get_world_rank()), uuid.uuid4().hex)
     ray.get(broker.arrive.remote(me, this_place()))

@@ -51,8 +51,10 @@ def finetuning_replicas(x_RBCF: Tensor, features: int, others: Sequence[int] = (
     if x_RBCF.device.type != "cpu":
         return len(x_RBCF)
     whole = features % VECTOR == 0 and all(number * x_RBCF.shape[1] % VECTOR == 0 for number in others)
-    # where there are few, each thread has its share
-    return min(CPU_FINETUNING, -(-len(x_RBCF) // replica_threads())) if whole else 1
+    # as many parts for each thread: one that is left over would keep the others waiting
+    replicas, threads = len(x_RBCF), replica_threads()
+    count = threads * -(-replicas // (threads * CPU_FINETUNING))
+    return -(-replicas // count) if whole else 1
 
 
 def parts(tensor: Tensor | None, size: int, replicas: int) -> Sequence[Tensor | None]:

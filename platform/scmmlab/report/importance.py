@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 MOST_BINS = 4
 LEAST_IN_A_BIN = 3
@@ -59,7 +59,7 @@ def importance(
     shuffled = [variance_share(groups, rng.permutation(objective)) for _ in range(permutations)]
     trend = math.nan
     if ordered and np.unique(np.asarray(values, dtype=float)).size > 1 and np.ptp(objective) > 0:
-        trend = float(stats.spearmanr(np.asarray(values, dtype=float), objective).statistic)
+        trend = float(scipy.stats.spearmanr(np.asarray(values, dtype=float), objective).statistic)
     return Importance(variance_share(groups, objective), float(np.quantile(shuffled, 0.95)), trend)
 
 
@@ -71,7 +71,7 @@ def bins(values: Sequence[object], ordered: bool) -> NDArray[np.int64]:
     numbers = np.asarray(values, dtype=float)
     count = max(min(MOST_BINS, numbers.size // LEAST_IN_A_BIN), 1)
     # equal values share a rank, and so a bin
-    share = (stats.rankdata(numbers) - 0.5) / numbers.size
+    share = (scipy.stats.rankdata(numbers) - 0.5) / numbers.size
     return np.minimum((share * count).astype(np.int64), count - 1)
 
 
