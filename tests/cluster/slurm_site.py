@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from debian_packages import library_folders, package_root
+
 REPOSITORY = Path(__file__).parents[2]
 DAEMONS = ("munged", "slurmctld", "slurmd", "slurmstepd")
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
@@ -54,14 +56,13 @@ PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 
 def slurm_root() -> Path | None:
     """The folder under which Debian's packages of Slurm lie: `/`, or one that they were unpacked to. None without."""
-    if _has_slurm(Path("/")):
-        return Path("/")
-    if shutil.which("apt-get") is None or shutil.which("dpkg") is None:
-        return None
-    folder = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "scmmlab" / "slurm"
-    if not _has_slurm(folder):
-        _unpack(folder)
-    return folder if _has_slurm(folder) else None
+    root = package_root("slurm", PACKAGES, _has_slurm)
+    if root not in (None, Path("/")):
+        # what is installed has it from Debian's alternatives, and the daemons go by their names
+        for program in root.glob("usr/sbin/*-wlm"):
+            with suppress(FileExistsError):
+                program.with_name(program.name.removesuffix("-wlm")).symlink_to(program.name)
+    return root
 
 
 class SlurmSite:
@@ -203,7 +204,7 @@ def _user() -> str:
 
 
 def _has_slurm(root: Path) -> bool:
-    return all(_program(root, name) is not None for name in DAEMONS)
+    return all(_program(root, name) or _program(root, f"{name}-wlm") for name in DAEMONS)
 
 
 def _program(root: Path, name: str) -> Path | None:
@@ -228,32 +229,5 @@ def _environment(root: Path) -> dict[str, str]:
 
 
 def _library_folders(root: Path) -> list[Path]:
-    libraries = sorted((root / "usr/lib").glob("*-linux-gnu"))
+    libraries = library_folders(root)
     return [*libraries, *(folder / "slurm-wlm" for folder in libraries)]
-
-
-def _unpack(folder: Path) -> None:
-    """Download Slurm's packages, and those that they need and this machine has not, as any user; install nothing."""
-    work = Path(tempfile.mkdtemp(prefix="slurm-packages-", dir="/tmp"))
-    try:
-        for name in ("lists/partial", "archives/partial", "root"):
-            (work / name).mkdir(parents=True)
-        own = ["Debug::NoLocking=1", f"Dir::State::Lists={work}/lists", f"Dir::Cache={work}"]
-        if os.getuid() == 0:
-            own.append("APT::Sandbox::User=root")
-        options = [argument for setting in own for argument in ("-o", setting)]
-        for command in (["update"], ["install", "--download-only", "--no-install-recommends", "--yes", *PACKAGES]):
-            done = subprocess.run(["apt-get", "-qq", *options, *command], capture_output=True, text=True)
-            if done.returncode != 0:
-                print(f"apt-get {command[0]}: {done.stderr}")
-                return
-        for package in (work / "archives").glob("*.deb"):
-            subprocess.run(["dpkg", "-x", package, work / "root"], check=True)
-        # what is installed has it from Debian's alternatives, and the daemons go by their names
-        for program in (work / "root").glob("usr/sbin/*-wlm"):
-            program.with_name(program.name.removesuffix("-wlm")).symlink_to(program.name)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.move(work / "root", folder)
-    finally:
-        shutil.rmtree(work)

@@ -177,7 +177,7 @@ def s3_environment(server: S3Server) -> dict[str, str]:
 @pytest.mark.slow
 def test_mlflow_as_it_is_started_asks_for_a_password_and_answers_to_its_own_names(made, tmp_path):
     programs = postgresql_programs()
-    assert programs is not None, "PostgreSQL is not installed: apt-get install postgresql"
+    assert programs is not None, "PostgreSQL is not here and cannot be fetched: apt-get install postgresql"
     service, port = SERVICES["mlflow"], free_port()
     with PostgresqlServer(programs) as database, s3_server(tmp_path) as s3:
         user, _, place = database.uri.partition("://")[2].partition("@")

@@ -12,13 +12,26 @@ from pathlib import Path
 
 from mlflow_server import free_port
 
+from debian_packages import library_folders, package_root
+
 
 def postgresql_programs() -> Path | None:
-    """Folder of `initdb` and `postgres`: Debian keeps them outside PATH. None where PostgreSQL is not installed."""
-    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name.split(".")[0]))
+    """Folder of `initdb` and `postgres`: Debian keeps them outside PATH. None where it cannot be had."""
     on_path = shutil.which("initdb")
-    folders = [*reversed(debian), *([Path(on_path).resolve().parent] if on_path else [])]
-    return next((folder for folder in folders if (folder / "initdb").exists() and (folder / "postgres").exists()), None)
+    if on_path and _has_server(here := Path(on_path).resolve().parent):
+        return here
+    root = package_root("postgresql", ["postgresql"], lambda root: bool(_folders(root)))
+    return _folders(root)[-1] if root is not None else None
+
+
+def _folders(root: Path) -> list[Path]:
+    """Those of each version, the newest last."""
+    found = filter(_has_server, root.glob("usr/lib/postgresql/*/bin"))
+    return sorted(found, key=lambda folder: int(folder.parent.name.split(".")[0]))
+
+
+def _has_server(folder: Path) -> bool:
+    return all((folder / program).exists() for program in ("initdb", "pg_ctl", "postgres"))
 
 
 class PostgresqlServer:
@@ -52,6 +65,7 @@ class PostgresqlServer:
         done = subprocess.run(
             [self._programs / program, *map(str, arguments)],
             cwd=self._folder,
+            env=os.environ | self._libraries(),
             stdin=subprocess.DEVNULL,
             # pg_ctl's child keeps a pipe open for as long as the server runs
             stdout=(self._folder / "output").open("ab"),
@@ -59,3 +73,8 @@ class PostgresqlServer:
             **who,
         )
         assert done.returncode == 0, (self._folder / "output").read_text()
+
+    def _libraries(self) -> dict[str, str]:
+        """Where unpacked programs find what they need."""
+        root = next(folder for folder in self._programs.parents if folder == Path("/") or (folder / "usr/lib").is_dir())
+        return {} if root == Path("/") else {"LD_LIBRARY_PATH": ":".join(map(str, library_folders(root)))}

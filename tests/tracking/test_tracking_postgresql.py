@@ -42,7 +42,7 @@ assert tracker.left_out == 0
 def server(tmp_path_factory):
     programs = postgresql_programs()
     if programs is None:
-        pytest.skip("PostgreSQL is not installed here (apt-get install postgresql): nothing is known of it")
+        pytest.skip("PostgreSQL is not here and cannot be fetched (apt-get install postgresql): nothing is known of it")
     folder = tmp_path_factory.mktemp("mlflow")
     with PostgresqlServer(programs) as database, MlflowServer(folder, database.uri) as server:
         yield server
