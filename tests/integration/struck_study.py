@@ -11,11 +11,11 @@ from scmmlab.tracking import Tracker
 EPOCHS = 60
 
 
-def study_of_two_packs(folder: Path, **resources: object):
+def study_of_two_packs(folder: Path, epochs: int = EPOCHS, **resources: object):
     """One pre-training for each of two workers; checkpoints are made for no other reason than that a worker leaves."""
-    base = {"pretrain.epochs": EPOCHS}
+    base = {"pretrain.epochs": epochs}
     variants = {"full": {"set": base}, "no_contrast": {"set": base | {"contrast.enabled": False}}}
-    limits = {"checkpoint_every": 1000, "pack_size": 1, "max_failures": 0}
+    limits = {"checkpoint_every": 1_000_000, "pack_size": 1, "max_failures": 0}
     return ablation(folder, variants=variants, seeds=[0], resources=limits | resources)
 
 

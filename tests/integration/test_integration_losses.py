@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import signal
@@ -23,6 +24,7 @@ from failing_errands import (
     HasABug,
     IsKilled,
 )
+from losing_machines import LONG, START_S
 from struck_study import EPOCHS, At, study_of_two_packs
 from tiny_study import ablation, plan_of, sweep
 
@@ -128,6 +130,26 @@ def test_a_failure_says_what_it_was_and_where_its_log_is():
         assert machine == ray.util.get_node_ip_address()
 
 
+def test_machine_that_is_drained_loses_no_epoch_and_one_that_vanishes_is_named(folder, tmp_path):
+    drained, lost, told_in = (tmp_path / name for name in ("drained", "lost", "told.json"))
+    arguments = ", ".join(f"Path({str(path)!r})" for path in (folder, drained, lost, told_in))
+    text = f"from pathlib import Path; from losing_machines import main; main({arguments})"
+    ended = program(text, {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2"})
+    assert ended.returncode == 0, ended.stderr
+    told = json.loads(told_in.read_text())
+    assert told["complete"]
+    assert told["losses"] == ["preemption"]
+    assert told["epochs"] == [list(range(1, LONG + 1))], "no epoch was trained twice, though no checkpoint was due"
+    plan, alone = plan_of(study_of_two_packs(folder, LONG)), ResultStore(tmp_path / "alone")
+    store = ResultStore(drained)
+    run(plan, alone, local_engine(plan))
+    assert csv(plan, store) == csv(plan, alone)
+    assert objects(store) == objects(alone)
+
+    shortage = f"no worker for {START_S} s (resources.start_timeout_s): 2 workers with 1 CPU each need 2 CPU, 1 there."
+    assert shortage in told["error"]
+
+
 MEMORY = """
 from failing_errands import FillsTheMachine
 from test_integration_losses import outcomes_of
@@ -156,7 +178,7 @@ def program(text: str, environment: dict[str, str]) -> subprocess.CompletedProce
         env=os.environ | {"PYTHONPATH": path} | environment,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=420,
     )
 
 

@@ -1,0 +1,80 @@
+"""A program with a Ray of several machines, of which one is drained and one lost; it leaves what happened as JSON."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import ray
+from comparing import heard_by, ray_engine, run
+from ray.cluster_utils import Cluster
+from ray.core.generated.autoscaler_pb2 import DrainNodeReason
+from struck_study import At, study_of_two_packs
+from tiny_study import plan_of
+
+from scmmlab.errors import ResourceError
+from scmmlab.execution.events import EpochEnded, TaskLost, WorkerLost
+from scmmlab.study import ResultStore
+
+MEMORY = 100 * 2**20
+LONG = 600
+"""Epochs that take longer than Ray and the broker to tell a worker that its machine is drained."""
+START_S = 45
+"""How long workers of a cluster that lacks a machine are waited for: longer than any take to start."""
+
+
+def main(folder: Path, drained: Path, lost: Path, told_in: Path) -> None:
+    """Run a study whose machine is drained, and one whose machine vanishes.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the tables.
+    drained, lost : Path
+        Stores of the two.
+    told_in : Path
+        What happened: ``complete``, ``losses`` and ``epochs`` of the first, ``error`` of the second.
+    """
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": MEMORY})
+    nodes = [cluster.add_node(num_cpus=1, object_store_memory=MEMORY) for _ in range(2)]
+    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+    told: dict[str, object] = {}
+
+    def drain():
+        client = ray._raylet.GcsClient(address=cluster.address)
+        reason = DrainNodeReason.DRAIN_NODE_REASON_PREEMPTION
+        deadline = int((time.time() + 30) * 1000)
+        accepted, _ = client.drain_node(nodes[0].node_id, reason, "it is taken away", deadline)
+        assert accepted
+
+    plan = plan_of(study_of_two_packs(folder, LONG))
+    engine = ray_engine(plan)
+    heard = heard_by(engine)
+    told["complete"] = run(plan, ResultStore(drained), engine, At(10, drain)).complete
+    told["losses"] = [event.kind for event in heard if isinstance(event, WorkerLost)]
+    tasks = [event.task_id.removeprefix("pretrain-") for event in heard if isinstance(event, TaskLost)]
+    told["epochs"] = [
+        [
+            event.epoch
+            for event in heard
+            if isinstance(event, EpochEnded) and event.key == key and event.stage == "pretrain"
+        ]
+        for key in tasks
+    ]
+
+    cluster.remove_node(nodes[0], allow_graceful=False)
+    other = cluster.add_node(num_cpus=1, object_store_memory=MEMORY)
+    together = study_of_two_packs(folder, LONG, workers_per_cell=2, max_failures=3, start_timeout_s=START_S)
+    plan = plan_of(together)
+
+    def lose():
+        cluster.remove_node(other, allow_graceful=False)
+
+    try:
+        run(plan, ResultStore(lost), ray_engine(plan), At(10, lose))
+    except ResourceError as error:
+        told["error"] = error.message
+    told_in.write_text(json.dumps(told))
+    ray.shutdown()
+    cluster.shutdown()
