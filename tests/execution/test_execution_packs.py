@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from functools import cache
 
 import pytest
+import torch
 from tiny_study import ablation, plan_of
 
 from scmmlab.config import AblationSpec, ResourcesSpec
@@ -14,6 +16,7 @@ from scmmlab.execution.events import TaskEnded
 from scmmlab.execution.grid import GridRun
 from scmmlab.execution.local import LocalEngine
 from scmmlab.execution.progress import Progress
+from scmmlab.model.replicas import replica_threads
 from scmmlab.study import ResultStore, result_rows, rows_csv
 from scmmlab.tables import read_table
 from scmmlab.tracking import Tracker
@@ -180,3 +183,21 @@ def test_memory_that_runs_out_is_said_once_and_remembered(folder, one_by_one, tm
     assert len(said) == len(set(said)) == 3, "two wide encoders fit"
     assert "packs of encoders (width 16, 4 channels, batches of 32): from now on 2 train together" in said[0]
     assert sorted(map(len, engine.of("pretrain")))[-2:] == [2, 8], "later packs are small from the start"
+
+
+@pytest.mark.parametrize(
+    ("resources", "each", "together"),
+    [
+        (ResourcesSpec(), 1, 4),
+        (ResourcesSpec(workers=3), 1, 3),
+        (ResourcesSpec(workers=9), 1, 4),
+        (ResourcesSpec(cpus_per_worker=2), 2, 4),
+        (ResourcesSpec(workers=1, cpus_per_worker=8), 8, 8),
+    ],
+)
+def test_threads_of_one_process_take_the_workers_places(resources, each, together, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    before = torch.get_num_threads(), replica_threads()
+    with LocalEngine(resources, cache(read_table)):
+        assert (torch.get_num_threads(), replica_threads()) == (each, together)
+    assert (torch.get_num_threads(), replica_threads()) == before
