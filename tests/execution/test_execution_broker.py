@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+import pytest
 from test_execution_leases import ONE, ONE_AGAIN, TWO, task
 
 from scmmlab.config import CorpusSelection, ExperimentSpec, TransferSpec
@@ -19,6 +20,7 @@ from scmmlab.execution.events import (
     TaskStarted,
     WorkerLost,
 )
+from scmmlab.execution.stream import gathering_s
 from scmmlab.execution.task import Task
 from scmmlab.training import StageFailure, StageOutput, SweepRequest
 
@@ -301,3 +303,9 @@ def test_slot_epochs_are_passed_on():
         assert SlotsUsed(3, 4) in await broker.events(0)
 
     run(scenario())
+
+
+@pytest.mark.parametrize(("workers", "seconds"), [(1, 0.2), (100, 0.2), (101, 0.202), (1000, 2.0), (5000, 10.0)])
+def test_many_workers_gather_their_news_for_longer_so_that_the_broker_keeps_up(workers, seconds):
+    assert gathering_s(workers) == pytest.approx(seconds)
+    assert workers / gathering_s(workers) <= 500.001

@@ -84,7 +84,7 @@ def data_parallel_worker(config: dict[str, Any]) -> None:
                 for request in requests:
                     pretrain(request, FollowingReporter())
                 continue
-            leader = LeadingReporter(StreamingReporter(broker, me, [task], settings.checkpoint_s))
+            leader = LeadingReporter(StreamingReporter(broker, me, [task], settings.checkpoint_s, settings.gather_s))
             try:
                 outcomes = [pretrain(request, leader) for request in requests]
             finally:

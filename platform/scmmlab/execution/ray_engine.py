@@ -19,6 +19,7 @@ from scmmlab.execution.ray_session import ray_session
 from scmmlab.execution.sharded_source import share_source, source_name
 from scmmlab.execution.shared_tables import share_tables
 from scmmlab.execution.slots import SweepStage, slots_of
+from scmmlab.execution.stream import gathering_s
 from scmmlab.execution.task import Task
 from scmmlab.execution.trainers import data_parallel_trainer, gang_trainer
 from scmmlab.execution.worker import WorkerSettings
@@ -181,6 +182,7 @@ class RayEngine(Engine):
             threads=self._plan.threads,
             checkpoint_every=self._resources.checkpoint_every,
             checkpoint_s=self._checkpoint_s,
+            gather_s=gathering_s(self._plan.workers),
             pack_size=self._resources.pack_size,
             slots=slots_of(self._plan.device, self._resources.pack_size, self.useful_workers, self._plan.workers),
             sweep_stage=self._sweep_stage,

@@ -19,9 +19,16 @@ from scmmlab.execution.task import Task
 from scmmlab.training import Reporter
 
 FLUSH_S = 0.2
-"""News are gathered for so long, so that an epoch of a millisecond costs no round trip."""
+"""News are gathered for so long at least, so that an epoch of a millisecond costs no round trip."""
+REPORTS_A_SECOND = 500
+"""Of all workers together, at most: a broker answers about 1,250, and has tasks to hand out beside."""
 BEAT_S = 5.0
 """Without news, a sign of life is sent so often."""
+
+
+def gathering_s(workers: int) -> float:
+    """Seconds for which each of so many workers gathers its news."""
+    return max(FLUSH_S, workers / REPORTS_A_SECOND)
 
 
 class StreamingReporter(Reporter):
@@ -37,12 +44,15 @@ class StreamingReporter(Reporter):
         What is being run.
     checkpoint_s : float
         See :class:`CheckpointPace`.
+    gather_s : float
+        News are gathered for so long.
     """
 
-    def __init__(self, broker: Any, worker: WorkerId, tasks: Sequence[Task], checkpoint_s: float):
+    def __init__(self, broker: Any, worker: WorkerId, tasks: Sequence[Task], checkpoint_s: float, gather_s: float):
         self._broker = broker
         self._worker = worker
         self._tasks = {task.id: task for task in tasks}
+        self._gather_s = gather_s
         self._pace = CheckpointPace(checkpoint_s, time.monotonic())
         self._lock = threading.Lock()
         self._sending = threading.Lock()
@@ -141,7 +151,7 @@ class StreamingReporter(Reporter):
     def _stream(self) -> None:
         while not self._closed.is_set():
             if self._news.wait(BEAT_S):
-                self._closed.wait(FLUSH_S)
+                self._closed.wait(self._gather_s)
             self._news.clear()
             self._send()
 

@@ -46,6 +46,8 @@ class WorkerSettings:
     """Epochs between checkpoints."""
     checkpoint_s: float
     """Seconds between those that leave the worker."""
+    gather_s: float
+    """Seconds for which news are gathered."""
     pack_size: int | None
     """Replicas that it trains together, at most."""
     slots: int
@@ -79,7 +81,7 @@ def gang_worker(config: dict[str, Any]) -> None:
             preempted(broker, me)
         if assignment.task is None:
             continue
-        reporter = StreamingReporter(broker, me, [assignment.task], settings.checkpoint_s)
+        reporter = StreamingReporter(broker, me, [assignment.task], settings.checkpoint_s, settings.gather_s)
         work = _fill_slots if assignment.task.kind == "sweep" else _run
         try:
             work(assignment.task, settings, me, tables, reporter)
