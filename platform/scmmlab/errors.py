@@ -14,8 +14,8 @@ FailureCause = Literal["error", "out_of_memory", "diverged", "lost"]
 """What a stage that came to nothing died of: an error like any other, memory, numbers that are not finite, or the loss
 of its worker."""
 
-LossKind = Literal["crash", "out_of_memory", "preemption"]
-"""What a worker was lost by; the first two are failures."""
+LossKind = Literal["crash", "out_of_memory", "machine", "preemption"]
+"""What a worker was lost by: of itself, in the first two, or because it was taken away."""
 
 
 class ScmmlabError(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -94,6 +95,32 @@ def test_preemption_of_a_worker_is_not_held_against_its_task():
     book.take(ONE, 0.0)
     (loss,) = book.lose("worker 0", "it died")
     assert loss.decision is LossDecision.HALVE
+
+
+@pytest.mark.parametrize("fate", ["lost with its machine", "silent"])
+def test_lost_machine_is_held_against_a_task_only_when_it_happens_again_and_again(fate):
+    book = LeaseBook(lease_s=10, attempts=1, machine_attempts=5)
+    book.submit(task("x"))
+    decisions, now = [], 0.0
+    for life in "abcde":
+        assert book.take(WorkerId("worker 0", life), now) is not None
+        now += 11
+        (loss,) = book.expire(now) if fate == "silent" else book.lose("worker 0", "it went", "machine")
+        decisions.append(loss.decision)
+    assert decisions == [LossDecision.RUN_AGAIN] * 4 + [LossDecision.GIVE_UP]
+    assert loss.losses == 5
+
+
+def test_lost_machines_are_not_added_to_crashes():
+    book = LeaseBook(attempts=2, machine_attempts=3)
+    book.submit(task("x"))
+    for kind in ("machine", "crash", "machine"):
+        book.take(ONE, 0.0)
+        (loss,) = book.lose("worker 0", "it went", kind)
+        assert loss.decision is LossDecision.RUN_AGAIN
+    assert book.take(ONE, 0.0)[1] == 4, "the next is the fourth attempt"
+    (loss,) = book.lose("worker 0", "it died")
+    assert loss.decision is LossDecision.GIVE_UP
 
 
 def test_queued_task_can_be_withdrawn():

@@ -13,13 +13,6 @@ def lost(kind: str) -> WorkerLost:
     return WorkerLost("worker 1", kind, "its process ended suddenly")
 
 
-def test_any_number_of_preemptions_uses_up_no_failure():
-    budget = LossBudget(max_failures=0)
-    for _ in range(100):
-        budget.count(lost("preemption"))
-    budget.check("/logs")
-
-
 def test_failure_beyond_the_budget_ends_the_run_with_the_last_one_named():
     budget = LossBudget(max_failures=1)
     budget.count(lost("crash"))
@@ -35,10 +28,18 @@ def test_failure_beyond_the_budget_ends_the_run_with_the_last_one_named():
     assert "pack_size" in caught.value.hint
 
 
-def test_preemptions_can_be_limited():
+@pytest.mark.parametrize("kind", ["preemption", "machine"])
+def test_any_number_of_workers_that_are_taken_away_uses_up_no_failure(kind):
+    budget = LossBudget(max_failures=0)
+    for _ in range(100):
+        budget.count(lost(kind))
+    budget.check("/logs")
+
+
+def test_preemptions_and_lost_machines_can_be_limited():
     budget = LossBudget(max_failures=0, max_preemptions=1)
     budget.count(lost("preemption"))
     budget.check(None)
-    budget.count(lost("preemption"))
-    with pytest.raises(ResourceError, match="preempted 2 times"):
+    budget.count(lost("machine"))
+    with pytest.raises(ResourceError, match="taken away 2 times"):
         budget.check(None)

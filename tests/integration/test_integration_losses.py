@@ -89,7 +89,7 @@ def test_worker_that_is_told_to_go_hands_its_training_over_where_it_is(folder, t
 @pytest.mark.usefixtures("ray_of_two_cpus")
 def test_preemptions_have_a_budget_of_their_own(folder, tmp_path):
     plan, store = plan_of(study_of_two_packs(folder, max_preemptions=0)), ResultStore(tmp_path)
-    with pytest.raises(ResourceError, match=r"preempted 1 times, and resources\.max_preemptions allows 0"):
+    with pytest.raises(ResourceError, match=r"taken away 1 times .*, and resources\.max_preemptions allows 0"):
         run(plan, store, ray_engine(plan), At(10, tell_one_to_go))
     assert any(store.load_checkpoint(key, "pretrain") for key in plan.pretraining), "the next run goes on from there"
 

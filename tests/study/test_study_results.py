@@ -125,9 +125,11 @@ def test_status_tells_which_workers_the_last_run_lost(plan, store):
     keep_worker_losses(folder, WorkerLosses())
     assert not folder.has("workers.json")
     losses = WorkerLosses().plus("crash", "worker 0 was lost: it broke").plus("preemption", "worker 1 was preempted")
+    losses = losses.plus("machine", "worker 2 was lost: its machine was lost").plus("preemption", losses.last)
     keep_worker_losses(folder, losses)
     text = study_status(plan, store, ask_drivers=True).text()
-    assert "The last run lost workers: 1 crashed, 1 preempted; the last time worker 1 was preempted.\n" in text
+    assert "The last run lost workers: 1 crashed, 1 lost with their machine, 2 preempted; the last time" in text
+    assert "worker 1 was preempted.\n" in text
     keep_worker_losses(folder, WorkerLosses())
     assert "lost workers" not in study_status(plan, store, ask_drivers=True).text()
     folder.write_text("workers.json", "no JSON")

@@ -30,8 +30,8 @@ class ResourcesSpec(Spec):
     max_failures: int = Field(3, ge=0)
     """Workers that crash or run out of memory and are replaced, before the study gives up."""
     max_preemptions: int | None = Field(None, ge=0)
-    """Workers that are told to go, alone or with their machine, and are replaced, before the study gives up; any number
-    when absent. They do not count as failures."""
+    """Workers that are told to go, or are lost with their machine, and are replaced, before the study gives up;
+    any number when absent. They do not count as failures."""
     start_timeout_s: float = Field(180, gt=0)
     """Seconds that a study with work to do waits for its first worker, or for another one when it has lost all, before
     it gives up and says which resource is missing."""

@@ -11,13 +11,15 @@ The life of a task::
               +-----------------+
               |     RUN_AGAIN   |  its worker was preempted: that is not the task's fault, and does not count
               +-----------------+
-                                |  GIVE_UP after `attempts` losses of a single request
+              |     RUN_AGAIN   |  its machine was lost or cut off, hardly its fault: counted apart, with more patience
+              +-----------------+
+                                |  GIVE_UP after so many losses of a single request
                                 +--------------------------------> (gone)
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import Enum
@@ -56,7 +58,7 @@ class Loss:
     reason: str
     decision: LossDecision
     losses: int
-    """How often this task's worker was lost, preemptions aside."""
+    """How often this task's worker was lost, alone or with its machine; preemptions aside."""
     kind: LossKind = "crash"
     """What the worker was lost by."""
 
@@ -77,14 +79,17 @@ class LeaseBook:
         Seconds without news after which a worker counts as lost.
     attempts : int
         Losses of one task after which it is no longer simply run again.
+    machine_attempts : int
+        The same for losses together with a machine, and for silence.
     """
 
-    def __init__(self, lease_s: float = 60.0, attempts: int = 2):
+    def __init__(self, lease_s: float = 60.0, attempts: int = 2, machine_attempts: int = 5):
         self._lease_s = lease_s
-        self._attempts = attempts
+        self._attempts, self._machine_attempts = attempts, machine_attempts
         self._queue: deque[Task] = deque()
         self._leases: dict[str, _Lease] = {}
-        self._losses: dict[str, int] = {}
+        self._losses: Counter[str] = Counter()
+        self._machine_losses: Counter[str] = Counter()
 
     def submit(self, task: Task) -> None:
         """Put `task` at the end of the queue."""
@@ -100,7 +105,7 @@ class LeaseBook:
             return None
         self._queue.remove(task)
         self._leases[task.id] = _Lease(task, worker, now + self._lease_s)
-        return task, self._losses.get(task.id, 0) + 1
+        return task, self._losses[task.id] + self._machine_losses[task.id] + 1
 
     def leased(self, task_id: str) -> Task | None:
         """The task of that name, where somebody is at it."""
@@ -138,7 +143,8 @@ class LeaseBook:
     def expire(self, now: float) -> list[Loss]:
         """Tasks of workers that have been silent for too long are lost."""
         silent = [lease for lease in self._leases.values() if lease.expires < now]
-        return [self._lose(lease, f"{lease.worker} was silent for {self._lease_s:g} s") for lease in silent]
+        reason = "{} was silent for {:g} s"  # cut off: a worker renews its lease whatever it trains
+        return [self._lose(lease, reason.format(lease.worker, self._lease_s), "machine") for lease in silent]
 
     def withdraw(self, key: str) -> bool:
         """Take the task of one request with this `key` out of the queue; False where it is not there."""
@@ -156,10 +162,12 @@ class LeaseBook:
     def _lose(self, lease: _Lease, reason: str, kind: LossKind = "crash") -> Loss:
         task = lease.task
         del self._leases[task.id]
-        losses = self._losses.get(task.id, 0)
-        if kind != "preemption":
-            losses = self._losses[task.id] = losses + 1
-        if kind == "preemption" or losses < self._attempts:
+        if kind == "machine":
+            self._machine_losses[task.id] += 1
+        elif kind != "preemption":
+            self._losses[task.id] += 1
+        alone, with_machine = self._losses[task.id], self._machine_losses[task.id]
+        if kind == "preemption" or (alone < self._attempts and with_machine < self._machine_attempts):
             decision = LossDecision.RUN_AGAIN
             self._queue.appendleft(task)
         elif len(task.requests) > 1:
@@ -168,4 +176,4 @@ class LeaseBook:
                 self._queue.appendleft(half)
         else:
             decision = LossDecision.GIVE_UP
-        return Loss(task, lease.worker, reason, decision, losses, kind)
+        return Loss(task, lease.worker, reason, decision, alone + with_machine, kind)

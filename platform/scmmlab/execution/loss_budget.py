@@ -1,4 +1,4 @@
-"""How many workers a run may lose: those that failed, and those that were preempted, each for itself."""
+"""How many workers a run may lose: those that failed, and those that were taken away, each for itself."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class LossBudget:
     max_failures : int
         Workers that may crash or run out of memory.
     max_preemptions : int | None
-        Workers that may be told to go; any number when None.
+        Workers that may be told to go, or go with their machine; any number when None.
     """
 
     def __init__(self, max_failures: int, max_preemptions: int | None = None):
@@ -26,7 +26,7 @@ class LossBudget:
     def count(self, lost: WorkerLost) -> None:
         """A worker is gone."""
         self._losses = self._losses.plus(lost.kind, str(lost))
-        if lost.kind != "preemption":
+        if lost.kind in ("crash", "out_of_memory"):
             self._last_failure = lost
 
     def check(self, logs: str | None) -> None:
@@ -47,9 +47,9 @@ class LossBudget:
                 f"last time {self._last_failure}.",
                 hint=f"{advice}{go_on}; Ray's logs are in {logs}",
             )
-        if self._max_preemptions is not None and losses.preemption > self._max_preemptions:
+        if self._max_preemptions is not None and losses.taken > self._max_preemptions:
             raise ResourceError(
-                f"Workers were preempted {losses.preemption} times, and resources.max_preemptions allows "
-                f"{self._max_preemptions}.",
+                f"Workers were taken away {losses.taken} times (preempted, or lost with their machine), and "
+                f"resources.max_preemptions allows {self._max_preemptions}.",
                 hint=f"{go_on}, from the checkpoints; ask for machines that are not taken away, or raise it",
             )

@@ -94,7 +94,7 @@ def group_name(group: int) -> str:
 
 def _root(found: list[tuple[LossKind, str]]) -> tuple[LossKind, str]:
     """Of deaths at one time, the one that the others follow from: who loses its peers fails with an error."""
-    for kind in ("out_of_memory", "preemption"):
+    for kind in ("out_of_memory", "preemption", "machine"):
         for one in found:
             if one[0] == kind:
                 return one

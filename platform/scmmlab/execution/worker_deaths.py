@@ -25,7 +25,7 @@ def death(error: BaseException) -> tuple[LossKind, str]:
         if error.preempted:
             return "preemption", "its machine was taken away"
         # the death of a machine is told in words alone
-        return "crash", "its machine was lost" if "node has died" in str(error) else SUDDEN
+        return ("machine", "its machine was lost") if "node has died" in str(error) else ("crash", SUDDEN)
     text = " ".join(str(error).split())
     return "crash", f"{type(error).__name__}: {text}" if text else type(error).__name__
 

@@ -16,9 +16,11 @@ class WorkerLosses:
     """Workers that were lost."""
 
     crash: int = 0
-    """By an error, a signal, or the loss of their machine."""
+    """By an error or a signal."""
     out_of_memory: int = 0
     """Killed for want of memory."""
+    machine: int = 0
+    """With their machine, of which nobody had said that it would go."""
     preemption: int = 0
     """Told to go, with their machine or alone."""
     last: str = ""
@@ -29,6 +31,11 @@ class WorkerLosses:
         """Those that count against `resources.max_failures`."""
         return self.crash + self.out_of_memory
 
+    @property
+    def taken(self) -> int:
+        """Those that count against `resources.max_preemptions`."""
+        return self.preemption + self.machine
+
     def plus(self, kind: LossKind, said: str) -> WorkerLosses:
         """These and another one."""
         return replace(self, **{kind: getattr(self, kind) + 1}, last=said)
@@ -38,6 +45,7 @@ class WorkerLosses:
         words = {
             "crashed": self.crash,
             "killed for want of memory": self.out_of_memory,
+            "lost with their machine": self.machine,
             "preempted": self.preemption,
         }
         found = [f"{number} {what}" for what, number in words.items() if number]
