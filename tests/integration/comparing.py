@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
+
+import psutil
 
 from scmmlab.execution.engine import Emit, Engine
 from scmmlab.execution.events import Event
@@ -55,3 +58,13 @@ def heard_by(engine: Engine) -> list[Event]:
 
     engine.step = listening
     return heard
+
+
+def pids_of_workers() -> list[int]:
+    """Of the training workers of a Ray that this process has started."""
+    pids = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if "ray::RayTrainWorker" in " ".join(process.cmdline()):
+                pids.append(process.pid)
+    return pids

@@ -17,7 +17,7 @@ import failing_errands
 import psutil
 import pytest
 import ray
-from comparing import csv, heard_by, local_engine, objects, ray_engine, run
+from comparing import csv, heard_by, local_engine, objects, pids_of_workers, ray_engine, run
 from failing_errands import (
     AsksPythonForTooMuch,
     AsksTheAllocatorForTooMuch,
@@ -47,14 +47,6 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("tables")
-
-
-def pids_of_workers() -> list[int]:
-    return [
-        process.pid
-        for process in psutil.Process().children(recursive=True)
-        if "ray::RayTrainWorker" in " ".join(process.cmdline())
-    ]
 
 
 def tell_one_to_go() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -15,13 +16,14 @@ import numpy as np
 import optuna
 import psutil
 import pytest
-from comparing import local_engine, ray_engine
+from comparing import local_engine, pids_of_workers, ray_engine
 from tiny_study import BASE, plan_of, sweep
 
 from scmmlab.config import AshaSpec
+from scmmlab.execution.progress import Progress
 from scmmlab.execution.rungs import RungDecision, Rungs
 from scmmlab.execution.sweep import SweepRun
-from scmmlab.study import ResultStore
+from scmmlab.study import ResultStore, is_complete, search_records
 from scmmlab.tracking import MemoryTracker
 
 pytestmark = pytest.mark.slow
@@ -171,6 +173,42 @@ def test_conditions_and_two_objectives_by_tune(folder, tmp_path):
             assert trial.user_attrs["probes by epoch"] == {str(epoch): value for epoch, value in record.intermediate}
 
 
+class KillsWorkers(Progress):
+    """Kills a worker as soon as it has trained an epoch, until so many are dead."""
+
+    def __init__(self, count):
+        super().__init__(1, {"0": 1.0}, stream=io.StringIO(), noun="settings")
+        self._count, self._killed = count, set()
+
+    def advance(self, key, share):
+        super().advance(key, share)
+        living = set(pids_of_workers()) - self._killed
+        if living and len(self._killed) < self._count:
+            (worker,) = living
+            self._killed.add(worker)
+            os.kill(worker, signal.SIGKILL)
+
+
+@pytest.mark.usefixtures("ray_of_two_cpus")
+def test_setting_that_loses_its_worker_twice_is_failed_and_tried_again_by_the_next_run(folder, tmp_path):
+    limits = {"workers": 1, "checkpoint_every": 1_000_000}
+    study = long_sweep(folder, name="struck", tune_trials=1, concurrency=1, asha=None, resources=limits)
+    store, alone = ResultStore(tmp_path / "struck"), ResultStore(tmp_path / "alone")
+    summary = SweepRun(plan_of(study), store, ray_engine(plan_of(study)), MemoryTracker(), KillsWorkers(2)).run()
+    assert (summary.total, summary.finished, summary.ran, summary.complete) == (1, 0, 1, False)
+    (failure,) = summary.failures
+    assert failure.startswith("tune_trial 0: its worker was lost 2 times")
+    (struck,) = search_records(plan_of(study), store)
+    assert (struck["state"], struck["cause"]) == ("failed", "lost")
+    assert not is_complete(plan_of(study), store)
+
+    summary, trials = search(study, store, ray_engine)
+    assert (summary.finished, summary.ran, summary.complete) == (1, 1, True)
+    _, undisturbed = search(study, alone, local_engine)
+    assert trials == undisturbed
+    assert is_complete(plan_of(study), store)
+
+
 SCRIPT = """
 import sys
 from pathlib import Path
@@ -181,9 +219,10 @@ search(long_sweep(Path(sys.argv[1])), ResultStore(sys.argv[2]), ray_engine)
 """
 
 
-def long_sweep(folder):
+def long_sweep(folder, **changes):
     """Long enough to be met in the middle."""
-    return sweep(folder, tune_trials=8, base=BASE | {"pretrain": {"epochs": 100, "batch_size": 16}})
+    base = BASE | {"pretrain": {"epochs": 100, "batch_size": 16}}
+    return sweep(folder, **({"tune_trials": 8, "base": base} | changes))
 
 
 def wait_for(condition, seconds=300):

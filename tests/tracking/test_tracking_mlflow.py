@@ -4,10 +4,12 @@ import json
 import os
 import shutil
 import threading
+from dataclasses import replace
 
 import pytest
 from tracker_conformance import (
     BARE,
+    BROKEN,
     COMPLETE,
     FROZEN,
     FULL,
@@ -154,6 +156,19 @@ class TestMlflowTracker(Conformance):
         assert complete.data.metrics == {"objective": 0.6, "probe/probe": 0.6}
         assert pruned.data.metrics == {"probe/probe": 0.4}
         assert complete.data.params == {"masking.ratio": "0.3"}
+
+    def test_a_setting_that_was_lost_with_its_worker_is_tried_again_in_the_same_run(self, tmp_path):
+        lost = replace(BROKEN, key=COMPLETE.key, number=COMPLETE.number, params=COMPLETE.params, cause="lost")
+        for told in (lost, COMPLETE):
+            with self.start(tmp_path) as tracker:
+                tracker.finish_tune_trial(told)
+                tracker.finish_study(None, complete=told is COMPLETE)
+            _, children = split(runs_of(tmp_path))
+            run = children["tune_trial 0"]
+            assert run.info.status == ("FINISHED" if told is COMPLETE else "FAILED")
+            assert run.data.tags["scmmlab.state"] == ("complete" if told is COMPLETE else "lost")
+            assert ("scmmlab.error" in run.data.tags) == (told is lost)
+        assert run.data.metrics == {"objective": 0.6, "probe/probe": 0.6}
 
     def test_an_epoch_of_a_shared_pretraining_is_one_of_every_cell_that_starts_from_it(self, tmp_path):
         tracker = self.start(tmp_path)

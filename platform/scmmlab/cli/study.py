@@ -196,7 +196,7 @@ def _another_drives(arguments: argparse.Namespace) -> str:
 
 def run_status(arguments: argparse.Namespace) -> int:
     """Print where every cell stands."""
-    from scmmlab.study import plan_of_part, study_status
+    from scmmlab.study import is_complete, plan_of_part, study_status
     from scmmlab.study.status import work_lines
 
     _, plan, store = open_study(arguments)
@@ -214,7 +214,7 @@ def run_status(arguments: argparse.Namespace) -> int:
         for trial in trials:
             if trial.error:
                 print(f"  failed   tune_trial {trial.number}: {trial.error}")
-        return 0 if len(trials) >= plan.study.tune_trials else 1
+        return 0 if is_complete(plan, store) else 1
     status = study_status(plan, store, ask_drivers=True)
     print(status.text(), end="")
     return 0 if status.complete else 1

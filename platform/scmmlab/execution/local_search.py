@@ -71,7 +71,7 @@ class LocalSearch(Search):
         (outcome,) = event.outcomes
         setting = self._settings.pop(outcome.key)
         if isinstance(outcome, StageFailure):
-            setting.error = outcome.error
+            setting.error, setting.cause = outcome.error, outcome.cause
         return [self._conclude(setting)]
 
     def _probed(self, event: EpochEnded) -> None:

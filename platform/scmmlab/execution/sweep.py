@@ -94,7 +94,7 @@ class SweepRun:
         ended = [record for number, record in sorted(self._records.ended.items())]
         return RunSummary(
             total=max(self._study.tune_trials, len(ended)),
-            finished=len(ended),
+            finished=sum(record.settled for record in ended),
             ran=self._ran,
             failures=tuple(
                 f"tune_trial {record.number}: {record.error}" for record in ended if record.state == "failed"
@@ -166,7 +166,8 @@ class SweepRun:
     def _ended(self, record: TuneTrialRecord) -> None:
         self._ran += 1
         self._records.add(record)
-        self._store.delete_checkpoints(f"{record.key}-{record.number}")
+        if record.settled:
+            self._store.delete_checkpoints(f"{record.key}-{record.number}")
         self._tracker.finish_tune_trial(record)
         self._progress.advance(str(record.number), 1.0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from scmmlab.study import Plan, ResultStore, search_key, search_records
+from scmmlab.study import Plan, ResultStore, search_key, settled_records
 from scmmlab.tracking import TuneTrialRecord
 
 
@@ -29,8 +29,8 @@ class SweepRecords:
         self.key = search_key(plan)
         """Identity of the search."""
         self._folder = store.study_folder(plan.study.name)
-        self.ended = {record["number"]: _record(record) for record in search_records(plan, store)}
-        """Records by number."""
+        self.ended = {record["number"]: _record(record) for record in settled_records(plan, store)}
+        """Records by number; settings that an earlier run lost with their workers have none."""
 
     def add(self, record: TuneTrialRecord) -> None:
         """A tune_trial has ended."""
@@ -51,4 +51,5 @@ def _record(stored: dict[str, Any]) -> TuneTrialRecord:
         value=stored["value"],
         state=stored["state"],
         error=stored.get("error"),
+        cause=stored.get("cause"),
     )

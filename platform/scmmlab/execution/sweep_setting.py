@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from scmmlab.config import Choices, SweepSpec
-from scmmlab.errors import ScmmlabError
+from scmmlab.errors import FailureCause, ScmmlabError
 from scmmlab.execution.optuna_book import plain_params
 from scmmlab.execution.optuna_words import Value
 from scmmlab.execution.task import Task
@@ -29,6 +29,8 @@ class Setting:
     """What a worker is to do; None where the values do not go together."""
     error: str | None = None
     """Why it came to nothing."""
+    cause: FailureCause | None = None
+    """What its training died of."""
     probes: list[tuple[int, float]] = field(default_factory=list)
     """(epoch, value) as they were reported."""
     stopped: bool = False
@@ -60,6 +62,7 @@ class Setting:
             value=self.probes[-1][1] if state == "complete" else None,
             state=state,
             error=error,
+            cause=self.cause,
         )
 
 

@@ -27,7 +27,7 @@ from scmmlab.execution.optuna_book import DIRECTIONS, OptunaBook
 from scmmlab.execution.ray_engine import RayEngine
 from scmmlab.execution.rungs import Rungs
 from scmmlab.execution.search import Checkpoints, Search
-from scmmlab.execution.tune_trial import ERROR, METRIC, TIME, tune_trial
+from scmmlab.execution.tune_trial import CAUSE, ERROR, METRIC, TIME, tune_trial
 from scmmlab.study import Plan
 from scmmlab.tracking import TuneTrialRecord
 
@@ -175,7 +175,7 @@ class TuneSearch(Search):
         if setting is None:
             return True
         if result.get(ERROR):
-            setting.error = result[ERROR]
+            setting.error, setting.cause = result[ERROR], result.get(CAUSE)
             return True
         # where the probe itself is at fault the error says so
         stops = self._prune(setting, result[TIME], result["epochs"], result[METRIC])

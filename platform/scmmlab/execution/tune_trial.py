@@ -11,7 +11,7 @@ from scmmlab.execution.broker import Progress
 from scmmlab.training import StageFailure
 
 METRIC, TIME = "probe", "epoch"
-ERROR = "error"
+ERROR, CAUSE = "error", "cause"
 """In the last report of a tune_trial that came to nothing."""
 WAIT_S = 10.0
 """A tune_trial waits so long for news before it asks again."""
@@ -55,7 +55,8 @@ def _pass_on(key: str, broker: Any) -> None:
         for probe in progress.epochs:
             seen += 1
             ray.tune.report({TIME: probe.epoch, "epochs": probe.epochs, METRIC: probe.metrics[METRIC]})
-        if isinstance(progress.outcome, StageFailure):
-            ray.tune.report({TIME: seen, METRIC: float("nan"), ERROR: progress.outcome.error})
+        failure = progress.outcome
+        if isinstance(failure, StageFailure):
+            ray.tune.report({TIME: seen, METRIC: float("nan"), ERROR: failure.error, CAUSE: failure.cause})
         if progress.outcome is not None:
             return

@@ -41,6 +41,7 @@ from scmmlab.study import (
     rows_csv,
     search_key,
     search_records,
+    settled_records,
     study_status,
     trial_rows,
 )
@@ -171,7 +172,7 @@ def _json(value: object) -> bytes:
 def _how_far(plan: Plan, store: ResultStore) -> str:
     """What there is of a study and what is missing, in a phrase."""
     if isinstance(plan.study, SweepSpec):
-        return f"{len(search_records(plan, store))} of {plan.study.tune_trials} settings"
+        return f"{len(settled_records(plan, store))} of {plan.study.tune_trials} settings"
     cells = study_status(plan, store).cells
     missing = [status for status in cells if status.state is not CellState.FINISHED]
     named = ", ".join(f"{status.cell.name} ({status.state.value})" for status in missing[:_NAMED])

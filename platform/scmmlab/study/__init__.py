@@ -11,7 +11,7 @@ from scmmlab.study.parts import Part, plan_of_part
 from scmmlab.study.plan import Plan, make_plan
 from scmmlab.study.requests import cell_request, pretrain_request, sweep_request
 from scmmlab.study.results import ResultRow, result_rows, rows_csv, rows_json, trial_rows
-from scmmlab.study.searches import is_complete, search_key, search_records
+from scmmlab.study.searches import is_complete, search_key, search_records, settled_records
 from scmmlab.study.splits import check_splits
 from scmmlab.study.status import CellState, CellStatus, StudyStatus, study_status
 from scmmlab.study.store import Failure, ResultStore
@@ -50,6 +50,7 @@ __all__ = [
     "rows_json",
     "search_key",
     "search_records",
+    "settled_records",
     "study_status",
     "sweep_key",
     "sweep_request",

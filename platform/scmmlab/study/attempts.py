@@ -13,7 +13,7 @@ from typing import Any
 from scmmlab.config import SweepSpec
 from scmmlab.study.folder import StudyFolder
 from scmmlab.study.plan import Plan
-from scmmlab.study.searches import search_records
+from scmmlab.study.searches import settled_records
 from scmmlab.study.store import ResultStore
 
 _FILE = "attempts.json"
@@ -59,7 +59,7 @@ def note_attempt(plan: Plan, store: ResultStore, versions: Mapping[str, str]) ->
 def ended_names(plan: Plan, store: ResultStore) -> frozenset[str]:
     """What has ended of a study: keys of its cells, or names of its tune_trials."""
     if isinstance(plan.study, SweepSpec):
-        return frozenset(f"{record['number']:05d}" for record in search_records(plan, store))
+        return frozenset(f"{record['number']:05d}" for record in settled_records(plan, store))
     return frozenset(key for key in plan.distinct if store.get_cell(key) is not None)
 
 

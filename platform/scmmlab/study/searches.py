@@ -57,8 +57,13 @@ def search_records(plan: Plan, store: ResultStore) -> list[Record]:
     return sorted(found, key=lambda record: record["number"])
 
 
+def settled_records(plan: Plan, store: ResultStore) -> list[Record]:
+    """Those of :func:`search_records` that stay; a setting that lost its worker is tried again by the next run."""
+    return [record for record in search_records(plan, store) if record.get("cause") != "lost"]
+
+
 def is_complete(plan: Plan, store: ResultStore) -> bool:
     """Whether everything of a study has ended: each cell with its record, each setting of a sweep."""
     if isinstance(plan.study, SweepSpec):
-        return len(search_records(plan, store)) >= plan.study.tune_trials
+        return len(settled_records(plan, store)) >= plan.study.tune_trials
     return all(store.get_cell(key) is not None for key in plan.distinct)

@@ -46,6 +46,9 @@ CELL_NAME = "scmmlab.cell"
 PARENT = "mlflow.parentRunId"
 ERROR = "scmmlab.error"
 STATE = "scmmlab.state"
+"""Tag of a tune_trial's run: how it ended."""
+LOST = "lost"
+"""In that tag: it failed because its worker was lost, and will be tried again."""
 IN_PLAN = "scmmlab.in_plan"
 """Tag of a child run: whether its cell was in the plan when the study was last run. One that a change of the study left
 behind stays, and says so."""
@@ -176,8 +179,9 @@ class MlflowView:
                 self._parent_id = run.info.run_id
                 self._counts = dict(run.data.metrics)
             elif CELL_KEY in tags:
-                # a failed cell may be run again; a failed tune_trial is what it is
-                ended = ("FINISHED", "FAILED") if tags.get(ROLE) == "tune_trial" else ("FINISHED",)
+                # a failed cell is run again; so is a tune_trial that was lost, and any other failed one is what it is
+                stays = tags.get(ROLE) == "tune_trial" and tags.get(STATE) != LOST
+                ended = ("FINISHED", "FAILED") if stays else ("FINISHED",)
                 finished = run.info.status in ended
                 self._children[tags[CELL_KEY], tags.get(CELL_NAME, "")] = _Child(
                     run.info.run_id, finished, ERROR in tags, None
@@ -372,11 +376,14 @@ class MlflowView:
         points = [Point("probe", epoch, {"probe": value}, event.timestamp) for epoch, value in trial.intermediate]
         objective = [] if trial.value is None else [("objective", trial.value, event.timestamp, 0)]
         self._log_points(child, points, objective)
-        self._client.set_tag(child.run_id, STATE, trial.state)
+        self._client.set_tag(child.run_id, STATE, trial.state if trial.settled else LOST)
         if trial.error:
             self._client.set_tag(child.run_id, ERROR, text_without_places(trial.error)[:LONGEST_TAG])
+        elif child.failed:
+            self._client.delete_tag(child.run_id, ERROR)
+        child.failed = bool(trial.error)
         self._client.set_terminated(child.run_id, "FAILED" if trial.state == "failed" else "FINISHED")
-        child.finished = True
+        child.finished = trial.settled
 
     # --- figures
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, Self
 
 from scmmlab.config import ExperimentSpec, TransferSpec
+from scmmlab.errors import FailureCause
 from scmmlab.tables import Manifest
 
 
@@ -93,6 +94,13 @@ class TuneTrialRecord:
     """How it ended."""
     error: str | None = None
     """One line, of failed ones."""
+    cause: FailureCause | None = None
+    """What a failed one's training died of."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether it ended by itself; one that lost its worker is tried again by the next run."""
+        return self.cause != "lost"
 
 
 class Tracker:
