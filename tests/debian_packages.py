@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -29,8 +30,11 @@ def package_root(name: str, packages: Sequence[str], has: Callable[[Path], bool]
     # root's own folder is closed to the users as whom root's tests run servers
     ours = Path("/var/cache") if os.getuid() == 0 else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     folder = ours / "scmmlab" / name
-    if not has(folder):
-        _unpack(packages, folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes
+        if not has(folder):
+            _unpack(packages, folder)
     return folder if has(folder) else None
 
 
@@ -57,7 +61,6 @@ def _unpack(packages: Sequence[str], folder: Path) -> None:
         for package in (work / "archives").glob("*.deb"):
             subprocess.run(["dpkg", "-x", package, work / "root"], check=True)
         (work / "root").chmod(0o755)
-        folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
         shutil.move(work / "root", folder)
     finally:
