@@ -21,6 +21,15 @@ end_process() {
     wait "$pid" 2> /dev/null || true
 }
 
+# remove FOLDER: what is just ending may still write there, and nothing of that is worth a job.
+remove() {
+    for _ in {1..50}; do
+        ! rm -rf "$1" 2> /dev/null || return 0
+        sleep 0.2
+    done
+    say "$1 on $(hostname) is left behind."
+}
+
 # begin STUDY [--set PATH=VALUE ...]: check everything that costs nothing, and make the job's folder.
 begin() {
     warned='' study_pid='' folder='' part=() tracking=() where=()
@@ -98,5 +107,10 @@ end() {
     # of an array, the number alone would mean all its tasks
     [[ -z ${SLURM_ARRAY_JOB_ID:-} ]] || job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
     say "The time limit is near, and the study not complete: requeued, for the $((restarts + 1)). time."
-    scontrol requeue "$job"
+    # a controller that is busy is asked again
+    for _ in {1..5}; do
+        ! scontrol requeue "$job" || exit 0
+        sleep 5
+    done
+    exit 1
 }

@@ -22,7 +22,7 @@ pid=''
 let_go() {
     trap '' TERM INT
     [[ -z $pid ]] || end_process "$pid"
-    [[ -z $ours ]] || rm -rf "$folder"
+    [[ -z $ours ]] || remove "$folder"
 }
 trap let_go EXIT
 trap 'exit 0' TERM INT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -194,6 +195,25 @@ def test_studies_that_are_cut_end_in_their_requeued_jobs_with_the_tables_of_an_u
     assert [int(each.fact("Restarts")) for each in (first, second, job)] == [1, 0, 1]
     assert finished <= store_on_ray.keys("pretrain")
     assert sum("Report: " in each.said for each in (first, second)) == 1, "the last part writes it"
+
+
+@pytest.mark.parametrize(("refusals", "said"), [(3, ""), (1000, "left behind")])
+def test_a_folder_that_is_still_written_to_does_not_end_a_job(tmp_path, refusals, said):
+    folder = tmp_path / "scmmlab-1"
+    folder.mkdir()
+    script = f"""
+        set -euo pipefail
+        source cluster/slurm/job.sh
+        rm() {{ ((++times > {refusals})) && command rm "$@"; }}   # as it refuses while somebody writes there
+        sleep() {{ :; }}
+        times=0
+        remove "$1"
+        echo goes on
+    """
+    done = subprocess.run(["bash", "-c", script, "-", folder], cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.stdout.endswith("goes on\n"), done.stderr
+    assert said in done.stdout
+    assert folder.exists() == bool(said)
 
 
 def test_bad_input_is_told_before_anything_starts_and_not_requeued(site, tmp_path):
