@@ -60,11 +60,11 @@ def heard_by(engine: Engine) -> list[Event]:
     return heard
 
 
-def pids_of_workers() -> list[int]:
-    """Of the training workers of a Ray that this process has started."""
+def pids_of_workers(title: str = "ray::RayTrainWorker") -> list[int]:
+    """Of the training workers of a Ray that this process has started, or of its other processes of that title."""
     pids = []
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
-            if "ray::RayTrainWorker" in " ".join(process.cmdline()):
+            if title in " ".join(process.cmdline()):
                 pids.append(process.pid)
     return pids

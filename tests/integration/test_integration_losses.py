@@ -78,6 +78,21 @@ def test_worker_that_is_told_to_go_hands_its_training_over_where_it_is(folder, t
     assert "workers: 1 preempted" in study_status(plan, store, ask_drivers=True).text()
 
 
+def kill_the_controller() -> None:
+    (controller,) = pids_of_workers("ray::TrainController")
+    os.kill(controller, signal.SIGKILL)
+
+
+@pytest.mark.usefixtures("ray_of_two_cpus")
+def test_workers_of_a_lost_controller_leave_their_cpus_to_those_of_the_next(folder, tmp_path):
+    plan, alone, store = plan_of(study_of_two_packs(folder)), ResultStore(tmp_path / "a"), ResultStore(tmp_path / "b")
+    run(plan, alone, local_engine(plan))
+    tracker = At(10, kill_the_controller)
+    assert run(plan, store, ray_engine(plan), tracker).complete  # there are no CPUs but those that it held
+    assert tracker.done
+    assert csv(plan, store) == csv(plan, alone)
+
+
 @pytest.mark.usefixtures("ray_of_two_cpus")
 def test_preemptions_have_a_budget_of_their_own(folder, tmp_path):
     plan, store = plan_of(study_of_two_packs(folder, max_preemptions=0)), ResultStore(tmp_path)

@@ -138,6 +138,7 @@ class Broker:
         self._attended = time.monotonic()
         self._draining: frozenset[str] = frozenset()
         self._trainers: list[Any] = []
+        self._held: dict[int, Any] = {}
         self._work = asyncio.Condition()
         self._news: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
@@ -192,6 +193,10 @@ class Broker:
         """The controllers of Train that have registered."""
         return self._trainers
 
+    async def held(self, group: int) -> Any:
+        """What a controller's workers hold, to be freed where it is lost; None where that is not known."""
+        return self._held.pop(group, None)
+
     async def stop(self, abort: bool = False) -> None:
         """Send the workers home when they next ask for work, or (`abort`) away from the work that they are at."""
         self._stopping = True
@@ -204,6 +209,10 @@ class Broker:
         """A controller is about to ask for workers."""
         if trainer not in self._trainers:
             self._trainers.append(trainer)
+
+    async def hold(self, group: int, resources: Any) -> None:
+        """A controller's workers hold these resources."""
+        self._held[group] = resources
 
     async def kernel_kills(self, name: str) -> list[tuple[str, int | None]]:
         """What a worker's machines had counted when it came."""

@@ -8,10 +8,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import ray
 from ray.train.torch import TorchTrainer
+from ray.util.placement_group import remove_placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from scmmlab.errors import ResourceError
@@ -72,7 +74,9 @@ class Crew:
         self.broker = ray.remote(Broker).options(num_cpus=0, scheduling_strategy=here).remote()
         # read when a trainer starts
         os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = f"{start_timeout_s + TRAIN_S:g}"
-        self._trainings = [_Training(make) for make in make_trainers(self.broker)]
+        self._trainings = [
+            _Training(make, partial(_free, self.broker, group)) for group, make in enumerate(make_trainers(self.broker))
+        ]
         self._unfinished: set[str] = set()
         self._looked_at = self._said_at = time.monotonic()
         self._draining: frozenset[str] = frozenset()
@@ -205,9 +209,9 @@ class _Training(threading.Thread):
     is being started. Another trainer's workers go on with what the lost one's were at.
     """
 
-    def __init__(self, make: MakeTrainer):
+    def __init__(self, make: MakeTrainer, free: Callable[[], None]):
         super().__init__(name="scmmlab-trainer", daemon=True)
-        self._make = make
+        self._make, self._free = make, free
         self.stopping = False
         """Whether the workers are being sent home."""
         self.error: BaseException | None = None
@@ -224,7 +228,16 @@ class _Training(threading.Thread):
                 return
             if self.stopping or lost > LOST_TRAINERS:
                 return
+            self._free()
             _log.warning("Ray Train's controller was lost (%s); another takes its place.", _last_line(self.error))
+
+
+def _free(broker: Any, group: int) -> None:
+    """Free what a lost controller's workers hold: Train's cleaner asks the dashboard, which may be silent."""
+    with suppress(ray.exceptions.RayError):
+        held = ray.get(broker.held.remote(group), timeout=STOP_TIMEOUT_S)
+        if held is not None:
+            remove_placement_group(held)
 
 
 def _last_line(error: BaseException | None) -> str:
