@@ -14,6 +14,12 @@ FailureCause = Literal["error", "out_of_memory", "diverged", "lost"]
 """What a stage that came to nothing died of: an error like any other, memory, numbers that are not finite, or the loss
 of its worker."""
 
+
+def is_settled(cause: str | None) -> bool:
+    """Whether a sweep's setting that ended so stays; one that lost its worker is tried again by the next run."""
+    return cause != "lost"
+
+
 LossKind = Literal["crash", "out_of_memory", "machine", "preemption"]
 """What a worker was lost by: of itself, in the first two, or because it was taken away."""
 

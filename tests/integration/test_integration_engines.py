@@ -11,7 +11,7 @@ import time
 
 import psutil
 import pytest
-from comparing import csv, local_engine, objects, ray_engine, run
+from comparing import csv, local_engine, objects, pids_of_workers, ray_engine, run
 from tiny_study import BASE, ablation, ablation_with_a_failure, plan_of, sweep
 
 from scmmlab.errors import ResourceError
@@ -74,13 +74,9 @@ class KillingTracker(Tracker):
     def epoch(self, key, stage, epoch, metrics):
         if stage == "pretrain" and epoch >= self._epoch and not self.killed:
             self.killed = True
-            workers = [
-                process
-                for process in psutil.Process().children(recursive=True)
-                if "ray::RayTrainWorker" in " ".join(process.cmdline())
-            ]
+            workers = pids_of_workers()
             assert len(workers) == 2
-            workers[0].kill()
+            os.kill(workers[0], signal.SIGKILL)
 
 
 @pytest.mark.usefixtures("ray_of_two_cpus")

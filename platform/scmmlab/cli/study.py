@@ -196,25 +196,25 @@ def _another_drives(arguments: argparse.Namespace) -> str:
 
 def run_status(arguments: argparse.Namespace) -> int:
     """Print where every cell stands."""
-    from scmmlab.study import is_complete, plan_of_part, study_status
+    from scmmlab.errors import is_settled
+    from scmmlab.study import plan_of_part, search_records, study_status
     from scmmlab.study.status import work_lines
 
     _, plan, store = open_study(arguments)
     if arguments.part is not None:
         plan = plan_of_part(plan, arguments.part)
     if plan.study.kind == "sweep":
-        from scmmlab.report.collect import collect_results
-
-        trials = collect_results(plan, store, {}).sweep
-        states = [trial.state for trial in trials]
+        records = search_records(plan, store)
+        states = [record["state"] for record in records]
         counts = ", ".join(f"{states.count(state)} {state}" for state in ("complete", "pruned", "failed"))
-        print(f"{plan.study.tune_trials} settings: {counts}, {plan.study.tune_trials - len(trials)} missing")
+        print(f"{plan.study.tune_trials} settings: {counts}, {plan.study.tune_trials - len(records)} missing")
         for line in work_lines(plan, store):
             print(line)
-        for trial in trials:
-            if trial.error:
-                print(f"  failed   tune_trial {trial.number}: {trial.error}")
-        return 0 if is_complete(plan, store) else 1
+        for record in records:
+            if record.get("error"):
+                print(f"  failed   tune_trial {record['number']}: {record['error']}")
+        settled = sum(is_settled(record.get("cause")) for record in records)
+        return 0 if settled >= plan.study.tune_trials else 1
     status = study_status(plan, store, ask_drivers=True)
     print(status.text(), end="")
     return 0 if status.complete else 1

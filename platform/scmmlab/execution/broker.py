@@ -137,8 +137,7 @@ class Broker:
         self._members: dict[str, _Member] = {}
         self._attended = time.monotonic()
         self._draining: frozenset[str] = frozenset()
-        self._trainers: list[Any] = []
-        self._held: dict[int, Any] = {}
+        self._trainers: list[tuple[Any, int]] = []
         self._work = asyncio.Condition()
         self._news: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
@@ -189,13 +188,9 @@ class Broker:
         self._draining = nodes
         await self._wake_workers()
 
-    async def trainers(self) -> list[Any]:
-        """The controllers of Train that have registered."""
-        return self._trainers
-
-    async def held(self, group: int) -> Any:
-        """What a controller's workers hold, to be freed where it is lost; None where that is not known."""
-        return self._held.pop(group, None)
+    async def trainers(self, group: int | None = None) -> list[Any]:
+        """The controllers of Train that have registered: those of a group, or all."""
+        return [trainer for trainer, its_group in self._trainers if group in (None, its_group)]
 
     async def stop(self, abort: bool = False) -> None:
         """Send the workers home when they next ask for work, or (`abort`) away from the work that they are at."""
@@ -205,14 +200,10 @@ class Broker:
 
     # for Train's controllers
 
-    async def register(self, trainer: Any) -> None:
-        """A controller is about to ask for workers."""
-        if trainer not in self._trainers:
-            self._trainers.append(trainer)
-
-    async def hold(self, group: int, resources: Any) -> None:
-        """A controller's workers hold these resources."""
-        self._held[group] = resources
+    async def register(self, trainer: Any, group: int) -> None:
+        """A controller is about to ask for the workers of a group."""
+        if (trainer, group) not in self._trainers:
+            self._trainers.append((trainer, group))
 
     async def kernel_kills(self, name: str) -> list[tuple[str, int | None]]:
         """What a worker's machines had counted when it came."""

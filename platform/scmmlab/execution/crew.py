@@ -13,7 +13,6 @@ from typing import Any
 
 import ray
 from ray.train.torch import TorchTrainer
-from ray.util.placement_group import remove_placement_group
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from scmmlab.errors import ResourceError
@@ -75,7 +74,8 @@ class Crew:
         # read when a trainer starts
         os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = f"{start_timeout_s + TRAIN_S:g}"
         self._trainings = [
-            _Training(make, partial(_free, self.broker, group)) for group, make in enumerate(make_trainers(self.broker))
+            _Training(make, partial(_end_controllers, self.broker, group))
+            for group, make in enumerate(make_trainers(self.broker))
         ]
         self._unfinished: set[str] = set()
         self._looked_at = self._said_at = time.monotonic()
@@ -150,7 +150,7 @@ class Crew:
     def _end_trainers(self) -> None:
         """End the trainers that have not: what they still hold or wait for would be in the way of others."""
         if any(training.is_alive() for training in self._trainings):
-            end_for_good(ray.get(self.broker.trainers.remote(), timeout=STOP_TIMEOUT_S))
+            _end_controllers(self.broker)
 
     def _look_for_drains(self) -> None:
         now = time.monotonic()
@@ -209,9 +209,9 @@ class _Training(threading.Thread):
     is being started. Another trainer's workers go on with what the lost one's were at.
     """
 
-    def __init__(self, make: MakeTrainer, free: Callable[[], None]):
+    def __init__(self, make: MakeTrainer, end_controller: Callable[[], None]):
         super().__init__(name="scmmlab-trainer", daemon=True)
-        self._make, self._free = make, free
+        self._make, self._end_controller = make, end_controller
         self.stopping = False
         """Whether the workers are being sent home."""
         self.error: BaseException | None = None
@@ -228,16 +228,15 @@ class _Training(threading.Thread):
                 return
             if self.stopping or lost > LOST_TRAINERS:
                 return
-            self._free()
+            # Train's own cleaner asks the dashboard, which may be silent
+            with suppress(ray.exceptions.RayError):
+                self._end_controller()
             _log.warning("Ray Train's controller was lost (%s); another takes its place.", _last_line(self.error))
 
 
-def _free(broker: Any, group: int) -> None:
-    """Free what a lost controller's workers hold: Train's cleaner asks the dashboard, which may be silent."""
-    with suppress(ray.exceptions.RayError):
-        held = ray.get(broker.held.remote(group), timeout=STOP_TIMEOUT_S)
-        if held is not None:
-            remove_placement_group(held)
+def _end_controllers(broker: Any, group: int | None = None) -> None:
+    """End the controllers of a group, or all, and free what their workers hold."""
+    end_for_good(ray.get(broker.trainers.remote(group), timeout=STOP_TIMEOUT_S))
 
 
 def _last_line(error: BaseException | None) -> str:

@@ -143,8 +143,8 @@ class LeaseBook:
     def expire(self, now: float) -> list[Loss]:
         """Tasks of workers that have been silent for too long are lost."""
         silent = [lease for lease in self._leases.values() if lease.expires < now]
-        reason = "{} was silent for {:g} s"  # cut off: a worker renews its lease whatever it trains
-        return [self._lose(lease, reason.format(lease.worker, self._lease_s), "machine") for lease in silent]
+        # cut off, as with its machine: a worker renews its lease whatever it trains
+        return [self._lose(lease, f"{lease.worker} was silent for {self._lease_s:g} s", "machine") for lease in silent]
 
     def withdraw(self, key: str) -> bool:
         """Take the task of one request with this `key` out of the queue; False where it is not there."""

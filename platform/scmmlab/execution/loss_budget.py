@@ -25,8 +25,8 @@ class LossBudget:
 
     def count(self, lost: WorkerLost) -> None:
         """A worker is gone."""
-        self._losses = self._losses.plus(lost.kind, str(lost))
-        if lost.kind in ("crash", "out_of_memory"):
+        before, self._losses = self._losses, self._losses.plus(lost.kind, str(lost))
+        if self._losses.failures > before.failures:
             self._last_failure = lost
 
     def check(self, logs: str | None) -> None:

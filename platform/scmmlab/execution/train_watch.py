@@ -15,12 +15,7 @@ from scmmlab.execution.kernel_kills import kernel_kills
 from scmmlab.execution.worker_deaths import SUDDEN, death
 
 if TYPE_CHECKING:
-    from ray.train.v2._internal.execution.worker_group import (
-        ExecutionGroup,
-        WorkerGroup,
-        WorkerGroupContext,
-        WorkerGroupPollStatus,
-    )
+    from ray.train.v2._internal.execution.worker_group import ExecutionGroup, WorkerGroupContext, WorkerGroupPollStatus
 
 LOOK_S = 10.0
 """A machine is asked for its kernel's count for so long."""
@@ -44,13 +39,7 @@ class TrainWatch(WorkerGroupCallback, ReplicaGroupCallback):
 
     def before_worker_group_start(self, worker_group_context: WorkerGroupContext) -> None:
         """Workers are about to be asked for: let the driver know who does so, for the case that it must end it."""
-        self._tell("register", ray.get_runtime_context().current_actor)
-
-    def after_worker_group_start(self, worker_group: WorkerGroup) -> None:
-        """Workers hold resources: let the driver know which, for the case that it must free them."""
-        held = worker_group.get_worker_group_state().placement_group_handle.placement_group
-        self._tell("hold", self._group or 0, held)
-        super().after_worker_group_start(worker_group)
+        self._tell("register", ray.get_runtime_context().current_actor, self._group or 0)
 
     def after_execution_group_start(self, execution_group: ExecutionGroup) -> None:
         """Workers are there: from here on a SIGTERM is a notice to them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from scmmlab.config import SweepSpec, fingerprint
-from scmmlab.errors import StoreError
+from scmmlab.errors import StoreError, is_settled
 from scmmlab.study.objects import Record
 from scmmlab.study.plan import Plan
 from scmmlab.study.store import ResultStore
@@ -58,8 +58,8 @@ def search_records(plan: Plan, store: ResultStore) -> list[Record]:
 
 
 def settled_records(plan: Plan, store: ResultStore) -> list[Record]:
-    """Those of :func:`search_records` that stay; a setting that lost its worker is tried again by the next run."""
-    return [record for record in search_records(plan, store) if record.get("cause") != "lost"]
+    """Those of :func:`search_records` whose settings are not tried again."""
+    return [record for record in search_records(plan, store) if is_settled(record.get("cause"))]
 
 
 def is_complete(plan: Plan, store: ResultStore) -> bool:

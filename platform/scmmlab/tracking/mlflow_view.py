@@ -343,9 +343,7 @@ class MlflowView:
         self._client.log_dict(child.run_id, confusion_matrices(record), "confusion.json")
         if record["leaks"]:
             self._client.set_tag(child.run_id, "scmmlab.leaks", "; ".join(record["leaks"])[:LONGEST_TAG])
-        if child.failed:
-            self._client.delete_tag(child.run_id, ERROR)
-            child.failed = False
+        self._tag_error(child, None)
         self._client.set_terminated(child.run_id, "FINISHED")
         child.finished = True
         child.logged = {}
@@ -353,8 +351,7 @@ class MlflowView:
     def _fail_cell(self, event: CellFailed) -> None:
         child = self._child_of(event)
         if not child.finished:
-            child.failed = True
-            self._client.set_tag(child.run_id, ERROR, text_without_places(event.error)[:LONGEST_TAG])
+            self._tag_error(child, event.error)
             self._client.set_terminated(child.run_id, "FAILED")
 
     def _child_of(self, event: CellFinished | CellFailed) -> _Child:
@@ -377,13 +374,17 @@ class MlflowView:
         objective = [] if trial.value is None else [("objective", trial.value, event.timestamp, 0)]
         self._log_points(child, points, objective)
         self._client.set_tag(child.run_id, STATE, trial.state if trial.settled else LOST)
-        if trial.error:
-            self._client.set_tag(child.run_id, ERROR, text_without_places(trial.error)[:LONGEST_TAG])
-        elif child.failed:
-            self._client.delete_tag(child.run_id, ERROR)
-        child.failed = bool(trial.error)
+        self._tag_error(child, trial.error)
         self._client.set_terminated(child.run_id, "FAILED" if trial.state == "failed" else "FINISHED")
         child.finished = trial.settled
+
+    def _tag_error(self, child: _Child, error: str | None) -> None:
+        """Have the error stand in a run, or none, where one of an earlier try stood."""
+        if error:
+            self._client.set_tag(child.run_id, ERROR, text_without_places(error)[:LONGEST_TAG])
+        elif child.failed:
+            self._client.delete_tag(child.run_id, ERROR)
+        child.failed = bool(error)
 
     # --- figures
 

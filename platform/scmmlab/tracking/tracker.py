@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, Self
 
 from scmmlab.config import ExperimentSpec, TransferSpec
-from scmmlab.errors import FailureCause
+from scmmlab.errors import FailureCause, is_settled
 from scmmlab.tables import Manifest
 
 
@@ -99,8 +99,8 @@ class TuneTrialRecord:
 
     @property
     def settled(self) -> bool:
-        """Whether it ended by itself; one that lost its worker is tried again by the next run."""
-        return self.cause != "lost"
+        """Whether it is not tried again."""
+        return is_settled(self.cause)
 
 
 class Tracker:
