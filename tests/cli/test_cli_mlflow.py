@@ -96,6 +96,9 @@ def test_the_view_is_made_again_and_nothing_is_there_twice(scmmlab, janes, tmp_p
     done = scmmlab("mlflow", "sync", study, *given)
     assert done.status == 0, done.err
     assert "4 finished, 2 failed, 0 missing" in done.out
+    told = [line for line in done.err.splitlines() if line.startswith("Writing cells to MLflow: ")]
+    assert [line.split()[4] for line in told] == ["1", "2", "3", "4"]
+    assert told[-1] == "Writing cells to MLflow: 4 of 4 done"
     first = runs_of(database, "tiny")
     records = ResultStore(store)
     states = {name: run["info"]["status"] for name, run in first.items()}

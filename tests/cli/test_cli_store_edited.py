@@ -99,3 +99,31 @@ def test_what_was_damaged_is_set_aside_named_and_computed_again(
         assert scmmlab("results", study, "--store", store).out == expected
         aside = {name.partition(".damaged")[0] for kind in kinds for name in files.names(kind) if ".damaged" in name}
         assert {name.rpartition("/")[2] for name in damaged} <= aside
+
+
+def test_what_nothing_needs_is_read_when_asked_for(scmmlab, study, finished: Path, tmp_path: Path, caplog) -> None:
+    """Of a finished study only records are read, unless one asks."""
+    store = tmp_path / "runs"
+    shutil.copytree(finished, store)
+    given = (study, "--store", store)
+    expected = scmmlab("results", *given).out
+    objects = len(list((store / "pretrain").iterdir())) + len(list((store / "finetune").iterdir()))
+    done = scmmlab("status", *given, "--check")
+    assert (done.status, done.out.splitlines()[0]) == (0, f"{objects} encoders and fine-tunings read, none damaged.")
+    assert f"Reading encoders and fine-tunings: {objects} of {objects} done" in done.err
+
+    damaged = [name for kind in ("pretrain", "finetune") for name in damage_contents(Files(store), kind)]
+    assert scmmlab("status", *given).status == 0
+    assert caplog.text == ""
+    done = scmmlab("status", *given, "--check")
+    assert done.status == 1
+    assert done.out.startswith(f"{objects} encoders and fine-tunings read, {len(damaged)} damaged and set aside: ")
+    for name in damaged:
+        assert f"{name} is damaged: " in caplog.text
+        assert not (store / name).exists()
+    assert scmmlab("status", *given, "--check").out.startswith("0 encoders and fine-tunings read, none damaged.")
+
+    shutil.rmtree(store / "cells")
+    assert scmmlab("run", *given, *RUN).status == 0
+    assert scmmlab("results", *given).out == expected
+    assert scmmlab("status", *given, "--check").out.startswith(f"{objects} encoders and fine-tunings read, none ")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from scmmlab.cli.progress_line import ProgressLine
 from scmmlab.config.overrides import apply_override
 from scmmlab.config.problems import SpecT, raise_problems, validate
 from scmmlab.config.yaml_text import parse_yaml
@@ -131,7 +131,7 @@ def build(arguments: argparse.Namespace) -> int:
         features,
         force=arguments.force,
         mapper=_mapper(arguments.engine),
-        progress=_ProgressLine(),
+        progress=ProgressLine("Reading files"),
     )
     _print_outcome(outcome, arguments.out)
     return 0
@@ -190,28 +190,6 @@ def show(arguments: argparse.Namespace) -> int:
     print()
     _print_windows(table)
     return 0
-
-
-class _ProgressLine:
-    """Files done, of how many, and the time left: on one line in a terminal, else a line whenever a tenth is done."""
-
-    def __init__(self) -> None:
-        self.in_terminal = sys.stderr.isatty()
-        self.first: tuple[int, float] | None = None
-
-    def __call__(self, done: int, total: int) -> None:
-        text = f"Reading files: {done} of {total} done"
-        if self.first is None and done:
-            # time is counted from the first file on: before it, an engine may have been starting
-            self.first = (done, time.monotonic())
-        elif self.first is not None and done < total:
-            files, start = self.first
-            seconds = (time.monotonic() - start) / (done - files) * (total - done)
-            text += f", about {_duration(seconds)} left"
-        if self.in_terminal:
-            print(f"\r\033[K{text}", end="\n" if done == total else "", file=sys.stderr, flush=True)
-        elif done * 10 // total > (done - 1) * 10 // total:
-            print(text, file=sys.stderr, flush=True)
 
 
 def _add_reader_settings(command: argparse.ArgumentParser) -> None:
@@ -328,8 +306,3 @@ def _one_line(value: object) -> str:
     if isinstance(value, list):
         return " ".join(_one_line(part) for part in value)
     return str(value)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

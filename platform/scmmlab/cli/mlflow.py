@@ -30,6 +30,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run_sync(arguments: argparse.Namespace) -> int:
     """Make the view again."""
+    from scmmlab.cli.progress_line import ProgressLine
     from scmmlab.cli.study import open_study, write_study_report
     from scmmlab.execution.retelling import retell
     from scmmlab.study import driving
@@ -42,7 +43,13 @@ def run_sync(arguments: argparse.Namespace) -> int:
         if tracked_at is None:
             raise SpecError("There is no MLflow to write to.", hint="name --tracking-uri")
         with tracker:
-            counts = retell(plan, store, tracker, lambda: write_study_report(plan, store, None)[0].html.parent)
+            counts = retell(
+                plan,
+                store,
+                tracker,
+                lambda: write_study_report(plan, store, None)[0].html.parent,
+                ProgressLine("Writing cells to MLflow" if plan.cells else "Writing settings to MLflow"),
+            )
     print(f"MLflow:  {tracked_at}")
     print("         " + ", ".join(f"{number} {state}" for state, number in counts.items()))
     return 0

@@ -53,10 +53,15 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         help="say which cells are finished, failed, running, lost or missing",
         description="Say where each cell of a study stands, as the store has it: finished; failed (at which stage, "
         "why, how often it was tried, where its trace is); running, as a driver that is at work says; lost, where that "
-        "driver is gone; or missing. Exit status 1 unless all are finished.",
+        "driver is gone; or missing. Exit status 1 unless all are finished, or when --check finds damage.",
     )
     add_study_options(status, engine=False)
     add_part_option(status, "look at the cells of the K-th of N parts only")
+    status.add_argument(
+        "--check",
+        action="store_true",
+        help="read the encoders and fine-tunings of an ablation too, and set aside those that are damaged",
+    )
     status.set_defaults(func=run_status)
 
     results = subparsers.add_parser(
@@ -215,9 +220,21 @@ def run_status(arguments: argparse.Namespace) -> int:
                 print(f"  failed   tune_trial {record['number']}: {record['error']}")
         settled = sum(is_settled(record.get("cause")) for record in records)
         return 0 if settled >= plan.study.tune_trials else 1
+    damaged = _read_through(plan, store) if arguments.check else 0
     status = study_status(plan, store, ask_drivers=True)
     print(status.text(), end="")
-    return 0 if status.complete else 1
+    return 0 if status.complete and not damaged else 1
+
+
+def _read_through(plan: Plan, store: ResultStore) -> int:
+    """Read what looking at a study leaves unread, and say what was found: the number of damaged objects."""
+    from scmmlab.cli.progress_line import ProgressLine
+    from scmmlab.study.integrity import read_through
+
+    whole, damaged = read_through(plan, store, ProgressLine("Reading encoders and fine-tunings"))
+    found = f"{damaged} damaged and set aside: what is needed of them is made again" if damaged else "none damaged"
+    print(f"{whole + damaged} encoders and fine-tunings read, {found}.")
+    return damaged
 
 
 def run_results(arguments: argparse.Namespace) -> int:

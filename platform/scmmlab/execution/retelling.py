@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from itertools import count
 from pathlib import Path
 
 from scmmlab.execution.recorder import Recorder
@@ -13,7 +14,13 @@ from scmmlab.tables import read_table
 from scmmlab.tracking import Tracker, data_inputs
 
 
-def retell(plan: Plan, store: ResultStore, tracker: Tracker, report: Callable[[], Path]) -> Mapping[str, int]:
+def retell(
+    plan: Plan,
+    store: ResultStore,
+    tracker: Tracker,
+    report: Callable[[], Path],
+    progress: Callable[[int, int], None],
+) -> Mapping[str, int]:
     """Tell `tracker` of every cell or setting that has ended, of failures, and of the report.
 
     Curves come from the records; what computed them is what the attempts noted in the study's folder.
@@ -28,6 +35,8 @@ def retell(plan: Plan, store: ResultStore, tracker: Tracker, report: Callable[[]
         A tracker to which nothing that it knows can be told twice.
     report : callable
         Writes the report and returns its folder.
+    progress : callable
+        Is told how many cells or settings were told, of how many.
 
     Returns
     -------
@@ -45,9 +54,13 @@ def retell(plan: Plan, store: ResultStore, tracker: Tracker, report: Callable[[]
     tell = _tell_settings if plan.study.kind == "sweep" else _tell_cells
     # runs bear the versions of the attempt that computed them; the last attempt's come last, with everything
     *earlier, last = by_versions(folder, ended) or [(latest_versions(folder), [])]
-    for versions, names in [*earlier, (last[0], ended)]:
+    attempts = [*earlier, (last[0], ended)]
+    total = sum(len(names) for _, names in attempts)
+    told = count(1)
+    for versions, names in attempts:
         tracker.start_study(plan.study.name, spec, text, versions)
-        tell(plan, store, tracker, names)
+        for _ in tell(plan, store, tracker, names):
+            progress(next(told), total)
     if plan.study.kind == "sweep":
         counts = _count_settings(plan, store, tracker)
     else:
@@ -64,16 +77,21 @@ def retell(plan: Plan, store: ResultStore, tracker: Tracker, report: Callable[[]
     return counts
 
 
-def _tell_cells(plan: Plan, store: ResultStore, tracker: Tracker, keys: Collection[str]) -> None:
-    Recorder(plan, store, tracker, read_table).finished_before(
-        cell for key, cell in plan.distinct.items() if key in keys
-    )
+def _tell_cells(plan: Plan, store: ResultStore, tracker: Tracker, keys: Collection[str]) -> Iterator[str]:
+    """Tell of cells; yields each when it was told."""
+    recorder = Recorder(plan, store, tracker, read_table)
+    for key, cell in plan.distinct.items():
+        if key in keys:
+            recorder.finished_before([cell])
+            yield key
 
 
-def _tell_settings(plan: Plan, store: ResultStore, tracker: Tracker, names: Collection[str]) -> None:
+def _tell_settings(plan: Plan, store: ResultStore, tracker: Tracker, names: Collection[str]) -> Iterator[str]:
+    """Tell of settings; yields each when it was told."""
     for number, record in sorted(SweepRecords(plan, store).ended.items()):
-        if f"{number:05d}" in names:
+        if (name := f"{number:05d}") in names:
             tracker.finish_tune_trial(record)
+            yield name
 
 
 def _count_settings(plan: Plan, store: ResultStore, tracker: Tracker) -> dict[str, int]:
