@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import pytest
+
+from scmmlab.execution import ray_session
 
 pytestmark = pytest.mark.slow
 
@@ -76,9 +81,13 @@ def own(home) -> Iterator[dict[str, str]]:
 
 
 def join(own, home, **environment: str) -> subprocess.CompletedProcess[str]:
+    return run(JOINER, home, **{"RAY_ADDRESS": own["address"], **environment})
+
+
+def run(program: str, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", JOINER],
-        env=OUTSIDE | {"HOME": str(home), "RAY_ADDRESS": own["address"], **environment},
+        [sys.executable, "-c", program],
+        env=OUTSIDE | {"HOME": str(home), **environment},
         capture_output=True,
         text=True,
         timeout=100,
@@ -110,6 +119,49 @@ def test_a_cluster_that_asks_for_another_token_is_not_joined(own, home, tmp_path
     assert said.format(home=tmp_path) in done.stdout
     assert "InvalidAuthToken" not in done.stderr, "Ray was not let loose on it"
     assert right not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("listening", [False, True])
+def test_a_head_that_does_not_answer_is_not_waited_for(home, tmp_path, listening) -> None:
+    """Nobody there, and somebody who takes the connection and says nothing. Ray alone would take 13 minutes."""
+    with socket.socket() as head:
+        head.bind(("127.0.0.1", 0))
+        if listening:
+            head.listen()
+        done = join({"address": f"127.0.0.1:{head.getsockname()[1]}"}, home)
+    assert done.returncode == 2, done.stderr
+    assert "Cannot join the Ray cluster at RAY_ADDRESS='127.0.0.1:" in done.stdout
+    assert "nobody has answered there for 20 s." in done.stdout
+
+
+def test_a_head_that_goes_while_it_is_joined_is_not_waited_for(home) -> None:
+    lost = JOINER.replace("try:\n", "import scmmlab.execution.ray_session as s\ns._see_to_token = print\ntry:\n", 1)
+    with socket.socket() as head:
+        head.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{head.getsockname()[1]}"
+        done = run(lost, home, RAY_ADDRESS=address, RAY_py_gcs_connect_timeout_s="1")
+    assert done.returncode == 2, done.stderr
+    assert "Cannot join the Ray cluster at RAY_ADDRESS='127.0.0.1:" in done.stdout
+
+
+def test_a_head_that_still_starts_is_waited_for() -> None:
+    def answer(request, context):
+        return b""
+
+    method = grpc.unary_unary_rpc_method_handler(answer)
+    service = grpc.method_handlers_generic_handler("ray.rpc.NodeInfoGcsService", {"GetClusterId": method})
+    server = grpc.server(ThreadPoolExecutor(1), [service])
+    with socket.socket() as head:
+        head.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{head.getsockname()[1]}"
+    with ThreadPoolExecutor(1) as pool:
+        lets_in = pool.submit(ray_session._lets_in, address, None)
+        with pytest.raises(TimeoutError):
+            lets_in.result(1.0)
+        assert server.add_insecure_port(address)
+        server.start()
+        assert lets_in.result(ray_session.ANSWER_S) is True
+        server.stop(None)
 
 
 def test_the_command_line_says_so_and_ends_with_status_2(own, tmp_path) -> None:

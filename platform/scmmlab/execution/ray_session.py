@@ -54,8 +54,10 @@ DRIVER_ENVIRONMENT = {
 
 _log = logging.getLogger(__name__)
 
-_ANSWER_S = 10.0
-"""A cluster that does not say so long whether it knows our token is left to Ray."""
+ANSWER_S = 20.0
+"""The head of a cluster that is joined has so long to answer: it may still be starting."""
+_TRIES = "RAY_gcs_server_port_wait_time_s"
+"""How often Ray tries to connect to a head; the name is of its other use."""
 
 CHATTY_LOGGERS = ("ray", "ray.data", "ray.train", "ray.tune")
 
@@ -150,7 +152,8 @@ def _signal_handlers_kept() -> Iterator[None]:
 def _join(address: str, quiet: dict[str, Any]) -> None:
     try:
         _see_to_token(address)
-        ray.init(**quiet)
+        with _one_try_to_connect():
+            ray.init(**quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ResourceError(
             f"Cannot join the Ray cluster at RAY_ADDRESS={address!r}: {_first_line(error).rstrip('.')}.",
@@ -158,9 +161,22 @@ def _join(address: str, quiet: dict[str, Any]) -> None:
         ) from error
 
 
+@contextmanager
+def _one_try_to_connect() -> Iterator[None]:
+    """Have Ray give up on a head that goes while it is joined after one try of 40 s, not after twenty."""
+    if _TRIES in os.environ:
+        yield
+        return
+    os.environ[_TRIES] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[_TRIES]
+
+
 def _see_to_token(address: str) -> None:
     """Show a cluster our token where it asks for one: of a wrong one Ray says nothing for 20 s, and then not what."""
-    if "://" in address:
+    if "://" in address or os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
         return
     head = ray._private.services.canonicalize_bootstrap_address(address)
     open_to_all = _lets_in(head, None)
@@ -196,12 +212,17 @@ def _why_not(head: str, open_to_all: bool) -> str | None:
 
 
 def _lets_in(head: str, token: str | None) -> bool | None:
-    """Whether the head of a cluster answers those who show `token`; None where it does not answer at all."""
-    with grpc.insecure_channel(head) as channel:
+    """Whether the head of a cluster answers those who show `token`; None where that is left to Ray to find out."""
+    # like Ray's own connections, past a proxy that is there for the web
+    with grpc.insecure_channel(head, [("grpc.enable_http_proxy", 0)]) as channel:
         ask = channel.unary_unary("/ray.rpc.NodeInfoGcsService/GetClusterId")
+        shown = [("authorization", f"Bearer {token}")] if token else []
         try:
-            ask(b"", timeout=_ANSWER_S, metadata=[("authorization", f"Bearer {token}")] if token else [])
+            ask(b"", timeout=ANSWER_S, metadata=shown, wait_for_ready=True)
         except grpc.RpcError as error:
+            if error.code() in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE):
+                # Ray would go on asking for a quarter of an hour
+                raise ConnectionError(f"nobody has answered there for {ANSWER_S:g} s") from error
             return False if error.code() is grpc.StatusCode.UNAUTHENTICATED else None
     return True
 
