@@ -61,9 +61,7 @@ class TroubledDisk:
     def refusing(self) -> Iterator[None]:
         """Nothing can be written or renamed."""
         if self._mounted:
-            # over itself: what is open stays so, and keeps no one from refusing
-            subprocess.run(["mount", "--bind", self.folder, self.folder], check=True)
-            subprocess.run(["mount", "-o", "remount,bind,ro", self.folder], check=True)
+            self._mount_read_only()
             try:
                 yield
             finally:
@@ -78,6 +76,17 @@ class TroubledDisk:
         finally:
             for path, mode in modes.items():
                 path.chmod(mode)
+
+    def _mount_read_only(self) -> None:
+        """Over itself: what is open stays so, and keeps no one from refusing."""
+        place = str(self.folder)
+        for _ in range(100):
+            subprocess.run(["mount", "--bind", place, place], check=True)
+            if _done("mount", "-o", "remount,bind,ro", place):
+                return
+            # a file was opened for writing between the two
+            subprocess.run(["umount", "--lazy", place], check=True)
+        raise OSError(f"{place} is written to whenever it is to be mounted read-only")
 
 
 @contextmanager
