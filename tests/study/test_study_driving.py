@@ -16,6 +16,7 @@ import pytest
 from scmmlab.errors import StoreError
 from scmmlab.study import ResultStore, StudyFolder, drivers_of, driving
 from scmmlab.study.claims import Claim, Claims, SeenClaim, Watch
+from scmmlab.study.files import Files
 from scmmlab.study.processes import ProcessName, is_there, this_process
 
 LEASE_S = 6.0
@@ -83,6 +84,25 @@ def test_the_second_driver_says_that_the_first_is_at_it_and_writes_nothing(uri) 
         until(lambda: [dict(seen.claim.at_work) for seen in drivers_of(folder_of(uri))[0]] == [
             {"k1": "pretrain, epoch 3"}
         ])  # fmt: skip
+
+
+def test_a_claim_that_is_rewritten_while_it_is_read_is_read_again(uri, monkeypatch) -> None:
+    """S3 is asked for an object's size first: a longer one that takes its place then is read without its end."""
+    read, torn = Files.read, []
+
+    def read_torn(self, name):
+        data = read(self, name)
+        if torn or not name.endswith(f"{first}.json"):
+            return data
+        torn.append(name)
+        return data[:-10]
+
+    with driver_elsewhere(uri):
+        (first,) = folder_of(uri).claims().seen()
+        monkeypatch.setattr(Files, "read", read_torn)
+        with pytest.raises(StoreError, match="is being run already"), drive(uri, LONG_LEASE_S):
+            raise AssertionError("two drivers have one study")
+        assert torn
 
 
 def test_a_driver_that_was_killed_blocks_nobody_on_its_machine(uri) -> None:

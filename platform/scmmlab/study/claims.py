@@ -25,6 +25,10 @@ LEASE_S = 60.0
 BEAT_S = 10.0
 """A driver gives a sign so often."""
 
+_READS = 5
+"""A claim is read so often before it is taken for none: S3 may give a part of one that is being written anew."""
+_READ_AGAIN_S = 0.1
+
 
 @dataclass(frozen=True)
 class Claim:
@@ -148,11 +152,19 @@ class Claims:
             if not file.endswith(".json"):
                 continue
             name = file.removesuffix(".json")
-            with suppress(UnreadableError, DamagedError, KeyError, TypeError):
-                data = self._files.read(f"{self._folder}/{file}")
-                if data is not None:
-                    found[name] = SeenClaim(_claim(from_json("claim", name, data).record), written_s)
+            claim = self._read(name)
+            if claim is not None:
+                found[name] = SeenClaim(claim, written_s)
         return found
+
+    def _read(self, name: str) -> Claim | None:
+        """A claim; None where it is gone, or what is there is none."""
+        for _ in range(_READS):
+            with suppress(UnreadableError, DamagedError, KeyError, TypeError):
+                data = self._files.read(self._name(name))
+                return None if data is None else _claim(from_json("claim", name, data).record)
+            time.sleep(_READ_AGAIN_S)
+        return None
 
     def _name(self, name: str) -> str:
         return f"{self._folder}/{name}.json"
