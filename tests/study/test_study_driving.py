@@ -115,7 +115,7 @@ def test_a_driver_that_was_killed_blocks_nobody_on_its_machine(uri) -> None:
         assert [list(seen.claim.at_work) for seen in gone] == [["k1"]]
         begun = time.monotonic()
         with drive(uri, LONG_LEASE_S):
-            assert time.monotonic() - begun < LONG_LEASE_S
+            assert time.monotonic() - begun < LEASE_S
             assert len(folder_of(uri).claims().seen()) == 1
     assert folder_of(uri).claims().seen() == {}
 
@@ -136,7 +136,7 @@ def test_a_silent_driver_on_another_machine_blocks_for_the_lease_and_no_longer(u
         waited = time.monotonic() - begun
         assert list(folder_of(uri).claims().seen()) != ["0" * 32]
     # S3 tells times to the second
-    assert LEASE_S - 1.5 < waited < LONG_LEASE_S
+    assert LEASE_S - 1.5 < waited < LEASE_S + 5
 
 
 def test_a_driver_on_another_machine_that_gives_signs_is_not_taken_over(uri) -> None:
