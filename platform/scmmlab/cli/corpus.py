@@ -108,16 +108,21 @@ def check(arguments: argparse.Namespace) -> int:
     """Print what is wrong with a corpus on disk, and what to do about it; 1 where something is."""
     reader, _ = _reader(arguments)
     root = Path(arguments.root).expanduser().absolute()
-    wrong = facts = files = 0
+    wrong = facts = files = left_out = 0
     for where, found in groupby(reader.check(root), key=lambda finding: finding.where):
         findings = list(found)
         bad = sum(not finding.ok for finding in findings)
-        files, facts, wrong = files + 1, facts + len(findings), wrong + bad
+        gaps = [finding.left_out for finding in findings if finding.left_out]
+        findings = [finding for finding in findings if not finding.left_out]
+        files, facts, wrong, left_out = files + 1, facts + len(findings), wrong + bad, left_out + len(gaps)
         print(f"{'wrong' if bad else 'ok':<6}{where}  ({bad or len(findings)} of {len(findings)} facts)")
         for finding in findings:
             if arguments.verbose or not finding.ok:
                 _print_finding(finding)
-    print(f"{facts} facts checked in {files} places: {f'{wrong} do not hold' if wrong else 'all hold'}.")
+        for each in gaps:
+            print(f"      left out: {each.what} ({each.why})")
+    said = f"; left out: {left_out}, each named above" if left_out else ""
+    print(f"{facts} facts checked in {files} places: {f'{wrong} do not hold' if wrong else 'all hold'}{said}.")
     return 1 if wrong else 0
 
 
@@ -180,6 +185,7 @@ def show(arguments: argparse.Namespace) -> int:
             ("feature", f"{manifest.feature} in {manifest.unit}"),
             *((key.replace("_", " "), _one_line(value)) for key, value in provenance.items()),
             *(("note", note) for note in notes),
+            *(("left out", f"{each.what} in {each.where} ({each.why})") for each in manifest.left_out),
             ("raw files", str(len(manifest.raw_files)) if manifest.raw_files else None),
             ("files beside them", ", ".join(manifest.companions) or None),
             ("licence", manifest.licence),
@@ -267,6 +273,8 @@ def _print_outcome(outcome: Outcome, location: str) -> None:
     manifest = outcome.manifest
     for note in manifest.provenance.get("notes", []):
         print(f"Note: {note}.")
+    for left_out in manifest.left_out:
+        print(f"Left out: {left_out.what} in {left_out.where} ({left_out.why}).")
     reason = f" ({outcome.reason})" if outcome.reason else ""
     print(
         f"{outcome.status.capitalize()}{reason}: {location} has {manifest.windows} windows of "

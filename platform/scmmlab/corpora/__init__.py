@@ -3,6 +3,7 @@
 from scmmlab.corpora.eegmat import EegmatReader
 from scmmlab.corpora.eegmat_features import EegmatFeaturesReader
 from scmmlab.corpora.finding import Finding
+from scmmlab.corpora.left_out import LeftOut
 from scmmlab.corpora.opening import open_below
 from scmmlab.corpora.reader import FeatureOrigin, Reader
 from scmmlab.corpora.recording import FeatureRecording, Recording, TrialFeatures, TrialSpan
@@ -17,6 +18,7 @@ __all__ = [
     "FeatureOrigin",
     "FeatureRecording",
     "Finding",
+    "LeftOut",
     "Reader",
     "Recording",
     "SyntheticSpec",

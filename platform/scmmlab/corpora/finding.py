@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from scmmlab.corpora.left_out import LeftOut
 from scmmlab.errors import CorpusError
 
 _GRAMMAR = re.compile(r"(?P<fact>.+?): expected (?P<expected>.+), found (?P<found>.+?)\.?", re.DOTALL)
@@ -28,6 +29,8 @@ class Finding:
         What the corpus is known to have, and what is there.
     remedy : str
         What to do where it does not hold.
+    left_out : LeftOut | None
+        Set where it is no fact but a part of the corpus that is not taken; always shown.
     """
 
     ok: bool
@@ -36,6 +39,12 @@ class Finding:
     expected: str
     found: str
     remedy: str = ""
+    left_out: LeftOut | None = None
+
+    @classmethod
+    def of_left_out(cls, left_out: LeftOut) -> Finding:
+        """The finding that something is left out, which is right as long as it is said."""
+        return cls(True, left_out.where, "left out", left_out.why, left_out.what, left_out=left_out)
 
     @classmethod
     def of_error(cls, where: str, error: CorpusError) -> Finding:

@@ -32,6 +32,9 @@ class MneReader(Reader):
     summary: ClassVar[str] = "a lab's own recordings: EDF, BDF, BrainVision, FIF, EEGLAB, CNT, or a BIDS folder"
     needs: ClassVar[str] = "recordings, and with --layout a file that says where subjects, trials and labels come from"
 
+    version: ClassVar[int] = 2
+    """2: what is left out is told apart from what was never there, gaps end trials, trigger codes are rounded."""
+
     layout: LayoutSpec
     """Where subjects, sessions, trials and labels come from (YAML, docs/corpora.md)."""
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from scmmlab.config import Spec
 from scmmlab.corpora.finding import Finding
+from scmmlab.corpora.left_out import LeftOut
 from scmmlab.corpora.recording import FeatureRecording, Recording
 from scmmlab.errors import CorpusError
 
@@ -96,9 +97,17 @@ class Reader(Spec, ABC):
         del root
         return ()
 
+    def left_out(self, root: Path) -> tuple[LeftOut, ...]:
+        """What lies in the folder and is neither one of `files` nor beside them, as far as it might be data.
+
+        This default has none.
+        """
+        del root
+        return ()
+
     @abstractmethod
-    def read(self, root: Path, file: str) -> Iterator[Recording | FeatureRecording]:
-        """What one of `files` holds.
+    def read(self, root: Path, file: str) -> Iterator[Recording | FeatureRecording | LeftOut]:
+        """What one of `files` holds, and what of it is left out.
 
         Raises
         ------
@@ -122,17 +131,24 @@ class Reader(Spec, ABC):
         yield Finding(True, ".", "files", self.needs, f"{len(files)} files")
         for file in files:
             yield from self.check_file(root, file)
+        for left_out in self.left_out(root):
+            yield Finding.of_left_out(left_out)
 
     def check_file(self, root: Path, file: str) -> Iterator[Finding]:
         """Examine one of `files`; this default reads it whole, and readers that can tell by a header say more."""
         trials = 0
+        left_out: list[LeftOut] = []
         try:
-            for recording in self.read(root, file):
-                trials += len(recording.trials)
+            for part in self.read(root, file):
+                if isinstance(part, LeftOut):
+                    left_out.append(part)
+                else:
+                    trials += len(part.trials)
         except CorpusError as error:
             yield Finding.of_error(file, error)
         else:
             yield Finding(True, file, "content", "a recording that can be read", f"{trials} trials")
+            yield from map(Finding.of_left_out, left_out)
 
     def subject_name(self, subject: int) -> str:
         """What the corpus calls a subject."""

@@ -147,6 +147,12 @@ def _table(
     build: str,
     root: Path,
 ) -> FeatureTable:
+    left_out = (*(each for part in parts for each in part.left_out), *reader.left_out(root))
+    parts = [part for part in parts if len(part.label)]
+    if not parts:
+        raise CorpusError(
+            f"There is no trial in '{root}': expected at least one, found all left out: {left_out[0]}."
+        )
     first, names = parts[0], reader.subject_names(root)
     for part in parts:
         check_alike(part.file, part, first)
@@ -167,6 +173,7 @@ def _table(
         provenance=_provenance(reader, features, list(dict.fromkeys(note for part in parts for note in part.notes))),
         raw_files=hashes,
         companions=companions,
+        left_out=left_out,
         subjects={
             number: names.get(number) or reader.subject_name(number)
             for number in np.unique(columns["subject"]).tolist()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from scmmlab.corpora import FeatureRecording, Reader, Recording, TrialFeatures
+from scmmlab.corpora import FeatureRecording, LeftOut, Reader, Recording, TrialFeatures
 from scmmlab.errors import CorpusError
 from scmmlab.features import FeatureSpec, extract_features
 from scmmlab.tables.file_rows import FileRows
@@ -33,8 +33,8 @@ class FileExtraction:
         """
         return rows_of(file, map(self._with_features, self.reader.read(self.root, file)), len(self.reader.classes))
 
-    def _with_features(self, recording: Recording | FeatureRecording) -> FeatureRecording:
-        if isinstance(recording, FeatureRecording):
+    def _with_features(self, recording: Recording | FeatureRecording | LeftOut) -> FeatureRecording | LeftOut:
+        if not isinstance(recording, Recording):
             return recording
         spans = [(trial.start, trial.stop) for trial in recording.trials]
         try:
@@ -56,8 +56,8 @@ class FileExtraction:
         )
 
 
-def rows_of(file: str, recordings: Iterator[FeatureRecording], classes: int) -> FileRows:
-    """The rows of the recordings of one file.
+def rows_of(file: str, parts: Iterator[FeatureRecording | LeftOut], classes: int) -> FileRows:
+    """The rows of the recordings of one file, and what of it is left out; no rows where that is all of it.
 
     Raises
     ------
@@ -69,7 +69,11 @@ def rows_of(file: str, recordings: Iterator[FeatureRecording], classes: int) -> 
     columns: list[tuple[NDArray[np.int64], ...]] = []
     features: list[NDArray[np.float32]] = []
     notes: list[str] = []
-    for recording in recordings:
+    left_out: list[LeftOut] = []
+    for recording in parts:
+        if isinstance(recording, LeftOut):
+            left_out.append(recording)
+            continue
         first = first or recording
         check_alike(recording.source, recording, first)
         notes += recording.notes
@@ -79,6 +83,8 @@ def rows_of(file: str, recordings: Iterator[FeatureRecording], classes: int) -> 
             windows = np.arange(len(trial.features))
             columns.append((*(np.full(len(windows), key) for key in keys), windows))
             features.append(trial.features)
+    if first is None and left_out:
+        return FileRows.empty(file, tuple(left_out))
     if first is None or not features:
         raise CorpusError(f"There is no trial in {file}: expected at least one.")
     subject, session, trial_number, label, window = (np.concatenate(column) for column in zip(*columns, strict=True))
@@ -94,6 +100,7 @@ def rows_of(file: str, recordings: Iterator[FeatureRecording], classes: int) -> 
         label=label,
         features=np.concatenate(features),
         notes=tuple(notes),
+        left_out=tuple(left_out),
     )
 
 

@@ -168,9 +168,10 @@ class FeatureTable:
         # the order of the bands is that of the features, and canonical JSON would sort it away
         facts["bands"] = list(facts["bands"].items())
         facts["windows"] = len(self)
-        if not facts["companions"]:
-            # so that tables from before there were any keep theirs
-            del facts["companions"]
+        for newer in ("companions", "left_out"):
+            if not facts[newer]:
+                # so that tables from before there were any keep theirs
+                del facts[newer]
         digest.update(canonical_json(facts).encode())
         for column in (*(getattr(self, name) for name in KEY_COLUMNS), self.label, self.features):
             digest.update(np.ascontiguousarray(column, dtype=column.dtype.newbyteorder("<")).data)

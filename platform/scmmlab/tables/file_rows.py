@@ -11,12 +11,14 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from scmmlab.corpora import LeftOut
+
 _ARRAYS = ("subject", "session", "trial", "window", "label", "features")
 
 
 @dataclass(frozen=True, eq=False)
 class FileRows:
-    """The windows of one raw file, in the order of the file.
+    """The windows of one raw file, in the order of the file; none where all of it is left out.
 
     Parameters
     ----------
@@ -30,6 +32,8 @@ class FileRows:
         As in the feature table.
     notes : tuple of str
         What the reader noticed.
+    left_out : tuple of LeftOut
+        What of the file is not in the rows.
     """
 
     file: str
@@ -43,12 +47,21 @@ class FileRows:
     label: NDArray[np.int64]
     features: NDArray[np.float32]
     notes: tuple[str, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+    @classmethod
+    def empty(cls, file: str, left_out: tuple[LeftOut, ...]) -> FileRows:
+        """No rows of a file of which all is left out."""
+        keys, label = np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)
+        features = np.zeros((0, 0, 0), dtype=np.float32)
+        return cls(file, (), {}, 0.0, keys, keys, keys, keys, label, features, (), left_out)
 
     def to_bytes(self) -> bytes:
         """What `from_bytes` makes the same rows of."""
         facts = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _ARRAYS}
         # a list, because the order of the bands is that of the features
         facts["bands"] = list(self.bands.items())
+        facts["left_out"] = [each.model_dump() for each in self.left_out]
         content = io.BytesIO()
         np.savez(
             content,
@@ -78,5 +91,6 @@ class FileRows:
             bands={name: (low, high) for name, (low, high) in facts["bands"]},
             window_s=facts["window_s"],
             notes=tuple(facts["notes"]),
+            left_out=tuple(LeftOut(**each) for each in facts["left_out"]),
             **arrays,
         )

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from scmmlab.config import Spec
+from scmmlab.corpora import LeftOut
 
 FORMAT = 1
 
@@ -37,6 +38,8 @@ class Manifest(Spec):
     """SHA-256 of each raw file, by its path relative to the corpus's folder."""
     companions: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of each file beside the raw ones that decides labels, order or channels, by its path."""
+    left_out: tuple[LeftOut, ...] = ()
+    """What of the corpus is not in the table, and why."""
     subjects: dict[int, str]
     """Subjects by number, with the name that the corpus gives them."""
     windows: int = Field(0, ge=0)

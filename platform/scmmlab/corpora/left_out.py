@@ -1,0 +1,23 @@
+"""What a reader does not take of a corpus, and why: it is said by the check, by the build and in the manifest."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from scmmlab.config import Spec
+
+
+class LeftOut(Spec):
+    """A part of a corpus that is not in its table."""
+
+    where: str = Field(min_length=1)
+    """File or folder, relative to the root with `/`; `.` is the root."""
+    what: str = Field(min_length=1)
+    """What is left out there, in a few words: `the recording`, `3 trials of 'rest'`, `2 windows of trial 5`."""
+    why: str = Field(min_length=1)
+    """The reason, in a few words: `of no class`, `BAD_blink`, `of another task`."""
+    trials: int = Field(0, ge=0)
+    """How many whole trials; 0 where it is no trial, or nobody knows."""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what} left out: {self.why}"
