@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import lab_files
-import mne
-import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scmmlab.corpora.lab import LayoutSpec
+from scmmlab.corpora.lab.marks import Mark
 from scmmlab.corpora.lab.recordings import LabRecording
+from scmmlab.corpora.lab.timing import Timing
 from scmmlab.corpora.lab.trials import find_trials
 
 RATE = 64
@@ -22,26 +22,26 @@ MARKS = st.lists(
 ).filter(lambda marks: any(name != "other" for *_, name in marks))
 
 
-def spans_of(marks, trials, run=0, first_samp=0):
+def spans_of(marks, trials, run=0):
     """The trials that are found, and where marks start and stop, in samples."""
     edges, position = [], 0
     for gap, length, _ in marks:
         edges.append((position + gap, position + gap + length))
         position = edges[-1][1]
-    raw = mne.io.RawArray(
-        np.zeros((1, position + 100)), mne.create_info(["Fz"], RATE, "eeg"), first_samp=first_samp, verbose="ERROR"
-    )
     onsets = [start / RATE for start, _ in edges]
-    raw.set_annotations(mne.Annotations(onsets, [(b - a) / RATE for a, b in edges], [name for *_, name in marks]))
     layout = LayoutSpec.model_validate({**lab_files.LAYOUT, "trials": {"kind": "annotations", **trials}})
     recording = LabRecording("sub1.edf", {"subject": "1"}, 1, 1, run)
-    return find_trials(layout, Path("root"), recording, raw), edges, position + 100
+    marks = tuple(
+        Mark(onset, (b - a) / RATE, name) for onset, (a, b), (*_, name) in zip(onsets, edges, marks, strict=True)
+    )
+    timing = Timing(RATE, position + 100, annotations=marks)
+    return find_trials(layout, Path("root"), recording, None, timing).spans, edges, position + 100
 
 
 @settings(max_examples=60, deadline=None)
-@given(marks=MARKS, run=st.integers(0, 3), first_samp=st.sampled_from([0, 777]))
-def test_trials_are_the_marks_of_a_class(marks, run, first_samp):
-    spans, edges, _ = spans_of(marks, {}, run, first_samp)
+@given(marks=MARKS, run=st.integers(0, 3))
+def test_trials_are_the_marks_of_a_class(marks, run):
+    spans, edges, _ = spans_of(marks, {}, run)
     expected = [
         (NAMES.index(name), start, stop)
         for (start, stop), (*_, name) in zip(edges, marks, strict=True)

@@ -11,12 +11,15 @@ from typing import Any, ClassVar
 from scmmlab.corpora.finding import Finding
 from scmmlab.corpora.lab.companions import find_companions
 from scmmlab.corpora.lab.formats import open_recording
+from scmmlab.corpora.lab.gaps import around, constant_stretches, settle
 from scmmlab.corpora.lab.layout import LayoutSpec
 from scmmlab.corpora.lab.recordings import LabRecording, find_recording, find_recordings, subject_names
 from scmmlab.corpora.lab.signal import SignalSource, choose_channels
-from scmmlab.corpora.lab.trials import find_trials
+from scmmlab.corpora.lab.timing import read_timing
+from scmmlab.corpora.lab.trials import FoundTrials, bad_windows, find_trials
+from scmmlab.corpora.left_out import LeftOut
 from scmmlab.corpora.reader import Reader
-from scmmlab.corpora.recording import Recording, TrialSpan
+from scmmlab.corpora.recording import Recording
 from scmmlab.errors import CorpusError
 
 MARGIN_S = 4.0
@@ -60,15 +63,13 @@ class MneReader(Reader):
         """Signals, markers, splits and tables beside the recordings."""
         return find_companions(self.layout, root)
 
-    def read(self, root: Path, file: str) -> Iterator[Recording]:
-        """A recording a trial, in time order."""
+    def read(self, root: Path, file: str) -> Iterator[Recording | LeftOut]:
+        """A recording a trial, in time order, and what of the file is left out."""
         recording, raw = self._open(root, file)
-        spans = find_trials(self.layout, root, recording, raw)
+        found = self._trials(root, recording, raw)
         source = choose_channels(self.layout.signal, raw, root / file)
-        notes = _bad_channels(source)
-        for span in spans:
-            yield _read_trial(source, recording, span, notes)
-            notes = ()
+        yield from found.left_out
+        yield from self._read_trials(source, recording, found)
 
     def check(self, root: Path) -> Iterator[Finding]:
         """File by file, and what no recording says by itself: the same channels in each, a trial of each class."""
@@ -118,15 +119,54 @@ class MneReader(Reader):
             source = choose_channels(self.layout.signal, raw, root / file)
             channels = source.channels
             findings.append(Finding(True, file, "channels", "as the layout says", " ".join(channels)))
-            spans = find_trials(self.layout, root, recording, raw)
-            labels = [span.label for span in spans]
+            found = self._trials(root, recording, raw)
+            labels = [span.label for span in found.spans]
             trials = ", ".join(f"{name} {labels.count(label)}" for label, name in enumerate(self.classes))
             findings.append(Finding(True, file, "trials", "one or more", trials))
-            _read_trial(source, recording, spans[0], ())
-            findings.append(Finding(True, file, "first trial", "EEG in µV", f"{source.sampling_rate:g} Hz"))
+            left_out = [*found.left_out, *bad_windows(file, found.spans, source.sampling_rate)]
+            for part in self._read_trials(source, recording, found):
+                if isinstance(part, LeftOut):
+                    left_out.append(part)
+                else:
+                    findings.append(Finding(True, file, "first trial", "EEG in µV", f"{source.sampling_rate:g} Hz"))
+                    break
+            findings += map(Finding.of_left_out, left_out)
         except CorpusError as error:
             findings.append(Finding.of_error(file, error))
         return _Examined(findings, channels, labels)
+
+    def _trials(self, root: Path, recording: LabRecording, raw: Any) -> FoundTrials:
+        timing = read_timing(root, recording, raw, bids=self.layout.recordings.bids is not None)
+        return find_trials(self.layout, root, recording, raw, timing)
+
+    def _read_trials(
+        self, source: SignalSource, recording: LabRecording, found: FoundTrials
+    ) -> Iterator[Recording | LeftOut]:
+        """Those trials, or parts of them, that are signal throughout, which only the signal itself tells."""
+        rate, samples, margin = source.sampling_rate, source.raw.n_times, round(MARGIN_S * source.sampling_rate)
+        notes = (*found.notes, *_bad_channels(source))
+        for span in found.spans:
+            first, last = around(span, found.gaps, margin, samples)
+            if constant := constant_stretches(source.raw, source.picks, first, last, source.path):
+                at_gaps = self.layout.trials.at_gaps
+                remains, left_out = settle(span, constant, at_gaps, rate, source.path, recording.file)
+                if left_out:
+                    yield left_out
+                if remains is None:
+                    continue
+                span = remains
+                first, last = around(span, (*found.gaps, *constant), margin, samples)
+            yield Recording(
+                source=f"{source.path} (trial {span.trial})",
+                subject=recording.subject,
+                session=recording.session,
+                channels=source.channels,
+                sampling_rate=rate,
+                signal=source.read(first, last),
+                trials=(span.moved(first),),
+                notes=notes,
+            )
+            notes = ()
 
     def _open(self, root: Path, file: str) -> tuple[LabRecording, Any]:
         recording = find_recording(self.layout.recordings, root, file)
@@ -140,21 +180,6 @@ class _Examined:
     findings: list[Finding]
     channels: tuple[str, ...]
     labels: list[int]
-
-
-def _read_trial(source: SignalSource, recording: LabRecording, span: TrialSpan, notes: tuple[str, ...]) -> Recording:
-    margin = round(MARGIN_S * source.sampling_rate)
-    first, last = max(0, span.start - margin), min(source.raw.n_times, span.stop + margin)
-    return Recording(
-        source=f"{source.path} (trial {span.trial})",
-        subject=recording.subject,
-        session=recording.session,
-        channels=source.channels,
-        sampling_rate=source.sampling_rate,
-        signal=source.read(first, last),
-        trials=(TrialSpan(span.trial, span.label, span.start - first, span.stop - first),),
-        notes=notes,
-    )
 
 
 def _bad_channels(source: SignalSource) -> tuple[str, ...]:

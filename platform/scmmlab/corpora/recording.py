@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +12,45 @@ from scmmlab.errors import CorpusError
 
 
 @dataclass(frozen=True)
+class Stretch:
+    """Samples start to stop of a recording, half-open, and what is the matter with them."""
+
+    start: int
+    stop: int
+    why: str
+
+    def touches(self, start: int, stop: int) -> bool:
+        """Whether samples start to stop hold some of these, or go over their place where these are none."""
+        return self.start < stop and self.stop > start
+
+
+@dataclass(frozen=True)
 class TrialSpan:
-    """A trial as a stretch of a recording: samples start to stop, half-open."""
+    """A trial as a stretch of a recording: samples start to stop, half-open.
+
+    Parameters
+    ----------
+    trial, label : int
+        Its number, and its class.
+    start, stop : int
+        Its samples.
+    bad : tuple of Stretch
+        Samples of it whose windows are left out.
+    cut : str
+        Why it ends before its time; a trial that was cut may be shorter than a window.
+    """
 
     trial: int
     label: int
     start: int
     stop: int
+    bad: tuple[Stretch, ...] = field(default=(), kw_only=True)
+    cut: str = field(default="", kw_only=True)
+
+    def moved(self, samples: int) -> TrialSpan:
+        """The same trial in a part of the recording that begins so many samples later."""
+        bad = tuple(Stretch(each.start - samples, each.stop - samples, each.why) for each in self.bad)
+        return replace(self, start=self.start - samples, stop=self.stop - samples, bad=bad)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,11 +111,15 @@ class Recording:
 
 @dataclass(frozen=True, eq=False)
 class TrialFeatures:
-    """The features of one trial, shape=(n_windows, n_channels, n_bands), float32."""
+    """The features of one trial, shape=(n_windows, n_channels, n_bands), float32.
+
+    `windows` says which windows of the trial they are, where some are left out; else they are all, from 0 on.
+    """
 
     trial: int
     label: int
     features: NDArray[np.float32]
+    windows: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, eq=False)

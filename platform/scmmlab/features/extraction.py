@@ -48,6 +48,7 @@ def extract_features(
     sampling_rate: float,
     spans: Sequence[tuple[int, int]],
     spec: FeatureSpec,
+    kept: Sequence[NDArray[np.bool_]] | None = None,
 ) -> list[NDArray[np.float32]]:
     """Differential entropy per window, channel and band of each trial in a recording.
 
@@ -63,11 +64,13 @@ def extract_features(
         The samples of each trial, half-open. Samples that do not fill a last window are left out.
     spec : FeatureSpec
         How features are computed.
+    kept : sequence of array of bool, shape=(n_windows,), optional
+        Which windows of each trial are wanted; all of them when absent. The others bear on no other by smoothing.
 
     Returns
     -------
     list of array, shape=(n_windows, n_channels, n_bands)
-        The features of each trial, float32.
+        The features of each trial's windows that are wanted, float32.
 
     Raises
     ------
@@ -95,7 +98,35 @@ def extract_features(
                 part_WCF[:, quiet_C] = precise_WCF
         for features_WCF, part_WCF in zip(features, parts, strict=True):
             features_WCF[:, first : first + group] = part_WCF
-    return [_smooth(features_WCF, spec).astype(np.float32) for features_WCF in features]
+    wanted = [np.ones(len(features_WCF), dtype=bool) for features_WCF in features] if kept is None else kept
+    return [
+        _smooth(features_WCF, spec, kept_W)[kept_W].astype(np.float32)
+        for features_WCF, kept_W in zip(features, wanted, strict=True)
+    ]
+
+
+def kept_windows(
+    span: tuple[int, int], bad: Sequence[tuple[int, int]], sampling_rate: float, spec: FeatureSpec
+) -> NDArray[np.bool_]:
+    """Which windows of a trial overlap none of some stretches, shape=(n_windows,).
+
+    Parameters
+    ----------
+    span : (start, stop)
+        The samples of the trial, half-open.
+    bad : sequence of (start, stop)
+        Those of the stretches.
+    sampling_rate : float
+        In Hz.
+    spec : FeatureSpec
+        How long a window is.
+    """
+    samples = _samples(spec.window_s, sampling_rate)
+    starts = np.arange(span[0], span[1] - samples + 1, samples)
+    kept = np.ones(len(starts), dtype=bool)
+    for start, stop in bad:
+        kept &= (starts >= stop) | (starts + samples <= start)
+    return kept
 
 
 def _entropies(
@@ -131,9 +162,9 @@ def _samples(window_s: float, sampling_rate: float) -> int:
     return round(samples)
 
 
-def _smooth(features_WCF: NDArray[np.float64], spec: FeatureSpec) -> NDArray[np.float64]:
+def _smooth(features_WCF: NDArray[np.float64], spec: FeatureSpec, kept_W: NDArray[np.bool_]) -> NDArray[np.float64]:
     if spec.smoothing == "moving_average":
-        return moving_average(features_WCF, spec.moving_average_windows)
+        return moving_average(features_WCF, spec.moving_average_windows, kept_W)
     if spec.smoothing == "lds":
-        return lds(features_WCF)
+        return lds(features_WCF, kept=kept_W)
     return features_WCF

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from scmmlab.corpora import FeatureRecording, LeftOut, Reader, Recording, TrialFeatures
+from scmmlab.corpora import FeatureRecording, LeftOut, Reader, Recording, TrialFeatures, TrialSpan
 from scmmlab.errors import CorpusError
-from scmmlab.features import FeatureSpec, extract_features
+from scmmlab.features import FeatureSpec, extract_features, kept_windows
 from scmmlab.tables.file_rows import FileRows
 
 
@@ -31,17 +31,34 @@ class FileExtraction:
         CorpusError
             If the file is not what it should be.
         """
-        return rows_of(file, map(self._with_features, self.reader.read(self.root, file)), len(self.reader.classes))
+        parts = (part for read in self.reader.read(self.root, file) for part in self._with_features(file, read))
+        return rows_of(file, parts, len(self.reader.classes))
 
-    def _with_features(self, recording: Recording | FeatureRecording | LeftOut) -> FeatureRecording | LeftOut:
+    def _with_features(
+        self, file: str, recording: Recording | FeatureRecording | LeftOut
+    ) -> Iterator[FeatureRecording | LeftOut]:
         if not isinstance(recording, Recording):
-            return recording
-        spans = [(trial.start, trial.stop) for trial in recording.trials]
+            yield recording
+            return
+        trials: list[TrialSpan] = []
+        kept: list[NDArray[np.bool_]] = []
         try:
-            features = extract_features(recording.signal, recording.sampling_rate, spans, self.features)
+            for trial in recording.trials:
+                bad = [(each.start, each.stop) for each in trial.bad]
+                kept_W = kept_windows((trial.start, trial.stop), bad, recording.sampling_rate, self.features)
+                left_out = _left_out(file, trial, kept_W)
+                if left_out:
+                    yield left_out
+                if not (left_out and left_out.trials):
+                    trials.append(trial)
+                    kept.append(kept_W)
+            spans = [(trial.start, trial.stop) for trial in trials]
+            features = extract_features(recording.signal, recording.sampling_rate, spans, self.features, kept)
         except CorpusError as error:
             raise CorpusError(f"{recording.source}: {error.message}", error.hint) from error
-        return FeatureRecording(
+        if not trials:
+            return
+        yield FeatureRecording(
             source=recording.source,
             subject=recording.subject,
             session=recording.session,
@@ -49,11 +66,25 @@ class FileExtraction:
             bands=self.features.bands,
             window_s=self.features.window_s,
             trials=[
-                TrialFeatures(trial.trial, trial.label, values)
-                for trial, values in zip(recording.trials, features, strict=True)
+                TrialFeatures(trial.trial, trial.label, values, np.flatnonzero(kept_W))
+                for trial, values, kept_W in zip(trials, features, kept, strict=True)
             ],
             notes=recording.notes,
         )
+
+
+def _left_out(file: str, trial: TrialSpan, kept_W: NDArray[np.bool_]) -> LeftOut | None:
+    """What of a trial is no window of the table; a trial that was never cut and is too short is an error instead."""
+    if trial.cut and not len(kept_W):
+        return LeftOut(
+            where=file, what=f"the rest of trial {trial.trial}", why=f"no whole window, {trial.cut}", trials=1
+        )
+    if kept_W.all():
+        return None
+    why = ", ".join(dict.fromkeys(each.why for each in trial.bad))
+    if not kept_W.any():
+        return LeftOut(where=file, what=f"trial {trial.trial}", why=f"{why} in each window", trials=1)
+    return LeftOut(where=file, what=f"{np.count_nonzero(~kept_W)} windows of trial {trial.trial}", why=why)
 
 
 def rows_of(file: str, parts: Iterator[FeatureRecording | LeftOut], classes: int) -> FileRows:
@@ -80,7 +111,7 @@ def rows_of(file: str, parts: Iterator[FeatureRecording | LeftOut], classes: int
         for trial in recording.trials:
             _check_trial(recording, trial, classes)
             keys = (recording.subject, recording.session, trial.trial, trial.label)
-            windows = np.arange(len(trial.features))
+            windows = np.arange(len(trial.features)) if trial.windows is None else trial.windows
             columns.append((*(np.full(len(windows), key) for key in keys), windows))
             features.append(trial.features)
     if first is None and left_out:

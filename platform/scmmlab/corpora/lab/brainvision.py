@@ -9,6 +9,7 @@ from scmmlab.corpora.opening import open_below
 from scmmlab.errors import CorpusError
 
 _POINTER = re.compile(r"^[ \t]*(DataFile|MarkerFile)[ \t]*[=:](.*)$", re.IGNORECASE | re.MULTILINE)
+_NEW_SEGMENT = re.compile(rb"^Mk\d+=New Segment,[^,\r\n]*,(\d+)", re.MULTILINE)
 _CODEPAGE = re.compile(r"Codepage=(.+)", re.IGNORECASE)
 _CODEPAGES = {"UTF-8": "utf-8", "ANSI": "cp1252"}
 _SAMPLE_BYTES = {"INT_16": 2, "INT_32": 4, "IEEE_FLOAT_32": 4}
@@ -46,6 +47,11 @@ def brainvision_parts(root: Path, file: str) -> tuple[str, ...]:
             )
     _check_size(path, text, root / parts[list(names).index("datafile")])
     return tuple(parts)
+
+
+def new_segments(markers: Path) -> tuple[int, ...]:
+    """Samples, from 0, at which a marker file says that a new segment starts; MNE leaves out the first of them."""
+    return tuple(int(place) - 1 for place in _NEW_SEGMENT.findall(markers.read_bytes()))
 
 
 def _decoded(path: Path) -> str:

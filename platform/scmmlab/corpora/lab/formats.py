@@ -95,7 +95,7 @@ def open_recording(root: Path, file: str, bids: bool = False) -> Any:
         def read() -> Any:
             return mne.io.read_raw(path, preload=False, verbose="ERROR", **typed)
 
-    raw = _guarded(path, read)
+    raw = guarded(path, read)
     own = sorted((file, *parts))
     for name in raw.filenames:
         if Path(name).resolve() not in [(root / part).resolve() for part in own]:
@@ -109,14 +109,14 @@ def open_recording(root: Path, file: str, bids: bool = False) -> Any:
 
 def read_segment(raw: Any, picks: list[int], start: int, stop: int, path: Path) -> Any:
     """Samples start to stop of some channels, shape=(n_channels, n_times), in MNE's units."""
-    return _guarded(path, lambda: raw.get_data(picks=picks, start=start, stop=stop))
+    return guarded(path, lambda: raw.get_data(picks=picks, start=start, stop=stop))
 
 
 def eeg_channels(raw: Any, path: Path) -> list[int]:
     """Where in a recording the channels are that it says are EEG."""
     import mne
 
-    picks: list[int] = _guarded(path, lambda: mne.pick_types(raw.info, meg=False, eeg=True, exclude=()).tolist())
+    picks: list[int] = guarded(path, lambda: mne.pick_types(raw.info, meg=False, eeg=True, exclude=()).tolist())
     return picks
 
 
@@ -138,7 +138,8 @@ def started(root: Path, file: str, bids: bool) -> datetime:
     return date
 
 
-def _guarded(path: Path, read: Callable[[], Any]) -> Any:
+def guarded(path: Path, read: Callable[[], Any]) -> Any:
+    """What a function of MNE's gives, without warnings, or a `CorpusError` that names the recording."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -98,6 +98,10 @@ class _TrialsSpec(Spec):
     block_s: float | None = Field(None, gt=0)
     """Cuts each trial into blocks of so many s that stand as trials, the last one taking the remainder: for long
     recordings of one class each, and for protocols that need several trials a class."""
+    at_gaps: Literal["refuse", "cut", "drop"] = "refuse"
+    """What becomes of a trial that goes over a gap in the signal: an error, its end at the gap, or left out."""
+    bad: Literal["drop_windows", "ignore"] = "drop_windows"
+    """What becomes of windows that an annotation `BAD…` overlaps: left out, or taken all the same."""
 
 
 class _TimedSpec(_TrialsSpec):

@@ -6,15 +6,18 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scmmlab.corpora.lab.formats import read_segment
+from scmmlab.corpora.lab.codes import read_codes
 from scmmlab.corpora.lab.layout import FIELD, EventTrials, FileTrials, StatusTrials, TableTrials, TrialsSpec
 from scmmlab.corpora.lab.recordings import LabRecording
 from scmmlab.corpora.lab.tables import LINE, is_same, number_in, read_rows
-from scmmlab.errors import CorpusError, nearest
+from scmmlab.errors import CorpusError
+
+if TYPE_CHECKING:
+    from scmmlab.corpora.lab.timing import Timing
 
 _NOT_STATED = ("", "n/a", "nan")
 
@@ -40,9 +43,14 @@ class Mark:
     description: str = ""
     row: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def end_s(self) -> float:
+        """Where it is over; its onset where nothing states that."""
+        return self.onset_s + (0.0 if math.isnan(self.duration_s) else self.duration_s)
 
-def read_marks(trials: TrialsSpec, root: Path, recording: LabRecording, raw: Any) -> list[Mark]:
-    """The marks of a recording, in time order.
+
+def read_marks(trials: TrialsSpec, root: Path, recording: LabRecording, raw: Any, timing: Timing) -> list[Mark]:
+    """The marks of a recording, in time order, those outside of its data as well.
 
     Raises
     ------
@@ -50,9 +58,9 @@ def read_marks(trials: TrialsSpec, root: Path, recording: LabRecording, raw: Any
         If the channel or the table that has them is not what the layout says.
     """
     if isinstance(trials, FileTrials):
-        return [Mark(0.0, raw.n_times / raw.info["sfreq"])]
+        return [Mark(0.0, timing.stop / timing.rate)]
     if isinstance(trials, StatusTrials):
-        marks = _codes(trials, raw, root / recording.file)
+        marks = _codes(trials, raw, timing, root / recording.file)
     elif isinstance(trials, EventTrials):
         file = events_file(root, recording)
         if file is None:
@@ -62,12 +70,7 @@ def read_marks(trials: TrialsSpec, root: Path, recording: LabRecording, raw: Any
     elif isinstance(trials, TableTrials):
         marks = _of_table(trials, root, recording)
     else:
-        # onsets count from the first sample that was recorded, which need not be the first that was saved
-        offset = raw.first_time
-        marks = (
-            Mark(float(each["onset"]) - offset, float(each["duration"]), str(each["description"]))
-            for each in raw.annotations
-        )
+        marks = iter(timing.annotations)
     return sorted(marks, key=lambda mark: mark.onset_s)
 
 
@@ -97,19 +100,13 @@ def table_file(trials: TableTrials, root: Path, recording: LabRecording) -> str:
     return trials.file.format(**recording.fields)
 
 
-def _codes(trials: StatusTrials, raw: Any, path: Path) -> Iterator[Mark]:
+def _codes(trials: StatusTrials, raw: Any, timing: Timing, path: Path) -> Iterator[Mark]:
     """A mark wherever the masked code changes to one that is not 0."""
-    if trials.channel not in raw.ch_names:
-        guess = nearest(trials.channel, raw.ch_names)
-        raise CorpusError(
-            f"'{path}' has no status channel {trials.channel!r}: expected it, found {', '.join(raw.ch_names)}.",
-            f"did you mean {guess!r}?" if guess else "name it with trials.channel.",
-        )
-    (values,) = read_segment(raw, [raw.ch_names.index(trials.channel)], 0, raw.n_times, path)
-    codes = values.astype(np.int64) & trials.mask
+    values, rate = read_codes(raw, trials.channel, path)
+    codes = values & trials.mask
     before = np.concatenate([[0], codes[:-1]])
-    for sample in np.flatnonzero((codes != before) & (codes != 0)):
-        yield Mark(sample / raw.info["sfreq"], math.nan, str(codes[sample]))
+    for place in np.flatnonzero((codes != before) & (codes != 0)).tolist():
+        yield Mark(timing.tick(place * timing.rate / rate) / timing.rate, math.nan, str(codes[place]))
 
 
 def _of_table(trials: TableTrials, root: Path, recording: LabRecording) -> Iterator[Mark]:

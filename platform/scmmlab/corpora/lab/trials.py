@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
+from scmmlab.corpora.lab.gaps import bad_stretches, is_bad, is_gap, settle, stated_gaps
 from scmmlab.corpora.lab.labels import Labels
 from scmmlab.corpora.lab.layout import AnnotationTrials, EventTrials, FileTrials, LayoutSpec, StatusTrials
 from scmmlab.corpora.lab.marks import Mark, read_marks
 from scmmlab.corpora.lab.recordings import LabRecording
 from scmmlab.corpora.lab.tables import is_same
-from scmmlab.corpora.recording import TrialSpan
+from scmmlab.corpora.lab.timing import Timing
+from scmmlab.corpora.left_out import LeftOut
+from scmmlab.corpora.recording import Stretch, TrialSpan
 from scmmlab.errors import CorpusError
 
 TRIALS_PER_RUN = 10_000
@@ -19,28 +25,72 @@ TRIALS_PER_RUN = 10_000
 _MOST_SHOWN = 8
 
 
-def find_trials(layout: LayoutSpec, root: Path, recording: LabRecording, raw: Any) -> tuple[TrialSpan, ...]:
-    """The trials of a recording, in time order.
+@dataclass(frozen=True)
+class FoundTrials:
+    """The trials of a recording.
+
+    Parameters
+    ----------
+    spans : tuple of TrialSpan
+        In time order, none over a gap.
+    gaps : tuple of Stretch
+        Where the signal is interrupted, in samples.
+    left_out : tuple of LeftOut
+        What is not in the trials.
+    notes : tuple of str
+        What a reader of the manifest should know.
+    """
+
+    spans: tuple[TrialSpan, ...]
+    gaps: tuple[Stretch, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def find_trials(layout: LayoutSpec, root: Path, recording: LabRecording, raw: Any, timing: Timing) -> FoundTrials:
+    """The trials of a recording.
+
+    Parameters
+    ----------
+    layout : LayoutSpec
+        Where trials and labels come from.
+    root : Path
+        The corpus's folder.
+    recording : LabRecording
+        Which of its recordings.
+    raw : mne.io.Raw
+        It, opened.
+    timing : Timing
+        Its clock and annotations.
 
     Raises
     ------
     CorpusError
-        If there are none, two overlap, or one is not inside the recording.
+        If there are none, two overlap, or one is not inside the recording or goes over a gap that the layout refuses.
     """
-    path, rate = root / recording.file, float(raw.info["sfreq"])
+    path, rate = root / recording.file, timing.rate
     labels = Labels.of_recording(layout.labels, root, recording)
-    marks = read_marks(layout.trials, root, recording, raw)
+    marks = read_marks(layout.trials, root, recording, raw, timing)
+    stated = marks if isinstance(layout.trials, EventTrials) else []
+    gaps = stated_gaps(timing, stated)
     labelled = [labels.of(mark) for mark in marks]
+    # what is said of the signal is no event, unless the layout takes it for one
+    kept = [not _is_aside(layout, mark, label) for mark, label in zip(marks, labelled, strict=True)]
+    marks, labelled = list(compress(marks, kept)), list(compress(labelled, kept))
     spans: list[TrialSpan] = []
+    starting: set[str] = set()
+    outside: list[Mark] = []
     for index, (mark, label) in enumerate(zip(marks, labelled, strict=True)):
         if label is None or not _starts(layout, mark, label):
+            outside += [mark] if not -1 <= mark.onset_s * rate <= timing.stop + 1 else []
             continue
-        end_s = _end(layout, marks, labelled, index, raw.n_times / rate, path)
+        end_s = _end(layout, marks, labelled, index, timing.stop / rate, path)
         start, stop = round(mark.onset_s * rate), round(end_s * rate)
-        _check_span(start, stop, raw.n_times, spans[-1].stop if spans else 0, rate, path)
+        _check_span(start, stop, timing.stop, spans[-1].stop if spans else 0, rate, path)
         # rounding may put neighbours, or the end, one sample too far
-        start, stop = max(start, spans[-1].stop if spans else 0), min(stop, raw.n_times)
+        start, stop = max(start, spans[-1].stop if spans else 0), min(stop, timing.stop)
         spans += _blocks(layout, label, start + round(layout.trials.skip_s * rate), stop, rate, path)
+        starting.add(mark.description)
     if not spans:
         found = list(dict.fromkeys(labels.value(mark) for mark in marks))
         shown = ", ".join(map(repr, found[:_MOST_SHOWN])) + (" …" if len(found) > _MOST_SHOWN else "")
@@ -54,7 +104,67 @@ def find_trials(layout: LayoutSpec, root: Path, recording: LabRecording, raw: An
             "longer blocks (trials.block_s) make fewer.",
         )
     first = recording.run * TRIALS_PER_RUN + 1
-    return tuple(TrialSpan(number, span.label, span.start, span.stop) for number, span in enumerate(spans, start=first))
+    bad = [stretch for stretch in bad_stretches((*timing.annotations, *stated), rate) if stretch.why not in starting]
+    numbered = [
+        replace(span, trial=number, bad=tuple(each for each in bad if each.touches(span.start, span.stop)))
+        for number, span in enumerate(spans, start=first)
+    ]
+    settled = [settle(span, gaps, layout.trials.at_gaps, rate, path, recording.file) for span in numbered]
+    notes: tuple[str, ...] = ()
+    if layout.trials.bad == "ignore":
+        notes = tuple(_ignored(path, numbered))
+        settled = [(span and replace(span, bad=()), left_out) for span, left_out in settled]
+    return FoundTrials(
+        tuple(_in_samples(span, timing) for span, _ in settled if span),
+        tuple(Stretch(timing.sample(each.start), timing.sample(each.stop), each.why) for each in gaps),
+        (*_outside(recording.file, outside), *(left_out for _, left_out in settled if left_out)),
+        notes,
+    )
+
+
+def bad_windows(file: str, spans: Sequence[TrialSpan], rate: float) -> Iterator[LeftOut]:
+    """What the stretches that are marked as bad leave out; how many windows that are, their length decides."""
+    for why in dict.fromkeys(each.why for span in spans for each in span.bad):
+        trials = [span for span in spans if any(each.why == why for each in span.bad)]
+        inside = sum(
+            min(each.stop, span.stop) - max(each.start, span.start)
+            for span in trials
+            for each in span.bad
+            if each.why == why
+        )
+        numbers = ", ".join(str(span.trial) for span in trials[:_MOST_SHOWN]) + (
+            " …" if len(trials) > _MOST_SHOWN else ""
+        )
+        what = f"each window that overlaps one of its stretches ({inside / rate:.3f} s of trial {numbers})"
+        yield LeftOut(where=file, what=what, why=why)
+
+
+def _is_aside(layout: LayoutSpec, mark: Mark, label: int | None) -> bool:
+    """Whether a mark speaks of the signal alone."""
+    if not (is_gap(mark) or (is_bad(mark) and layout.trials.bad == "drop_windows")):
+        return False
+    named = (*(getattr(layout.trials, "starts", None) or ()), *getattr(layout.trials, "ends", ()))
+    by_description = layout.labels.kind == "description" and label is not None
+    return not by_description and not any(is_same(mark.description, one) for one in named)
+
+
+def _in_samples(span: TrialSpan, timing: Timing) -> TrialSpan:
+    """A trial without a gap, whose samples follow each other as its ticks do."""
+    return span.moved(span.start - timing.sample(span.start))
+
+
+def _outside(file: str, marks: Sequence[Mark]) -> Iterator[LeftOut]:
+    if marks:
+        shown = ", ".join(f"{mark.description!r} at {mark.onset_s:.3f} s" for mark in marks[:_MOST_SHOWN])
+        what = f"{len(marks)} marks ({shown}{' …' if len(marks) > _MOST_SHOWN else ''})"
+        yield LeftOut(where=file, what=what, why="outside of the recording; no trial starts there")
+
+
+def _ignored(path: Path, spans: Sequence[TrialSpan]) -> Iterator[str]:
+    trials = Counter(why for span in spans for why in {each.why for each in span.bad})
+    if trials:
+        shown = ", ".join(f"{why} in {count} trials" for why, count in trials.items())
+        yield f"{path.name}: marked as bad and taken all the same: {shown}"
 
 
 def _starts(layout: LayoutSpec, mark: Mark, label: int | None) -> bool:

@@ -1,0 +1,78 @@
+"""The codes of a trigger channel, in the whole numbers that its file states."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scmmlab.corpora.edf import read_edf_header
+from scmmlab.corpora.lab.edf_records import read_edf_numbers
+from scmmlab.corpora.lab.formats import read_segment
+from scmmlab.errors import CorpusError, nearest
+
+_FARTHEST = 0.1
+"""How far from a whole number a code may be: gains of 16 bits round it, filters and resampling leave it anywhere."""
+_LARGEST = 2.0**53
+
+
+def read_codes(raw: Any, channel: str, path: Path) -> tuple[NDArray[np.int64], float]:
+    """The values of a trigger channel, shape=(n_times,), and its sampling rate in Hz.
+
+    Raises
+    ------
+    CorpusError
+        If there is no such channel, or its values are no whole numbers.
+    """
+    if channel not in raw.ch_names:
+        guess = nearest(channel, raw.ch_names)
+        raise CorpusError(
+            f"'{path}' has no status channel {channel!r}: expected it, found {', '.join(raw.ch_names)}.",
+            f"did you mean {guess!r}?" if guess else "name it with trials.channel.",
+        )
+    if path.suffix.lower() in (".edf", ".bdf"):
+        # MNE cuts the values of a channel of this name to whole numbers, and to 17 bits
+        values, rate = read_edf_numbers(path, _edf_signal(path, channel))
+    else:
+        index, rate = raw.ch_names.index(channel), float(raw.info["sfreq"])
+        (values,) = read_segment(raw, [index], 0, raw.n_times, path)
+        values = values / _scale(raw, index, path)
+    codes = np.rint(values)
+    # a comparison with NaN is false
+    good = (np.abs(values - codes) <= _FARTHEST) & (np.abs(values) < _LARGEST)
+    if not good.all():
+        at = int(np.argmin(good))
+        raise _no_codes(path, channel, f"{values[at]:.6g} at {at / rate:.3f} s")
+    if values.any() and not codes.any():
+        raise _no_codes(path, channel, f"{values.min():.6g} to {values.max():.6g}")
+    return codes.astype(np.int64), rate
+
+
+def _no_codes(path: Path, channel: str, found: str) -> CorpusError:
+    return CorpusError(
+        f"The channel {channel} of '{path}' holds no codes: expected whole numbers, found {found}.",
+        "trials.channel names another one; a trigger channel that was filtered, resampled or scaled is none any more.",
+    )
+
+
+def _edf_signal(path: Path, channel: str) -> int:
+    """Which signal a channel is: MNE takes a type before its name off, as of `EEG Fp1`."""
+    labels = [signal.label for signal in read_edf_header(path).signals]
+    found = [index for index, label in enumerate(labels) if channel in (label, label.partition(" ")[2].strip())]
+    if len(found) != 1:
+        raise CorpusError(
+            f"'{path}' has channel {channel} {len(found)} times: expected it once, found {', '.join(labels)}.",
+            "trials.channel names one that stands there once.",
+        )
+    return found[0]
+
+
+def _scale(raw: Any, index: int, path: Path) -> float:
+    """What MNE multiplied the numbers of a channel by to have V of them."""
+    ending = path.suffix.lower()
+    if ending == ".vhdr":
+        return float(raw.info["chs"][index]["range"])
+    # EEGLAB's and Neuroscan's numbers are µV whatever the channel is
+    return 1e-6 if ending in (".set", ".cnt") else 1.0

@@ -1,0 +1,138 @@
+"""When each record of an EDF+ or BDF+ file was recorded, and what is annotated in it, as its annotation signals say.
+
+MNE takes the records of a continuous file to follow each other, and drops annotations that lie outside of them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from scmmlab.corpora.edf import EdfHeader, EdfSignal, read_edf_header
+from scmmlab.errors import CorpusError
+
+_ANNOTATION = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15(\d+(?:\.\d*)?))?\x14(.*?)\x14\x00", re.DOTALL)
+"""Onset, duration and descriptions, between which stands a 20."""
+_ONSET = re.compile(rb"([+-]\d+(?:\.\d*)?)\x14\x14")
+"""What a record begins with: when it was recorded."""
+_JITTER_S = 0.005
+"""By how much onsets may be rounded."""
+
+
+@dataclass(frozen=True)
+class EdfRecords:
+    """What annotation signals say, in s from the start of the first record.
+
+    Parameters
+    ----------
+    seconds : float
+        Length of a record.
+    leaps : tuple of (int, float)
+        Records that do not follow the one before, and when they start.
+    annotations : tuple of (float, float, str)
+        Onset, duration and description of each.
+    """
+
+    seconds: float
+    leaps: tuple[tuple[int, float], ...]
+    annotations: tuple[tuple[float, float, str], ...]
+
+
+def read_edf_records(path: Path, rate: float) -> EdfRecords:
+    """Read the annotation signals, of which EDF and BDF without a plus have none.
+
+    Parameters
+    ----------
+    path : Path
+        An EDF or BDF file.
+    rate : float
+        Sampling rate of the recording in Hz.
+
+    Raises
+    ------
+    CorpusError
+        If a record starts before the one before it ends.
+    """
+    header = _header(path)
+    signals = [index for index, signal in enumerate(header.signals) if signal.label.endswith(" Annotations")]
+    starts: list[float | None] = []
+    annotations: list[tuple[float, float, str]] = []
+    for record in zip(*(_stored(path, header, index) for index in signals), strict=True):
+        contents = [row.tobytes() for row in record]
+        first = _ONSET.match(contents[0])
+        starts.append(float(first[1]) if first else None)
+        for onset, duration, texts in (found for content in contents for found in _ANNOTATION.findall(content)):
+            annotations += [
+                (float(onset), float(duration or 0), _decoded(text)) for text in texts.split(b"\x14") if text
+            ]
+    # the first record may begin a fraction of a second after the time that the header states
+    zero = next((start for start in starts[:1] if start is not None), 0.0)
+    leaps = _leaps(path, starts, header.record_seconds, max(_JITTER_S, 1 / rate))
+    return EdfRecords(
+        header.record_seconds,
+        tuple((record, start - zero) for record, start in leaps),
+        tuple((onset - zero, duration, text) for onset, duration, text in annotations),
+    )
+
+
+def read_edf_numbers(path: Path, index: int) -> tuple[np.ndarray, float]:
+    """All values of a signal in the unit that it states, shape=(n_times,), and its sampling rate in Hz."""
+    header = _header(path)
+    signal = header.signals[index]
+    stored = _stored(path, header, index).reshape(-1, _sample_bytes(path))
+    words = np.zeros((len(stored), 4), np.uint8)
+    # in the upper bytes of a word its sign is theirs
+    words[:, -stored.shape[1] :] = stored
+    digital = words.view("<i4")[:, 0] >> 8 * (4 - stored.shape[1])
+    return _physical(signal, digital), signal.samples_per_record / header.record_seconds
+
+
+def _header(path: Path) -> EdfHeader:
+    return read_edf_header(path)
+
+
+def _physical(signal: EdfSignal, digital: np.ndarray) -> np.ndarray:
+    (low, high), (least, largest) = signal.physical, signal.digital
+    if largest == least:
+        return digital.astype(np.float64)
+    # value = low + (number − least) · (high − low) / (largest − least), which is exact where the ranges are the same
+    return low + (digital - np.float64(least)) * ((high - low) / (largest - least))
+
+
+def _stored(path: Path, header: EdfHeader, index: int) -> np.ndarray:
+    """The bytes of a signal, shape=(n_records, n_bytes)."""
+    sizes = [_sample_bytes(path) * signal.samples_per_record for signal in header.signals]
+    first = 256 * (1 + len(header.signals))
+    content = np.memmap(path, np.uint8, "r", first, (header.records, sum(sizes)))
+    start = sum(sizes[:index])
+    return content[:, start : start + sizes[index]]
+
+
+def _sample_bytes(path: Path) -> int:
+    return 3 if path.suffix.lower() == ".bdf" else 2
+
+
+def _leaps(path: Path, starts: list[float | None], seconds: float, jitter: float) -> list[tuple[int, float]]:
+    leaps, before = [], None
+    for record, start in enumerate(starts):
+        if before is not None and start is not None:
+            if start < before + seconds - jitter:
+                raise CorpusError(
+                    f"The records of '{path}' are in no order of time: expected record {record + 1} at "
+                    f"{before + seconds:g} s or later, as the one before says, found {start:g} s.",
+                    "copy the file again, or write it anew from the recorder's own format.",
+                )
+            if start > before + seconds + jitter:
+                leaps.append((record, start))
+        before = start if start is not None else None if before is None else before + seconds
+    return leaps
+
+
+def _decoded(text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode("latin-1")
