@@ -19,7 +19,7 @@ from scmmlab.corpora.lab.timing import read_timing
 from scmmlab.corpora.lab.trials import FoundTrials, bad_windows, find_trials
 from scmmlab.corpora.left_out import LeftOut
 from scmmlab.corpora.reader import Reader
-from scmmlab.corpora.recording import Recording
+from scmmlab.corpora.recording import Recording, TrialSpan
 from scmmlab.errors import CorpusError
 
 MARGIN_S = 4.0
@@ -69,7 +69,13 @@ class MneReader(Reader):
         found = self._trials(root, recording, raw)
         source = choose_channels(self.layout.signal, raw, root / file)
         yield from found.left_out
-        yield from self._read_trials(source, recording, found)
+        notes = (*found.notes, *_bad_channels(source))
+        for part in self._settled(source, recording, found):
+            if isinstance(part, LeftOut):
+                yield part
+            else:
+                yield _read_trial(source, recording, *part, notes)
+                notes = ()
 
     def check(self, root: Path) -> Iterator[Finding]:
         """File by file, and what no recording says by itself: the same channels in each, a trial of each class."""
@@ -82,10 +88,12 @@ class MneReader(Reader):
         channels: Counter[str] = Counter()
         recordings_of: Counter[int] = Counter()
         facts: set[str] = set()
+        sound = False
         for file in files:
             examined = self._examine(root, file)
             yield from examined.findings
             facts.update(finding.fact for finding in examined.findings)
+            sound |= all(finding.ok for finding in examined.findings)
             if examined.channels:
                 channels[" ".join(examined.channels)] += 1
             recordings_of.update(set(examined.labels))
@@ -99,7 +107,7 @@ class MneReader(Reader):
             found = "; ".join(f"in {count} recordings {names}" for names, count in channels.most_common())
             remedy = "name those that all have with signal.channels of the layout."
             yield Finding(False, ".", "same channels", "the same in each recording", found, remedy)
-        for label, name in enumerate(self.classes) if recordings_of else ():
+        for label, name in enumerate(self.classes) if recordings_of or sound else ():
             found = f"trials in {recordings_of[label]} recordings"
             remedy = "labels.classes of the layout says which values stand for it."
             yield Finding(
@@ -107,7 +115,7 @@ class MneReader(Reader):
             )
 
     def check_file(self, root: Path, file: str) -> Iterator[Finding]:
-        """Header, channels, trials and the unit of the first trial; the signal is not read whole."""
+        """Header, channels, trials and the unit of the first; of the others one channel is read, for gaps."""
         yield from self._examine(root, file).findings
 
     def _examine(self, root: Path, file: str) -> _Examined:
@@ -120,16 +128,16 @@ class MneReader(Reader):
             channels = source.channels
             findings.append(Finding(True, file, "channels", "as the layout says", " ".join(channels)))
             found = self._trials(root, recording, raw)
-            labels = [span.label for span in found.spans]
+            parts = list(self._settled(source, recording, found))
+            whole = [part for part in parts if not isinstance(part, LeftOut)]
+            labels = [span.label for span, _, _ in whole]
             trials = ", ".join(f"{name} {labels.count(label)}" for label, name in enumerate(self.classes))
             findings.append(Finding(True, file, "trials", "one or more", trials))
-            left_out = [*found.left_out, *bad_windows(file, found.spans, source.sampling_rate)]
-            for part in self._read_trials(source, recording, found):
-                if isinstance(part, LeftOut):
-                    left_out.append(part)
-                else:
-                    findings.append(Finding(True, file, "first trial", "EEG in µV", f"{source.sampling_rate:g} Hz"))
-                    break
+            for first in whole[:1]:
+                _read_trial(source, recording, *first, ())
+                findings.append(Finding(True, file, "first trial", "EEG in µV", f"{source.sampling_rate:g} Hz"))
+            left_out = [*found.left_out, *(part for part in parts if isinstance(part, LeftOut))]
+            left_out += bad_windows(file, [span for span, _, _ in whole], source.sampling_rate)
             findings += map(Finding.of_left_out, left_out)
         except CorpusError as error:
             findings.append(Finding.of_error(file, error))
@@ -139,34 +147,22 @@ class MneReader(Reader):
         timing = read_timing(root, recording, raw, bids=self.layout.recordings.bids is not None)
         return find_trials(self.layout, root, recording, raw, timing)
 
-    def _read_trials(
+    def _settled(
         self, source: SignalSource, recording: LabRecording, found: FoundTrials
-    ) -> Iterator[Recording | LeftOut]:
-        """Those trials, or parts of them, that are signal throughout, which only the signal itself tells."""
+    ) -> Iterator[tuple[TrialSpan, int, int] | LeftOut]:
+        """The trials, or parts of them, that are signal throughout, each with the samples that filters may see."""
         rate, samples, margin = source.sampling_rate, source.raw.n_times, round(MARGIN_S * source.sampling_rate)
-        notes = (*found.notes, *_bad_channels(source))
-        for span in found.spans:
-            first, last = around(span, found.gaps, margin, samples)
-            if constant := constant_stretches(source.raw, source.picks, first, last, source.path):
+        for each in found.spans:
+            span: TrialSpan | None = each
+            first, last = around(each, found.gaps, margin, samples)
+            constant = constant_stretches(source.raw, source.picks, first, last, source.path)
+            if constant:
                 at_gaps = self.layout.trials.at_gaps
-                remains, left_out = settle(span, constant, at_gaps, rate, source.path, recording.file)
+                span, left_out = settle(each, constant, at_gaps, rate, source.path, recording.file)
                 if left_out:
                     yield left_out
-                if remains is None:
-                    continue
-                span = remains
-                first, last = around(span, (*found.gaps, *constant), margin, samples)
-            yield Recording(
-                source=f"{source.path} (trial {span.trial})",
-                subject=recording.subject,
-                session=recording.session,
-                channels=source.channels,
-                sampling_rate=rate,
-                signal=source.read(first, last),
-                trials=(span.moved(first),),
-                notes=notes,
-            )
-            notes = ()
+            if span:
+                yield span, *around(span, (*found.gaps, *constant), margin, samples)
 
     def _open(self, root: Path, file: str) -> tuple[LabRecording, Any]:
         recording = find_recording(self.layout.recordings, root, file)
@@ -180,6 +176,21 @@ class _Examined:
     findings: list[Finding]
     channels: tuple[str, ...]
     labels: list[int]
+
+
+def _read_trial(
+    source: SignalSource, recording: LabRecording, span: TrialSpan, first: int, last: int, notes: tuple[str, ...]
+) -> Recording:
+    return Recording(
+        source=f"{source.path} (trial {span.trial})",
+        subject=recording.subject,
+        session=recording.session,
+        channels=source.channels,
+        sampling_rate=source.sampling_rate,
+        signal=source.read(first, last),
+        trials=(span.moved(first),),
+        notes=notes,
+    )
 
 
 def _bad_channels(source: SignalSource) -> tuple[str, ...]:
