@@ -99,6 +99,16 @@ def test_bits_above_a_mask_are_ignored_with_their_sign(tmp_path, offset):
     assert read(tmp_path / "sub1.bdf") == EXPECTED
 
 
+def test_a_code_that_another_follows_after_one_sample_is_noted(tmp_path):
+    values = trigger()
+    values[3 * RATE - 1] = 3
+    with_trigger("STI", "stim", values).save(tmp_path / "sub1_raw.fif", verbose="ERROR")
+    changes = {"recordings": {"files": "sub{subject}_raw.fif"}, "labels": LABELS}
+    reader = MneReader(layout=lab_files.layout(trials={"kind": "status", "channel": "STI", "ends": [9]}, **changes))
+    (note,) = next(iter(reader.read(tmp_path, "sub1_raw.fif"))).notes
+    assert "1 codes are followed by another after one sample, the first of them (3) at 2.992 s" in note
+
+
 @pytest.mark.parametrize(
     ("values", "found"),
     [

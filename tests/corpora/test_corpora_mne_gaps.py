@@ -170,6 +170,71 @@ def test_the_first_segment_and_gaps_between_trials_are_no_matter(tmp_path):
     assert left_out == []
 
 
+@pytest.mark.parametrize("date", [None, (1_700_000_000, 0)])
+def test_where_mne_joined_recordings_is_a_gap(tmp_path, date):
+    whole = lab_files.make_raw(date=date)
+    raw = mne.concatenate_raws([whole.copy().crop(2, 16), whole.copy().crop(21, 43)], verbose="ERROR")
+    raw.save(tmp_path / "sub1_raw.fif", verbose="ERROR")
+    with pytest.raises(
+        CorpusError, match=r"Trial 2 goes over a gap .* from 11.000 s .* found BAD boundary at 14.008 s"
+    ):
+        read(tmp_path / "sub1_raw.fif")
+    # as MNE has it, the trial ends there: half of it was cut off
+    kept, left_out = read(tmp_path / "sub1_raw.fif", seconds=None)
+    assert [each.trials[0].stop - each.trials[0].start for each in kept] == [6 * RATE, 3 * RATE + 1, 6 * RATE, 6 * RATE]
+    assert left_out == []
+
+
+def test_a_recording_ends_where_it_was_filled_up(tmp_path):
+    path = tmp_path / "sub1_raw.edf"
+    # the last record of 1 s is filled up
+    raw = lab_files.make_raw().crop(0, 36.3)
+    mne.export.export_raw(path, raw, physical_range=(-300, 300), verbose="ERROR")
+    assert "BAD_ACQ_SKIP" in mne.io.read_raw(path, verbose="ERROR").annotations.description
+    kept, left_out = read(path, seconds=None, length="until_next")
+    assert (kept[-1].trials[0].stop - kept[-1].trials[0].start) / RATE == pytest.approx(3.3, abs=0.02)
+    assert left_out == []
+
+
+@pytest.mark.parametrize("length", [384, 385])
+def test_a_trial_that_ends_at_a_joint_does_not_go_over_it(tmp_path, length):
+    """Joints stand half-way between two samples in EEGLAB, and half of these numbers are rounded up."""
+    path = tmp_path / "sub1_raw.set"
+    write(path, [((lab_files.TRIALS[1][0] * RATE + length - 0.5) / RATE, 0.0, "boundary")])
+    kept, left_out = read(path, seconds=length / RATE)
+    assert [each.trials[0].stop - each.trials[0].start for each in kept] == [length] * 4
+    assert left_out == []
+
+
+@pytest.mark.parametrize("kind", ["events", "annotations"])
+def test_a_bids_folder_tells_of_gaps_and_bad_stretches_beside_a_recording_and_in_it(tmp_path, kind):
+    lab_files.write_bids(tmp_path, subjects=("01",))
+    (events,) = tmp_path.glob("sub-01/ses-1/eeg/*_events.tsv")
+    (markers,) = tmp_path.glob("sub-01/ses-1/eeg/*.vmrk")
+    lines, own = events.read_text(), markers.read_text()
+    names = lines.splitlines()[0].split("\t")
+    layout = lab_files.layout(recordings={"bids": {}}, trials={"kind": kind, "length": "until_next"})
+    bids = MneReader(layout=layout)
+    (file,) = bids.files(tmp_path)
+
+    def row(onset, duration, name):
+        values = {"onset": onset, "duration": duration, "trial_type": name, "value": "9"}
+        return "\t".join(values.get(column, "1") for column in names) + "\n"
+
+    markers.write_text(own + f"Mk9=New Segment,,{15 * RATE + 1},1,0\n")
+    with pytest.raises(CorpusError, match=r"Trial 2 goes over a gap .* found New Segment/ at 15.000 s"):
+        list(bids.read(tmp_path, file))
+    markers.write_text(own)
+    events.write_text(lines + row("15", "0", "boundary"))
+    with pytest.raises(CorpusError, match=r"Trial 2 goes over a gap .* found boundary at 15.000 s"):
+        list(bids.read(tmp_path, file))
+    # what is bad ends no trial
+    events.write_text(lines + row("15", "1.5", "BAD_x"))
+    spans = [each.trials[0] for each in bids.read(tmp_path, file)]
+    assert [(each.stop - each.start) / RATE for each in spans] == [10, 10, 10, 11]
+    assert [[(bad.why, bad.stop - bad.start) for bad in each.bad] for each in spans] == [[], [("BAD_x", 192)], [], []]
+
+
 def test_only_the_blocks_that_go_over_a_gap_are_dropped(tmp_path):
     path = tmp_path / "sub1_raw.fif"
     write(path, [(15.0, 0.0, "EDGE boundary")])
@@ -216,7 +281,9 @@ def test_windows_that_are_marked_as_bad_are_left_out_and_the_others_keep_their_p
     assert (third.what, third.trials) == ("trial 3", 1)
     assert len(all_of_them) == 24
     assert all_of_them.manifest.left_out == ()
-    assert any("taken all the same" in note and "BAD_blink" in note for note in all_of_them.manifest.provenance["notes"])
+    assert any(
+        "taken all the same" in note and "BAD_blink" in note for note in all_of_them.manifest.provenance["notes"]
+    )
     rows = [row for row in range(24) if all_of_them.window[row] in expected.get(all_of_them.trial[row], [])]
     np.testing.assert_array_equal(fewer.features, all_of_them.features[rows])
     stated = [finding.left_out for finding in reader(path).check_file(tmp_path, path.name) if finding.left_out]

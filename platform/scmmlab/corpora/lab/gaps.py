@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -25,6 +26,8 @@ _CUT = re.compile(r"(bad|edge)?[ _]?boundary|new segment\b.*|-99(\.0)?")
 What they state as their duration is not in the data."""
 _MISSING = re.compile(r"bad_acq_skip|bad_disconnect(ion)?")
 """Stretches in which nothing was recorded, and which are in the data all the same."""
+_NEAR = 0.25
+"""By how much of a sample onsets may be rounded."""
 _TYPE = re.compile(r"(comment|stimulus|response)/", re.IGNORECASE)
 """What BrainVision writes before descriptions."""
 
@@ -49,7 +52,8 @@ def stated_gaps(timing: Timing, marks: Iterable[Mark]) -> tuple[Stretch, ...]:
         gaps.append(Stretch(last, tick, f"{missing:.3f} s that are missing between two records"))
     for mark in (*timing.annotations, *timing.own, *marks):
         if is_gap(mark):
-            start = round(mark.onset_s * timing.rate)
+            # EEGLAB's joints stand half-way between two samples
+            start = math.ceil(mark.onset_s * timing.rate - _NEAR)
             stop = start if _CUT.fullmatch(_bare(mark)) else round(mark.end_s * timing.rate)
             gaps.append(Stretch(start, max(start, stop), mark.description))
     return tuple(dict.fromkeys(gaps))
@@ -106,7 +110,12 @@ def settle(
     CorpusError
         If there is a gap and `refuse` is said.
     """
-    touched = [gap for gap in gaps if gap.touches(span.start, span.stop)]
+    gaps = tuple(gaps)
+    # rounding may put an edge one sample into a gap that it is meant to keep from
+    start = max([span.start, *(gap.stop for gap in gaps if gap.stop == span.start + 1)])
+    stop = min([span.stop, *(gap.start for gap in gaps if gap.start == span.stop - 1)])
+    span = replace(span, start=start, stop=stop)
+    touched = [gap for gap in gaps if gap.touches(start, stop)]
     if not touched:
         return span, None
     first = min(touched, key=lambda gap: gap.start)

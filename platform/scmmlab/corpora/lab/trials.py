@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import compress
+from itertools import compress, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,8 @@ def find_trials(layout: LayoutSpec, root: Path, recording: LabRecording, raw: An
     marks = read_marks(layout.trials, root, recording, raw, timing)
     stated = marks if isinstance(layout.trials, EventTrials) else []
     gaps = stated_gaps(timing, stated)
+    # recordings are filled up to a whole block at their end
+    last = min([timing.stop, *(gap.start for gap in gaps if gap.stop >= timing.stop > gap.start > 0)])
     labelled = [labels.of(mark) for mark in marks]
     # what is said of the signal is no event, unless the layout takes it for one
     kept = [not _is_aside(layout, mark, label) for mark, label in zip(marks, labelled, strict=True)]
@@ -84,7 +86,7 @@ def find_trials(layout: LayoutSpec, root: Path, recording: LabRecording, raw: An
         if label is None or not _starts(layout, mark, label):
             outside += [mark] if not -1 <= mark.onset_s * rate <= timing.stop + 1 else []
             continue
-        end_s = _end(layout, marks, labelled, index, timing.stop / rate, path)
+        end_s = _end(layout, marks, labelled, index, last / rate, path)
         start, stop = round(mark.onset_s * rate), round(end_s * rate)
         _check_span(start, stop, timing.stop, spans[-1].stop if spans else 0, rate, path)
         # rounding may put neighbours, or the end, one sample too far
@@ -110,9 +112,9 @@ def find_trials(layout: LayoutSpec, root: Path, recording: LabRecording, raw: An
         for number, span in enumerate(spans, start=first)
     ]
     settled = [settle(span, gaps, layout.trials.at_gaps, rate, path, recording.file) for span in numbered]
-    notes: tuple[str, ...] = ()
+    notes = tuple(_settling(path, marks, rate)) if isinstance(layout.trials, StatusTrials) else ()
     if layout.trials.bad == "ignore":
-        notes = tuple(_ignored(path, numbered))
+        notes = (*notes, *_ignored(path, numbered))
         settled = [(span and replace(span, bad=()), left_out) for span, left_out in settled]
     return FoundTrials(
         tuple(_in_samples(span, timing) for span, _ in settled if span),
@@ -155,9 +157,18 @@ def _in_samples(span: TrialSpan, timing: Timing) -> TrialSpan:
 
 def _outside(file: str, marks: Sequence[Mark]) -> Iterator[LeftOut]:
     if marks:
-        shown = ", ".join(f"{mark.description!r} at {mark.onset_s:.3f} s" for mark in marks[:_MOST_SHOWN])
+        shown = ", ".join(f"{mark.description or 'a row'!r} at {mark.onset_s:.3f} s" for mark in marks[:_MOST_SHOWN])
         what = f"{len(marks)} marks ({shown}{' …' if len(marks) > _MOST_SHOWN else ''})"
         yield LeftOut(where=file, what=what, why="outside of the recording; no trial starts there")
+
+
+def _settling(path: Path, codes: Sequence[Mark], rate: float) -> Iterator[str]:
+    quick = [code for code, other in pairwise(codes) if round((other.onset_s - code.onset_s) * rate) <= 1]
+    if quick:
+        yield (
+            f"{path.name}: {len(quick)} codes are followed by another after one sample, the first of them "
+            f"({quick[0].description}) at {quick[0].onset_s:.3f} s: bits may have changed one after the other"
+        )
 
 
 def _ignored(path: Path, spans: Sequence[TrialSpan]) -> Iterator[str]:
