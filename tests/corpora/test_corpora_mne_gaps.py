@@ -179,7 +179,13 @@ def test_where_mne_joined_recordings_is_a_gap(tmp_path, date):
         CorpusError, match=r"Trial 2 goes over a gap .* from 11.000 s .* found BAD boundary at 14.008 s"
     ):
         read(tmp_path / "sub1_raw.fif")
-    # as MNE has it, the trial ends there: half of it was cut off
+    # 5 s were taken out: what was the trial's sixth second is of the next one
+    kept, _ = read(tmp_path / "sub1_raw.fif", at_gaps="cut")
+    assert [each.trials[0].stop - each.trials[0].start for each in kept] == [6 * RATE, 3 * RATE + 1, 6 * RATE, 6 * RATE]
+    kept, left_out = read(tmp_path / "sub1_raw.fif", at_gaps="drop", block_s=2)
+    assert [each.trials[0].trial for each in kept] == [1, 2, 3, 4, 7, 8, 9, 10, 11, 12]
+    assert [each.what for each in left_out] == ["trial 5", "trial 6"]
+    # as MNE has it, the trial ends at the joint: the rest of its mark was cut off
     kept, left_out = read(tmp_path / "sub1_raw.fif", seconds=None)
     assert [each.trials[0].stop - each.trials[0].start for each in kept] == [6 * RATE, 3 * RATE + 1, 6 * RATE, 6 * RATE]
     assert left_out == []
@@ -237,7 +243,7 @@ def test_a_bids_folder_tells_of_gaps_and_bad_stretches_beside_a_recording_and_in
 
 def test_only_the_blocks_that_go_over_a_gap_are_dropped(tmp_path):
     path = tmp_path / "sub1_raw.fif"
-    write(path, [(15.0, 0.0, "EDGE boundary")])
+    write(path, [(15.0, 1.0, "BAD_ACQ_SKIP")])
     kept, left_out = read(path, block_s=3, at_gaps="drop")
     assert [each.trials[0].trial for each in kept] == [1, 2, 4, 5, 6, 7, 8]
     assert [each.what for each in left_out] == ["trial 3"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import compress, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -73,55 +73,86 @@ def find_trials(layout: LayoutSpec, root: Path, recording: LabRecording, raw: An
     marks = read_marks(layout.trials, root, recording, raw, timing)
     stated = marks if isinstance(layout.trials, EventTrials) else []
     gaps = stated_gaps(timing, stated)
-    # recordings are filled up to a whole block at their end
-    last = min([timing.stop, *(gap.start for gap in gaps if gap.stop >= timing.stop > gap.start > 0)])
-    labelled = [labels.of(mark) for mark in marks]
+    labelled = [(mark, labels.of(mark)) for mark in marks]
     # what is said of the signal is no event, unless the layout takes it for one
-    kept = [not _is_aside(layout, mark, label) for mark, label in zip(marks, labelled, strict=True)]
-    marks, labelled = list(compress(marks, kept)), list(compress(labelled, kept))
-    spans: list[TrialSpan] = []
-    starting: set[str] = set()
-    outside: list[Mark] = []
-    for index, (mark, label) in enumerate(zip(marks, labelled, strict=True)):
-        if label is None or not _starts(layout, mark, label):
-            outside += [mark] if not -1 <= mark.onset_s * rate <= timing.stop + 1 else []
-            continue
-        end_s = _end(layout, marks, labelled, index, last / rate, path)
-        start, stop = round(mark.onset_s * rate), round(end_s * rate)
-        _check_span(start, stop, timing.stop, spans[-1].stop if spans else 0, rate, path)
-        # rounding may put neighbours, or the end, one sample too far
-        start, stop = max(start, spans[-1].stop if spans else 0), min(stop, timing.stop)
-        spans += _blocks(layout, label, start + round(layout.trials.skip_s * rate), stop, rate, path)
-        starting.add(mark.description)
-    if not spans:
-        found = list(dict.fromkeys(labels.value(mark) for mark in marks))
+    events = [(mark, label) for mark, label in labelled if not _is_aside(layout, mark, label)]
+    placed = list(_placed(layout, events, gaps, timing, path))
+    if not placed:
+        found = list(dict.fromkeys(labels.value(mark) for mark, _ in events))
         shown = ", ".join(map(repr, found[:_MOST_SHOWN])) + (" …" if len(found) > _MOST_SHOWN else "")
         raise CorpusError(
             f"There is no trial in '{path}': expected {_expected(layout)}, found {shown or 'no mark at all'}.",
             "labels.classes says which values stand for which class, trials.starts which marks start a trial.",
         )
-    if len(spans) >= TRIALS_PER_RUN:
+    if len(placed) >= TRIALS_PER_RUN:
         raise CorpusError(
-            f"'{path}' has too many trials: expected fewer than {TRIALS_PER_RUN}, found {len(spans)}.",
+            f"'{path}' has too many trials: expected fewer than {TRIALS_PER_RUN}, found {len(placed)}.",
             "longer blocks (trials.block_s) make fewer.",
         )
-    first = recording.run * TRIALS_PER_RUN + 1
+    starting = {mark.description for mark, label in events if label is not None and _starts(layout, mark, label)}
     bad = [stretch for stretch in bad_stretches((*timing.annotations, *stated), rate) if stretch.why not in starting]
+    first = recording.run * TRIALS_PER_RUN + 1
     numbered = [
         replace(span, trial=number, bad=tuple(each for each in bad if each.touches(span.start, span.stop)))
-        for number, span in enumerate(spans, start=first)
+        for number, (span, _) in enumerate(placed, start=first)
     ]
-    settled = [settle(span, gaps, layout.trials.at_gaps, rate, path, recording.file) for span in numbered]
     notes = tuple(_settling(path, marks, rate)) if isinstance(layout.trials, StatusTrials) else ()
     if layout.trials.bad == "ignore":
         notes = (*notes, *_ignored(path, numbered))
-        settled = [(span and replace(span, bad=()), left_out) for span, left_out in settled]
+        numbered = [replace(span, bad=()) for span in numbered]
+    settled = [
+        settle(span, own, layout.trials.at_gaps, rate, path, recording.file)
+        for span, (_, own) in zip(numbered, placed, strict=True)
+    ]
+    outside = [mark for mark, label in events if not _starts(layout, mark, label) and _is_outside(mark, timing)]
     return FoundTrials(
         tuple(_in_samples(span, timing) for span, _ in settled if span),
         tuple(Stretch(timing.sample(each.start), timing.sample(each.stop), each.why) for each in gaps),
         (*_outside(recording.file, outside), *(left_out for _, left_out in settled if left_out)),
         notes,
     )
+
+
+def _placed(
+    layout: LayoutSpec,
+    events: Sequence[tuple[Mark, int | None]],
+    gaps: Sequence[Stretch],
+    timing: Timing,
+    path: Path,
+) -> Iterator[tuple[TrialSpan, list[Stretch]]]:
+    """Trials, or the blocks of them, in ticks, each with the gaps as they are to it; they are numbered later."""
+    rate = timing.rate
+    # recordings are filled up to a whole block at their end
+    last = min([timing.stop, *(gap.start for gap in gaps if gap.stop >= timing.stop > gap.start > 0)])
+    before = 0
+    for index, (mark, label) in enumerate(events):
+        if label is None or not _starts(layout, mark, label):
+            continue
+        end_s = _end(layout, events, index, last / rate, path)
+        start, stop = round(mark.onset_s * rate), round(end_s * rate)
+        _check_span(start, stop, timing.stop, before, rate, path)
+        # rounding may put neighbours, or the end, one sample too far
+        start, stop = max(start, before), min(stop, timing.stop)
+        own = _own_gaps(layout, gaps, start, stop)
+        before = min([stop, *(gap.start for gap in own if gap.touches(start, stop))])
+        for block in _blocks(layout, label, start + round(layout.trials.skip_s * rate), stop, rate, path):
+            yield block, own
+
+
+def _own_gaps(layout: LayoutSpec, gaps: Sequence[Stretch], start: int, stop: int) -> list[Stretch]:
+    """The gaps as they are to one trial.
+
+    Of a trial of a stated length nobody knows what is left of it behind a joint: how much was taken out, and thereby
+    where it ends, the joint does not say.
+    """
+    trials = layout.trials
+    if isinstance(trials, FileTrials) or (trials.seconds is None and trials.length == "until_next"):
+        return list(gaps)
+    return [replace(gap, stop=stop) if gap.start == gap.stop and gap.touches(start, stop) else gap for gap in gaps]
+
+
+def _is_outside(mark: Mark, timing: Timing) -> bool:
+    return not -1 <= mark.onset_s * timing.rate <= timing.stop + 1
 
 
 def bad_windows(file: str, spans: Sequence[TrialSpan], rate: float) -> Iterator[LeftOut]:
@@ -183,11 +214,9 @@ def _starts(layout: LayoutSpec, mark: Mark, label: int | None) -> bool:
     return label is not None if starts is None else any(is_same(mark.description, one) for one in starts)
 
 
-def _end(
-    layout: LayoutSpec, marks: Sequence[Mark], labelled: Sequence[int | None], index: int, end_s: float, path: Path
-) -> float:
+def _end(layout: LayoutSpec, events: Sequence[tuple[Mark, int | None]], index: int, end_s: float, path: Path) -> float:
     """Where the trial that a mark starts is over, in s."""
-    trials, mark = layout.trials, marks[index]
+    trials, (mark, _) = layout.trials, events[index]
     if isinstance(trials, FileTrials):
         return end_s
     if trials.seconds is not None:
@@ -201,7 +230,7 @@ def _end(
             )
         return mark.onset_s + mark.duration_s
     ends = trials.ends if isinstance(trials, AnnotationTrials | StatusTrials | EventTrials) else ()
-    for other, label in zip(marks[index + 1 :], labelled[index + 1 :], strict=True):
+    for other, label in events[index + 1 :]:
         if not ends or _starts(layout, other, label) or any(is_same(other.description, one) for one in ends):
             return other.onset_s
     return end_s
@@ -222,7 +251,7 @@ def _check_span(start: int, stop: int, samples: int, before: int, rate: float, p
 
 
 def _blocks(layout: LayoutSpec, label: int, start: int, stop: int, rate: float, path: Path) -> list[TrialSpan]:
-    """The trial, or the blocks that it is cut into; they are numbered later."""
+    """The trial, or the blocks that it is cut into."""
     if stop <= start:
         raise CorpusError(
             f"A trial in '{path}' is over before it starts: expected more than trials.skip_s "
