@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from scmmlab.corpora.finding import Finding
 from scmmlab.corpora.lab.companions import find_companions
-from scmmlab.corpora.lab.formats import open_recording
 from scmmlab.corpora.lab.layout import LayoutSpec
 from scmmlab.corpora.lab.recordings import LabRecording, find_recording, find_recordings, subject_names
-from scmmlab.corpora.lab.signal import SignalSource, choose_channels
+from scmmlab.corpora.lab.signal import SignalSource, open_signal
 from scmmlab.corpora.lab.trials import find_trials
+from scmmlab.corpora.left_out import LeftOut
 from scmmlab.corpora.reader import Reader
 from scmmlab.corpora.recording import Recording, TrialSpan
 from scmmlab.errors import CorpusError
@@ -60,15 +60,15 @@ class MneReader(Reader):
         """Signals, markers, splits and tables beside the recordings."""
         return find_companions(self.layout, root)
 
-    def read(self, root: Path, file: str) -> Iterator[Recording]:
-        """A recording a trial, in time order."""
-        recording, raw = self._open(root, file)
-        spans = find_trials(self.layout, root, recording, raw)
-        source = choose_channels(self.layout.signal, raw, root / file)
-        notes = _bad_channels(source)
-        for span in spans:
+    def read(self, root: Path, file: str) -> Iterator[Recording | LeftOut]:
+        """A recording a trial, in time order, and which of its channels are no EEG."""
+        recording = find_recording(self.layout.recordings, root, file)
+        source = open_signal(self.layout, root, file)
+        notes = source.notes
+        for span in find_trials(self.layout, root, recording, source.raw):
             yield _read_trial(source, recording, span, notes)
             notes = ()
+        yield from source.left_out
 
     def check(self, root: Path) -> Iterator[Finding]:
         """File by file, and what no recording says by itself: the same channels in each, a trial of each class."""
@@ -114,11 +114,11 @@ class MneReader(Reader):
         channels: tuple[str, ...] = ()
         labels: list[int] = []
         try:
-            recording, raw = self._open(root, file)
-            source = choose_channels(self.layout.signal, raw, root / file)
+            recording = find_recording(self.layout.recordings, root, file)
+            source = open_signal(self.layout, root, file)
             channels = source.channels
             findings.append(Finding(True, file, "channels", "as the layout says", " ".join(channels)))
-            spans = find_trials(self.layout, root, recording, raw)
+            spans = find_trials(self.layout, root, recording, source.raw)
             labels = [span.label for span in spans]
             trials = ", ".join(f"{name} {labels.count(label)}" for label, name in enumerate(self.classes))
             findings.append(Finding(True, file, "trials", "one or more", trials))
@@ -127,10 +127,6 @@ class MneReader(Reader):
         except CorpusError as error:
             findings.append(Finding.of_error(file, error))
         return _Examined(findings, channels, labels)
-
-    def _open(self, root: Path, file: str) -> tuple[LabRecording, Any]:
-        recording = find_recording(self.layout.recordings, root, file)
-        return recording, open_recording(root, file, bids=self.layout.recordings.bids is not None)
 
 
 @dataclass(frozen=True)
@@ -155,9 +151,3 @@ def _read_trial(source: SignalSource, recording: LabRecording, span: TrialSpan, 
         trials=(TrialSpan(span.trial, span.label, span.start - first, span.stop - first),),
         notes=notes,
     )
-
-
-def _bad_channels(source: SignalSource) -> tuple[str, ...]:
-    names = [source.raw.ch_names[pick] for pick in source.picks]
-    bad = [name for name in names if name in source.raw.info["bads"]]
-    return (f"{source.path.name}: marked as bad and taken all the same: {', '.join(bad)}",) if bad else ()
