@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import ClassVar
 
+from scmmlab.corpora.amplitudes import LARGEST_FACTOR, factor_text, unlike_others
 from scmmlab.corpora.finding import Finding
+from scmmlab.corpora.lab.channel_names import check_channel_names
 from scmmlab.corpora.lab.companions import find_companions
 from scmmlab.corpora.lab.layout import LayoutSpec
 from scmmlab.corpora.lab.recordings import LabRecording, find_recording, find_recordings, subject_names
@@ -22,6 +26,7 @@ from scmmlab.errors import CorpusError
 MARGIN_S = 4.0
 """What is read before and after each trial, so that the ends of what is filtered, which carry an artefact of a second
 or so, lie outside of it."""
+_LAG_S = 0.05
 
 
 class MneReader(Reader):
@@ -53,8 +58,10 @@ class MneReader(Reader):
         return subject_names(self.layout.recordings, root)
 
     def files(self, root: Path) -> tuple[str, ...]:
-        """The recordings that the layout's pattern or BIDS finds."""
-        return tuple(recording.file for recording in find_recordings(self.layout.recordings, root))
+        """The recordings that the layout's pattern or BIDS finds, once some have what it says of channels."""
+        files = self._recordings(root)
+        check_channel_names(self.layout, root, files)
+        return files
 
     def companions(self, root: Path) -> tuple[str, ...]:
         """Signals, markers, splits and tables beside the recordings."""
@@ -73,17 +80,26 @@ class MneReader(Reader):
     def check(self, root: Path) -> Iterator[Finding]:
         """File by file, and what no recording says by itself: the same channels in each, a trial of each class."""
         try:
-            files = self.files(root)
+            files = self._recordings(root)
         except CorpusError as error:
             yield Finding.of_error(".", error)
             return
         yield Finding(True, ".", "files", self.needs, f"{len(files)} recordings")
+        try:
+            check_channel_names(self.layout, root, files)
+        except CorpusError as error:
+            yield Finding.of_error(".", error)
         channels: Counter[str] = Counter()
         recordings_of: Counter[int] = Counter()
         facts: set[str] = set()
+        left_out: dict[LeftOut, None] = {}
+        levels: dict[str, float] = {}
         for file in files:
             examined = self._examine(root, file)
             yield from examined.findings
+            left_out.update(dict.fromkeys(examined.left_out))
+            if level := median(examined.spreads.values()) if examined.spreads else 0.0:
+                levels[file] = math.log(level)
             facts.update(finding.fact for finding in examined.findings)
             if examined.channels:
                 channels[" ".join(examined.channels)] += 1
@@ -94,6 +110,16 @@ class MneReader(Reader):
             finding = Finding.of_error(".", error)
             if finding.fact not in facts:
                 yield finding
+        for file, factor in unlike_others(levels):
+            yield Finding(
+                False,
+                file,
+                "amplitude like that of the other recordings",
+                f"at most {LARGEST_FACTOR:g} times larger or smaller than their median",
+                factor_text(factor),
+                "correct the unit that it states, or leave it out.",
+            )
+        yield from map(Finding.of_left_out, left_out)
         if len(channels) > 1:
             found = "; ".join(f"in {count} recordings {names}" for names, count in channels.most_common())
             remedy = "name those that all have with signal.channels of the layout."
@@ -109,33 +135,61 @@ class MneReader(Reader):
         """Header, channels, trials and the unit of the first trial; the signal is not read whole."""
         yield from self._examine(root, file).findings
 
+    def _recordings(self, root: Path) -> tuple[str, ...]:
+        return tuple(recording.file for recording in find_recordings(self.layout.recordings, root))
+
     def _examine(self, root: Path, file: str) -> _Examined:
         findings: list[Finding] = []
         channels: tuple[str, ...] = ()
+        left_out: tuple[LeftOut, ...] = ()
         labels: list[int] = []
+        spreads: dict[str, float] = {}
         try:
             recording = find_recording(self.layout.recordings, root, file)
             source = open_signal(self.layout, root, file)
-            channels = source.channels
+            channels, left_out = source.channels, source.left_out
             findings.append(Finding(True, file, "channels", "as the layout says", " ".join(channels)))
             spans = find_trials(self.layout, root, recording, source.raw)
             labels = [span.label for span in spans]
             trials = ", ".join(f"{name} {labels.count(label)}" for label, name in enumerate(self.classes))
             findings.append(Finding(True, file, "trials", "one or more", trials))
-            _read_trial(source, recording, spans[0], ())
+            first = _read_trial(source, recording, spans[0], ())
             findings.append(Finding(True, file, "first trial", "EEG in µV", f"{source.sampling_rate:g} Hz"))
+            spreads = _spreads(first)
+            findings += _unlike_channels(file, spreads)
         except CorpusError as error:
             findings.append(Finding.of_error(file, error))
-        return _Examined(findings, channels, labels)
+        return _Examined(findings, channels, labels, left_out, spreads)
 
 
 @dataclass(frozen=True)
 class _Examined:
-    """What an examination of one recording found: facts, its channels, the label of each trial."""
+    """What an examination of one recording found: facts, its channels, trials' labels, what is left out, amplitudes."""
 
     findings: list[Finding]
     channels: tuple[str, ...]
     labels: list[int]
+    left_out: tuple[LeftOut, ...]
+    spreads: dict[str, float]
+
+
+def _spreads(recording: Recording) -> dict[str, float]:
+    """How much each channel changes within 50 ms: a measure of amplitude in which drifts of electrodes hardly count."""
+    lag = max(1, round(_LAG_S * recording.sampling_rate))
+    changes_CT = recording.signal[:, lag:] - recording.signal[:, :-lag]
+    return dict(zip(recording.channels, changes_CT.std(axis=1).tolist(), strict=True))
+
+
+def _unlike_channels(file: str, spreads: dict[str, float]) -> Iterator[Finding]:
+    for name, factor in unlike_others({name: math.log(spread) for name, spread in spreads.items() if spread}):
+        yield Finding(
+            False,
+            file,
+            f"amplitude of channel {name} like that of the others",
+            f"at most {LARGEST_FACTOR:g} times larger or smaller than their median",
+            factor_text(factor),
+            "correct the unit that the recording states for it, or leave it out with signal.drop if it is a bad one.",
+        )
 
 
 def _read_trial(source: SignalSource, recording: LabRecording, span: TrialSpan, notes: tuple[str, ...]) -> Recording:

@@ -32,9 +32,9 @@ _WORDS = frozenset(
         # what recorders have beside the electrodes: BioSemi, Brain Products, ANT, Nihon Kohden, Emotiv
         "exg ex ext erg ana aib aux misc bip dc counter interpolated cq battery packet impedance",
         # triggers and other marks
-        "status trig trigger triggers trg marker markers mark event events sti stim stimulus ttl din digital sync photo",
-        "photodiode photosensor photocell photic diode light audio sound mic microphone button buttons response",
-        "responses keyboard annotation annotations",
+        "status trig trigger triggers trg marker markers mark event events sti stim stimulus ttl din digital sync",
+        "photo photodiode photosensor photocell photic diode light audio sound mic microphone button buttons",
+        "response responses keyboard annotation annotations",
     )
     for word in words.split()
 )
