@@ -28,6 +28,14 @@ def write_edf(path: Path, labels, signal_CT, sampling_rate, unit="uV"):
     path.write_bytes(main + fields + by_record.tobytes())
 
 
+def field_of(path: Path, field: str, signal: int = 0) -> str:
+    """What a field of a signal's header says."""
+    data = path.read_bytes()
+    offset, width = SIGNAL_FIELDS[field]
+    start = 256 + int(data[252:256]) * offset + signal * width
+    return data[start : start + width].decode("latin-1")
+
+
 def spoil(path: Path, field: str, value: str, signal: int = 0):
     """Overwrite a field of the header."""
     data = bytearray(path.read_bytes())

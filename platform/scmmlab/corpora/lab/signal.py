@@ -32,6 +32,8 @@ _NOTCH_QUALITY = 30.0
 """Centre over width of a notch: 1.7 Hz at 50 Hz."""
 _PLAUSIBLE_UV = (0.05, 50_000.0)
 """Standard deviation of an EEG channel, drifts of electrodes included; a wrong unit is off by a thousand or more."""
+_ROUNDED = 1e-3
+"""A sampling rate that differs by less is the same, stated in fewer digits."""
 _MOST_NAMED = 16
 
 
@@ -57,6 +59,8 @@ class SignalSource:
         Which channels are not taken because they are no EEG.
     notes : tuple of str
         What a reader of the manifest should know.
+    sampling_rate : float
+        In Hz.
     """
 
     raw: Any
@@ -68,11 +72,7 @@ class SignalSource:
     taken: tuple[Channel, ...]
     left_out: tuple[LeftOut, ...]
     notes: tuple[str, ...]
-
-    @property
-    def sampling_rate(self) -> float:
-        """In Hz."""
-        return float(self.raw.info["sfreq"])
+    sampling_rate: float
 
     def read(self, start: int, stop: int) -> NDArray[np.float64]:
         """Samples start to stop, shape=(n_channels, n_times), in µV.
@@ -156,7 +156,9 @@ def open_signal(layout: LayoutSpec, root: Path, file: str) -> SignalSource:
         part, positions = _edf_part(header, channels, choice, path)
         raw, note = open_recording(root, file, recordings, part), header.note
     rate = float(raw.info["sfreq"])
-    if spec.sampling_rate is not None and rate != spec.sampling_rate:
+    if spec.sampling_rate is not None and abs(rate / spec.sampling_rate - 1) < _ROUNDED:
+        rate = spec.sampling_rate
+    elif spec.sampling_rate is not None:
         raise CorpusError(
             f"'{path}' has another sampling rate: expected {spec.sampling_rate:g} Hz as the layout says, found "
             f"{rate:g} Hz.",
@@ -165,7 +167,9 @@ def open_signal(layout: LayoutSpec, root: Path, file: str) -> SignalSource:
     picks, reference_picks = ([positions[index] for index in part] for part in (choice.picks, choice.reference_picks))
     taken = [channels[index] for index in (*choice.picks, *choice.reference_picks)]
     notes = tuple(f"{path.name}: {text}" for text in (note, *_doubts(taken)) if text)
-    return SignalSource(raw, path, choice.names, picks, reference_picks, spec, tuple(taken), choice.left_out, notes)
+    return SignalSource(
+        raw, path, choice.names, picks, reference_picks, spec, tuple(taken), choice.left_out, notes, rate
+    )
 
 
 def described(layout: LayoutSpec, root: Path, file: str) -> tuple[list[Channel], Any]:
