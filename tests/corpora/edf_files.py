@@ -46,3 +46,42 @@ def spoil(path: Path, field: str, value: str, signal: int = 0):
         start = 256 + int(data[252:256]) * offset + signal * width
     data[start : start + width] = value.encode("latin-1").ljust(width)
     path.write_bytes(data)
+
+
+def append_signal(source: Path, target: Path, label: str, sampling_rate: int):
+    """Copy a file of 1-s data records with another signal, of its own sampling rate and noise, before the others."""
+    content, record_bytes = source.read_bytes(), 2 * sampling_rate
+    count, records = int(content[252:256]), int(content[236:244])
+    header_bytes = 256 * (count + 1)
+    texts = {"label": label, "unit": "uV", "physical_min": -300, "physical_max": 300, "digital_min": -32768,
+             "digital_max": 32767, "samples": sampling_rate}  # fmt: skip
+    starts = {offset: (width, texts[name]) for name, (offset, width) in SIGNAL_FIELDS.items()}
+    columns, at = [], 0
+    for width in (16, 80, 8, 8, 8, 8, 8, 80, 8, 32):
+        column = content[256 + count * at :][: count * width]
+        columns.append(str(starts.get(at, (width, ""))[1]).encode().ljust(width) + column)
+        at += width
+    main = bytearray(content[:256])
+    main[184:192], main[252:256] = str(header_bytes + 256).encode().ljust(8), str(count + 1).encode().ljust(4)
+    noise = np.random.default_rng(0).integers(-2000, 2000, (records, sampling_rate)).astype("<i2").tobytes()
+    own_bytes = (len(content) - header_bytes) // records
+    data = b"".join(
+        noise[record * record_bytes :][:record_bytes] + content[header_bytes + record * own_bytes :][:own_bytes]
+        for record in range(records)
+    )
+    target.write_bytes(bytes(main) + b"".join(columns) + data)
+
+
+def shift_record(path: Path, record: int, seconds: float):
+    """Let a data record of an EDF+ file, and all that follow it, begin later than they do."""
+    content = bytearray(path.read_bytes())
+    header_bytes, records = int(content[184:192]), int(content[236:244])
+    record_bytes = (len(content) - header_bytes) // records
+    for number in range(record, records):
+        start = header_bytes + number * record_bytes
+        own = f"+{number}".encode() + b"\x14\x14"
+        at = content.index(own, start, start + record_bytes)
+        room = len(own) + 8
+        assert not any(content[at + len(own) + 1 : at + room]), "no room for a longer time"
+        content[at : at + room] = (f"+{number + seconds:g}".encode() + b"\x14\x14").ljust(room, b"\0")
+    path.write_bytes(bytes(content))

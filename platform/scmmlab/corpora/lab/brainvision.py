@@ -108,6 +108,13 @@ def _check_size(path: Path, text: str, data: Path) -> None:
             f"{named} channels, found {data.stat().st_size} bytes.",
             "copy both files again.",
         )
+    names = [name for name, _ in brainvision_channels(path)]
+    for name in names:
+        if names.count(name) > 1:
+            raise CorpusError(
+                f"'{path}' has channel {name} {names.count(name)} times: expected it once, found {', '.join(names)}.",
+                "give channels different names in the header, which is a text.",
+            )
 
 
 def _channel_infos(text: str) -> str:
