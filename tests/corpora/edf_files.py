@@ -72,16 +72,11 @@ def append_signal(source: Path, target: Path, label: str, sampling_rate: int):
     target.write_bytes(bytes(main) + b"".join(columns) + data)
 
 
-def shift_record(path: Path, record: int, seconds: float):
-    """Let a data record of an EDF+ file, and all that follow it, begin later than they do."""
+def date_record(path: Path, record: int, second: int):
+    """Let a data record of an EDF+ file say that it began at another second, of as many digits."""
     content = bytearray(path.read_bytes())
     header_bytes, records = int(content[184:192]), int(content[236:244])
-    record_bytes = (len(content) - header_bytes) // records
-    for number in range(record, records):
-        start = header_bytes + number * record_bytes
-        own = f"+{number}".encode() + b"\x14\x14"
-        at = content.index(own, start, start + record_bytes)
-        room = len(own) + 8
-        assert not any(content[at + len(own) + 1 : at + room]), "no room for a longer time"
-        content[at : at + room] = (f"+{number + seconds:g}".encode() + b"\x14\x14").ljust(room, b"\0")
+    old, new = (f"+{time}".encode() + b"\x14\x14" for time in (record, second))
+    at = content.index(old, header_bytes + record * (len(content) - header_bytes) // records)
+    content[at : at + len(old)] = new
     path.write_bytes(bytes(content))

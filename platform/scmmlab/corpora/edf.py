@@ -129,8 +129,9 @@ def read_edf_header(path: Path, *, every_signal: bool = True, accept_incomplete:
             if every_signal
             else f"copy or download the file again, or {_INCOMPLETE}",
         )
-    hint = "" if every_signal else _INCOMPLETE
-    _expect(path, "size", f"{expected} bytes for {records} data records", f"{found} bytes", found == expected, hint)
+    else:
+        hint = "" if every_signal else _INCOMPLETE
+        _expect(path, "size", f"{expected} bytes for {records} data records", f"{found} bytes", found == expected, hint)
     header = EdfHeader(records, record_seconds, signals, header_bytes, record_bytes, note)
     if not continuous:
         _refuse_gaps(path, header, sample_bytes)
