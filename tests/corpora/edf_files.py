@@ -28,6 +28,14 @@ def write_edf(path: Path, labels, signal_CT, sampling_rate, unit="uV"):
     path.write_bytes(main + fields + by_record.tobytes())
 
 
+def field_of(path: Path, field: str, signal: int = 0) -> str:
+    """What a field of a signal's header says."""
+    data = path.read_bytes()
+    offset, width = SIGNAL_FIELDS[field]
+    start = 256 + int(data[252:256]) * offset + signal * width
+    return data[start : start + width].decode("latin-1")
+
+
 def spoil(path: Path, field: str, value: str, signal: int = 0):
     """Overwrite a field of the header."""
     data = bytearray(path.read_bytes())
@@ -38,3 +46,37 @@ def spoil(path: Path, field: str, value: str, signal: int = 0):
         start = 256 + int(data[252:256]) * offset + signal * width
     data[start : start + width] = value.encode("latin-1").ljust(width)
     path.write_bytes(data)
+
+
+def append_signal(source: Path, target: Path, label: str, sampling_rate: int):
+    """Copy a file of 1-s data records with another signal, of its own sampling rate and noise, before the others."""
+    content, record_bytes = source.read_bytes(), 2 * sampling_rate
+    count, records = int(content[252:256]), int(content[236:244])
+    header_bytes = 256 * (count + 1)
+    texts = {"label": label, "unit": "uV", "physical_min": -300, "physical_max": 300, "digital_min": -32768,
+             "digital_max": 32767, "samples": sampling_rate}  # fmt: skip
+    starts = {offset: (width, texts[name]) for name, (offset, width) in SIGNAL_FIELDS.items()}
+    columns, at = [], 0
+    for width in (16, 80, 8, 8, 8, 8, 8, 80, 8, 32):
+        column = content[256 + count * at :][: count * width]
+        columns.append(str(starts.get(at, (width, ""))[1]).encode().ljust(width) + column)
+        at += width
+    main = bytearray(content[:256])
+    main[184:192], main[252:256] = str(header_bytes + 256).encode().ljust(8), str(count + 1).encode().ljust(4)
+    noise = np.random.default_rng(0).integers(-2000, 2000, (records, sampling_rate)).astype("<i2").tobytes()
+    own_bytes = (len(content) - header_bytes) // records
+    data = b"".join(
+        noise[record * record_bytes :][:record_bytes] + content[header_bytes + record * own_bytes :][:own_bytes]
+        for record in range(records)
+    )
+    target.write_bytes(bytes(main) + b"".join(columns) + data)
+
+
+def date_record(path: Path, record: int, second: int):
+    """Let a data record of an EDF+ file say that it began at another second, of as many digits."""
+    content = bytearray(path.read_bytes())
+    header_bytes, records = int(content[184:192]), int(content[236:244])
+    old, new = (f"+{time}".encode() + b"\x14\x14" for time in (record, second))
+    at = content.index(old, header_bytes + record * (len(content) - header_bytes) // records)
+    content[at : at + len(old)] = new
+    path.write_bytes(bytes(content))

@@ -67,14 +67,15 @@ def write_eeglab(path, seed=0):
     mne.export.export_raw(path, make_raw(seed), fmt="eeglab", verbose="ERROR")
 
 
-def write_eeglab_pair(path, seed=0, data_name=None):
+def write_eeglab_pair(path, seed=0, data_name=None, names=CHANNELS, types=None):
     """A `.set` whose signal lies in a `.fdt`, as EEGLAB itself saves it."""
+    places = list(zip(names, types or [""] * len(names), strict=True))
     signal_CT = make_signal(seed)
     events = [{"type": name, "latency": onset * RATE + 1, "duration": TRIAL_S * RATE} for onset, name in TRIALS]
     content = {
         "setname": "lab", "nbchan": len(CHANNELS), "trials": 1, "pnts": signal_CT.shape[1], "srate": float(RATE),
         "xmin": 0.0, "xmax": SECONDS - 1 / RATE, "data": data_name or path.with_suffix(".fdt").name,
-        "chanlocs": np.array([(name,) for name in CHANNELS], dtype=[("labels", object)]),
+        "chanlocs": np.array(places, dtype=[("labels", object), ("type", object)]),
         "event": np.array([tuple(event.values()) for event in events], dtype=[(key, object) for key in events[0]]),
         "epoch": np.array([]), "ref": "common",
     }  # fmt: skip
@@ -130,7 +131,7 @@ def write_cnt(path, seed=0):
     path.write_bytes(bytes(header) + samples.tobytes() + struct.pack("<Bii", 1, len(events), 0) + events)
 
 
-def write_bids(root, subjects=("01", "02"), sessions=("1",), form="BrainVision"):
+def write_bids(root, subjects=("01", "02"), sessions=("1",), form="BrainVision", names=CHANNELS):
     """A BIDS folder as mne-bids writes it, one recording a subject and session."""
     import mne_bids
 
@@ -138,5 +139,6 @@ def write_bids(root, subjects=("01", "02"), sessions=("1",), form="BrainVision")
         for session in sessions:
             raw = make_raw(seed=10 * number + int(session))
             raw.info["line_freq"] = 50
+            raw.rename_channels(dict(zip(CHANNELS, names, strict=True)))
             path = mne_bids.BIDSPath(root=root, subject=subject, session=session, task="music", datatype="eeg")
             mne_bids.write_raw_bids(raw, path, allow_preload=True, format=form, overwrite=True, verbose="ERROR")

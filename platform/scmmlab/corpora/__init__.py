@@ -1,5 +1,6 @@
 """One reader per corpus, and synthetic corpora."""
 
+from scmmlab.corpora.amplitudes import LARGEST_FACTOR, factor_text, unlike_others
 from scmmlab.corpora.eegmat import EegmatReader
 from scmmlab.corpora.eegmat_features import EegmatFeaturesReader
 from scmmlab.corpora.finding import Finding
@@ -11,6 +12,7 @@ from scmmlab.corpora.registry import READERS, reader_class
 from scmmlab.corpora.synthetic import SYNTHETIC_VERSION, SyntheticSpec, synthetic_recordings
 
 __all__ = [
+    "LARGEST_FACTOR",
     "READERS",
     "SYNTHETIC_VERSION",
     "EegmatFeaturesReader",
@@ -24,7 +26,9 @@ __all__ = [
     "SyntheticSpec",
     "TrialFeatures",
     "TrialSpan",
+    "factor_text",
     "open_below",
     "reader_class",
     "synthetic_recordings",
+    "unlike_others",
 ]

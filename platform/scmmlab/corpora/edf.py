@@ -17,7 +17,9 @@ _MAIN_HEADER_BYTES = 256
 _BYTES_PER_SIGNAL_HEADER = 256
 _KINDS = {"EDF": (b"0", 2), "BDF": (b"\xffBIOSEMI", 3)}
 """What a file starts with, and bytes per sample: BDF is EDF with samples of 24 bits."""
+_INCOMPLETE = "recordings.accept_incomplete: true takes the data records that are whole."
 VOLT_UNITS = ("uV", "µV", "mV", "V")
+_ANNOTATIONS = ("EDF Annotations", "BDF Annotations")
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,13 @@ class EdfSignal:
     """Values in the unit that stand for the least and the largest number stored; zeros where it has no label."""
     digital: tuple[float, float]
     """Those numbers."""
+    fault: str = ""
+    """What is wrong with them, where the header was read for the sake of other signals."""
+
+    @property
+    def is_annotations(self) -> bool:
+        """Whether it holds texts and times in place of samples."""
+        return self.label in _ANNOTATIONS
 
 
 @dataclass(frozen=True)
@@ -40,12 +49,28 @@ class EdfHeader:
     records: int
     record_seconds: float
     signals: tuple[EdfSignal, ...]
+    bytes: int = 0
+    """Where the first data record begins."""
+    record_bytes: int = 0
+    """Size of a data record."""
+    note: str = ""
+    """What the header and the file's size do not agree about, where that was to be accepted."""
 
 
-def read_edf_header(path: Path) -> EdfHeader:
+def read_edf_header(path: Path, *, every_signal: bool = True, accept_incomplete: bool = False) -> EdfHeader:
     """The header of an EDF or BDF file, held against the file's size.
 
     Kemp et al., "A simple format for exchange of digitized polygraphic recordings", 1992, and EDF+ (2003).
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    every_signal : bool
+        Whether each signal must be sound. Else what is wrong with one is its `fault`, for whoever takes it; records
+        may be discontinuous (EDF+D), and the header longer than its fields.
+    accept_incomplete : bool
+        Take the whole data records of a file that states no number of them, is cut off, or goes on behind the last.
 
     Raises
     ------
@@ -64,7 +89,9 @@ def read_edf_header(path: Path) -> EdfHeader:
                     f"{main[:8].decode('latin-1')!r}."
                 )
             kind = main[192:197].decode("latin-1").strip()
-            _expect(path, "kind", "a continuous recording (EDF or EDF+C)", kind, kind not in ("EDF+D", "BDF+D"))
+            continuous = kind not in ("EDF+D", "BDF+D")
+            if every_signal:
+                _expect(path, "kind", "a continuous recording (EDF or EDF+C)", kind, continuous)
             header_bytes = int(_number(path, main, 184, 8, "bytes of header"))
             records = int(_number(path, main, 236, 8, "number of data records"))
             record_seconds = _number(path, main, 244, 8, "duration of a data record")
@@ -72,24 +99,40 @@ def read_edf_header(path: Path) -> EdfHeader:
             _expect(path, "number of signals", "1 or more", count, count >= 1)
             true_bytes = _MAIN_HEADER_BYTES + count * _BYTES_PER_SIGNAL_HEADER
             _expect(
-                path, "bytes of header", f"{true_bytes} for {count} signals", header_bytes, header_bytes == true_bytes
+                path,
+                "bytes of header",
+                f"{true_bytes} for {count} signals",
+                header_bytes,
+                header_bytes == true_bytes or (not every_signal and header_bytes > true_bytes),
             )
-            _expect(path, "number of data records", "1 or more", records, records >= 1)
+            if not accept_incomplete:
+                hint = "" if every_signal else _INCOMPLETE
+                _expect(path, "number of data records", "1 or more", records, records >= 1, hint)
             _expect(path, "duration of a data record", "more than 0 s", record_seconds, record_seconds > 0)
             fields = file.read(count * _BYTES_PER_SIGNAL_HEADER)
     except OSError as error:
         raise CorpusError(f"{path} cannot be read: expected an EDF file, found {error.strerror}.") from error
-    signals = _signals(path, fields, count)
+    signals = _signals(path, fields, count, every_signal)
     record_bytes = sample_bytes * sum(signal.samples_per_record for signal in signals)
     expected, found = header_bytes + records * record_bytes, path.stat().st_size
-    if found < expected:
+    whole, note = max(found - header_bytes, 0) // record_bytes, ""
+    if accept_incomplete and found != expected:
+        _expect(path, "size", f"{header_bytes + record_bytes} bytes or more", f"{found} bytes", whole >= 1)
+        stated, records = records, whole if records < 1 else min(records, whole)
+        behind = found - header_bytes - records * record_bytes
+        note = f"the header states {stated} data records; {records} whole ones were read, and {behind} bytes were not"
+    elif found < expected:
         raise CorpusError(
             f"{path} is truncated: expected {records} data records ({expected} bytes) as its header says, found "
-            f"{max(found - header_bytes, 0) // record_bytes} whole ones ({found} bytes).",
-            "copy or download the file again.",
+            f"{whole} whole ones ({found} bytes).",
+            "copy or download the file again."
+            if every_signal
+            else f"copy or download the file again, or {_INCOMPLETE}",
         )
-    _expect(path, "size", f"{expected} bytes for {records} data records", f"{found} bytes", found == expected)
-    return EdfHeader(records, record_seconds, signals)
+    else:
+        hint = "" if every_signal else _INCOMPLETE
+        _expect(path, "size", f"{expected} bytes for {records} data records", f"{found} bytes", found == expected, hint)
+    return EdfHeader(records, record_seconds, signals, header_bytes, record_bytes, note)
 
 
 def read_edf(
@@ -151,7 +194,7 @@ def _read_with_mne(path: Path, labels: list[str]) -> NDArray[np.float64]:
     return in_microvolts
 
 
-def _signals(path: Path, fields: bytes, count: int) -> tuple[EdfSignal, ...]:
+def _signals(path: Path, fields: bytes, count: int, every_signal: bool) -> tuple[EdfSignal, ...]:
     """The signals' headers, which are stored field by field: all labels, then all transducers, …"""
     _expect(path, "bytes of signal headers", count * _BYTES_PER_SIGNAL_HEADER, len(fields), len(fields) == count * 256)
 
@@ -166,14 +209,20 @@ def _signals(path: Path, fields: bytes, count: int) -> tuple[EdfSignal, ...]:
         name = _text(label)
         per_record = int(_number(path, samples, 0, 8, f"samples in a data record of {name}"))
         _expect(path, f"samples in a data record of {name}", "1 or more", per_record, per_record >= 1)
-        physical, digital = (0.0, 0.0), (0.0, 0.0)
-        if name:
-            # nobody can ask for the values of a signal without a name, and a recorder may leave its ranges empty
-            physical = _range(path, low, high, f"physical range of {name}")
-            digital = _range(path, digital_low, digital_high, f"digital range of {name}")
-            _expect(path, f"physical range of {name}", "two different numbers", physical, physical[0] != physical[1])
-            _expect(path, f"digital range of {name}", "minimum below maximum", digital, digital[0] < digital[1])
-        signals.append(EdfSignal(name, _text(unit), per_record, physical, digital))
+        physical, digital, fault = (0.0, 0.0), (0.0, 0.0), ""
+        # nobody can ask for the values of a signal without a name, and a recorder may leave its ranges empty
+        try:
+            if name:
+                physical = _range(path, low, high, f"physical range of {name}")
+                digital = _range(path, digital_low, digital_high, f"digital range of {name}")
+                different, rising = physical[0] != physical[1], digital[0] < digital[1]
+                _expect(path, f"physical range of {name}", "two different numbers", physical, different)
+                _expect(path, f"digital range of {name}", "minimum below maximum", digital, rising)
+        except CorpusError as error:
+            if every_signal:
+                raise
+            fault = error.message
+        signals.append(EdfSignal(name, _text(unit), per_record, physical, digital, fault))
     return tuple(signals)
 
 
@@ -187,15 +236,18 @@ def _range(path: Path, low: bytes, high: bytes, what: str) -> tuple[float, float
 
 
 def _number(path: Path, header: bytes, start: int, width: int, what: str) -> float:
-    text = header[start : start + width].decode("latin-1").strip("\0 ")
+    text = header[start : start + width].decode("latin-1").split("\0")[0].strip()
     try:
-        value = float(text)
+        # recorders under some locales write decimal commas
+        value = float(text.replace(",", "."))
     except ValueError:
         value = math.nan
     _expect(path, what, "a number", repr(text), math.isfinite(value))
     return value
 
 
-def _expect(path: Path, what: str, expected: object, found: object, true: bool) -> None:
+def _expect(path: Path, what: str, expected: object, found: object, true: bool, hint: str = "") -> None:
     if not true:
-        raise CorpusError(f"The header of {path} is wrong about the {what}: expected {expected}, found {found}.")
+        raise CorpusError(
+            f"The header of {path} is wrong about the {what}: expected {expected}, found {found}.", hint or None
+        )

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from statistics import median
+from typing import ClassVar
 
+from scmmlab.corpora.amplitudes import LARGEST_FACTOR, factor_text, unlike_others
 from scmmlab.corpora.finding import Finding
+from scmmlab.corpora.lab.channel_names import check_channel_names
 from scmmlab.corpora.lab.companions import find_companions
-from scmmlab.corpora.lab.formats import open_recording
 from scmmlab.corpora.lab.gaps import around, constant_stretches, settle
 from scmmlab.corpora.lab.layout import LayoutSpec
 from scmmlab.corpora.lab.recordings import LabRecording, find_recording, find_recordings, subject_names
-from scmmlab.corpora.lab.signal import SignalSource, choose_channels
+from scmmlab.corpora.lab.signal import SignalSource, open_signal
 from scmmlab.corpora.lab.timing import read_timing
 from scmmlab.corpora.lab.trials import FoundTrials, bad_windows, find_trials
 from scmmlab.corpora.left_out import LeftOut
@@ -25,6 +28,7 @@ from scmmlab.errors import CorpusError
 MARGIN_S = 4.0
 """What is read before and after each trial, so that the ends of what is filtered, which carry an artefact of a second
 or so, lie outside of it."""
+_LAG_S = 0.05
 
 
 class MneReader(Reader):
@@ -56,8 +60,10 @@ class MneReader(Reader):
         return subject_names(self.layout.recordings, root)
 
     def files(self, root: Path) -> tuple[str, ...]:
-        """The recordings that the layout's pattern or BIDS finds."""
-        return tuple(recording.file for recording in find_recordings(self.layout.recordings, root))
+        """The recordings that the layout's pattern or BIDS finds, once some have what it says of channels."""
+        files = self._recordings(root)
+        check_channel_names(self.layout, root, files)
+        return files
 
     def companions(self, root: Path) -> tuple[str, ...]:
         """Signals, markers, splits and tables beside the recordings."""
@@ -65,33 +71,42 @@ class MneReader(Reader):
 
     def read(self, root: Path, file: str) -> Iterator[Recording | LeftOut]:
         """A recording a trial, in time order, and what of the file is left out."""
-        recording, raw = self._open(root, file)
-        found = self._trials(root, recording, raw)
-        source = choose_channels(self.layout.signal, raw, root / file)
-        yield from found.left_out
-        notes = (*found.notes, *_bad_channels(source))
+        recording = find_recording(self.layout.recordings, root, file)
+        source = open_signal(self.layout, root, file)
+        found = self._trials(root, recording, source)
+        notes = (*source.notes, *found.notes)
         for part in self._settled(source, recording, found):
             if isinstance(part, LeftOut):
                 yield part
             else:
                 yield _read_trial(source, recording, *part, notes)
                 notes = ()
+        yield from (*found.left_out, *source.left_out)
 
     def check(self, root: Path) -> Iterator[Finding]:
         """File by file, and what no recording says by itself: the same channels in each, a trial of each class."""
         try:
-            files = self.files(root)
+            files = self._recordings(root)
         except CorpusError as error:
             yield Finding.of_error(".", error)
             return
         yield Finding(True, ".", "files", self.needs, f"{len(files)} recordings")
+        try:
+            check_channel_names(self.layout, root, files)
+        except CorpusError as error:
+            yield Finding.of_error(".", error)
         channels: Counter[str] = Counter()
         recordings_of: Counter[int] = Counter()
         facts: set[str] = set()
         sound = False
+        left_out: dict[LeftOut, None] = {}
+        levels: dict[str, float] = {}
         for file in files:
             examined = self._examine(root, file)
             yield from examined.findings
+            left_out.update(dict.fromkeys(examined.left_out))
+            if level := median(examined.spreads.values()) if examined.spreads else 0.0:
+                levels[file] = math.log(level)
             facts.update(finding.fact for finding in examined.findings)
             sound |= all(finding.ok for finding in examined.findings)
             if examined.channels:
@@ -103,6 +118,16 @@ class MneReader(Reader):
             finding = Finding.of_error(".", error)
             if finding.fact not in facts:
                 yield finding
+        for file, factor in unlike_others(levels):
+            yield Finding(
+                False,
+                file,
+                "amplitude like that of the other recordings",
+                f"at most {LARGEST_FACTOR:g} times larger or smaller than their median",
+                factor_text(factor),
+                "correct the unit that it states, or leave it out.",
+            )
+        yield from map(Finding.of_left_out, left_out)
         if len(channels) > 1:
             found = "; ".join(f"in {count} recordings {names}" for names, count in channels.most_common())
             remedy = "name those that all have with signal.channels of the layout."
@@ -118,34 +143,41 @@ class MneReader(Reader):
         """Header, channels, trials and the unit of the first; of the others one channel is read, for gaps."""
         yield from self._examine(root, file).findings
 
+    def _recordings(self, root: Path) -> tuple[str, ...]:
+        return tuple(recording.file for recording in find_recordings(self.layout.recordings, root))
+
     def _examine(self, root: Path, file: str) -> _Examined:
         findings: list[Finding] = []
         channels: tuple[str, ...] = ()
+        left_out: tuple[LeftOut, ...] = ()
         labels: list[int] = []
+        spreads: dict[str, float] = {}
         try:
-            recording, raw = self._open(root, file)
-            source = choose_channels(self.layout.signal, raw, root / file)
-            channels = source.channels
+            recording = find_recording(self.layout.recordings, root, file)
+            source = open_signal(self.layout, root, file)
+            channels, left_out = source.channels, source.left_out
             findings.append(Finding(True, file, "channels", "as the layout says", " ".join(channels)))
-            found = self._trials(root, recording, raw)
+            found = self._trials(root, recording, source)
             parts = list(self._settled(source, recording, found))
             whole = [part for part in parts if not isinstance(part, LeftOut)]
             labels = [span.label for span, _, _ in whole]
             trials = ", ".join(f"{name} {labels.count(label)}" for label, name in enumerate(self.classes))
             findings.append(Finding(True, file, "trials", "one or more", trials))
-            for first in whole[:1]:
-                _read_trial(source, recording, *first, ())
+            for one in whole[:1]:
+                first = _read_trial(source, recording, *one, ())
                 findings.append(Finding(True, file, "first trial", "EEG in µV", f"{source.sampling_rate:g} Hz"))
-            left_out = [*found.left_out, *(part for part in parts if isinstance(part, LeftOut))]
-            left_out += bad_windows(file, [span for span, _, _ in whole], source.sampling_rate)
-            findings += map(Finding.of_left_out, left_out)
+                spreads = _spreads(first)
+                findings += _unlike_channels(file, spreads)
+            of_trials = [*found.left_out, *(part for part in parts if isinstance(part, LeftOut))]
+            of_trials += bad_windows(file, [span for span, _, _ in whole], source.sampling_rate)
+            findings += map(Finding.of_left_out, of_trials)
         except CorpusError as error:
             findings.append(Finding.of_error(file, error))
-        return _Examined(findings, channels, labels)
+        return _Examined(findings, channels, labels, left_out, spreads)
 
-    def _trials(self, root: Path, recording: LabRecording, raw: Any) -> FoundTrials:
-        timing = read_timing(root, recording, raw, bids=self.layout.recordings.bids is not None)
-        return find_trials(self.layout, root, recording, raw, timing)
+    def _trials(self, root: Path, recording: LabRecording, source: SignalSource) -> FoundTrials:
+        timing = read_timing(root, recording, source.raw, self.layout.recordings)
+        return find_trials(self.layout, root, recording, source.raw, timing)
 
     def _settled(
         self, source: SignalSource, recording: LabRecording, found: FoundTrials
@@ -164,18 +196,35 @@ class MneReader(Reader):
             if span:
                 yield span, *around(span, (*found.gaps, *constant), margin, samples)
 
-    def _open(self, root: Path, file: str) -> tuple[LabRecording, Any]:
-        recording = find_recording(self.layout.recordings, root, file)
-        return recording, open_recording(root, file, bids=self.layout.recordings.bids is not None)
-
 
 @dataclass(frozen=True)
 class _Examined:
-    """What an examination of one recording found: facts, its channels, the label of each trial."""
+    """What an examination of one recording found: facts, its channels, trials' labels, what is left out, amplitudes."""
 
     findings: list[Finding]
     channels: tuple[str, ...]
     labels: list[int]
+    left_out: tuple[LeftOut, ...]
+    spreads: dict[str, float]
+
+
+def _spreads(recording: Recording) -> dict[str, float]:
+    """How much each channel changes within 50 ms: a measure of amplitude in which drifts of electrodes hardly count."""
+    lag = max(1, round(_LAG_S * recording.sampling_rate))
+    changes_CT = recording.signal[:, lag:] - recording.signal[:, :-lag]
+    return dict(zip(recording.channels, changes_CT.std(axis=1).tolist(), strict=True))
+
+
+def _unlike_channels(file: str, spreads: dict[str, float]) -> Iterator[Finding]:
+    for name, factor in unlike_others({name: math.log(spread) for name, spread in spreads.items() if spread}):
+        yield Finding(
+            False,
+            file,
+            f"amplitude of channel {name} like that of the others",
+            f"at most {LARGEST_FACTOR:g} times larger or smaller than their median",
+            factor_text(factor),
+            "correct the unit that the recording states for it, or leave it out with signal.drop if it is a bad one.",
+        )
 
 
 def _read_trial(
@@ -191,9 +240,3 @@ def _read_trial(
         trials=(span.moved(first),),
         notes=notes,
     )
-
-
-def _bad_channels(source: SignalSource) -> tuple[str, ...]:
-    names = [source.raw.ch_names[pick] for pick in source.picks]
-    bad = [name for name in names if name in source.raw.info["bads"]]
-    return (f"{source.path.name}: marked as bad and taken all the same: {', '.join(bad)}",) if bad else ()

@@ -15,6 +15,7 @@ from scmmlab.config import fingerprint
 from scmmlab.corpora import Reader, open_below
 from scmmlab.errors import CorpusError
 from scmmlab.features import EXTRACTION_VERSION, FORM, LOG_BASE, UNIT, FeatureSpec
+from scmmlab.tables.amplitudes import check_amplitudes
 from scmmlab.tables.claim import claimed
 from scmmlab.tables.extraction import FileExtraction, check_alike
 from scmmlab.tables.feature_table import FeatureTable
@@ -147,7 +148,8 @@ def _table(
     build: str,
     root: Path,
 ) -> FeatureTable:
-    left_out = (*(each for part in parts for each in part.left_out), *reader.left_out(root))
+    # what is left out of every file is said once
+    left_out = tuple(dict.fromkeys((*(each for part in parts for each in part.left_out), *reader.left_out(root))))
     parts = [part for part in parts if len(part.label)]
     if not parts:
         raise CorpusError(f"There is no trial in '{root}': expected at least one, found all left out: {left_out[0]}.")
@@ -159,6 +161,9 @@ def _table(
         for name in ("subject", "session", "trial", "window", "label", "features")
     }
     origin = reader.feature_origin
+    notes = [note for part in parts for note in part.notes]
+    if origin is None:
+        notes += check_amplitudes(parts, root)
     manifest = Manifest(
         corpus=reader.corpus_name,
         channels=first.channels,
@@ -168,7 +173,7 @@ def _table(
         feature=origin.feature if origin else "differential_entropy",
         unit=origin.unit if origin else UNIT,
         # what is said of every file is said once
-        provenance=_provenance(reader, features, list(dict.fromkeys(note for part in parts for note in part.notes))),
+        provenance=_provenance(reader, features, list(dict.fromkeys(notes))),
         raw_files=hashes,
         companions=companions,
         left_out=left_out,

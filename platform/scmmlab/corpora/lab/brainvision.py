@@ -12,6 +12,7 @@ _POINTER = re.compile(r"^[ \t]*(DataFile|MarkerFile)[ \t]*[=:](.*)$", re.IGNOREC
 _NEW_SEGMENT = re.compile(rb"^Mk\d+=New Segment,[^,\r\n]*,(\d+)", re.MULTILINE)
 _CODEPAGE = re.compile(r"Codepage=(.+)", re.IGNORECASE)
 _CODEPAGES = {"UTF-8": "utf-8", "ANSI": "cp1252"}
+_CHANNEL = re.compile(r"^Ch(\d+)=(.*)$", re.MULTILINE)
 _SAMPLE_BYTES = {"INT_16": 2, "INT_32": 4, "IEEE_FLOAT_32": 4}
 
 
@@ -54,6 +55,31 @@ def new_segments(markers: Path) -> tuple[int, ...]:
     return tuple(int(place) - 1 for place in _NEW_SEGMENT.findall(markers.read_bytes()))
 
 
+def brainvision_channels(path: Path) -> list[tuple[str, str]]:
+    """Name and unit of each channel of a header that is whole, in their order; the unit is µV where none is stated."""
+    found: dict[int, tuple[str, str]] = {}
+    for number, properties in _CHANNEL.findall(_channel_infos(_decoded(path))):
+        # a comma in a name is written as \\1
+        name, _, _, unit, *_ = (*(text.replace(r"\1", ",") for text in properties.split(",")), "", "", "")
+        found[int(number)] = name.strip(), unit.strip() or "µV"
+    return [found[number] for number in sorted(found)]
+
+
+def sampling_interval(path: Path) -> str:
+    """What a header states as the time between two samples, in µs."""
+    return _value(_decoded(path), "SamplingInterval")
+
+
+def is_rounded(interval: str, sampling_rate: float) -> bool:
+    """Whether a sampling interval is what a sampling rate in Hz comes to, rounded or cut to as many digits."""
+    try:
+        stated = float(interval)
+    except ValueError:
+        return False
+    last_digit = 10.0 ** -len(interval.partition(".")[2].rstrip())
+    return 0 < abs(stated - 1e6 / sampling_rate) < last_digit
+
+
 def _decoded(path: Path) -> str:
     """The header's text in the code page that it states, or in Latin-1 where it is not in that, as MNE reads it."""
     content = path.read_bytes()
@@ -78,8 +104,7 @@ def _below(root: Path, file: str, name: str) -> str:
 
 def _check_size(path: Path, text: str, data: Path) -> None:
     count = _value(text, "NumberOfChannels")
-    section = re.search(r"^\[Channel Infos\]\s*$(.*?)(?=^\[|\Z)", text, re.IGNORECASE | re.MULTILINE | re.DOTALL)
-    named = len(re.findall(r"^Ch\d+=", section[1] if section else "", re.MULTILINE))
+    named = len(_CHANNEL.findall(_channel_infos(text)))
     if not count.isdecimal() or int(count) != named or not named:
         raise _wrong(path, "NumberOfChannels", f"{named}, the channels that it names", count or "none")
     sample_bytes = _SAMPLE_BYTES.get(_value(text, "BinaryFormat"))
@@ -89,6 +114,18 @@ def _check_size(path: Path, text: str, data: Path) -> None:
             f"{named} channels, found {data.stat().st_size} bytes.",
             "copy both files again.",
         )
+    names = [name for name, _ in brainvision_channels(path)]
+    for name in names:
+        if names.count(name) > 1:
+            raise CorpusError(
+                f"'{path}' has channel {name} {names.count(name)} times: expected it once, found {', '.join(names)}.",
+                "give channels different names in the header, which is a text.",
+            )
+
+
+def _channel_infos(text: str) -> str:
+    section = re.search(r"^\[Channel Infos\]\s*$(.*?)(?=^\[|\Z)", text, re.IGNORECASE | re.MULTILINE | re.DOTALL)
+    return section[1] if section else ""
 
 
 def _value(text: str, key: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scmmlab.corpora.edf import read_edf_header
+from scmmlab.corpora.edf import EdfHeader
 from scmmlab.corpora.lab.edf_records import read_edf_numbers
 from scmmlab.corpora.lab.formats import read_segment
 from scmmlab.errors import CorpusError, nearest
@@ -18,23 +18,30 @@ _FARTHEST = 0.1
 _LARGEST = 2.0**53
 
 
-def read_codes(raw: Any, channel: str, path: Path) -> tuple[NDArray[np.int64], float]:
+def read_codes(raw: Any, channel: str, path: Path, header: EdfHeader | None) -> tuple[NDArray[np.int64], float]:
     """The values of a trigger channel, shape=(n_times,), and its sampling rate in Hz.
+
+    Parameters
+    ----------
+    raw : mne.io.Raw
+        The recording.
+    channel : str
+        The channel's name.
+    path : Path
+        The recording's file.
+    header : EdfHeader | None
+        Of an EDF or BDF file, each of whose signals has a sampling rate of its own.
 
     Raises
     ------
     CorpusError
         If there is no such channel, or its values are no whole numbers.
     """
-    if channel not in raw.ch_names:
-        guess = nearest(channel, raw.ch_names)
-        raise CorpusError(
-            f"'{path}' has no status channel {channel!r}: expected it, found {', '.join(raw.ch_names)}.",
-            f"did you mean {guess!r}?" if guess else "name it with trials.channel.",
-        )
-    if path.suffix.lower() in (".edf", ".bdf"):
+    if header is not None:
         # MNE cuts the values of a channel of this name to whole numbers, and to 17 bits
-        values, rate = read_edf_numbers(path, _edf_signal(path, channel))
+        values, rate = read_edf_numbers(path, header, _edf_signal(path, header, channel))
+    elif channel not in raw.ch_names:
+        raise _missing(path, channel, raw.ch_names)
     else:
         index, rate = raw.ch_names.index(channel), float(raw.info["sfreq"])
         (values,) = read_segment(raw, [index], 0, raw.n_times, path)
@@ -57,10 +64,22 @@ def _no_codes(path: Path, channel: str, found: str) -> CorpusError:
     )
 
 
-def _edf_signal(path: Path, channel: str) -> int:
+def _missing(path: Path, channel: str, names: list[str]) -> CorpusError:
+    guess = nearest(channel, names)
+    return CorpusError(
+        f"'{path}' has no status channel {channel!r}: expected it, found {', '.join(names)}.",
+        f"did you mean {guess!r}?" if guess else "name it with trials.channel.",
+    )
+
+
+def _edf_signal(path: Path, header: EdfHeader, channel: str) -> int:
     """Which signal a channel is: MNE takes a type before its name off, as of `EEG Fp1`."""
-    labels = [signal.label for signal in read_edf_header(path).signals]
+    labels = [signal.label for signal in header.signals]
     found = [index for index, label in enumerate(labels) if channel in (label, label.partition(" ")[2].strip())]
+    if not found:
+        raise _missing(path, channel, [signal.label for signal in header.signals if not signal.is_annotations])
+    if header.signals[found[0]].fault:
+        raise CorpusError(header.signals[found[0]].fault, "trials.channel names the channel of the codes.")
     if len(found) != 1:
         raise CorpusError(
             f"'{path}' has channel {channel} {len(found)} times: expected it once, found {', '.join(labels)}.",

@@ -34,7 +34,7 @@ def find_companions(layout: LayoutSpec, root: Path) -> tuple[str, ...]:
     found: set[str] = set()
     recordings = find_recordings(layout.recordings, root)
     for recording in recordings:
-        found.update(parts_of(root, recording.file))
+        found.update(parts_of(root, recording.file, layout.recordings))
         if isinstance(layout.trials, TableTrials):
             found.add(table_file(layout.trials, root, recording))
         if layout.recordings.bids is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scmmlab.corpora.edf import EdfHeader, EdfSignal, read_edf_header
+from scmmlab.corpora.edf import EdfHeader, EdfSignal
 from scmmlab.errors import CorpusError
 
 _ANNOTATION = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15(\d+(?:\.\d*)?))?\x14(.*?)\x14\x00", re.DOTALL)
@@ -41,23 +41,26 @@ class EdfRecords:
     annotations: tuple[tuple[float, float, str], ...]
 
 
-def read_edf_records(path: Path, rate: float) -> EdfRecords:
+def read_edf_records(path: Path, header: EdfHeader, rate: float, encoding: str) -> EdfRecords:
     """Read the annotation signals, of which EDF and BDF without a plus have none.
 
     Parameters
     ----------
     path : Path
         An EDF or BDF file.
+    header : EdfHeader
+        What its header says.
     rate : float
         Sampling rate of the recording in Hz.
+    encoding : str
+        The code page of its annotations.
 
     Raises
     ------
     CorpusError
         If a record starts before the one before it ends.
     """
-    header = _header(path)
-    signals = [index for index, signal in enumerate(header.signals) if signal.label.endswith(" Annotations")]
+    signals = [index for index, signal in enumerate(header.signals) if signal.is_annotations]
     starts: list[float | None] = []
     annotations: list[tuple[float, float, str]] = []
     for record in zip(*(_stored(path, header, index) for index in signals), strict=True):
@@ -66,7 +69,9 @@ def read_edf_records(path: Path, rate: float) -> EdfRecords:
         starts.append(float(first[1]) if first else None)
         for onset, duration, texts in (found for content in contents for found in _ANNOTATION.findall(content)):
             annotations += [
-                (float(onset), float(duration or 0), _decoded(text)) for text in texts.split(b"\x14") if text
+                (float(onset), float(duration or 0), text.decode(encoding, "replace"))
+                for text in texts.split(b"\x14")
+                if text
             ]
     # the first record may begin a fraction of a second after the time that the header states
     zero = next((start for start in starts[:1] if start is not None), 0.0)
@@ -78,9 +83,8 @@ def read_edf_records(path: Path, rate: float) -> EdfRecords:
     )
 
 
-def read_edf_numbers(path: Path, index: int) -> tuple[np.ndarray, float]:
+def read_edf_numbers(path: Path, header: EdfHeader, index: int) -> tuple[np.ndarray, float]:
     """All values of a signal in the unit that it states, shape=(n_times,), and its sampling rate in Hz."""
-    header = _header(path)
     signal = header.signals[index]
     stored = _stored(path, header, index).reshape(-1, _sample_bytes(path))
     words = np.zeros((len(stored), 4), np.uint8)
@@ -88,10 +92,6 @@ def read_edf_numbers(path: Path, index: int) -> tuple[np.ndarray, float]:
     words[:, -stored.shape[1] :] = stored
     digital = words.view("<i4")[:, 0] >> 8 * (4 - stored.shape[1])
     return _physical(signal, digital), signal.samples_per_record / header.record_seconds
-
-
-def _header(path: Path) -> EdfHeader:
-    return read_edf_header(path)
 
 
 def _physical(signal: EdfSignal, digital: np.ndarray) -> np.ndarray:
@@ -105,8 +105,7 @@ def _physical(signal: EdfSignal, digital: np.ndarray) -> np.ndarray:
 def _stored(path: Path, header: EdfHeader, index: int) -> np.ndarray:
     """The bytes of a signal, shape=(n_records, n_bytes)."""
     sizes = [_sample_bytes(path) * signal.samples_per_record for signal in header.signals]
-    first = 256 * (1 + len(header.signals))
-    content = np.memmap(path, np.uint8, "r", first, (header.records, sum(sizes)))
+    content = np.memmap(path, np.uint8, "r", header.bytes, (header.records, header.record_bytes))
     start = sum(sizes[:index])
     return content[:, start : start + sizes[index]]
 
@@ -129,10 +128,3 @@ def _leaps(path: Path, starts: list[float | None], seconds: float, jitter: float
                 leaps.append((record, start))
         before = start if start is not None else None if before is None else before + seconds
     return leaps
-
-
-def _decoded(text: bytes) -> str:
-    try:
-        return text.decode()
-    except UnicodeDecodeError:
-        return text.decode("latin-1")

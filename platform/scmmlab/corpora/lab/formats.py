@@ -5,38 +5,65 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from scmmlab.corpora.edf import read_edf_header
-from scmmlab.corpora.lab.brainvision import brainvision_parts
+from scmmlab.corpora.edf import EdfHeader, read_edf_header
+from scmmlab.corpora.lab.brainvision import brainvision_parts, is_rounded, sampling_interval
+from scmmlab.corpora.lab.edf_raw import open_edf
 from scmmlab.corpora.lab.eeglab import check_data_size, eeglab_parts
 from scmmlab.corpora.lab.fif import fif_parts
+from scmmlab.corpora.lab.layout import RecordingsSpec
 from scmmlab.corpora.lab.neuroscan import neuroscan_parts
 from scmmlab.corpora.opening import open_below
 from scmmlab.errors import CorpusError
 
 
-def _edf_parts(root: Path, file: str) -> tuple[str, ...]:
-    """None; the header is held against the file's size."""
-    read_edf_header(root / file)
+@dataclass(frozen=True)
+class EdfPart:
+    """Which signals of an EDF or BDF file are to be opened.
+
+    Parameters
+    ----------
+    header : EdfHeader
+        What its header says.
+    names : dict of int to str
+        Names of those wanted, by their places in the file; all are of one sampling rate.
+    """
+
+    header: EdfHeader
+    names: dict[int, str]
+
+
+def edf_header(path: Path, spec: RecordingsSpec) -> EdfHeader | None:
+    """The header of an EDF or BDF file, as far as it must be sound whatever is taken; None of another format."""
+    if path.suffix.lower() not in (".edf", ".bdf"):
+        return None
+    return read_edf_header(path, every_signal=False, accept_incomplete=spec.accept_incomplete)
+
+
+def _no_parts(root: Path, file: str) -> tuple[str, ...]:
+    """None: the file is whole by itself."""
     return ()
 
 
 _PARTS: dict[str, Callable[[Path, str], tuple[str, ...]]] = {
-    ".edf": _edf_parts,
-    ".bdf": _edf_parts,
+    ".edf": _no_parts,
+    ".bdf": _no_parts,
     ".vhdr": brainvision_parts,
     ".fif": fif_parts,
     ".set": eeglab_parts,
     ".cnt": neuroscan_parts,
 }
+_USUAL_RATES = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 300, 600, 1200, 2400, 4800, 150, 220)
+"""Sampling rates of amplifiers, in Hz, that are no whole number of µs."""
 ENDINGS = tuple(_PARTS)
 """How names of recordings end."""
 
 
-def parts_of(root: Path, file: str) -> tuple[str, ...]:
+def parts_of(root: Path, file: str, spec: RecordingsSpec) -> tuple[str, ...]:
     """Other files that a recording consists of, as paths relative to `root`, once its header is known to be sound.
 
     Raises
@@ -51,12 +78,15 @@ def parts_of(root: Path, file: str) -> tuple[str, ...]:
         if sibling.is_symlink():
             open_below(root, sibling.relative_to(root).as_posix())
     try:
+        edf_header(path, spec)
         return _PARTS[path.suffix.lower()](root, file)
     except OSError as error:
         raise CorpusError(f"'{path}' cannot be read: expected a recording, found {error.strerror}.") from error
 
 
-def open_recording(root: Path, file: str, bids: bool = False) -> Any:
+def open_recording(
+    root: Path, file: str, spec: RecordingsSpec, part: EdfPart | None = None, sampling_rate: float | None = None
+) -> Any:
     """A recording as MNE's `Raw`, its signal not yet read.
 
     Parameters
@@ -65,37 +95,27 @@ def open_recording(root: Path, file: str, bids: bool = False) -> Any:
         The corpus's folder.
     file : str
         One of its recordings, relative to it.
-    bids : bool
-        Whether `root` is a BIDS folder: the files beside the recording then say what its channels and events are.
+    spec : RecordingsSpec
+        In a BIDS folder the files beside the recording say what its channels and events are.
+    part : EdfPart | None
+        Which signals of an EDF or BDF file; some, for whoever wants none, where it is None.
+    sampling_rate : float | None
+        What the time between samples in a BrainVision header is known to stand for, in Hz.
 
     Raises
     ------
     CorpusError
         If it cannot be read, or a file that belongs to it lies outside `root`.
     """
-    # MNE takes a second to import
-    import mne
-
     path = root / file
-    parts = parts_of(root, file)
-    read: Callable[[], Any]
-    if bids:
+    parts = parts_of(root, file, spec)
+    if spec.bids is not None:
         _refuse_links_out(root, file)
-        import mne_bids
-
-        def read() -> Any:
-            return mne_bids.read_raw_bids(
-                mne_bids.get_bids_path_from_fname(path, check=False).update(root=root), verbose="ERROR"
-            )
-
-    else:
-        # EDF+ writes a signal's type before its name: "EEG Fp1"
-        typed = {"infer_types": True} if path.suffix.lower() in (".edf", ".bdf") else {}
-
-        def read() -> Any:
-            return mne.io.read_raw(path, preload=False, verbose="ERROR", **typed)
-
-    raw = guarded(path, read)
+    header = edf_header(path, spec)
+    if header is not None and part is None:
+        some = next(place for place, signal in enumerate(header.signals) if signal.label or signal.is_annotations)
+        part = EdfPart(header, {} if header.signals[some].is_annotations else {some: header.signals[some].label})
+    raw = guarded(path, lambda: _read(root, path, spec, part, sampling_rate))
     own = sorted((file, *parts))
     for name in raw.filenames:
         if Path(name).resolve() not in [(root / part).resolve() for part in own]:
@@ -112,15 +132,7 @@ def read_segment(raw: Any, picks: list[int], start: int, stop: int, path: Path) 
     return guarded(path, lambda: raw.get_data(picks=picks, start=start, stop=stop))
 
 
-def eeg_channels(raw: Any, path: Path) -> list[int]:
-    """Where in a recording the channels are that it says are EEG."""
-    import mne
-
-    picks: list[int] = guarded(path, lambda: mne.pick_types(raw.info, meg=False, eeg=True, exclude=()).tolist())
-    return picks
-
-
-def started(root: Path, file: str, bids: bool) -> datetime:
+def started(root: Path, file: str, spec: RecordingsSpec) -> datetime:
     """When a recording was started, as it says itself.
 
     Raises
@@ -128,7 +140,7 @@ def started(root: Path, file: str, bids: bool) -> datetime:
     CorpusError
         If it does not say.
     """
-    date = open_recording(root, file, bids).info["meas_date"]
+    date = open_recording(root, file, spec).info["meas_date"]
     if date is None:
         raise CorpusError(
             f"'{root / file}' does not say when it was recorded: expected a date and time, found none.",
@@ -138,8 +150,53 @@ def started(root: Path, file: str, bids: bool) -> datetime:
     return date
 
 
+def _read(root: Path, path: Path, spec: RecordingsSpec, part: EdfPart | None, sampling_rate: float | None) -> Any:
+    # MNE takes a second to import
+    import mne
+
+    ending = path.suffix.lower()
+    options: dict[str, Any] = {}
+    if ending == ".vhdr":
+        interval = sampling_interval(path)
+        if sampling_rate is not None and is_rounded(interval, sampling_rate):
+            options["overrides"] = {"sfreq": sampling_rate}
+        elif sampling_rate is None:
+            _refuse_rounding(path, interval)
+    if part is not None:
+        options["encoding"] = spec.encoding
+    own = None
+    if part is not None:
+        own = open_edf(path, part.header, list(part.names), spec.encoding)
+        own.rename_channels({str(place): name for place, name in part.names.items()}, verbose="ERROR")
+    if spec.bids is None:
+        return mne.io.read_raw(path, preload=False, verbose="ERROR", **options) if own is None else own
+    import mne_bids
+
+    raw = mne_bids.read_raw_bids(
+        mne_bids.get_bids_path_from_fname(path, check=False).update(root=root),
+        extra_params=options,
+        # channels are known by their names, whatever their order
+        on_ch_mismatch="warn",
+        verbose="ERROR",
+    )
+    if own is None:
+        return raw
+    own.set_meas_date(raw.info["meas_date"])
+    return own.set_annotations(raw.annotations, verbose="ERROR")
+
+
+def _refuse_rounding(path: Path, interval: str) -> None:
+    rates = [rate for rate in _USUAL_RATES if is_rounded(interval, rate)]
+    if rates:
+        raise CorpusError(
+            f"The header '{path}' rounds the time between two samples: expected {1e6 / rates[0]:g} µs or another that "
+            f"stands for a sampling rate, found {interval} µs, which are {1e6 / float(interval):g} Hz.",
+            f"signal.sampling_rate: {rates[0]} if that is the rate of the amplifier.",
+        )
+
+
 def guarded(path: Path, read: Callable[[], Any]) -> Any:
-    """What a function of MNE's gives, without warnings, or a `CorpusError` that names the recording."""
+    """What a function returns that reads a recording, or a `CorpusError` in place of whatever it raises."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -148,6 +205,11 @@ def guarded(path: Path, read: Callable[[], Any]) -> Any:
             raise
         # a file that is not what it seems can fail anywhere in MNE, SciPy or mne-bids, with any exception
         except Exception as error:
+            if "encoding='latin1'" in str(error):
+                raise CorpusError(
+                    f"'{path}' has annotations in another code page: expected UTF-8, found bytes that are none.",
+                    "recordings.encoding: latin1 is the code page of many recorders.",
+                ) from error
             said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
             raise CorpusError(
                 f"'{path}' cannot be read: expected a recording ({path.suffix}), found what MNE says: {said}",

@@ -52,9 +52,18 @@ class RecordingsSpec(Spec):
     order: Literal["name", "date"] = "name"
     """How sessions, and the runs in them, follow each other: as their names do, numbers as numbers, or by the date and
     time that the recordings state."""
+    encoding: str = "utf-8"
+    """Code page of the annotations of EDF+ and BDF+: UTF-8 as the format has it, or `latin1` as some recorders do."""
+    accept_incomplete: bool = False
+    """Take the whole data records of EDF and BDF files that state no number of them (-1), break off, or go on behind
+    the last one; the manifest has a note."""
 
     @model_validator(mode="after")
     def _check_source(self) -> RecordingsSpec:
+        try:
+            b"".decode(self.encoding)
+        except LookupError:
+            raise ValueError(f"must have an 'encoding' that Python knows, got {self.encoding!r}") from None
         if (self.files is None) == (self.bids is None):
             raise ValueError("must have either 'files' or 'bids'")
         if self.files is not None:
@@ -73,8 +82,8 @@ class SignalSpec(Spec):
     """What is taken of a recording's signals. Names of channels are those of the recording until `rename`."""
 
     channels: tuple[str, ...] | None = None
-    """Names after `rename`, in the order that the table gets; when absent those that the recording says are EEG, which
-    must be the same in each."""
+    """Names after `rename`, in the order that the table gets; when absent all EEG: what the recording says is EEG, and
+    where it does not say, what has no name of something else (ECG, HEOG, EXG1, …). They must be the same in each."""
     rename: dict[str, str] = Field({})
     """From names in the recordings to names in the table, such as `T3: T7`."""
     drop: tuple[str, ...] = ()
@@ -84,12 +93,20 @@ class SignalSpec(Spec):
     reference_channels: tuple[str, ...] = ()
     """In place of `reference`: the mean of those named, such as `[M1, M2]`, which are then left out."""
     scale: float | None = Field(None, gt=0)
-    """Factor on the signal in µV where recordings state no unit or a wrong one: EDF without a unit counts as V, so that
-    1e-6 is right for numbers in µV."""
+    """Factor on the signal of channels for which a recording states no voltage; others are left as they are. EDF and
+    BDF without a unit count as V, so that 1e-6 is right for numbers in µV; EEGLAB, CNT and BrainVision as µV."""
     sampling_rate: float | None = Field(None, gt=0)
-    """What each recording must have, in Hz; any when absent."""
+    """What each recording must have, in Hz; any when absent. BrainVision states the time between samples in µs, often
+    rounded: 3906 is taken for 256 Hz where this says so."""
     notch: tuple[Annotated[float, Field(gt=0)], ...] = ()
     """Frequencies that are filtered out, in Hz, such as `[50]` for the mains; bands end at 50 Hz by default."""
+
+    @model_validator(mode="after")
+    def _check_names(self) -> SignalSpec:
+        for field, names in (("channels", self.channels or ()), ("reference_channels", self.reference_channels)):
+            if len({name.lower() for name in names}) < len(names):
+                raise ValueError(f"must have {field!r} that differ in more than capitals, got {list(names)}")
+        return self
 
 
 class _TrialsSpec(Spec):

@@ -102,7 +102,7 @@ def table_file(trials: TableTrials, root: Path, recording: LabRecording) -> str:
 
 def _codes(trials: StatusTrials, raw: Any, timing: Timing, path: Path) -> Iterator[Mark]:
     """A mark wherever the masked code changes to one that is not 0."""
-    values, rate = read_codes(raw, trials.channel, path)
+    values, rate = read_codes(raw, trials.channel, path, timing.edf)
     codes = values & trials.mask
     before = np.concatenate([[0], codes[:-1]])
     for place in np.flatnonzero((codes != before) & (codes != 0)).tolist():

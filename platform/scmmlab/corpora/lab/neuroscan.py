@@ -9,6 +9,8 @@ from scmmlab.errors import CorpusError
 
 _EVENTS_AT = 886
 """Where the header says where the data end."""
+_CHANNELS_AT, _ELECTRODES_AT, _ELECTRODE_BYTES = 370, 900, 75
+"""Where it says how many channels there are, where they are described, and in how many bytes."""
 
 
 def neuroscan_parts(root: Path, file: str) -> tuple[str, ...]:
@@ -40,3 +42,15 @@ def neuroscan_parts(root: Path, file: str) -> tuple[str, ...]:
             f"{header[:9].decode('latin-1')!r}."
         )
     return ()
+
+
+def neuroscan_names(path: Path) -> list[str]:
+    """Names of the channels of a Neuroscan file that is whole; none where it is one of ANT Neuro's."""
+    with path.open("rb") as opened:
+        header = opened.read(_ELECTRODES_AT)
+        if not header.startswith(b"Version 3"):
+            return []
+        count = int.from_bytes(header[_CHANNELS_AT : _CHANNELS_AT + 2], "little")
+        electrodes = opened.read(count * _ELECTRODE_BYTES)
+    starts = range(0, len(electrodes), _ELECTRODE_BYTES)
+    return [electrodes[start : start + 10].split(b"\0")[0].decode("latin-1").strip() for start in starts]

@@ -109,8 +109,7 @@ class _Found:
 
     def _by_date(self, subject: str) -> Iterator[tuple[str, int, int]]:
         """Files with session and run, as the times say at which they were recorded."""
-        bids = self.spec.bids is not None
-        times = {file: started(self.root, file, bids) for file in self.by_subject[subject]}
+        times = {file: started(self.root, file, self.spec) for file in self.by_subject[subject]}
         by_time = sorted(times, key=lambda file: times[file])
         for earlier, later in pairwise(by_time):
             if times[earlier] == times[later]:

@@ -10,9 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from scmmlab.corpora.edf import EdfHeader
 from scmmlab.corpora.lab.brainvision import new_segments
 from scmmlab.corpora.lab.edf_records import EdfRecords, read_edf_records
-from scmmlab.corpora.lab.formats import guarded, parts_of
+from scmmlab.corpora.lab.formats import edf_header, guarded, parts_of
+from scmmlab.corpora.lab.layout import RecordingsSpec
 from scmmlab.corpora.lab.marks import Mark, events_file
 from scmmlab.corpora.lab.recordings import LabRecording
 
@@ -33,6 +35,8 @@ class Timing:
         In time order.
     own : tuple of Mark
         Those of the file itself, in whose place BIDS has an `events.tsv`.
+    edf : EdfHeader | None
+        The header of an EDF or BDF file.
     """
 
     rate: float
@@ -40,6 +44,7 @@ class Timing:
     pieces: tuple[tuple[int, int], ...] = ((0, 0),)
     annotations: tuple[Mark, ...] = ()
     own: tuple[Mark, ...] = ()
+    edf: EdfHeader | None = None
 
     @property
     def stop(self) -> int:
@@ -60,7 +65,7 @@ class Timing:
         return min(first + tick - start, following)
 
 
-def read_timing(root: Path, recording: LabRecording, raw: Any, bids: bool) -> Timing:
+def read_timing(root: Path, recording: LabRecording, raw: Any, spec: RecordingsSpec) -> Timing:
     """The clock and the annotations of a recording.
 
     MNE drops what lies outside of the data and clips what goes over their ends, so that a mark whose signal is lost
@@ -74,8 +79,8 @@ def read_timing(root: Path, recording: LabRecording, raw: Any, bids: bool) -> Ti
         Which of its recordings.
     raw : mne.io.Raw
         It, opened.
-    bids : bool
-        Whether `root` is a BIDS folder, whose `events.tsv` stand in the place of the recordings' annotations.
+    spec : RecordingsSpec
+        In a BIDS folder, `events.tsv` stand in the place of the recordings' annotations.
 
     Raises
     ------
@@ -85,12 +90,13 @@ def read_timing(root: Path, recording: LabRecording, raw: Any, bids: bool) -> Ti
     path, rate = root / recording.file, float(raw.info["sfreq"])
     pieces: tuple[tuple[int, int], ...] = ((0, 0),)
     records = None
-    if path.suffix.lower() in (".edf", ".bdf"):
-        records = read_edf_records(path, rate)
+    header = edf_header(path, spec)
+    if header is not None:
+        records = read_edf_records(path, header, rate, spec.encoding)
         length = records.seconds * rate
         pieces += tuple((round(start * rate), round(record * length)) for record, start in records.leaps)
-    own = list(_own_marks(root, recording.file, raw, records))
-    events = events_file(root, recording) if bids else None
+    own = list(_own_marks(root, recording.file, raw, records, spec))
+    events = None if spec.bids is None else events_file(root, recording)
     stated = own if events is None else list(_event_marks(root / events))
     # onsets count from the first sample that was recorded, which need not be the first that was saved
     known = [
@@ -98,7 +104,7 @@ def read_timing(root: Path, recording: LabRecording, raw: Any, bids: bool) -> Ti
         for each in raw.annotations
     ]
     annotations = _whole(known, stated, raw.n_times / rate, 0.5 / rate)
-    return Timing(rate, int(raw.n_times), pieces, tuple(annotations), tuple(own))
+    return Timing(rate, int(raw.n_times), pieces, tuple(annotations), tuple(own), header)
 
 
 def _whole(known: Iterable[Mark], stated: Iterable[Mark], length_s: float, near_s: float) -> list[Mark]:
@@ -117,14 +123,14 @@ def _whole(known: Iterable[Mark], stated: Iterable[Mark], length_s: float, near_
     return sorted(marks, key=lambda mark: mark.onset_s)
 
 
-def _own_marks(root: Path, file: str, raw: Any, records: EdfRecords | None) -> Iterator[Mark]:
+def _own_marks(root: Path, file: str, raw: Any, records: EdfRecords | None, spec: RecordingsSpec) -> Iterator[Mark]:
     """The annotations that the file holds, as they stand there."""
     path, rate = root / file, float(raw.info["sfreq"])
     if records is not None:
         yield from (Mark(*each) for each in records.annotations)
         return
     if path.suffix.lower() == ".vhdr":
-        parts = [root / part for part in parts_of(root, file) if part.lower().endswith((".vmrk", ".amrk"))]
+        parts = [root / part for part in parts_of(root, file, spec) if part.lower().endswith((".vmrk", ".amrk"))]
         yield from (Mark(place / rate, 0.0, "New Segment/") for part in parts for place in new_segments(part))
     else:
         parts = [path]
