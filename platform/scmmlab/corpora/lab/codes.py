@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scmmlab.corpora.edf import read_edf_header
+from scmmlab.corpora.edf import EdfHeader, read_edf_header
 from scmmlab.corpora.lab.edf_records import read_edf_numbers
 from scmmlab.corpora.lab.formats import read_segment
 from scmmlab.errors import CorpusError, nearest
@@ -16,6 +16,7 @@ from scmmlab.errors import CorpusError, nearest
 _FARTHEST = 0.1
 """How far from a whole number a code may be: gains of 16 bits round it, filters and resampling leave it anywhere."""
 _LARGEST = 2.0**53
+_ONE_BYTE = 255
 
 
 def read_codes(raw: Any, channel: str, path: Path) -> tuple[NDArray[np.int64], float]:
@@ -34,14 +35,13 @@ def read_codes(raw: Any, channel: str, path: Path) -> tuple[NDArray[np.int64], f
         )
     if path.suffix.lower() in (".edf", ".bdf"):
         # MNE cuts the values of a channel of this name to whole numbers, and to 17 bits
-        values, rate = read_edf_numbers(path, _edf_signal(path, channel))
+        values, rate = _edf_values(path, read_edf_header(path), channel)
     else:
         index, rate = raw.ch_names.index(channel), float(raw.info["sfreq"])
         (values,) = read_segment(raw, [index], 0, raw.n_times, path)
         values = values / _scale(raw, index, path)
     codes = np.rint(values)
-    # a comparison with NaN is false
-    good = (np.abs(values - codes) <= _FARTHEST) & (np.abs(values) < _LARGEST)
+    good = _are_whole(values)
     if not good.all():
         at = int(np.argmin(good))
         raise _no_codes(path, channel, f"{values[at]:.6g} at {at / rate:.3f} s")
@@ -57,9 +57,24 @@ def _no_codes(path: Path, channel: str, found: str) -> CorpusError:
     )
 
 
-def _edf_signal(path: Path, channel: str) -> int:
+def _are_whole(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    # a comparison with NaN is false
+    return (np.abs(values - np.rint(values)) <= _FARTHEST) & (np.abs(values) < _LARGEST)
+
+
+def _edf_values(path: Path, header: EdfHeader, channel: str) -> tuple[NDArray[np.float64], float]:
+    index = _edf_signal(path, header, channel)
+    stored, values = read_edf_numbers(path, header, index)
+    # some writers give BDF's status the range of the electrodes: its bits are then those of what is stored
+    is_bits = path.suffix.lower() == ".bdf" and channel.lower() in ("status", "trigger")
+    if is_bits and (np.abs(stored).max() <= _ONE_BYTE or not _are_whole(values).all()):
+        values = stored.astype(np.float64)
+    return values, header.signals[index].samples_per_record / header.record_seconds
+
+
+def _edf_signal(path: Path, header: EdfHeader, channel: str) -> int:
     """Which signal a channel is: MNE takes a type before its name off, as of `EEG Fp1`."""
-    labels = [signal.label for signal in read_edf_header(path).signals]
+    labels = [signal.label for signal in header.signals]
     found = [index for index, label in enumerate(labels) if channel in (label, label.partition(" ")[2].strip())]
     if len(found) != 1:
         raise CorpusError(

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from scmmlab.corpora.edf import EdfHeader, EdfSignal, read_edf_header
+from scmmlab.corpora.edf import EdfHeader
 from scmmlab.errors import CorpusError
 
 _ANNOTATION = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15(\d+(?:\.\d*)?))?\x14(.*?)\x14\x00", re.DOTALL)
@@ -41,13 +42,15 @@ class EdfRecords:
     annotations: tuple[tuple[float, float, str], ...]
 
 
-def read_edf_records(path: Path, rate: float) -> EdfRecords:
+def read_edf_records(path: Path, header: EdfHeader, rate: float) -> EdfRecords:
     """Read the annotation signals, of which EDF and BDF without a plus have none.
 
     Parameters
     ----------
     path : Path
         An EDF or BDF file.
+    header : EdfHeader
+        Its header.
     rate : float
         Sampling rate of the recording in Hz.
 
@@ -56,7 +59,6 @@ def read_edf_records(path: Path, rate: float) -> EdfRecords:
     CorpusError
         If a record starts before the one before it ends.
     """
-    header = _header(path)
     signals = [index for index, signal in enumerate(header.signals) if signal.label.endswith(" Annotations")]
     starts: list[float | None] = []
     annotations: list[tuple[float, float, str]] = []
@@ -69,7 +71,7 @@ def read_edf_records(path: Path, rate: float) -> EdfRecords:
                 (float(onset), float(duration or 0), _decoded(text)) for text in texts.split(b"\x14") if text
             ]
     # the first record may begin a fraction of a second after the time that the header states
-    zero = next((start for start in starts[:1] if start is not None), 0.0)
+    zero = (starts[0] if starts else None) or 0.0
     leaps = _leaps(path, starts, header.record_seconds, max(_JITTER_S, 1 / rate))
     return EdfRecords(
         header.record_seconds,
@@ -78,31 +80,21 @@ def read_edf_records(path: Path, rate: float) -> EdfRecords:
     )
 
 
-def read_edf_numbers(path: Path, index: int) -> tuple[np.ndarray, float]:
-    """All values of a signal in the unit that it states, shape=(n_times,), and its sampling rate in Hz."""
-    header = _header(path)
-    signal = header.signals[index]
+def read_edf_numbers(path: Path, header: EdfHeader, index: int) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """All numbers of a signal, shape=(n_times,), as they are stored, and in the unit that it states."""
     stored = _stored(path, header, index).reshape(-1, _sample_bytes(path))
     words = np.zeros((len(stored), 4), np.uint8)
     # in the upper bytes of a word its sign is theirs
     words[:, -stored.shape[1] :] = stored
     digital = words.view("<i4")[:, 0] >> 8 * (4 - stored.shape[1])
-    return _physical(signal, digital), signal.samples_per_record / header.record_seconds
-
-
-def _header(path: Path) -> EdfHeader:
-    return read_edf_header(path)
-
-
-def _physical(signal: EdfSignal, digital: np.ndarray) -> np.ndarray:
-    (low, high), (least, largest) = signal.physical, signal.digital
+    (low, high), (least, largest) = header.signals[index].physical, header.signals[index].digital
     if largest == least:
-        return digital.astype(np.float64)
+        return digital, digital.astype(np.float64)
     # value = low + (number − least) · (high − low) / (largest − least), which is exact where the ranges are the same
-    return low + (digital - np.float64(least)) * ((high - low) / (largest - least))
+    return digital, low + (digital - np.float64(least)) * ((high - low) / (largest - least))
 
 
-def _stored(path: Path, header: EdfHeader, index: int) -> np.ndarray:
+def _stored(path: Path, header: EdfHeader, index: int) -> NDArray[np.uint8]:
     """The bytes of a signal, shape=(n_records, n_bytes)."""
     sizes = [_sample_bytes(path) * signal.samples_per_record for signal in header.signals]
     first = 256 * (1 + len(header.signals))

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from scmmlab.corpora.edf import read_edf_header
 from scmmlab.corpora.lab.brainvision import new_segments
 from scmmlab.corpora.lab.edf_records import EdfRecords, read_edf_records
 from scmmlab.corpora.lab.formats import guarded, parts_of
@@ -86,7 +87,7 @@ def read_timing(root: Path, recording: LabRecording, raw: Any, bids: bool) -> Ti
     pieces: tuple[tuple[int, int], ...] = ((0, 0),)
     records = None
     if path.suffix.lower() in (".edf", ".bdf"):
-        records = read_edf_records(path, rate)
+        records = read_edf_records(path, read_edf_header(path), rate)
         length = records.seconds * rate
         pieces += tuple((round(start * rate), round(record * length)) for record, start in records.leaps)
     own = list(_own_marks(root, recording.file, raw, records))
