@@ -107,6 +107,17 @@ def test_a_status_channel_of_bdf_with_the_range_of_the_electrodes_holds_bits(tmp
     assert read(tmp_path / "sub1.bdf", channel="Status") == EXPECTED
 
 
+def test_a_last_trial_that_no_code_ends_is_noted(tmp_path):
+    values = trigger()
+    values[36 * RATE :] = 0
+    with_trigger("STI", "stim", values).save(tmp_path / "sub1_raw.fif", verbose="ERROR")
+    changes = {"recordings": {"files": "sub{subject}_raw.fif"}, "labels": LABELS}
+    reader = MneReader(layout=lab_files.layout(trials={"kind": "status", "channel": "STI", "ends": [9]}, **changes))
+    parts = list(reader.read(tmp_path, "sub1_raw.fif"))
+    assert parts[-1].trials[0].stop - parts[-1].trials[0].start == 11 * RATE
+    assert parts[0].notes == ("sub1_raw.fif: no mark ends the last trial, which goes to the end of the recording",)
+
+
 def test_a_code_that_another_follows_after_one_sample_is_noted(tmp_path):
     values = trigger()
     values[3 * RATE - 1] = 3

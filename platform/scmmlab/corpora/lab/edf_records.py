@@ -108,7 +108,11 @@ def _sample_bytes(path: Path) -> int:
 
 
 def _leaps(path: Path, starts: list[float | None], seconds: float, jitter: float) -> list[tuple[int, float]]:
-    leaps, before = [], None
+    leaps: list[tuple[int, float]] = []
+    if len(set(starts)) == 1:
+        # a recorder that writes the same time into each keeps none
+        return leaps
+    before = None
     for record, start in enumerate(starts):
         if before is not None and start is not None:
             if start < before + seconds - jitter:
