@@ -68,12 +68,13 @@ def test_a_gain_that_is_no_whole_number_and_a_unit_change_no_code_of_an_edf_file
     assert read(tmp_path / "sub1.edf", channel=name) == EXPECTED
 
 
+@pytest.mark.parametrize("name", ["STI", "Status"])
 @pytest.mark.parametrize("ending", ["edf", "bdf"])
-def test_codes_that_mne_exported_are_read(tmp_path, ending):
-    raw = with_trigger("STI", "stim", trigger())
+def test_codes_that_mne_exported_are_read(tmp_path, ending, name):
+    raw = with_trigger(name, "stim", trigger())
     path = tmp_path / f"sub1.{ending}"
     mne.export.export_raw(path, raw, physical_range="channelwise", add_ch_type=False, verbose="ERROR")
-    assert read(path) == EXPECTED
+    assert read(path, channel=name) == EXPECTED
 
 
 def test_codes_of_fif_and_of_channels_in_volts_are_read(tmp_path):
@@ -97,6 +98,24 @@ def test_bits_above_a_mask_are_ignored_with_their_sign(tmp_path, offset):
         header[start : start + 8] = value
     (tmp_path / "sub1.bdf").write_bytes(header)
     assert read(tmp_path / "sub1.bdf") == EXPECTED
+
+
+@pytest.mark.parametrize("offset", [0, 0x7F0000, 2**16])
+def test_a_status_channel_of_bdf_with_the_range_of_the_electrodes_holds_bits(tmp_path, offset):
+    samples = np.vstack([np.round(lab_files.make_signal(0) * 32), trigger() + offset])
+    write_bdf(tmp_path / "sub1.bdf", [*lab_files.CHANNELS, "Status"], samples, RATE)
+    assert read(tmp_path / "sub1.bdf", channel="Status") == EXPECTED
+
+
+def test_a_last_trial_that_no_code_ends_is_noted(tmp_path):
+    values = trigger()
+    values[36 * RATE :] = 0
+    with_trigger("STI", "stim", values).save(tmp_path / "sub1_raw.fif", verbose="ERROR")
+    changes = {"recordings": {"files": "sub{subject}_raw.fif"}, "labels": LABELS}
+    reader = MneReader(layout=lab_files.layout(trials={"kind": "status", "channel": "STI", "ends": [9]}, **changes))
+    parts = list(reader.read(tmp_path, "sub1_raw.fif"))
+    assert parts[-1].trials[0].stop - parts[-1].trials[0].start == 11 * RATE
+    assert parts[0].notes == ("sub1_raw.fif: no mark ends the last trial, which goes to the end of the recording",)
 
 
 def test_a_code_that_another_follows_after_one_sample_is_noted(tmp_path):

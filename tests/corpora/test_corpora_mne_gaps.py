@@ -148,6 +148,18 @@ def test_records_that_go_back_in_time_are_refused(tmp_path):
         read(path)
 
 
+def test_records_of_one_time_keep_none(tmp_path):
+    path = tmp_path / "sub1_raw.edf"
+    write(path, [])
+    content = path.read_bytes()
+    for record in range(1, lab_files.SECONDS):
+        old = b"+%d\x14\x14\x00" % record
+        content = content.replace(old, b"+0\x14\x14\x00".ljust(len(old), b"\x00"))
+    path.write_bytes(content)
+    kept, left_out = read(path)
+    assert ([each.trials[0].trial for each in kept], left_out) == ([1, 2, 3, 4], [])
+
+
 def test_a_gap_is_no_mark_that_ends_a_trial(tmp_path):
     """Else a trial until the next mark would end there without a word."""
     path = tmp_path / "sub1_raw.set"
@@ -294,6 +306,15 @@ def test_windows_that_are_marked_as_bad_are_left_out_and_the_others_keep_their_p
     np.testing.assert_array_equal(fewer.features, all_of_them.features[rows])
     stated = [finding.left_out for finding in reader(path).check_file(tmp_path, path.name) if finding.left_out]
     assert len(stated) == 3
+
+
+def test_bad_intervals_of_brainvision_analyzer_are_bad(tmp_path):
+    path = tmp_path / "sub1_raw.vhdr"
+    write(path, [])
+    with path.with_suffix(".vmrk").open("a") as file:
+        file.write(f"Mk9=Bad Interval,Bad Min-Max,{14 * RATE + 1},{RATE},3\n")
+    kept, _ = read(path, seconds=None, length="until_next")
+    assert [[bad.why for bad in each.trials[0].bad] for each in kept] == [[], ["Bad Interval/Bad Min-Max"], [], []]
 
 
 def test_a_class_whose_name_begins_with_bad_is_a_class(tmp_path):

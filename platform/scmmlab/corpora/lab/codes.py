@@ -16,6 +16,7 @@ from scmmlab.errors import CorpusError, nearest
 _FARTHEST = 0.1
 """How far from a whole number a code may be: gains of 16 bits round it, filters and resampling leave it anywhere."""
 _LARGEST = 2.0**53
+_ONE_BYTE = 255
 
 
 def read_codes(raw: Any, channel: str, path: Path, header: EdfHeader | None) -> tuple[NDArray[np.int64], float]:
@@ -39,7 +40,7 @@ def read_codes(raw: Any, channel: str, path: Path, header: EdfHeader | None) -> 
     """
     if header is not None:
         # MNE cuts the values of a channel of this name to whole numbers, and to 17 bits
-        values, rate = read_edf_numbers(path, header, _edf_signal(path, header, channel))
+        values, rate = _edf_values(path, header, channel)
     elif channel not in raw.ch_names:
         raise _missing(path, channel, raw.ch_names)
     else:
@@ -47,8 +48,7 @@ def read_codes(raw: Any, channel: str, path: Path, header: EdfHeader | None) -> 
         (values,) = read_segment(raw, [index], 0, raw.n_times, path)
         values = values / _scale(raw, index, path)
     codes = np.rint(values)
-    # a comparison with NaN is false
-    good = (np.abs(values - codes) <= _FARTHEST) & (np.abs(values) < _LARGEST)
+    good = _are_whole(values)
     if not good.all():
         at = int(np.argmin(good))
         raise _no_codes(path, channel, f"{values[at]:.6g} at {at / rate:.3f} s")
@@ -70,6 +70,21 @@ def _missing(path: Path, channel: str, names: list[str]) -> CorpusError:
         f"'{path}' has no status channel {channel!r}: expected it, found {', '.join(names)}.",
         f"did you mean {guess!r}?" if guess else "name it with trials.channel.",
     )
+
+
+def _are_whole(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    # a comparison with NaN is false
+    return (np.abs(values - np.rint(values)) <= _FARTHEST) & (np.abs(values) < _LARGEST)
+
+
+def _edf_values(path: Path, header: EdfHeader, channel: str) -> tuple[NDArray[np.float64], float]:
+    index = _edf_signal(path, header, channel)
+    stored, values = read_edf_numbers(path, header, index)
+    # some writers give BDF's status the range of the electrodes: its bits are then those of what is stored
+    is_bits = path.suffix.lower() == ".bdf" and channel.lower() in ("status", "trigger")
+    if is_bits and (np.abs(stored).max() <= _ONE_BYTE or not _are_whole(values).all()):
+        values = stored.astype(np.float64)
+    return values, header.signals[index].samples_per_record / header.record_seconds
 
 
 def _edf_signal(path: Path, header: EdfHeader, channel: str) -> int:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from scmmlab.corpora.edf import EdfHeader, EdfSignal
+from scmmlab.corpora.edf import EdfHeader
 from scmmlab.errors import CorpusError
 
 _ANNOTATION = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15(\d+(?:\.\d*)?))?\x14(.*?)\x14\x00", re.DOTALL)
@@ -74,7 +75,7 @@ def read_edf_records(path: Path, header: EdfHeader, rate: float, encoding: str) 
                 if text
             ]
     # the first record may begin a fraction of a second after the time that the header states
-    zero = next((start for start in starts[:1] if start is not None), 0.0)
+    zero = (starts[0] if starts else None) or 0.0
     leaps = _leaps(path, starts, header.record_seconds, max(_JITTER_S, 1 / rate))
     return EdfRecords(
         header.record_seconds,
@@ -83,26 +84,21 @@ def read_edf_records(path: Path, header: EdfHeader, rate: float, encoding: str) 
     )
 
 
-def read_edf_numbers(path: Path, header: EdfHeader, index: int) -> tuple[np.ndarray, float]:
-    """All values of a signal in the unit that it states, shape=(n_times,), and its sampling rate in Hz."""
-    signal = header.signals[index]
+def read_edf_numbers(path: Path, header: EdfHeader, index: int) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """All numbers of a signal, shape=(n_times,), as they are stored, and in the unit that it states."""
     stored = _stored(path, header, index).reshape(-1, _sample_bytes(path))
     words = np.zeros((len(stored), 4), np.uint8)
     # in the upper bytes of a word its sign is theirs
     words[:, -stored.shape[1] :] = stored
     digital = words.view("<i4")[:, 0] >> 8 * (4 - stored.shape[1])
-    return _physical(signal, digital), signal.samples_per_record / header.record_seconds
-
-
-def _physical(signal: EdfSignal, digital: np.ndarray) -> np.ndarray:
-    (low, high), (least, largest) = signal.physical, signal.digital
+    (low, high), (least, largest) = header.signals[index].physical, header.signals[index].digital
     if largest == least:
-        return digital.astype(np.float64)
+        return digital, digital.astype(np.float64)
     # value = low + (number − least) · (high − low) / (largest − least), which is exact where the ranges are the same
-    return low + (digital - np.float64(least)) * ((high - low) / (largest - least))
+    return digital, low + (digital - np.float64(least)) * ((high - low) / (largest - least))
 
 
-def _stored(path: Path, header: EdfHeader, index: int) -> np.ndarray:
+def _stored(path: Path, header: EdfHeader, index: int) -> NDArray[np.uint8]:
     """The bytes of a signal, shape=(n_records, n_bytes)."""
     sizes = [_sample_bytes(path) * signal.samples_per_record for signal in header.signals]
     content = np.memmap(path, np.uint8, "r", header.bytes, (header.records, header.record_bytes))
@@ -115,7 +111,11 @@ def _sample_bytes(path: Path) -> int:
 
 
 def _leaps(path: Path, starts: list[float | None], seconds: float, jitter: float) -> list[tuple[int, float]]:
-    leaps, before = [], None
+    leaps: list[tuple[int, float]] = []
+    if len(set(starts)) == 1:
+        # a recorder that writes the same time into each keeps none
+        return leaps
+    before = None
     for record, start in enumerate(starts):
         if before is not None and start is not None:
             if start < before + seconds - jitter:

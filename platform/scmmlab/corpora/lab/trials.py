@@ -97,6 +97,8 @@ def find_trials(layout: LayoutSpec, root: Path, recording: LabRecording, raw: An
         for number, (span, _) in enumerate(placed, start=first)
     ]
     notes = tuple(_settling(path, marks, rate)) if isinstance(layout.trials, StatusTrials) else ()
+    if _is_unended(layout, events):
+        notes = (*notes, f"{path.name}: no mark ends the last trial, which goes to the end of the recording")
     if layout.trials.bad == "ignore":
         notes = (*notes, *_ignored(path, numbered))
         numbered = [replace(span, bad=()) for span in numbered]
@@ -111,6 +113,18 @@ def find_trials(layout: LayoutSpec, root: Path, recording: LabRecording, raw: An
         (*_outside(recording.file, outside), *(left_out for _, left_out in settled if left_out)),
         notes,
     )
+
+
+def _is_unended(layout: LayoutSpec, events: Sequence[tuple[Mark, int | None]]) -> bool:
+    """Whether marks are to end trials, and none ends the last: the recording may have broken off."""
+    trials = layout.trials
+    ends = getattr(trials, "ends", ())
+    if not ends or isinstance(trials, FileTrials) or trials.seconds is not None or trials.length == "stated":
+        return False
+    final = max(
+        index for index, (mark, label) in enumerate(events) if label is not None and _starts(layout, mark, label)
+    )
+    return not any(is_same(mark.description, end) for mark, _ in events[final + 1 :] for end in ends)
 
 
 def _placed(
