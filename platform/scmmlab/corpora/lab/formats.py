@@ -44,7 +44,7 @@ def edf_header(path: Path, spec: RecordingsSpec) -> EdfHeader | None:
     """The header of an EDF or BDF file, as far as it must be sound whatever is taken; None of another format."""
     if path.suffix.lower() not in (".edf", ".bdf"):
         return None
-    return read_edf_header(path, every_signal=False, accept_incomplete=spec.accept_incomplete)
+    return read_edf_header(path, accept_incomplete=spec.accept_incomplete)
 
 
 def _no_parts(root: Path, file: str) -> tuple[str, ...]:
