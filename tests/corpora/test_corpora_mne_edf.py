@@ -53,6 +53,24 @@ def test_a_signal_of_another_rate_that_is_not_taken_leaves_the_eeg_at_its_own(tm
                 np.testing.assert_array_equal(one.signal, other)
 
 
+@pytest.mark.parametrize("rate", [32, 128, 1024])
+def test_trigger_codes_of_another_rate_leave_the_eeg_as_it_is(tmp_path, rate):
+    lab_files.write_edf(tmp_path / "sub1.edf")
+    right = read(tmp_path)
+    codes = np.zeros((lab_files.SECONDS, rate), "<i2")
+    for onset, name in lab_files.TRIALS:
+        codes[int(onset), : rate // 2], codes[int(onset + lab_files.TRIAL_S), : rate // 2] = lab_files.CODES[name], 9
+    edf_files.append_signal(tmp_path / "sub1.edf", tmp_path / "sub1.edf", "TRIG", rate, codes, physical=(-32768, 32767))
+    changes = {"labels": CODES, "trials": {"kind": "status", "channel": "TRIG"}}
+    if rate > lab_files.RATE:
+        with pytest.raises(CorpusError, match=r"trigger codes of another sampling rate .*expected 128 .* found 1024"):
+            read(tmp_path, **changes)
+        return
+    found = read(tmp_path, **changes)
+    assert [each.trials for each in found] == [each.trials for each in right]
+    assert_same([each.signal for each in found], [each.signal for each in right])
+
+
 def test_eeg_of_two_rates_is_refused_with_a_remedy(tmp_path):
     lab_files.write_edf(tmp_path / "sub1.edf")
     edf_files.append_signal(tmp_path / "sub1.edf", tmp_path / "sub1.edf", "O1", 256)

@@ -31,7 +31,7 @@ def open_edf(path: Path, header: EdfHeader, places: Sequence[int], codes: int | 
     places : sequence of int
         The signals wanted, of one sampling rate.
     codes : int | None
-        One more, of any sampling rate, whose values are trigger codes and no voltages.
+        One more, of that sampling rate or a lower one, whose values are trigger codes and no voltages.
     encoding : str
         The code page of its annotations.
     """
@@ -39,7 +39,7 @@ def open_edf(path: Path, header: EdfHeader, places: Sequence[int], codes: int | 
 
     bdf = path.suffix.lower() == ".bdf"
     wanted = sorted({*places, *([] if codes is None else [codes])})
-    # codes of another rate are repeated or left out, never interpolated
+    # codes of a lower rate are held, never interpolated
     rates = {header.signals[place].samples_per_record for place in wanted}
     held = [str(codes)] if codes is not None and len(rates) > 1 else []
     raw_class = mne.io.edf.edf.RawBDF if bdf else mne.io.edf.edf.RawEDF

@@ -277,6 +277,13 @@ def _edf_part(header: EdfHeader, channels: list[Channel], choice: _Choice, path:
             )
     names = {places[index]: channels[index].name for index in taken}
     if choice.codes is not None:
+        signal = header.signals[places[choice.codes]]
+        if signal.samples_per_record > rate:
+            raise CorpusError(
+                f"'{path}' has trigger codes of another sampling rate than its EEG: expected {rate} samples of "
+                f"{signal.label} in a record at most, found {signal.samples_per_record}.",
+                "trials of kind annotations or table need no trigger channel.",
+            )
         names[places[choice.codes]] = channels[choice.codes].name
     for place, channel in zip(places, channels, strict=True):
         signal = header.signals[place]
