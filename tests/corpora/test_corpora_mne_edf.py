@@ -220,3 +220,15 @@ def test_a_time_between_samples_that_is_rounded_has_a_remedy(tmp_path, interval)
     ) as error:
         read(tmp_path, "vhdr", signal={"sampling_rate": 250}, **changes)
     assert "without signal.sampling_rate" in error.value.hint
+
+
+@pytest.mark.parametrize("labels", [["EDF Annotations"] * 4, [""] * 4])
+def test_a_file_without_a_channel_is_refused_in_a_sentence(tmp_path, labels):
+    lab_files.write_edf(tmp_path / "sub1.edf")
+    spoil(tmp_path / "sub1.edf", "kind", "EDF+D")
+    for number, label in enumerate(labels):
+        spoil(tmp_path / "sub1.edf", "label", label, signal=number)
+    with pytest.raises(CorpusError, match=r"sub1.edf.*expected"):
+        read(tmp_path)
+    (found,) = [finding for finding in reader().check(tmp_path) if not finding.ok]
+    assert "sub1.edf" in found.where

@@ -146,7 +146,8 @@ def _refuse_gaps(path: Path, header: EdfHeader, sample_bytes: int) -> None:
     _expect(path, "kind", "a continuous recording, or an annotation signal", "EDF+D without", bool(places))
     start, length = sample_bytes * sum(sizes[: places[0]]), sample_bytes * sizes[places[0]]
     # texts of times are rounded; half a sample is no gap
-    tolerance = 0.5 * header.record_seconds / max(size for place, size in enumerate(sizes) if place not in places)
+    fastest = max((size for place, size in enumerate(sizes) if place not in places), default=1)
+    tolerance = 0.5 * header.record_seconds / fastest
     first = 0.0
     with path.open("rb") as file:
         for record in range(header.records):

@@ -149,6 +149,7 @@ class MneReader(Reader):
             source = open_signal(self.layout, root, file)
             channels, left_out = source.channels, source.left_out
             findings.append(Finding(True, file, "channels", "as the layout says", " ".join(channels)))
+            findings += (Finding(True, file, "note", "nothing of note", note) for note in source.notes)
             spans = find_trials(self.layout, root, recording, source.raw)
             labels = [span.label for span in spans]
             trials = ", ".join(f"{name} {labels.count(label)}" for label, name in enumerate(self.classes))

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -116,8 +117,8 @@ def open_recording(
         _refuse_links_out(root, file)
     header = edf_header(path, spec)
     if header is not None and part is None:
-        some = next(place for place, signal in enumerate(header.signals) if signal.label or signal.is_annotations)
-        part = EdfPart(header, {} if header.signals[some].is_annotations else {some: header.signals[some].label})
+        sound = (place for place, signal in enumerate(header.signals) if signal.label and not signal.is_annotations)
+        part = EdfPart(header, {place: header.signals[place].label for place in islice(sound, 1)})
     raw = guarded(path, lambda: _read(root, path, spec, part, sampling_rate))
     own = sorted((file, *parts))
     for name in raw.filenames:
