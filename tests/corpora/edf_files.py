@@ -48,13 +48,13 @@ def spoil(path: Path, field: str, value: str, signal: int = 0):
     path.write_bytes(data)
 
 
-def append_signal(source: Path, target: Path, label: str, sampling_rate: int):
-    """Copy a file of 1-s data records with another signal, of its own sampling rate and noise, before the others."""
+def append_signal(source: Path, target: Path, label: str, sampling_rate: int, values=None, physical=(-300, 300)):
+    """Copy a file of 1-s data records with another signal, of a sampling rate of its own, before the others."""
     content, record_bytes = source.read_bytes(), 2 * sampling_rate
     count, records = int(content[252:256]), int(content[236:244])
     header_bytes = 256 * (count + 1)
-    texts = {"label": label, "unit": "uV", "physical_min": -300, "physical_max": 300, "digital_min": -32768,
-             "digital_max": 32767, "samples": sampling_rate}  # fmt: skip
+    texts = {"label": label, "unit": "uV", "physical_min": physical[0], "physical_max": physical[1],
+             "digital_min": -32768, "digital_max": 32767, "samples": sampling_rate}  # fmt: skip
     starts = {offset: (width, texts[name]) for name, (offset, width) in SIGNAL_FIELDS.items()}
     columns, at = [], 0
     for width in (16, 80, 8, 8, 8, 8, 8, 80, 8, 32):
@@ -63,7 +63,9 @@ def append_signal(source: Path, target: Path, label: str, sampling_rate: int):
         at += width
     main = bytearray(content[:256])
     main[184:192], main[252:256] = str(header_bytes + 256).encode().ljust(8), str(count + 1).encode().ljust(4)
-    noise = np.random.default_rng(0).integers(-2000, 2000, (records, sampling_rate)).astype("<i2").tobytes()
+    if values is None:
+        values = np.random.default_rng(0).integers(-2000, 2000, (records, sampling_rate))
+    noise = values.astype("<i2").tobytes()
     own_bytes = (len(content) - header_bytes) // records
     data = b"".join(
         noise[record * record_bytes :][:record_bytes] + content[header_bytes + record * own_bytes :][:own_bytes]

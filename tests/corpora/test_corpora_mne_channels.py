@@ -152,6 +152,18 @@ def test_a_unit_of_channels_tsv_counts_where_the_file_has_none(tmp_path, unit, n
         np.testing.assert_allclose(found, right, atol=1e-2)
 
 
+def test_a_unit_of_channels_tsv_that_is_not_the_recordings_is_said(tmp_path):
+    lab_files.write_bids(tmp_path, subjects=("01",), form="EDF")
+    a_reader = MneReader(layout=lab_files.layout(recordings={"bids": {}}, trials={"kind": "events"}))
+    (file,) = a_reader.files(tmp_path)
+    right = next(a_reader.read(tmp_path, file))
+    replace(next(tmp_path.rglob("*_channels.tsv")), "Cz\tEEG\tµV", "Cz\tEEG\tmV")
+    found = next(a_reader.read(tmp_path, file))
+    np.testing.assert_array_equal(found.signal, right.signal)
+    assert not right.notes
+    assert "and not in that of channels.tsv: Cz (uV, mV)" in found.notes[0]
+
+
 def write_three(root, factor):
     """Three recordings, the last of which has another amplitude."""
     for number in (1, 2, 3):

@@ -53,6 +53,24 @@ def test_a_signal_of_another_rate_that_is_not_taken_leaves_the_eeg_at_its_own(tm
                 np.testing.assert_array_equal(one.signal, other)
 
 
+@pytest.mark.parametrize("rate", [32, 128, 1024])
+def test_trigger_codes_of_another_rate_leave_the_eeg_as_it_is(tmp_path, rate):
+    lab_files.write_edf(tmp_path / "sub1.edf")
+    right = read(tmp_path)
+    codes = np.zeros((lab_files.SECONDS, rate), "<i2")
+    for onset, name in lab_files.TRIALS:
+        codes[int(onset), : rate // 2], codes[int(onset + lab_files.TRIAL_S), : rate // 2] = lab_files.CODES[name], 9
+    edf_files.append_signal(tmp_path / "sub1.edf", tmp_path / "sub1.edf", "TRIG", rate, codes, physical=(-32768, 32767))
+    changes = {"labels": CODES, "trials": {"kind": "status", "channel": "TRIG"}}
+    if rate > lab_files.RATE:
+        with pytest.raises(CorpusError, match=r"trigger codes of another sampling rate .*expected 128 .* found 1024"):
+            read(tmp_path, **changes)
+        return
+    found = read(tmp_path, **changes)
+    assert [each.trials for each in found] == [each.trials for each in right]
+    assert_same([each.signal for each in found], [each.signal for each in right])
+
+
 def test_eeg_of_two_rates_is_refused_with_a_remedy(tmp_path):
     lab_files.write_edf(tmp_path / "sub1.edf")
     edf_files.append_signal(tmp_path / "sub1.edf", tmp_path / "sub1.edf", "O1", 256)
@@ -201,3 +219,15 @@ def test_a_time_between_samples_that_is_rounded_has_a_remedy(tmp_path, interval)
     ) as error:
         read(tmp_path, "vhdr", signal={"sampling_rate": 250}, **changes)
     assert "without signal.sampling_rate" in error.value.hint
+
+
+@pytest.mark.parametrize("labels", [["EDF Annotations"] * 4, [""] * 4])
+def test_a_file_without_a_channel_is_refused_in_a_sentence(tmp_path, labels):
+    lab_files.write_edf(tmp_path / "sub1.edf")
+    spoil(tmp_path / "sub1.edf", "kind", "EDF+D")
+    for number, label in enumerate(labels):
+        spoil(tmp_path / "sub1.edf", "label", label, signal=number)
+    with pytest.raises(CorpusError, match=r"sub1.edf.*expected"):
+        read(tmp_path)
+    (found,) = [finding for finding in reader().check(tmp_path) if not finding.ok]
+    assert "sub1.edf" in found.where

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from table_strategies import columns, manifest
 
+from scmmlab.corpora import FeatureRecording, TrialFeatures
 from scmmlab.errors import CorpusError
 from scmmlab.tables import FeatureTable, Manifest
+from scmmlab.tables.extraction import rows_of
 
 
 def assemble(**changes):
@@ -65,3 +67,12 @@ def test_a_table_without_windows_is_refused():
 def test_a_manifest_that_cannot_be_is_refused(change, complaint):
     with pytest.raises(ValueError, match=complaint):
         Manifest(**{**manifest().model_dump(), **change})
+
+
+def test_channels_of_a_reader_that_differ_in_capitals_alone_are_refused_in_a_sentence():
+    trial = TrialFeatures(1, 0, np.zeros((2, 2, 1), np.float32))
+    bands = {"alpha": (8.0, 14.0)}
+    for names in (("Fz", "FZ"), ("Fz", "Fz")):
+        recording = FeatureRecording("'mine'", 1, 1, names, bands, 1.0, [trial])
+        with pytest.raises(CorpusError, match=r"'mine' has channels .*: expected .*, found " + ", ".join(names)):
+            rows_of("mine", iter([recording]), 2)

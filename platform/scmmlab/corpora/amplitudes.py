@@ -27,5 +27,5 @@ def unlike_others(levels: Mapping[str, float]) -> Iterator[tuple[str, float]]:
 
 
 def factor_text(factor: float) -> str:
-    """A factor in words: `1000 times larger`."""
-    return f"{factor:.3g} times larger" if factor > 1 else f"{1 / factor:.3g} times smaller"
+    """A factor in words: `1,000 times larger`."""
+    return f"{factor:,.0f} times larger" if factor > 1 else f"{1 / factor:,.0f} times smaller"

@@ -36,7 +36,7 @@ class BdfFile:
 
     def __init__(self, path: Path):
         self.path = path
-        header = read_edf_header(path)
+        header = read_edf_header(path, every_signal=True)
         self.signals: tuple[EdfSignal, ...] = header.signals
         self._records, self._record_seconds = header.records, header.record_seconds
         sizes = [_SAMPLE_BYTES * signal.samples_per_record for signal in self.signals]

@@ -57,7 +57,7 @@ class EdfHeader:
     """What the header and the file's size do not agree about, where that was to be accepted."""
 
 
-def read_edf_header(path: Path, *, every_signal: bool = True, accept_incomplete: bool = False) -> EdfHeader:
+def read_edf_header(path: Path, *, every_signal: bool = False, accept_incomplete: bool = False) -> EdfHeader:
     """The header of an EDF or BDF file, held against the file's size.
 
     Kemp et al., "A simple format for exchange of digitized polygraphic recordings", 1992, and EDF+ (2003).
@@ -67,8 +67,8 @@ def read_edf_header(path: Path, *, every_signal: bool = True, accept_incomplete:
     path : Path
         The file.
     every_signal : bool
-        Whether each signal must be sound. Else what is wrong with one is its `fault`, for whoever takes it; records
-        may be discontinuous (EDF+D), and the header longer than its fields.
+        Whether each signal must be sound, and the file to the letter of the standard. Else what is wrong with a signal
+        is its `fault`, for whoever takes it; records may be discontinuous (EDF+D), and the header longer than its fields.
     accept_incomplete : bool
         Take the whole data records of a file that states no number of them, is cut off, or goes on behind the last.
 
@@ -161,7 +161,7 @@ def read_edf(
     CorpusError
         If the file is not what its header says, or lacks a channel, has it twice, at another rate or in another unit.
     """
-    header = read_edf_header(path)
+    header = read_edf_header(path, every_signal=True)
     named = [(name_of(signal.label), signal) for signal in header.signals]
     count = Counter(name for name, _ in named)
     missing = [name for name in channels if not count[name]]

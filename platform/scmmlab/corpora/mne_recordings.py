@@ -158,6 +158,8 @@ class MneReader(Reader):
             channels, left_out = source.channels, source.left_out
             findings.append(Finding(True, file, "channels", "as the layout says", " ".join(channels)))
             found = self._trials(root, recording, source)
+            notes = (*source.notes, *found.notes)
+            findings += (Finding(True, file, "note", "nothing of note", note) for note in notes)
             parts = list(self._settled(source, recording, found))
             whole = [part for part in parts if not isinstance(part, LeftOut)]
             labels = [span.label for span, _, _ in whole]

@@ -105,7 +105,9 @@ def rows_of(file: str, parts: Iterator[FeatureRecording | LeftOut], classes: int
         if isinstance(recording, LeftOut):
             left_out.append(recording)
             continue
-        first = first or recording
+        if first is None:
+            first = recording
+            _check_names(recording)
         check_alike(recording.source, recording, first)
         notes += recording.notes
         for trial in recording.trials:
@@ -146,6 +148,14 @@ def check_alike(source: str, found: FeatureRecording | FileRows, expected: Featu
             raise CorpusError(
                 f"{source} is unlike the files before it: expected {what} {of(expected)}, found {of(found)}."
             )
+
+
+def _check_names(recording: FeatureRecording) -> None:
+    if len({name.lower() for name in recording.channels}) < len(recording.channels):
+        raise CorpusError(
+            f"{recording.source} has channels that differ in capitals alone, or not at all: expected others, "
+            f"found {', '.join(recording.channels)}."
+        )
 
 
 def _check_trial(recording: FeatureRecording, trial: TrialFeatures, classes: int) -> None:

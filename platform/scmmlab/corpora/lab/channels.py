@@ -65,6 +65,8 @@ class Channel:
         How many volts MNE takes one of that unit for.
     bad : bool
         Whether it is marked as bad.
+    other_unit : str
+        What a table beside the recording states, where that is another unit of voltage.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Channel:
     unit: str | None = None
     gain: float = 1.0
     bad: bool = False
+    other_unit: str = ""
 
 
 def is_no_eeg_by_name(name: str) -> bool:
@@ -164,9 +167,12 @@ def with_bids(channels: list[Channel], root: Path, file: str) -> list[Channel]:
     for channel in channels:
         row = stated.get(channel.name, {})
         kind, unit = (_stated(row.get(column, "")) for column in ("type", "units"))
-        if (not channel.unit and channel.gain == _MICROVOLT) or channel.unit == "":
-            # mne-bids writes V where it does not know the unit
-            channel = replace(channel, unit=unit if volts_in(unit) not in (None, 1.0) else channel.unit)
+        # mne-bids writes V where it does not know the unit
+        volts = None if volts_in(unit) == 1.0 else volts_in(unit)
+        if volts is not None and not channel.unit and (channel.gain == _MICROVOLT or channel.unit == ""):
+            channel = replace(channel, unit=unit)
+        elif volts is not None and channel.unit and volts != volts_in(channel.unit):
+            channel = replace(channel, other_unit=unit)
         bad = row["status"].lower() == "bad" if "status" in row else channel.bad
         found.append(replace(channel, kind=kind.lower() or channel.kind, bad=bad))
     return found

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def edf_header(path: Path, spec: RecordingsSpec) -> EdfHeader | None:
     """The header of an EDF or BDF file, as far as it must be sound whatever is taken; None of another format."""
     if path.suffix.lower() not in (".edf", ".bdf"):
         return None
-    return read_edf_header(path, every_signal=False, accept_incomplete=spec.accept_incomplete)
+    return read_edf_header(path, accept_incomplete=spec.accept_incomplete)
 
 
 def _no_parts(root: Path, file: str) -> tuple[str, ...]:
@@ -113,8 +114,8 @@ def open_recording(
         _refuse_links_out(root, file)
     header = edf_header(path, spec)
     if header is not None and part is None:
-        some = next(place for place, signal in enumerate(header.signals) if signal.label or signal.is_annotations)
-        part = EdfPart(header, {} if header.signals[some].is_annotations else {some: header.signals[some].label})
+        sound = (place for place, signal in enumerate(header.signals) if signal.label and not signal.is_annotations)
+        part = EdfPart(header, {place: header.signals[place].label for place in islice(sound, 1)})
     raw = guarded(path, lambda: _read(root, path, spec, part, sampling_rate))
     own = sorted((file, *parts))
     for name in raw.filenames:

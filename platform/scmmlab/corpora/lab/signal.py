@@ -287,6 +287,8 @@ def _doubts(taken: list[Channel]) -> Iterator[str]:
         yield f"marked as bad and taken all the same: {', '.join(bad)}"
     if odd := [channel.name for channel in taken if channel.kind and is_no_eeg_by_name(channel.name)]:
         yield f"no EEG by name, and taken because the recording says that it is EEG: {', '.join(odd)}"
+    if other := [f"{channel.name} ({channel.unit}, {channel.other_unit})" for channel in taken if channel.other_unit]:
+        yield f"in the unit of the recording, and not in that of channels.tsv: {', '.join(other)}"
 
 
 def _listed(names: list[str]) -> str:
