@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from reader_conformance import ReaderConformance
 
+from scmmlab.corpora import Recording
 from scmmlab.corpora.lab.layout import RecordingsSpec
 from scmmlab.corpora.lab.recordings import find_recordings
 from scmmlab.corpora.lab.tables import is_same
@@ -210,6 +211,7 @@ def spans(root, file, **changes):
     return [
         (each.trials[0].trial, each.trials[0].label, each.trials[0].stop - each.trials[0].start)
         for each in reader.read(root, file)
+        if isinstance(each, Recording)
     ]
 
 

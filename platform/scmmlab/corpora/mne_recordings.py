@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from scmmlab.corpora.finding import Finding
+from scmmlab.corpora.lab.classless import START_NO_TRIAL
 from scmmlab.corpora.lab.companions import find_companions
+from scmmlab.corpora.lab.files import find_left_out
 from scmmlab.corpora.lab.formats import open_recording
 from scmmlab.corpora.lab.layout import LayoutSpec
 from scmmlab.corpora.lab.recordings import LabRecording, find_recording, find_recordings, subject_names
 from scmmlab.corpora.lab.signal import SignalSource, choose_channels
 from scmmlab.corpora.lab.trials import find_trials
+from scmmlab.corpora.left_out import LeftOut
 from scmmlab.corpora.reader import Reader
 from scmmlab.corpora.recording import Recording, TrialSpan
 from scmmlab.errors import CorpusError
@@ -60,36 +63,47 @@ class MneReader(Reader):
         """Signals, markers, splits and tables beside the recordings."""
         return find_companions(self.layout, root)
 
-    def read(self, root: Path, file: str) -> Iterator[Recording]:
-        """A recording a trial, in time order."""
-        recording, raw = self._open(root, file)
-        spans = find_trials(self.layout, root, recording, raw)
+    def left_out(self, root: Path) -> tuple[LeftOut, ...]:
+        """Recordings that the layout does not ask for, folders, and other files."""
+        return find_left_out(self.layout.recordings, root, {*self.files(root), *self.companions(root)})
+
+    def read(self, root: Path, file: str) -> Iterator[Recording | LeftOut]:
+        """A recording a trial, in time order, and what of the file is left out."""
+        recording = find_recording(self.layout.recordings, root, file)
+        raw = self._open(root, recording)
+        found = find_trials(self.layout, root, recording, raw)
         source = choose_channels(self.layout.signal, raw, root / file)
         notes = _bad_channels(source)
-        for span in spans:
+        for span in found.spans:
             yield _read_trial(source, recording, span, notes)
             notes = ()
+        yield from found.left_out
 
     def check(self, root: Path) -> Iterator[Finding]:
         """File by file, and what no recording says by itself: the same channels in each, a trial of each class."""
         try:
-            files = self.files(root)
+            recordings = find_recordings(self.layout.recordings, root)
         except CorpusError as error:
             yield Finding.of_error(".", error)
             return
-        yield Finding(True, ".", "files", self.needs, f"{len(files)} recordings")
+        yield Finding(True, ".", "files", self.needs, f"{len(recordings)} recordings")
+        marks: dict[str, int] = {}
         channels: Counter[str] = Counter()
         recordings_of: Counter[int] = Counter()
         facts: set[str] = set()
-        for file in files:
-            examined = self._examine(root, file)
+        read = False
+        for recording in recordings:
+            examined = self._examine(root, recording, marks)
             yield from examined.findings
             facts.update(finding.fact for finding in examined.findings)
+            read = read or all(finding.ok for finding in examined.findings)
             if examined.channels:
                 channels[" ".join(examined.channels)] += 1
             recordings_of.update(set(examined.labels))
+        for what, count in marks.items():
+            yield Finding.of_left_out(LeftOut(where=".", what=f"{what} in {count} recordings", why=START_NO_TRIAL))
         try:
-            self.companions(root)
+            yield from map(Finding.of_left_out, self.left_out(root))
         except CorpusError as error:
             finding = Finding.of_error(".", error)
             if finding.fact not in facts:
@@ -98,7 +112,8 @@ class MneReader(Reader):
             found = "; ".join(f"in {count} recordings {names}" for names, count in channels.most_common())
             remedy = "name those that all have with signal.channels of the layout."
             yield Finding(False, ".", "same channels", "the same in each recording", found, remedy)
-        for label, name in enumerate(self.classes) if recordings_of else ():
+        # where no recording can be read, that is said of each of them
+        for label, name in enumerate(self.classes) if read else ():
             found = f"trials in {recordings_of[label]} recordings"
             remedy = "labels.classes of the layout says which values stand for it."
             yield Finding(
@@ -107,30 +122,40 @@ class MneReader(Reader):
 
     def check_file(self, root: Path, file: str) -> Iterator[Finding]:
         """Header, channels, trials and the unit of the first trial; the signal is not read whole."""
-        yield from self._examine(root, file).findings
+        recording = find_recording(self.layout.recordings, root, file)
+        marks: dict[str, int] = {}
+        yield from self._examine(root, recording, marks).findings
+        yield from (Finding.of_left_out(LeftOut(where=file, what=what, why=START_NO_TRIAL)) for what in marks)
 
-    def _examine(self, root: Path, file: str) -> _Examined:
+    def _examine(self, root: Path, recording: LabRecording, marks: dict[str, int]) -> _Examined:
+        """What a recording is; marks that start no trial are counted, for they are the same in most recordings."""
+        file = recording.file
         findings: list[Finding] = []
         channels: tuple[str, ...] = ()
         labels: list[int] = []
         try:
-            recording, raw = self._open(root, file)
+            raw = self._open(root, recording)
             source = choose_channels(self.layout.signal, raw, root / file)
             channels = source.channels
             findings.append(Finding(True, file, "channels", "as the layout says", " ".join(channels)))
-            spans = find_trials(self.layout, root, recording, raw)
-            labels = [span.label for span in spans]
+            found = find_trials(self.layout, root, recording, raw)
+            labels = [span.label for span in found.spans]
             trials = ", ".join(f"{name} {labels.count(label)}" for label, name in enumerate(self.classes))
-            findings.append(Finding(True, file, "trials", "one or more", trials))
-            _read_trial(source, recording, spans[0], ())
-            findings.append(Finding(True, file, "first trial", "EEG in µV", f"{source.sampling_rate:g} Hz"))
+            findings.append(Finding(True, file, "trials", "those that have a class", trials))
+            for each in found.left_out:
+                if each.why == START_NO_TRIAL:
+                    marks[each.what] = marks.get(each.what, 0) + 1
+                else:
+                    findings.append(Finding.of_left_out(each))
+            if found.spans:
+                _read_trial(source, recording, found.spans[0], ())
+                findings.append(Finding(True, file, "first trial", "EEG in µV", f"{source.sampling_rate:g} Hz"))
         except CorpusError as error:
             findings.append(Finding.of_error(file, error))
         return _Examined(findings, channels, labels)
 
-    def _open(self, root: Path, file: str) -> tuple[LabRecording, Any]:
-        recording = find_recording(self.layout.recordings, root, file)
-        return recording, open_recording(root, file, bids=self.layout.recordings.bids is not None)
+    def _open(self, root: Path, recording: LabRecording) -> Any:
+        return open_recording(root, recording.file, bids=self.layout.recordings.bids is not None)
 
 
 @dataclass(frozen=True)

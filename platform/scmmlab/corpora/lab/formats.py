@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable
 from datetime import datetime
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from scmmlab.corpora.edf import read_edf_header
+from scmmlab.corpora.lab.bids import apply_sidecars, stated_date
 from scmmlab.corpora.lab.brainvision import brainvision_parts
 from scmmlab.corpora.lab.eeglab import check_data_size, eeglab_parts
 from scmmlab.corpora.lab.fif import fif_parts
@@ -78,22 +78,18 @@ def open_recording(root: Path, file: str, bids: bool = False) -> Any:
 
     path = root / file
     parts = parts_of(root, file)
-    read: Callable[[], Any]
-    if bids:
-        _refuse_links_out(root, file)
-        import mne_bids
+    options: dict[str, Any] = {}
+    if path.suffix.lower() in (".edf", ".bdf") and not bids:
+        # EDF+ writes a signal's type before its name: "EEG Fp1"; in BIDS names are those of channels.tsv
+        options["infer_types"] = True
+    elif path.suffix.lower() == ".fif" and bids:
+        options["allow_maxshield"] = True
 
-        def read() -> Any:
-            return mne_bids.read_raw_bids(
-                mne_bids.get_bids_path_from_fname(path, check=False).update(root=root), verbose="ERROR"
-            )
-
-    else:
-        # EDF+ writes a signal's type before its name: "EEG Fp1"
-        typed = {"infer_types": True} if path.suffix.lower() in (".edf", ".bdf") else {}
-
-        def read() -> Any:
-            return mne.io.read_raw(path, preload=False, verbose="ERROR", **typed)
+    def read() -> Any:
+        raw = mne.io.read_raw(path, preload=False, verbose="ERROR", **options)
+        if bids:
+            apply_sidecars(root, file, raw)
+        return raw
 
     raw = _guarded(path, read)
     own = sorted((file, *parts))
@@ -128,7 +124,7 @@ def started(root: Path, file: str, bids: bool) -> datetime:
     CorpusError
         If it does not say.
     """
-    date = open_recording(root, file, bids).info["meas_date"]
+    date = (stated_date(root, file) if bids else None) or open_recording(root, file, bids).info["meas_date"]
     if date is None:
         raise CorpusError(
             f"'{root / file}' does not say when it was recorded: expected a date and time, found none.",
@@ -151,19 +147,6 @@ def _guarded(path: Path, read: Callable[[], Any]) -> Any:
             raise CorpusError(
                 f"'{path}' cannot be read: expected a recording ({path.suffix}), found what MNE says: {said}",
             ) from error
-
-
-def _refuse_links_out(root: Path, file: str) -> None:
-    """mne-bids looks for companions on its own: nothing that it may find leads out of the folder."""
-    subject = Path(file).parts[0]
-    for entry in root.iterdir():
-        if entry.is_symlink():
-            open_below(root, entry.name)
-    for folder, folders, files in os.walk(root / subject):
-        for name in (*folders, *files):
-            entry = Path(folder, name)
-            if entry.is_symlink():
-                open_below(root, entry.relative_to(root).as_posix())
 
 
 def _escaped(name: str) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scmmlab.corpora.lab.labels import Labels
+from scmmlab.corpora.lab.classless import may_start, without_class
+from scmmlab.corpora.lab.labels import Labels, expected_values
 from scmmlab.corpora.lab.layout import AnnotationTrials, EventTrials, FileTrials, LayoutSpec, StatusTrials
-from scmmlab.corpora.lab.marks import Mark, read_marks
+from scmmlab.corpora.lab.marks import Mark, NoRowError, read_marks
 from scmmlab.corpora.lab.recordings import LabRecording
 from scmmlab.corpora.lab.tables import is_same
+from scmmlab.corpora.left_out import LeftOut
 from scmmlab.corpora.recording import TrialSpan
 from scmmlab.errors import CorpusError
 
@@ -19,21 +22,43 @@ TRIALS_PER_RUN = 10_000
 _MOST_SHOWN = 8
 
 
-def find_trials(layout: LayoutSpec, root: Path, recording: LabRecording, raw: Any) -> tuple[TrialSpan, ...]:
-    """The trials of a recording, in time order.
+@dataclass(frozen=True)
+class FoundTrials:
+    """The trials of a recording.
+
+    Parameters
+    ----------
+    spans : tuple of TrialSpan
+        In time order; none where all are left out.
+    left_out : tuple of LeftOut
+        What is not in the trials.
+    """
+
+    spans: tuple[TrialSpan, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+
+def find_trials(layout: LayoutSpec, root: Path, recording: LabRecording, raw: Any) -> FoundTrials:
+    """The trials of a recording.
 
     Raises
     ------
     CorpusError
-        If there are none, two overlap, or one is not inside the recording.
+        If two overlap, one is not inside the recording, or, where the layout says so, one is of no class.
     """
     path, rate = root / recording.file, float(raw.info["sfreq"])
     labels = Labels.of_recording(layout.labels, root, recording)
-    marks = read_marks(layout.trials, root, recording, raw)
-    labelled = [labels.of(mark) for mark in marks]
+    try:
+        marks = read_marks(layout.trials, root, recording, raw)
+    except NoRowError as error:
+        if layout.labels.others == "refuse":
+            raise
+        return FoundTrials((), (LeftOut(where=recording.file, what="the recording", why=error.why),))
+    labelled = [labels.of(mark) if may_start(layout, mark) else None for mark in marks]
+    left_out = without_class(layout, recording, labels, marks, labelled, raw.n_times / rate)
     spans: list[TrialSpan] = []
     for index, (mark, label) in enumerate(zip(marks, labelled, strict=True)):
-        if label is None or not _starts(layout, mark, label):
+        if label is None or not mark.is_placed:
             continue
         end_s = _end(layout, marks, labelled, index, raw.n_times / rate, path)
         start, stop = round(mark.onset_s * rate), round(end_s * rate)
@@ -41,11 +66,12 @@ def find_trials(layout: LayoutSpec, root: Path, recording: LabRecording, raw: An
         # rounding may put neighbours, or the end, one sample too far
         start, stop = max(start, spans[-1].stop if spans else 0), min(stop, raw.n_times)
         spans += _blocks(layout, label, start + round(layout.trials.skip_s * rate), stop, rate, path)
-    if not spans:
+    if not spans and not left_out:
         found = list(dict.fromkeys(labels.value(mark) for mark in marks))
         shown = ", ".join(map(repr, found[:_MOST_SHOWN])) + (" …" if len(found) > _MOST_SHOWN else "")
         raise CorpusError(
-            f"There is no trial in '{path}': expected {_expected(layout)}, found {shown or 'no mark at all'}.",
+            f"There is no trial in '{path}': expected {expected_values(layout.labels.classes)}, found "
+            f"{shown or 'no mark at all'}.",
             "labels.classes says which values stand for which class, trials.starts which marks start a trial.",
         )
     if len(spans) >= TRIALS_PER_RUN:
@@ -54,7 +80,8 @@ def find_trials(layout: LayoutSpec, root: Path, recording: LabRecording, raw: An
             "longer blocks (trials.block_s) make fewer.",
         )
     first = recording.run * TRIALS_PER_RUN + 1
-    return tuple(TrialSpan(number, span.label, span.start, span.stop) for number, span in enumerate(spans, start=first))
+    numbered = (TrialSpan(number, span.label, span.start, span.stop) for number, span in enumerate(spans, start=first))
+    return FoundTrials(tuple(numbered), left_out)
 
 
 def _starts(layout: LayoutSpec, mark: Mark, label: int | None) -> bool:
@@ -81,6 +108,8 @@ def _end(
         return mark.onset_s + mark.duration_s
     ends = trials.ends if isinstance(trials, AnnotationTrials | StatusTrials | EventTrials) else ()
     for other, label in zip(marks[index + 1 :], labelled[index + 1 :], strict=True):
+        if not other.is_placed:
+            break
         if not ends or _starts(layout, other, label) or any(is_same(other.description, one) for one in ends):
             return other.onset_s
     return end_s
@@ -112,13 +141,3 @@ def _blocks(layout: LayoutSpec, label: int, start: int, stop: int, rate: float, 
     block = max(1, round(layout.trials.block_s * rate))
     edges = [start + index * block for index in range(max(1, (stop - start) // block))] + [stop]
     return [TrialSpan(0, label, *edges[index : index + 2]) for index in range(len(edges) - 1)]
-
-
-def _expected(layout: LayoutSpec) -> str:
-    parts = []
-    for each in layout.labels.classes:
-        low = "" if each.at_least is None else f"from {each.at_least:g}"
-        high = "" if each.below is None else f"below {each.below:g}"
-        values = ", ".join(repr(str(value)) for value in each.values) or f"{low} {high}".strip()
-        parts.append(f"{values} ({each.name})")
-    return " or ".join(parts)
