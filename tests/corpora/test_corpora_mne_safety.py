@@ -163,7 +163,7 @@ def test_a_fif_chain_of_tags_that_leads_back_is_refused(root):
     refused(reader("_raw.fif"), root, r"no whole FIF file: expected tags one behind the other, found a tag at byte")
 
 
-@pytest.mark.parametrize("name", ["sub-01/ses-1/eeg/sub-01_ses-1_task-music_events.tsv", "participants.tsv", "sub-01"])
+@pytest.mark.parametrize("name", ["sub-01/ses-1/eeg/sub-01_ses-1_task-music_events.tsv", "sub-01/ses-1/eeg", "sub-01"])
 def test_a_link_out_of_a_bids_folder_is_refused(root, elsewhere, name):
     lab_files.write_bids(root)
     path = root / name

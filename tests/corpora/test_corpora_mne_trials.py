@@ -35,7 +35,7 @@ def spans_of(marks, trials, run=0, first_samp=0):
     raw.set_annotations(mne.Annotations(onsets, [(b - a) / RATE for a, b in edges], [name for *_, name in marks]))
     layout = LayoutSpec.model_validate({**lab_files.LAYOUT, "trials": {"kind": "annotations", **trials}})
     recording = LabRecording("sub1.edf", {"subject": "1"}, 1, 1, run)
-    return find_trials(layout, Path("root"), recording, raw), edges, position + 100
+    return find_trials(layout, Path("root"), recording, raw).spans, edges, position + 100
 
 
 @settings(max_examples=60, deadline=None)

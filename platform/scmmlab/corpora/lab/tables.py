@@ -246,5 +246,5 @@ def _no_column(path: Path, column: str, names: Sequence[str]) -> CorpusError:
     guess = nearest(column, names)
     return CorpusError(
         f"'{path}' has no column {column}: expected it, found {', '.join(names) or 'nothing'}.",
-        f"did you mean '{guess}'?" if guess else "name the columns of the table in the layout.",
+        f"did you mean '{guess}'?" if guess else "the first line of a table has the names of its columns.",
     )
