@@ -3,7 +3,7 @@
 from scmmlab.corpora.eegmat import EegmatReader
 from scmmlab.corpora.eegmat_features import EegmatFeaturesReader
 from scmmlab.corpora.finding import Finding
-from scmmlab.corpora.left_out import LeftOut
+from scmmlab.corpora.left_out import LeftOut, summarize
 from scmmlab.corpora.opening import open_below
 from scmmlab.corpora.reader import FeatureOrigin, Reader
 from scmmlab.corpora.recording import FeatureRecording, Recording, TrialFeatures, TrialSpan
@@ -26,5 +26,6 @@ __all__ = [
     "TrialSpan",
     "open_below",
     "reader_class",
+    "summarize",
     "synthetic_recordings",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pydantic import Field
 
 from scmmlab.config import Spec
@@ -21,3 +23,15 @@ class LeftOut(Spec):
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what} left out: {self.why}"
+
+
+def summarize(left_out: Iterable[LeftOut]) -> list[str]:
+    """A line for each, or for all together that are the same in several places."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for each in left_out:
+        places.setdefault((each.what, each.why), []).append(each.where)
+    lines = []
+    for (what, why), found in places.items():
+        where = f" in {found[0]}" if found[0] != "." else ""
+        lines.append(f"{what}{f' in each of {len(found)} files' if len(found) > 1 else where} ({why})")
+    return lines

@@ -202,7 +202,7 @@ def is_same(text: str, value: str | int | float) -> bool:
 
 
 def _read_text(resolved: Path, path: Path) -> str:
-    """The text of a file in UTF-8, or in UTF-16 that says so; bytes that are none are marked, and may bear on nothing."""
+    """The text of a file in UTF-8, or in UTF-16 that says so; bytes that are none of it are marked."""
     try:
         content = resolved.read_bytes()
     except OSError as error:
