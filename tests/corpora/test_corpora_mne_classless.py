@@ -56,7 +56,7 @@ def of(what, trials, where="rest_3.edf", why="of no class"):
 def build(a_reader, root, tmp_path):
     """What is left out of recordings, and the numbers of the subjects that are not."""
     manifest = build_table(a_reader, root, tmp_path / "table").manifest
-    checked = [finding for finding in a_reader.check(root)]
+    checked = list(a_reader.check(root))
     assert all(finding.ok for finding in checked)
     in_files = [each for each in manifest.left_out if each.where.endswith(".edf")]
     assert in_files == [finding.left_out for finding in checked if finding.left_out and finding.where.endswith(".edf")]
