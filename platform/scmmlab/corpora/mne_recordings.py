@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pydantic import PrivateAttr
+
 from scmmlab.corpora.finding import Finding
 from scmmlab.corpora.lab.classless import START_NO_TRIAL
 from scmmlab.corpora.lab.companions import find_companions
@@ -43,6 +45,9 @@ class MneReader(Reader):
     layout: LayoutSpec
     """Where subjects, sessions, trials and labels come from (YAML, docs/corpora.md)."""
 
+    # so that the folder is not listed again for each of its recordings
+    _listed: dict[Path, dict[str, LabRecording]] = PrivateAttr(default_factory=dict)
+
     @property
     def corpus_name(self) -> str:
         """As the layout says."""
@@ -59,7 +64,9 @@ class MneReader(Reader):
 
     def files(self, root: Path) -> tuple[str, ...]:
         """The recordings that the layout's pattern or BIDS finds."""
-        return tuple(recording.file for recording in find_recordings(self.layout.recordings, root))
+        recordings = find_recordings(self.layout.recordings, root)
+        self._listed[root] = {recording.file: recording for recording in recordings}
+        return tuple(self._listed[root])
 
     def companions(self, root: Path) -> tuple[str, ...]:
         """Signals, markers, splits and tables beside the recordings."""
@@ -71,7 +78,8 @@ class MneReader(Reader):
 
     def read(self, root: Path, file: str) -> Iterator[Recording | LeftOut]:
         """A recording a trial, in time order, and what of the file is left out."""
-        recording = find_recording(self.layout.recordings, root, file)
+        listed = self._listed.get(root, {}).get(file)
+        recording = listed or find_recording(self.layout.recordings, root, file)
         raw = self._open(root, recording)
         found = find_trials(self.layout, root, recording, raw)
         source = choose_channels(self.layout.signal, raw, root / file)

@@ -34,7 +34,7 @@ class Entry:
     @property
     def is_hidden(self) -> bool:
         """Whether its name begins with a dot, as of what some systems leave beside each file that they copy."""
-        return PurePosixPath(self.file).name.startswith(".")
+        return self.file.rsplit("/", 1)[-1].startswith(".")
 
 
 def walk(root: Path) -> Iterator[Entry]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -53,12 +54,12 @@ def find_sidecars(root: Path, file: str, suffix: str, ending: str) -> Iterator[s
     own = entities_of(PurePosixPath(file).name)
     for folder in PurePosixPath(file).parents:
         found: dict[int, list[str]] = {}
-        for path in (root / folder).glob(f"*{suffix}{ending}"):
-            if path.name not in (f"{suffix}{ending}",) and not path.name.endswith(f"_{suffix}{ending}"):
+        for name in os.listdir(root / folder):
+            if name != f"{suffix}{ending}" and not name.endswith(f"_{suffix}{ending}"):
                 continue
-            entities = entities_of(path.name)
-            if entities.items() <= own.items() and not path.name.startswith("."):
-                found.setdefault(len(entities), []).append((folder / path.name).as_posix())
+            entities = entities_of(name)
+            if entities.items() <= own.items() and not name.startswith("."):
+                found.setdefault(len(entities), []).append((folder / name).as_posix())
         for count in sorted(found, reverse=True):
             first, *others = sorted(found[count])
             if others:

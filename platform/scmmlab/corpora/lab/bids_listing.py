@@ -40,6 +40,9 @@ def why_left_out(spec: BidsSpec, file: str) -> str | None:
         return None
     *folders, name = PurePosixPath(file).parts
     entities = entities_of(name)
+    for folder, key in zip(folders, ("sub-", "ses-"), strict=False):
+        if _differs_in_case(folder[:4], key):
+            raise _letters(file, "folder", key + folder[4:], folder)
     if not folders or not folders[0].startswith("sub-"):
         return why or "not in a folder of a subject (sub-*)"
     if _differs_in_case(folders[-1], spec.datatype):

@@ -168,7 +168,7 @@ def _bids_files(spec: BidsSpec, root: Path) -> Iterator[tuple[str, dict[str, str
     tasks: set[str] = set()
     for entry in walk(root):
         file = entry.file
-        if entry.is_hidden or not file.startswith("sub-"):
+        if entry.is_hidden or not file.lower().startswith("sub-"):
             continue
         if entry.kind == "closed":
             open_below(root, file)
