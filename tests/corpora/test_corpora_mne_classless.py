@@ -111,6 +111,13 @@ def test_a_rating_that_is_no_number_is_refused_with_its_place(root, tmp_path):
         build_table(reader(RATINGS, TABLE), root, tmp_path / "table")
 
 
+def test_a_name_that_is_no_number_is_refused_under_ranges(root):
+    labels = {**RATINGS, "kind": "field", "field": "condition"}
+    del labels["column"]
+    with pytest.raises(CorpusError, match=r"condition in the name of .*calm_1.edf' is no number: expected .*'calm'"):
+        list(reader(labels).read(root, "calm_1.edf"))
+
+
 def test_a_recording_that_the_table_says_nothing_of_is_left_out(root, tmp_path):
     write_table(root, ["1", "7"], ["7"])
     why = "t.csv has no row with subject 3"

@@ -180,9 +180,8 @@ def test_two_files_of_one_name_are_refused(bids):
 def test_recordings_of_a_bids_folder_that_are_not_asked_for_are_named(bids, name, why):
     (bids / name).parent.mkdir(parents=True, exist_ok=True)
     (bids / name).write_bytes(b"x")
-    where = next(part for part in (name.split("/signal1")[0],))
-    found = left_out(bids_reader(), bids)
-    assert found.pop(where) == ("the recording", why)
+    where = name.split("/signal1")[0]
+    assert left_out(bids_reader(), bids) == {where: ("the recording", why)}
     assert bids_reader().files(bids) == tuple(f"sub-{n}/eeg/sub-{n}_task-music_eeg.edf" for n in ("01", "02"))
 
 

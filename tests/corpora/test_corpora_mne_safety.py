@@ -54,6 +54,15 @@ def test_a_recording_that_is_a_link_out_is_refused(root, elsewhere):
     refused(reader(".edf"), root)
 
 
+def test_a_folder_that_is_a_link_out_is_refused_where_recordings_may_lie_in_it(root, elsewhere):
+    lab_files.write_edf(root / "sub1.edf")
+    (elsewhere / "sub2").mkdir()
+    lab_files.write_edf(elsewhere / "sub2" / "sub2.edf")
+    (root / "sub2").symlink_to(elsewhere / "sub2")
+    assert len(read_all(reader(".edf"), root)) == 1
+    refused(reader("/sub{subject}.edf"), root)
+
+
 def test_a_link_that_stays_inside_is_followed(root):
     (root / "store").mkdir()
     lab_files.write_edf(root / "store" / "content.edf")

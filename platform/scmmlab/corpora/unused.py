@@ -25,7 +25,8 @@ class Entry:
     file : str
         Path relative to the folder, with `/`.
     kind : {"file", "folder", "closed"}
-        A folder that is closed was not entered: it is hidden, or a link that leads out of the corpus or round.
+        A folder that is closed was not entered: it is hidden, cannot be listed, or is a link that leads out of the
+        corpus or round.
     """
 
     file: str
@@ -43,10 +44,13 @@ def walk(root: Path) -> Iterator[Entry]:
     Raises
     ------
     CorpusError
-        If a folder cannot be listed.
+        If the folder itself cannot be listed.
     """
-    inside = root.resolve()
-    yield from _below(root, "", (inside,))
+    try:
+        entries = _entries(root)
+    except OSError as error:
+        raise CorpusError(f"'{root}' cannot be listed: expected a folder, found {error.strerror}.") from error
+    yield from _below(entries, "", (root.resolve(),))
 
 
 def unused(root: Path, used: Container[str]) -> tuple[LeftOut, ...]:
@@ -105,11 +109,12 @@ def count_of(count: int, what: str) -> str:
     return f"{count} {what}{'s' if count != 1 else ''}"
 
 
-def _below(folder: Path, prefix: str, above: tuple[Path, ...]) -> Iterator[Entry]:
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        raise CorpusError(f"'{folder}' cannot be listed: expected a folder, found {error.strerror}.") from error
+def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return sorted(entries, key=lambda entry: entry.name)
+
+
+def _below(entries: list[os.DirEntry[str]], prefix: str, above: tuple[Path, ...]) -> Iterator[Entry]:
     for entry in entries:
         file = prefix + entry.name
         try:
@@ -124,5 +129,10 @@ def _below(folder: Path, prefix: str, above: tuple[Path, ...]) -> Iterator[Entry
         if entry.name.startswith(".") or here in above or not here.is_relative_to(above[0]):
             yield Entry(file, "closed")
             continue
+        try:
+            inside = _entries(entry.path)
+        except OSError:
+            yield Entry(file, "closed")
+            continue
         yield Entry(file, "folder")
-        yield from _below(Path(entry.path), f"{file}/", (*above, here))
+        yield from _below(inside, f"{file}/", (*above, here))

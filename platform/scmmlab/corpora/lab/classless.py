@@ -88,7 +88,7 @@ def _trials(
     block_s = layout.trials.block_s
     blocks = max(1, int(seconds // block_s)) if block_s and isinstance(layout.trials, FileTrials) else 1
     for (value, why), count in Counter((labels.value(mark), labels.why_not(mark)) for mark in others).items():
-        what = count_of(count * blocks, "trial") + (f" of {value!r}" if value else " without a value")
+        what = count_of(count * blocks, "trial") + (f" of {value[:_LONGEST]!r}" if value else " without a value")
         yield LeftOut(where=recording.file, what=what, why=why, trials=count * blocks)
 
 

@@ -69,7 +69,10 @@ def find_left_out(spec: RecordingsSpec, root: Path, used: Collection[str]) -> tu
     # a recording in several files is named once
     stems = {_stem(file) for file in missed}
     for entry in entries:
-        if entry.kind == "folder" or entry.is_hidden or entry.file in used or entry.file in missed:
+        if entry.kind == "folder" or entry.is_hidden or entry.file in used:
+            continue
+        # a recording may be a folder
+        if entry.file in missed or any(parent.as_posix() in missed for parent in PurePosixPath(entry.file).parents):
             continue
         top = _top(entry.file)
         if spec.bids and top in SET_APART:

@@ -9,7 +9,7 @@ from pathlib import Path
 from scmmlab.corpora.lab.layout import ClassSpec, ColumnLabels, FieldLabels, LabelsSpec, ParticipantLabels
 from scmmlab.corpora.lab.marks import Mark
 from scmmlab.corpora.lab.recordings import LabRecording
-from scmmlab.corpora.lab.tables import Row, is_same, number_in, read_rows
+from scmmlab.corpora.lab.tables import Row, is_missing, is_same, number_in, read_rows
 from scmmlab.errors import CorpusError
 
 _A_NUMBER = "a number, as the ranges of labels.classes ask for"
@@ -24,10 +24,17 @@ class _Value:
     row: Row | None = None
     column: str = ""
     missing: str = ""
+    of_name: bool = False
 
     def number(self) -> float:
         """The number that it is; NaN where it says that there is none."""
-        return self.row.number(self.column, _A_NUMBER) if self.row is not None else number_in(self.text)
+        if self.row is not None:
+            return self.row.number(self.column, _A_NUMBER)
+        number = number_in(self.text)
+        # a mark's description may be anything, the field of a name is one of the values
+        if self.of_name and math.isnan(number) and not is_missing(self.text):
+            raise CorpusError(f"{self.where} is no number: expected {_A_NUMBER}, found {self.text!r}.")
+        return number
 
 
 @dataclass(frozen=True)
@@ -134,7 +141,9 @@ def _is_within(number: float, each: ClassSpec) -> bool:
 
 def _of_name(field: str, recording: LabRecording, path: Path) -> _Value:
     text = recording.fields.get(field, "")
-    return _Value(text, f"The {field} in the name of '{path}'", missing="" if text else f"no {field} in its name")
+    return _Value(
+        text, f"The {field} in the name of '{path}'", missing="" if text else f"no {field} in its name", of_name=True
+    )
 
 
 def _of_row(row: Row, column: str) -> _Value:

@@ -65,7 +65,8 @@ class Table:
                 raise CorpusError(
                     f"The column {column} of '{self.path}' can be read in two ways: expected numbers such as 3.5, "
                     f"found {commas[0]!r}, with its decimals or its thousands after the comma.",
-                    "decimal: ',' in the layout, beside the table's 'file', says that they are decimals.",
+                    "decimal: ',' in the layout, beside the table's 'file', says that they are decimals; in BIDS write "
+                    "them with a point.",
                 )
             self._decimals[column] = "," if fits else "."
         return self._decimals[column]
