@@ -4,6 +4,7 @@ import shutil
 
 import lab_files
 import pytest
+from edf_files import spoil
 
 from scmmlab.corpora import LeftOut, Recording
 from scmmlab.corpora.mne_recordings import MneReader
@@ -124,6 +125,15 @@ def test_a_recording_that_the_table_says_nothing_of_is_left_out(root, tmp_path):
     assert build(reader(RATINGS, TABLE), root, tmp_path) == ([of("the recording", 0, why=why)], [1, 2])
     with pytest.raises(CorpusError, match=r"t.csv' has no row for 'rest_3.edf'"):
         build_table(reader(RATINGS, TABLE, others="refuse"), root, tmp_path / "refused")
+
+
+def test_the_channels_of_a_recording_that_is_left_out_do_not_matter(root, tmp_path):
+    labels = {"kind": "field", "field": "condition", "classes": CLASSES}
+    (root / "rest_3.edf").unlink()
+    for number in range(4):
+        spoil(shutil.copy(root / "calm_1.edf", root / f"rest_{number + 3}.edf"), "label", f"X{number}", signal=number)
+    left_out, subjects = build(reader(labels), root, tmp_path)
+    assert ([each.trials for each in left_out], subjects) == ([4] * 4, [1, 2])
 
 
 def test_marks_that_start_no_trial_are_named_once_in_a_check(root):

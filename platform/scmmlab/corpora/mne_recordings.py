@@ -82,11 +82,13 @@ class MneReader(Reader):
         recording = listed or find_recording(self.layout.recordings, root, file)
         raw = self._open(root, recording)
         found = find_trials(self.layout, root, recording, raw)
-        source = choose_channels(self.layout.signal, raw, root / file)
-        notes = _bad_channels(source)
-        for span in found.spans:
-            yield _read_trial(source, recording, span, notes)
-            notes = ()
+        # the channels of a recording of which nothing is taken do not matter
+        if found.spans:
+            source = choose_channels(self.layout.signal, raw, root / file)
+            notes = _bad_channels(source)
+            for span in found.spans:
+                yield _read_trial(source, recording, span, notes)
+                notes = ()
         yield from found.left_out
 
     def check(self, root: Path) -> Iterator[Finding]:
@@ -145,9 +147,6 @@ class MneReader(Reader):
         labels: list[int] = []
         try:
             raw = self._open(root, recording)
-            source = choose_channels(self.layout.signal, raw, root / file)
-            channels = source.channels
-            findings.append(Finding(True, file, "channels", "as the layout says", " ".join(channels)))
             found = find_trials(self.layout, root, recording, raw)
             labels = [span.label for span in found.spans]
             trials = ", ".join(f"{name} {labels.count(label)}" for label, name in enumerate(self.classes))
@@ -158,6 +157,9 @@ class MneReader(Reader):
                 else:
                     findings.append(Finding.of_left_out(each))
             if found.spans:
+                source = choose_channels(self.layout.signal, raw, root / file)
+                channels = source.channels
+                findings.append(Finding(True, file, "channels", "as the layout says", " ".join(channels)))
                 _read_trial(source, recording, found.spans[0], ())
                 findings.append(Finding(True, file, "first trial", "EEG in µV", f"{source.sampling_rate:g} Hz"))
         except CorpusError as error:
