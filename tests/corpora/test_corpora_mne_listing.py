@@ -6,7 +6,7 @@ import time
 import lab_files
 import pytest
 
-from scmmlab.corpora import LeftOut
+from scmmlab.corpora import LeftOut, summarize
 from scmmlab.corpora.mne_recordings import MneReader
 from scmmlab.corpora.unused import walk
 from scmmlab.errors import CorpusError
@@ -242,6 +242,18 @@ def test_what_is_left_out_stands_in_the_manifest_and_makes_no_other_table(root, 
     after = build_table(pattern_reader(), root, tmp_path / "other").manifest
     assert after.left_out == (LeftOut(where="sub2.edf.gz", what="the recording", why="packed (.gz); unpack it"),)
     assert after.fingerprint == before.fingerprint
+
+
+def test_what_is_left_out_is_said_in_a_line_for_each_reason_that_names_the_places():
+    same = [LeftOut(where=f"{number}.edf", what="the recording", why="packed") for number in range(10)]
+    lines = summarize(
+        [*same, LeftOut(where=".", what="1 other file: a", why="none"), LeftOut(where="b", what="x", why="y")]
+    )
+    assert lines == [
+        "the recording in each of " + ", ".join(f"{number}.edf" for number in range(8)) + " and 2 more (packed)",
+        "1 other file: a (none)",
+        "x in b (y)",
+    ]
 
 
 def test_a_check_lists_the_folder_as_often_for_many_recordings_as_for_few(root, monkeypatch):

@@ -39,6 +39,12 @@ def test_a_value_that_is_no_number_is_named_with_line_and_column(tmp_path, value
         numbers(rows)
 
 
+def test_the_value_that_spoils_a_column_of_decimal_commas_is_named(tmp_path):
+    with pytest.raises(CorpusError, match=r"b is no number in line 2 .*found '3,5'") as error:
+        numbers(rows_of(tmp_path, "a;b\n1;3,5\n2;none given\n"))
+    assert error.value.hint.endswith("but line 3 has 'none given'.")
+
+
 def test_commas_that_may_mark_thousands_are_refused_until_the_layout_says(tmp_path):
     content = "a;b\n1;1,250\n2;3,500\n"
     with pytest.raises(CorpusError, match=r"column b of .*t.csv' can be read in two ways: expected .*, found '1,250'"):

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from scmmlab.config import Spec
 
+_MOST_SHOWN = 8
+
 
 class LeftOut(Spec):
     """A part of a corpus that is not in its table."""
@@ -32,6 +34,12 @@ def summarize(left_out: Iterable[LeftOut]) -> list[str]:
         places.setdefault((each.what, each.why), []).append(each.where)
     lines = []
     for (what, why), found in places.items():
-        where = f" in {found[0]}" if found[0] != "." else ""
-        lines.append(f"{what}{f' in each of {len(found)} files' if len(found) > 1 else where} ({why})")
+        told = f" in {'each of ' if len(found) > 1 else ''}{shown(found)}" if found != ["."] else ""
+        lines.append(f"{what}{told} ({why})")
     return lines
+
+
+def shown(names: list[str]) -> str:
+    """Names, the first of them where they are many."""
+    more = len(names) - _MOST_SHOWN
+    return ", ".join(names[:_MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from scmmlab.corpora.left_out import LeftOut
+from scmmlab.corpora.left_out import LeftOut, shown
 from scmmlab.errors import CorpusError
 
-_MOST_SHOWN = 8
 _OWN = (".lock", ".parts")
 """How hidden names end that a build leaves beside its table for as long as it runs."""
 
@@ -96,12 +95,6 @@ def hidden(entries: Iterable[Entry]) -> tuple[LeftOut, ...]:
     """Whatever is hidden, as one."""
     names = [entry.file for entry in entries if entry.is_hidden and not entry.file.endswith(_OWN)]
     return (LeftOut(where=".", what=f"hidden: {shown(names)}", why="their names begin with a dot"),) if names else ()
-
-
-def shown(names: list[str]) -> str:
-    """Names, the first of them where they are many."""
-    more = len(names) - _MOST_SHOWN
-    return ", ".join(names[:_MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def count_of(count: int, what: str) -> str:

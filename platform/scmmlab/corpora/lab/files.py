@@ -10,10 +10,10 @@ from scmmlab.corpora.lab.bids_listing import SET_APART, fields_of, why_left_out
 from scmmlab.corpora.lab.file_kinds import PARTS, check_ending, why_not_read
 from scmmlab.corpora.lab.formats import ENDINGS
 from scmmlab.corpora.lab.layout import FIELD, BidsSpec, RecordingsSpec
-from scmmlab.corpora.left_out import LeftOut
+from scmmlab.corpora.left_out import LeftOut, shown
 from scmmlab.corpora.opening import open_below
 from scmmlab.corpora.reader import corpus_folder
-from scmmlab.corpora.unused import Entry, count_of, hidden, shown, walk
+from scmmlab.corpora.unused import Entry, count_of, hidden, walk
 from scmmlab.errors import CorpusError, nearest
 
 _MOST_ALONE = 3

@@ -58,9 +58,8 @@ class Table:
         if self.decimal is not None:
             return self.decimal
         if column not in self._decimals:
-            stated = [text for row in self.rows if not is_missing(text := row.get(column, ""))]
-            commas = [text for text in stated if "," in text]
-            fits = commas and all(_WITH_COMMA.fullmatch(text) for text in stated)
+            commas = [text for row in self.rows if "," in (text := row[column])]
+            fits = commas and not any(_keeps_point(row[column]) for row in self.rows)
             if fits and all(_GROUPED.fullmatch(text) for text in commas):
                 raise CorpusError(
                     f"The column {column} of '{self.path}' can be read in two ways: expected numbers such as 3.5, "
@@ -116,11 +115,18 @@ class Row(dict[str, str]):
         if math.isnan(value):
             raise CorpusError(
                 f"{column} is no number in line {self[LINE]} of '{self.table.path}': expected {what}, found {text!r}.",
-                "numbers are written as in 3.5; a column whose numbers all are as in 3,5 is read as well."
-                if "," in text
-                else None,
+                self._hint(column),
             )
         return value
+
+    def _hint(self, column: str) -> str:
+        """What to do about a value that is no number."""
+        if _WITH_COMMA.fullmatch(self[column]) and self.table.decimal is None:
+            other = next(row for row in self.table.rows if _keeps_point(row[column]))
+            return (
+                f"a column whose numbers all have commas is read as well, but line {other[LINE]} has {other[column]!r}."
+            )
+        return "numbers are written as in 3.5; where there is none, leave the value empty or write n/a."
 
     def where(self, column: str) -> str:
         """The place of a value, for messages."""
@@ -177,6 +183,11 @@ def read_rows(root: Path, file: str, columns: Sequence[str], decimal: str | None
         for column in columns:
             row.text(column)
     return table.rows
+
+
+def _keeps_point(text: str) -> bool:
+    """Whether a value is none of a column of numbers with commas."""
+    return not is_missing(text) and not _WITH_COMMA.fullmatch(text)
 
 
 def is_missing(text: str) -> bool:
