@@ -39,7 +39,8 @@ def test_a_bids_folder_is_checked_built_and_planned_on(folder, scmmlab):
     checked = scmmlab("corpus", "check", *options, "--verbose")
     assert checked.status == 0, checked.out + checked.err
     assert "calm 2, tense 2" in checked.out
-    assert checked.out.splitlines()[-1].endswith("all hold.")
+    assert " other files: README, dataset_description.json, participants.json, " in checked.out
+    assert checked.out.splitlines()[-1].endswith("all hold; left out: 1, each named above.")
     built = scmmlab("corpus", "build", *options, "--out", folder / "table", "--engine", "local")
     assert built.status == 0, built.err
     assert "has 120 windows of 5 subjects of 'lab'" in built.out

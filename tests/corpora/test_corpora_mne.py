@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from reader_conformance import ReaderConformance
 
+from scmmlab.corpora import Recording
 from scmmlab.corpora.lab.layout import RecordingsSpec
 from scmmlab.corpora.lab.recordings import find_recordings
 from scmmlab.corpora.lab.tables import is_same
@@ -17,6 +18,7 @@ from scmmlab.tables import build_table, read_table
 
 CLASSES = lab_files.LAYOUT["labels"]["classes"]
 CODES = {"kind": "description", "classes": [{"name": "calm", "values": [1]}, {"name": "tense", "values": [2]}]}
+REFUSING = {**CODES, "others": "refuse"}
 
 
 class TestEdfConformance(ReaderConformance):
@@ -210,6 +212,7 @@ def spans(root, file, **changes):
     return [
         (each.trials[0].trial, each.trials[0].label, each.trials[0].stop - each.trials[0].start)
         for each in reader.read(root, file)
+        if isinstance(each, Recording)
     ]
 
 
@@ -321,15 +324,15 @@ def test_values_are_the_same_as_texts_or_as_plain_numbers(one, other, same):
         (["1,x,40,6,8"], r"not inside .*sub1.edf': expected 44.000 s at most, found a trial from 40.000 s to 46.000 s"),
         (["1,x,-1,6,8"], r"not inside .*sub1.edf': expected .*, found a trial from -1.000 s"),
         (["1,x,3,6,8", "1,x,5,6,8"], r"overlap in .*sub1.edf': expected each to start after .* 9.000 s, found .* 5.0"),
-        (["1,x,3,6,5"], r"no trial in .*: expected below 4 \(low\) or from 6 \(high\), found '5'"),
-        (["1,x,3,6,high"], r"no trial in .*: expected below 4 \(low\) or from 6 \(high\), found 'high'"),
+        (["1,x,3,6,5"], r"valence in line 2 of .*trials.csv' stands for no class: expected below 4 .*, found '5'"),
+        (["1,x,3,6,high"], r"valence is no number in line 2 of .*trials.csv': expected a number, .*, found 'high'"),
     ],
 )  # fmt: skip
 def test_a_table_that_is_wrong_is_refused(root, rows, message):
     lab_files.write_edf(root / "sub1.edf")
     write_trials_csv(root, rows)
     with pytest.raises(CorpusError, match=message):
-        spans(root, "sub1.edf", trials=TABLE, labels=RATINGS)
+        spans(root, "sub1.edf", trials=TABLE, labels={**RATINGS, "others": "refuse"})
 
 
 def test_a_column_that_is_missing_is_named_with_the_nearest(root):
@@ -352,7 +355,7 @@ def test_values_of_two_classes_are_refused(root):
 def test_no_trial_says_what_the_recording_has(root):
     lab_files.write_edf(root / "sub1.edf")
     with pytest.raises(CorpusError, match=r"no trial in .*sub1.edf': expected '1' \(calm\) or '2' .*found 'calm', 'te"):
-        spans(root, "sub1.edf", labels=CODES)
+        spans(root, "sub1.edf", trials={"kind": "annotations", "ends": ["calm", "tense"]}, labels=REFUSING)
 
 
 # --- BIDS -------------------------------------------------------------------------------------------------------------
@@ -390,9 +393,9 @@ def test_classes_come_from_the_table_of_the_participants(root, tmp_path):
     labels = {"kind": "participant", "column": "group", "classes": classes}
     _, table = build(tmp_path, root, recordings=BIDS["recordings"], trials=BIDS["trials"], labels=labels)
     np.testing.assert_array_equal(table.label, table.subject - 1)
-    (root / "participants.tsv").write_text("participant_id\tgroup\nsub-02\tpatient\n")
+    (root / "participants.tsv").write_text("participant_id\tgroup\nsub-02\tpatient\n02\tcontrol\n")
     with pytest.raises(
-        CorpusError, match=r"participants.tsv' does not say the class of .*: expected one row .* 01, fou"
+        CorpusError, match=r"participants.tsv' does not say the class of .*: expected one row .* 02, found 2"
     ):
         build(tmp_path, root, recordings=BIDS["recordings"], trials=BIDS["trials"], labels=labels)
 
@@ -534,9 +537,9 @@ def test_an_examination_goes_on_after_a_mistake_and_says_each_once(root):
     labels = {"kind": "description", "classes": values}
     reader = MneReader(layout=lab_files.layout(recordings={"files": "sub{subject}.vhdr"}, labels=labels))
     wrong = [finding for finding in reader.check(root) if not finding.ok]
-    assert [finding.where for finding in wrong] == ["sub1.vhdr", "sub2.vhdr", "."]
+    assert [finding.where for finding in wrong] == ["sub1.vhdr", "."]
     assert "names a file that is not there" in wrong[0].fact
-    assert (wrong[2].fact, wrong[2].found) == ("class other", "trials in 0 recordings")
+    assert (wrong[1].fact, wrong[1].found) == ("class other", "trials in 0 recordings")
     assert all(finding.expected and finding.found and finding.remedy for finding in wrong)
 
 

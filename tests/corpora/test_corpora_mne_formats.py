@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from edf_files import spoil
 
+from scmmlab.corpora import Recording
 from scmmlab.corpora.mne_recordings import MARGIN_S, MneReader
 from scmmlab.errors import CorpusError
 
@@ -29,6 +30,10 @@ FORMATS = {
 """How to write it, what its layout says beside `LAYOUT`, and how far numbers are rounded in it, in µV."""
 
 
+def trials(reader, root, file):
+    return [each for each in reader.read(root, file) if isinstance(each, Recording)]
+
+
 @pytest.fixture
 def recordings(tmp_path):
     def read(name, **changes):
@@ -38,7 +43,7 @@ def recordings(tmp_path):
         pattern = {"files": f"sub{{subject}}_raw.{ending}"}
         reader = MneReader(layout=lab_files.layout(**{"recordings": pattern, **own, **changes}))
         (file,) = reader.files(tmp_path)
-        return list(reader.read(tmp_path, file))
+        return trials(reader, tmp_path, file)
 
     return read
 
@@ -108,15 +113,15 @@ def test_a_split_fif_recording_is_read_with_all_its_parts(tmp_path):
 def test_bits_above_the_mask_of_a_status_channel_are_ignored(tmp_path, offset):
     lab_files.write_bdf(tmp_path / "sub1.bdf", offset=offset)
     layout = lab_files.layout(recordings={"files": "sub{subject}.bdf"}, labels=CODES, trials={"kind": "status"})
-    assert [each.trials[0].label for each in MneReader(layout=layout).read(tmp_path, "sub1.bdf")] == [0, 1, 0, 1]
+    assert [each.trials[0].label for each in trials(MneReader(layout=layout), tmp_path, "sub1.bdf")] == [0, 1, 0, 1]
 
 
 def test_without_a_mask_that_fits_no_code_is_found(tmp_path):
     lab_files.write_bdf(tmp_path / "sub1.bdf", offset=0x7F01)
-    trials = {"kind": "status", "mask": 0xFFFF}
-    layout = lab_files.layout(recordings={"files": "sub{subject}.bdf"}, labels=CODES, trials=trials)
-    with pytest.raises(CorpusError, match=r"no trial in .*expected '1' \(calm\) or '2' \(tense\), found '"):
-        next(MneReader(layout=layout).read(tmp_path, "sub1.bdf"))
+    masked = {"kind": "status", "mask": 0xFFFF}
+    layout = lab_files.layout(recordings={"files": "sub{subject}.bdf"}, labels=CODES, trials=masked)
+    (left_out,) = MneReader(layout=layout).read(tmp_path, "sub1.bdf")
+    assert left_out.why.startswith("has no mark that stands for '1' (calm) or '2' (tense), only '")
 
 
 def edf_reader(**changes):

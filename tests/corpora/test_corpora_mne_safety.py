@@ -54,6 +54,15 @@ def test_a_recording_that_is_a_link_out_is_refused(root, elsewhere):
     refused(reader(".edf"), root)
 
 
+def test_a_folder_that_is_a_link_out_is_refused_where_recordings_may_lie_in_it(root, elsewhere):
+    lab_files.write_edf(root / "sub1.edf")
+    (elsewhere / "sub2").mkdir()
+    lab_files.write_edf(elsewhere / "sub2" / "sub2.edf")
+    (root / "sub2").symlink_to(elsewhere / "sub2")
+    assert len(read_all(reader(".edf"), root)) == 1
+    refused(reader("/sub{subject}.edf"), root)
+
+
 def test_a_link_that_stays_inside_is_followed(root):
     (root / "store").mkdir()
     lab_files.write_edf(root / "store" / "content.edf")
@@ -163,7 +172,7 @@ def test_a_fif_chain_of_tags_that_leads_back_is_refused(root):
     refused(reader("_raw.fif"), root, r"no whole FIF file: expected tags one behind the other, found a tag at byte")
 
 
-@pytest.mark.parametrize("name", ["sub-01/ses-1/eeg/sub-01_ses-1_task-music_events.tsv", "participants.tsv", "sub-01"])
+@pytest.mark.parametrize("name", ["sub-01/ses-1/eeg/sub-01_ses-1_task-music_events.tsv", "sub-01/ses-1/eeg", "sub-01"])
 def test_a_link_out_of_a_bids_folder_is_refused(root, elsewhere, name):
     lab_files.write_bids(root)
     path = root / name

@@ -42,3 +42,30 @@ def test_links_in_a_circle_are_refused(root):
     (root / "b").symlink_to("a")
     with pytest.raises(CorpusError, match="links that go round in a circle"):
         open_below(root, "a")
+
+
+@pytest.mark.parametrize("target", [".git/annex/objects/a/b", "../.git/annex/objects/a/b"])
+def test_a_link_of_git_annex_without_its_content_says_how_to_fetch_it(root, target):
+    (root / "file").symlink_to(target)
+    with pytest.raises(CorpusError, match=r"file' was not fetched: expected the file, found .* git-annex") as error:
+        open_below(root, "file")
+    assert "datalad get 'file'" in error.value.hint
+    content = root / target
+    content.parent.mkdir(parents=True)
+    content.write_text("fetched")
+    if ".." in target:
+        with pytest.raises(CorpusError, match="lies outside the corpus"):
+            open_below(root, "file")
+    else:
+        assert open_below(root, "file").read_text() == "fetched"
+
+
+def test_a_pointer_in_the_place_of_a_file_says_how_to_fetch_it(root):
+    for text, remedy in (
+        ("/annex/objects/MD5-s1--0", "datalad get"),
+        ("version https://git-lfs.github.com/spec/v1", "lfs"),
+    ):
+        (root / "file").write_text(text)
+        with pytest.raises(CorpusError, match=r"file' was not fetched") as error:
+            open_below(root, "file")
+        assert remedy in error.value.hint

@@ -232,6 +232,33 @@ def test_a_fake_passes_the_check_and_makes_the_table(tmp_path, layout, version):
     assert reader_class("seed") is SeedReader
 
 
+@pytest.mark.parametrize("above", ["ExtractedFeatures", "ExtractedFeatures_1s", "SEED_EEG/ExtractedFeatures", "."])
+def test_files_that_were_sorted_into_folders_by_session_are_refused_with_the_remedy(root, tmp_path, above):
+    for session in (1, 2, 3):
+        path = tmp_path / "sorted" / above / str(session) / f"1_{DATES[1][session - 1]}.mat"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"")
+    folder = "ExtractedFeatures" if above == "." else above
+    with pytest.raises(CorpusError, match=r"expected .*, found no ") as error:
+        SeedReader().files(tmp_path / "sorted")
+    assert error.value.hint == (
+        f"move the files of 1, 2, 3 into {folder}, side by side; the day in a name tells its session"
+    )
+    (wrong,) = [finding for finding in SeedReader().check(tmp_path / "sorted") if not finding.ok]
+    assert wrong.remedy == error.value.hint
+
+
+def test_what_else_lies_in_the_folder_is_named(root):
+    write_session(root, 1, 1, folder="ExtractedFeatures_4s")
+    (root / "ExtractedFeatures" / "readme.txt").write_text("")
+    assert [str(each) for each in SeedReader().left_out(root)] == [
+        "ExtractedFeatures_4s: the folder with its 1 file left out: not read with these settings",
+        "ExtractedFeatures: 1 file: readme.txt left out: not read",
+    ]
+    shown = [finding.left_out for finding in SeedReader().check(root) if finding.left_out]
+    assert tuple(shown) == SeedReader().left_out(root)
+
+
 @pytest.mark.slow
 def test_a_raw_fake_is_read(tmp_path):
     list(fake_class("seed")(subjects=1, small=True, parts="raw").write(tmp_path))

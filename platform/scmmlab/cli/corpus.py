@@ -15,7 +15,7 @@ from scmmlab.cli.progress_line import ProgressLine
 from scmmlab.config.overrides import apply_override
 from scmmlab.config.problems import SpecT, raise_problems, validate
 from scmmlab.config.yaml_text import parse_yaml
-from scmmlab.corpora import READERS, Finding, Reader, SyntheticSpec, reader_class
+from scmmlab.corpora import READERS, Finding, Reader, SyntheticSpec, reader_class, summarize
 from scmmlab.corpora.fakes import FAKES, fake_class, write_fake
 from scmmlab.corpora.lab import read_layout
 from scmmlab.errors import SpecError
@@ -114,13 +114,16 @@ def check(arguments: argparse.Namespace) -> int:
         bad = sum(not finding.ok for finding in findings)
         gaps = [finding.left_out for finding in findings if finding.left_out]
         findings = [finding for finding in findings if not finding.left_out]
-        files, facts, wrong, left_out = files + 1, facts + len(findings), wrong + bad, left_out + len(gaps)
-        print(f"{'wrong' if bad else 'ok':<6}{where}  ({bad or len(findings)} of {len(findings)} facts)")
+        files, facts, wrong = files + bool(findings), facts + len(findings), wrong + bad
+        left_out += len(gaps)
+        if findings:
+            print(f"{'wrong' if bad else 'ok':<6}{where}  ({bad or len(findings)} of {len(findings)} facts)")
         for finding in findings:
             if arguments.verbose or not finding.ok:
                 _print_finding(finding)
         for each in gaps:
-            print(f"      left out: {each.what} ({each.why})")
+            place = "" if findings or where == "." else f"{where}: "
+            print(f"      left out: {place}{each.what} ({each.why})")
     said = f"; left out: {left_out}, each named above" if left_out else ""
     print(f"{facts} facts checked in {files} places: {f'{wrong} do not hold' if wrong else 'all hold'}{said}.")
     return 1 if wrong else 0
@@ -185,7 +188,7 @@ def show(arguments: argparse.Namespace) -> int:
             ("feature", f"{manifest.feature} in {manifest.unit}"),
             *((key.replace("_", " "), _one_line(value)) for key, value in provenance.items()),
             *(("note", note) for note in notes),
-            *(("left out", f"{each.what} in {each.where} ({each.why})") for each in manifest.left_out),
+            *(("left out", line) for line in summarize(manifest.left_out)),
             ("raw files", str(len(manifest.raw_files)) if manifest.raw_files else None),
             ("files beside them", ", ".join(manifest.companions) or None),
             ("licence", manifest.licence),
@@ -273,8 +276,8 @@ def _print_outcome(outcome: Outcome, location: str) -> None:
     manifest = outcome.manifest
     for note in manifest.provenance.get("notes", []):
         print(f"Note: {note}.")
-    for left_out in manifest.left_out:
-        print(f"Left out: {left_out.what} in {left_out.where} ({left_out.why}).")
+    for line in summarize(manifest.left_out):
+        print(f"Left out: {line}.")
     reason = f" ({outcome.reason})" if outcome.reason else ""
     print(
         f"{outcome.status.capitalize()}{reason}: {location} has {manifest.windows} windows of "

@@ -4,7 +4,7 @@ from scmmlab.corpora.amplitudes import LARGEST_FACTOR, factor_text, unlike_other
 from scmmlab.corpora.eegmat import EegmatReader
 from scmmlab.corpora.eegmat_features import EegmatFeaturesReader
 from scmmlab.corpora.finding import Finding
-from scmmlab.corpora.left_out import LeftOut
+from scmmlab.corpora.left_out import LeftOut, summarize
 from scmmlab.corpora.opening import open_below
 from scmmlab.corpora.reader import FeatureOrigin, Reader
 from scmmlab.corpora.recording import FeatureRecording, Recording, TrialFeatures, TrialSpan
@@ -29,6 +29,7 @@ __all__ = [
     "factor_text",
     "open_below",
     "reader_class",
+    "summarize",
     "synthetic_recordings",
     "unlike_others",
 ]

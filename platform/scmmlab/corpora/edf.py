@@ -68,7 +68,7 @@ def read_edf_header(path: Path, *, every_signal: bool = False, accept_incomplete
         The file.
     every_signal : bool
         Whether each signal must be sound, and the file to the letter of the standard. Else what is wrong with a signal
-        is its `fault`, for whoever takes it; records may be discontinuous (EDF+D), and the header longer than its fields.
+        is its `fault`, for whoever takes it; records may be discontinuous (EDF+D), and the header may be longer.
     accept_incomplete : bool
         Take the whole data records of a file that states no number of them, is cut off, or goes on behind the last.
 

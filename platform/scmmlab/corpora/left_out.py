@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pydantic import Field
 
 from scmmlab.config import Spec
+
+_MOST_SHOWN = 8
 
 
 class LeftOut(Spec):
@@ -21,3 +25,21 @@ class LeftOut(Spec):
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what} left out: {self.why}"
+
+
+def summarize(left_out: Iterable[LeftOut]) -> list[str]:
+    """A line for each, or for all together that are the same in several places."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for each in left_out:
+        places.setdefault((each.what, each.why), []).append(each.where)
+    lines = []
+    for (what, why), found in places.items():
+        told = f" in {'each of ' if len(found) > 1 else ''}{shown(found)}" if found != ["."] else ""
+        lines.append(f"{what}{told} ({why})")
+    return lines
+
+
+def shown(names: list[str]) -> str:
+    """Names, the first of them where they are many."""
+    more = len(names) - _MOST_SHOWN
+    return ", ".join(names[:_MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -8,12 +8,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import ClassVar
+from typing import Any, ClassVar
+
+from pydantic import PrivateAttr
 
 from scmmlab.corpora.amplitudes import LARGEST_FACTOR, factor_text, unlike_others
 from scmmlab.corpora.finding import Finding
 from scmmlab.corpora.lab.channel_names import check_channel_names
+from scmmlab.corpora.lab.classless import START_NO_TRIAL
 from scmmlab.corpora.lab.companions import find_companions
+from scmmlab.corpora.lab.files import find_left_out
+from scmmlab.corpora.lab.formats import open_recording
 from scmmlab.corpora.lab.gaps import around, constant_stretches, settle
 from scmmlab.corpora.lab.layout import LayoutSpec
 from scmmlab.corpora.lab.recordings import LabRecording, find_recording, find_recordings, subject_names
@@ -42,8 +47,13 @@ class MneReader(Reader):
     version: ClassVar[int] = 2
     """2: what is left out is told apart from what was never there, gaps end trials, trigger codes are rounded."""
 
+    needs_every_class: ClassVar[bool] = True
+
     layout: LayoutSpec
     """Where subjects, sessions, trials and labels come from (YAML, docs/corpora.md)."""
+
+    # so that the folder is not listed again for each of its recordings
+    _listed: dict[Path, dict[str, LabRecording]] = PrivateAttr(default_factory=dict)
 
     @property
     def corpus_name(self) -> str:
@@ -61,7 +71,7 @@ class MneReader(Reader):
 
     def files(self, root: Path) -> tuple[str, ...]:
         """The recordings that the layout's pattern or BIDS finds, once some have what it says of channels."""
-        files = self._recordings(root)
+        files = tuple(self._list(root))
         check_channel_names(self.layout, root, files)
         return files
 
@@ -69,51 +79,60 @@ class MneReader(Reader):
         """Signals, markers, splits and tables beside the recordings."""
         return find_companions(self.layout, root)
 
+    def left_out(self, root: Path) -> tuple[LeftOut, ...]:
+        """Recordings that the layout does not ask for, folders, and other files."""
+        return find_left_out(self.layout.recordings, root, {*self._list(root), *self.companions(root)})
+
     def read(self, root: Path, file: str) -> Iterator[Recording | LeftOut]:
         """A recording a trial, in time order, and what of the file is left out."""
-        recording = find_recording(self.layout.recordings, root, file)
-        source = open_signal(self.layout, root, file)
-        found = self._trials(root, recording, source)
-        notes = (*source.notes, *found.notes)
-        for part in self._settled(source, recording, found):
-            if isinstance(part, LeftOut):
-                yield part
-            else:
-                yield _read_trial(source, recording, *part, notes)
-                notes = ()
-        yield from (*found.left_out, *source.left_out)
+        listed = self._listed.get(root, {}).get(file)
+        recording = listed or find_recording(self.layout.recordings, root, file)
+        source, found = self._open(root, recording)
+        if source is not None:
+            notes = (*source.notes, *found.notes)
+            for part in self._settled(source, recording, found):
+                if isinstance(part, LeftOut):
+                    yield part
+                else:
+                    yield _read_trial(source, recording, *part, notes)
+                    notes = ()
+            yield from source.left_out
+        yield from found.left_out
 
     def check(self, root: Path) -> Iterator[Finding]:
         """File by file, and what no recording says by itself: the same channels in each, a trial of each class."""
         try:
-            files = self._recordings(root)
+            recordings = self._list(root)
         except CorpusError as error:
             yield Finding.of_error(".", error)
             return
-        yield Finding(True, ".", "files", self.needs, f"{len(files)} recordings")
+        yield Finding(True, ".", "files", self.needs, f"{len(recordings)} recordings")
         try:
-            check_channel_names(self.layout, root, files)
+            check_channel_names(self.layout, root, tuple(recordings))
         except CorpusError as error:
             yield Finding.of_error(".", error)
+        marks: dict[str, int] = {}
         channels: Counter[str] = Counter()
         recordings_of: Counter[int] = Counter()
         facts: set[str] = set()
-        sound = False
+        read = False
         left_out: dict[LeftOut, None] = {}
         levels: dict[str, float] = {}
-        for file in files:
-            examined = self._examine(root, file)
+        for file, recording in recordings.items():
+            examined = self._examine(root, recording, marks)
             yield from examined.findings
             left_out.update(dict.fromkeys(examined.left_out))
             if level := median(examined.spreads.values()) if examined.spreads else 0.0:
                 levels[file] = math.log(level)
             facts.update(finding.fact for finding in examined.findings)
-            sound |= all(finding.ok for finding in examined.findings)
+            read = read or all(finding.ok for finding in examined.findings)
             if examined.channels:
                 channels[" ".join(examined.channels)] += 1
             recordings_of.update(set(examined.labels))
+        for what, count in marks.items():
+            yield Finding.of_left_out(LeftOut(where=".", what=f"{what} in {count} recordings", why=START_NO_TRIAL))
         try:
-            self.companions(root)
+            yield from map(Finding.of_left_out, self.left_out(root))
         except CorpusError as error:
             finding = Finding.of_error(".", error)
             if finding.fact not in facts:
@@ -132,7 +151,8 @@ class MneReader(Reader):
             found = "; ".join(f"in {count} recordings {names}" for names, count in channels.most_common())
             remedy = "name those that all have with signal.channels of the layout."
             yield Finding(False, ".", "same channels", "the same in each recording", found, remedy)
-        for label, name in enumerate(self.classes) if recordings_of or sound else ():
+        # where no recording can be read, that is said of each of them
+        for label, name in enumerate(self.classes) if read else ():
             found = f"trials in {recordings_of[label]} recordings"
             remedy = "labels.classes of the layout says which values stand for it."
             yield Finding(
@@ -141,45 +161,69 @@ class MneReader(Reader):
 
     def check_file(self, root: Path, file: str) -> Iterator[Finding]:
         """Header, channels, trials and the unit of the first; of the others one channel is read, for gaps."""
-        yield from self._examine(root, file).findings
+        recording = find_recording(self.layout.recordings, root, file)
+        marks: dict[str, int] = {}
+        yield from self._examine(root, recording, marks).findings
+        yield from (Finding.of_left_out(LeftOut(where=file, what=what, why=START_NO_TRIAL)) for what in marks)
 
-    def _recordings(self, root: Path) -> tuple[str, ...]:
-        return tuple(recording.file for recording in find_recordings(self.layout.recordings, root))
+    def _list(self, root: Path) -> dict[str, LabRecording]:
+        self._listed[root] = {each.file: each for each in find_recordings(self.layout.recordings, root)}
+        return self._listed[root]
 
-    def _examine(self, root: Path, file: str) -> _Examined:
+    def _examine(self, root: Path, recording: LabRecording, marks: dict[str, int]) -> _Examined:
+        """What a recording is; marks that start no trial are counted, for they are the same in most recordings."""
+        file = recording.file
         findings: list[Finding] = []
         channels: tuple[str, ...] = ()
         left_out: tuple[LeftOut, ...] = ()
         labels: list[int] = []
         spreads: dict[str, float] = {}
         try:
-            recording = find_recording(self.layout.recordings, root, file)
-            source = open_signal(self.layout, root, file)
-            channels, left_out = source.channels, source.left_out
-            findings.append(Finding(True, file, "channels", "as the layout says", " ".join(channels)))
-            found = self._trials(root, recording, source)
-            notes = (*source.notes, *found.notes)
-            findings += (Finding(True, file, "note", "nothing of note", note) for note in notes)
-            parts = list(self._settled(source, recording, found))
+            source, found = self._open(root, recording)
+            parts = list(self._settled(source, recording, found)) if source else []
             whole = [part for part in parts if not isinstance(part, LeftOut)]
             labels = [span.label for span, _, _ in whole]
             trials = ", ".join(f"{name} {labels.count(label)}" for label, name in enumerate(self.classes))
-            findings.append(Finding(True, file, "trials", "one or more", trials))
+            findings.append(Finding(True, file, "trials", "those that have a class", trials))
+            of_trials = [*found.left_out, *(part for part in parts if isinstance(part, LeftOut))]
+            if source is not None:
+                channels, left_out = source.channels, source.left_out
+                findings.append(Finding(True, file, "channels", "as the layout says", " ".join(channels)))
+                notes = (*source.notes, *found.notes)
+                findings += (Finding(True, file, "note", "nothing of note", note) for note in notes)
+                of_trials += bad_windows(file, [span for span, _, _ in whole], source.sampling_rate)
+            for each in of_trials:
+                if each.why == START_NO_TRIAL:
+                    marks[each.what] = marks.get(each.what, 0) + 1
+                else:
+                    findings.append(Finding.of_left_out(each))
             for one in whole[:1]:
+                assert source is not None, "whole trials have a signal"
                 first = _read_trial(source, recording, *one, ())
                 findings.append(Finding(True, file, "first trial", "EEG in µV", f"{source.sampling_rate:g} Hz"))
                 spreads = _spreads(first)
                 findings += _unlike_channels(file, spreads)
-            of_trials = [*found.left_out, *(part for part in parts if isinstance(part, LeftOut))]
-            of_trials += bad_windows(file, [span for span, _, _ in whole], source.sampling_rate)
-            findings += map(Finding.of_left_out, of_trials)
         except CorpusError as error:
             findings.append(Finding.of_error(file, error))
         return _Examined(findings, channels, labels, left_out, spreads)
 
-    def _trials(self, root: Path, recording: LabRecording, source: SignalSource) -> FoundTrials:
-        timing = read_timing(root, recording, source.raw, self.layout.recordings)
-        return find_trials(self.layout, root, recording, source.raw, timing)
+    def _open(self, root: Path, recording: LabRecording) -> tuple[SignalSource | None, FoundTrials]:
+        """A recording and its trials; the channels of one of which nothing is taken do not matter."""
+        try:
+            source = open_signal(self.layout, root, recording.file)
+        except CorpusError:
+            rate = self.layout.signal.sampling_rate
+            raw = open_recording(root, recording.file, self.layout.recordings, sampling_rate=rate)
+            found = self._trials(root, recording, raw)
+            if found.spans:
+                raise
+            return None, found
+        found = self._trials(root, recording, source.raw)
+        return source if found.spans else None, found
+
+    def _trials(self, root: Path, recording: LabRecording, raw: Any) -> FoundTrials:
+        timing = read_timing(root, recording, raw, self.layout.recordings)
+        return find_trials(self.layout, root, recording, raw, timing)
 
     def _settled(
         self, source: SignalSource, recording: LabRecording, found: FoundTrials

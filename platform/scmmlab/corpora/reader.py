@@ -12,6 +12,7 @@ from scmmlab.config import Spec
 from scmmlab.corpora.finding import Finding
 from scmmlab.corpora.left_out import LeftOut
 from scmmlab.corpora.recording import FeatureRecording, Recording
+from scmmlab.corpora.unused import unused
 from scmmlab.errors import CorpusError
 
 
@@ -54,6 +55,8 @@ class Reader(Spec, ABC):
     """What the root folder must hold, in a line."""
     version: ClassVar[int] = 1
     """Raised whenever the same files would be read otherwise, so that tables made before are known to be stale."""
+    needs_every_class: ClassVar[bool] = False
+    """Whether a corpus without a trial of one of its classes is a mistake, as where a user names what stands for it."""
     attribution: ClassVar[str | None] = None
     """Whom to cite."""
     licence: ClassVar[str | None] = None
@@ -98,12 +101,14 @@ class Reader(Spec, ABC):
         return ()
 
     def left_out(self, root: Path) -> tuple[LeftOut, ...]:
-        """What lies in the folder and is neither one of `files` nor beside them, as far as it might be data.
+        """What lies in the folder and is neither one of `files` nor beside them.
 
-        This default has none.
+        Raises
+        ------
+        CorpusError
+            As `files` and `companions` do.
         """
-        del root
-        return ()
+        return unused(root, {*self.files(root), *self.companions(root)})
 
     @abstractmethod
     def read(self, root: Path, file: str) -> Iterator[Recording | FeatureRecording | LeftOut]:
@@ -131,8 +136,10 @@ class Reader(Spec, ABC):
         yield Finding(True, ".", "files", self.needs, f"{len(files)} files")
         for file in files:
             yield from self.check_file(root, file)
-        for left_out in self.left_out(root):
-            yield Finding.of_left_out(left_out)
+        try:
+            yield from map(Finding.of_left_out, self.left_out(root))
+        except CorpusError as error:
+            yield Finding.of_error(".", error)
 
     def check_file(self, root: Path, file: str) -> Iterator[Finding]:
         """Examine one of `files`; this default reads it whole, and readers that can tell by a header say more."""

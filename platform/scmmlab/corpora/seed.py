@@ -12,7 +12,7 @@ from scmmlab.corpora.finding import Finding
 from scmmlab.corpora.matlab import open_matlab
 from scmmlab.corpora.opening import open_below
 from scmmlab.corpora.seed_facts import CLASSES, DATES, LABELS, PREFIXES, SAMPLING_RATE, SECONDS
-from scmmlab.corpora.seed_folder import Dates, find_folder
+from scmmlab.corpora.seed_folder import Dates, find_folder, folders_of_files, side_by_side
 from scmmlab.corpora.seed_sessions import LICENCE, SessionsReader
 from scmmlab.errors import CorpusError
 
@@ -53,7 +53,8 @@ class SeedReader(SessionsReader):
             names = ["ExtractedFeatures_4s"]
         if root.is_dir() and root.resolve().name in names:
             return {".": None}
-        return {find_folder(root, [*names, *(f"SEED_EEG/{name}" for name in names)], self.needs): None}
+        hint = side_by_side(folders_of_files(root), names[0]) if root.is_dir() else None
+        return {find_folder(root, [*names, *(f"SEED_EEG/{name}" for name in names)], self.needs, hint): None}
 
     def _windows(self, session: int) -> tuple[int | None, ...]:
         return SECONDS if self.shipped_window_s == 1 or self.source == "raw" else (None,) * len(SECONDS)

@@ -35,8 +35,19 @@ def require(root: Path, findings: Iterable[Finding]) -> None:
             )
 
 
-def find_folder(root: Path, candidates: Iterable[str], needs: str) -> str:
+def find_folder(root: Path, candidates: Iterable[str], needs: str, hint: str | None = None) -> str:
     """The one of the folders that is there, relative to the root.
+
+    Parameters
+    ----------
+    root : Path
+        The corpus's folder.
+    candidates : iterable of str
+        Folders that it may have.
+    needs : str
+        What it must hold, in a line.
+    hint : str | None
+        What to do where none is there.
 
     Raises
     ------
@@ -51,7 +62,7 @@ def find_folder(root: Path, candidates: Iterable[str], needs: str) -> str:
             "name with --root the one to read.",
         )
     if not there:
-        raise CorpusError(f"There is no such corpus in '{root}': expected {needs}, found no such folder.")
+        raise CorpusError(f"There is no such corpus in '{root}': expected {needs}, found no such folder.", hint)
     return there[0]
 
 
@@ -90,8 +101,24 @@ def session_files(
     files.sort(key=lambda file: (file.subject, file.session))
     if not files and all(finding.ok for finding in findings):
         where = min(folders)
-        findings.append(Finding(False, where, "recordings", "files {subject}_{date}.mat", "no .mat file"))
+        deeper = folders_of_files(open_below(root, where)) if folders[where] is None else []
+        found = f"no .mat file, but some in its folders {', '.join(deeper)}" if deeper else "no .mat file"
+        remedy = side_by_side(deeper, where) or ""
+        findings.append(Finding(False, where, "recordings", "files {subject}_{date}.mat", found, remedy))
     return tuple(files), findings + _completeness(files, next(iter(folders)), dates)
+
+
+def folders_of_files(folder: Path) -> list[str]:
+    """Folders in a folder that have files {subject}_{date}.mat."""
+    return sorted({path.parent.name for path in folder.glob("*/*.mat") if _NAME.fullmatch(path.name)})
+
+
+def side_by_side(folders: list[str], where: str) -> str | None:
+    """What to do about files that somebody sorted into folders, where one has all sessions."""
+    if not folders:
+        return None
+    target = "this folder" if where == "." else where
+    return f"move the files of {', '.join(folders)} into {target}, side by side; the day in a name tells its session"
 
 
 def identify(where: str, folder_session: int | None, dates: Dates) -> tuple[Finding, SessionFile | None]:

@@ -133,6 +133,8 @@ class SessionsReader(Reader):
         yield from findings
         for file in files:
             yield from self.check_file(root, file.path)
+        if all(finding.ok for finding in findings):
+            yield from map(Finding.of_left_out, self.left_out(root))
 
     def check_file(self, root: Path, file: str) -> Iterator[Finding]:
         """Variables, shapes and types by the header; then the values."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from scmmlab.config import fingerprint
-from scmmlab.corpora import Reader, open_below
+from scmmlab.corpora import LeftOut, Reader, open_below, summarize
 from scmmlab.errors import CorpusError
 from scmmlab.features import EXTRACTION_VERSION, FORM, LOG_BASE, UNIT, FeatureSpec
 from scmmlab.tables.amplitudes import check_amplitudes
@@ -160,6 +160,8 @@ def _table(
         name: np.concatenate([getattr(part, name) for part in parts])
         for name in ("subject", "session", "trial", "window", "label", "features")
     }
+    if reader.needs_every_class:
+        _check_classes(reader, np.unique(columns["label"]).tolist(), left_out, root)
     origin = reader.feature_origin
     notes = [note for part in parts for note in part.notes]
     if origin is None:
@@ -186,6 +188,18 @@ def _table(
         build=build,
     )
     return FeatureTable.assemble(manifest, **columns, where=f"'{root}'")
+
+
+def _check_classes(reader: Reader, labels: list[int], left_out: Sequence[LeftOut], root: Path) -> None:
+    missing = [name for label, name in enumerate(reader.classes) if label not in labels]
+    files = reader.files(root) if missing else ()
+    if missing:
+        others = "; ".join(summarize(each for each in left_out if each.where in files))
+        raise CorpusError(
+            f"There is no trial of {' and '.join(missing)} in '{root}': expected one or more of each class, found none"
+            f"{f', and left out: {others}' if others else ''}.",
+            "corpus check says what each recording has.",
+        )
 
 
 def _provenance(reader: Reader, features: FeatureSpec, notes: list[str]) -> dict[str, Any]:

@@ -164,14 +164,15 @@ class FeatureTable:
     def content_fingerprint(self) -> str:
         """A hexadecimal SHA-256 of every column and of what the manifest says about them."""
         digest = hashlib.sha256()
-        facts = self.manifest.model_dump(mode="json", exclude={"fingerprint", "attribution", "licence"})
+        # what is left out is no part of it: a file that somebody puts beside the recordings makes no other table
+        unsaid = {"fingerprint", "attribution", "licence", "left_out"}
+        facts = self.manifest.model_dump(mode="json", exclude=unsaid)
         # the order of the bands is that of the features, and canonical JSON would sort it away
         facts["bands"] = list(facts["bands"].items())
         facts["windows"] = len(self)
-        for newer in ("companions", "left_out"):
-            if not facts[newer]:
-                # so that tables from before there were any keep theirs
-                del facts[newer]
+        if not facts["companions"]:
+            # so that tables from before there were any keep theirs
+            del facts["companions"]
         digest.update(canonical_json(facts).encode())
         for column in (*(getattr(self, name) for name in KEY_COLUMNS), self.label, self.features):
             digest.update(np.ascontiguousarray(column, dtype=column.dtype.newbyteorder("<")).data)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from scmmlab.corpora.edf import EdfHeader
+from scmmlab.corpora.lab.bids import find_sidecar
 from scmmlab.corpora.lab.brainvision import brainvision_channels
 from scmmlab.corpora.lab.edf_raw import mne_gain
 from scmmlab.corpora.lab.eeglab import eeglab_channels
@@ -146,26 +148,29 @@ def with_bids(channels: list[Channel], root: Path, file: str) -> list[Channel]:
     CorpusError
         If it names others than the recording in their place.
     """
-    import mne_bids
-
-    path = mne_bids.get_bids_path_from_fname(root / file, check=False).update(root=root)
-    sidecar = path.find_matching_sidecar(suffix="channels", extension=".tsv", on_error="ignore")
+    sidecar = find_sidecar(root, file, "channels", ".tsv")
     if sidecar is None:
         return channels
-    rows = read_rows(root, Path(sidecar).relative_to(root).as_posix(), ("name",))
+    rows = read_rows(root, sidecar, ("name",))
+    count = Counter(row["name"] for row in rows)
+    if twice := [name for name, times in count.items() if times > 1]:
+        raise CorpusError(
+            f"The column name of '{root / sidecar}' has {twice[0]} twice: expected each channel once, found "
+            f"{', '.join(row['name'] for row in rows)}."
+        )
     stated = {row["name"]: row for row in rows}
     names = [channel.name for channel in channels]
     missing, unknown = [name for name in names if name not in stated], [name for name in stated if name not in names]
     if missing and unknown:
         guess = nearest(unknown[0], missing)
         raise CorpusError(
-            f"'{sidecar}' names channels that '{root / file}' does not have: expected {', '.join(missing)}, found "
-            f"{', '.join(unknown)} in column name.",
+            f"The column name of '{root / sidecar}' names channels that '{file}' does not have: expected "
+            f"{', '.join(missing)}, found {', '.join(unknown)}.",
             f"did you mean {guess!r} by {unknown[0]!r}?" if guess else "names must be the same in both.",
         )
     found = []
     for channel in channels:
-        row = stated.get(channel.name, {})
+        row: dict[str, str] = stated.get(channel.name, {})
         kind, unit = (_stated(row.get(column, "")) for column in ("type", "units"))
         # mne-bids writes V where it does not know the unit
         volts = None if volts_in(unit) == 1.0 else volts_in(unit)

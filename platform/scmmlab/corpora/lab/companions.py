@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import filecmp
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import combinations
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from scmmlab.corpora.lab.bids import sidecars_of
 from scmmlab.corpora.lab.formats import parts_of
 from scmmlab.corpora.lab.layout import LayoutSpec, ParticipantLabels, TableTrials
 from scmmlab.corpora.lab.marks import table_file
-from scmmlab.corpora.lab.recordings import LabRecording, find_recordings
+from scmmlab.corpora.lab.recordings import find_recordings
 from scmmlab.corpora.opening import open_below
 from scmmlab.errors import CorpusError
-
-_SIDECARS = ("*_channels.tsv", "*_events.tsv", "*_scans.tsv", "*_eeg.json", "*_meg.json", "*_ieeg.json")
-"""What mne-bids reads beside a recording, or in a folder above it, that bears on channels, trials or dates."""
-
 
 _SIGNALS = (".eeg", ".dat", ".fdt")
 """Endings of files that hold the signal of a recording whose header is another file."""
@@ -38,7 +35,7 @@ def find_companions(layout: LayoutSpec, root: Path) -> tuple[str, ...]:
         if isinstance(layout.trials, TableTrials):
             found.add(table_file(layout.trials, root, recording))
         if layout.recordings.bids is not None:
-            found.update(_sidecars(root, recording))
+            found.update(sidecars_of(root, recording.file, dated=layout.recordings.order == "date"))
     if isinstance(layout.labels, ParticipantLabels):
         found.add(layout.labels.file)
     _refuse_copies(root, found)
@@ -59,11 +56,3 @@ def _refuse_copies(root: Path, files: Iterable[str]) -> None:
                     f"'{root / second}' is a copy of '{root / first}': expected different recordings, found the same "
                     "bytes."
                 )
-
-
-def _sidecars(root: Path, recording: LabRecording) -> Iterator[str]:
-    for folder in PurePosixPath(recording.file).parents:
-        for pattern in _SIDECARS:
-            # at the top their names need not begin with anything: events.tsv, task-rest_eeg.json
-            for path in (root / folder).glob(pattern.replace("*_", "*")):
-                yield path.relative_to(root).as_posix()

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 
+from scmmlab.corpora.lab.bids_listing import SET_APART, fields_of, why_left_out
+from scmmlab.corpora.lab.file_kinds import PARTS, check_ending, why_not_read
 from scmmlab.corpora.lab.formats import ENDINGS
-from scmmlab.corpora.lab.layout import BIDS_FIELDS, FIELD, BidsSpec, RecordingsSpec
+from scmmlab.corpora.lab.layout import FIELD, BidsSpec, RecordingsSpec
+from scmmlab.corpora.left_out import LeftOut, shown
 from scmmlab.corpora.opening import open_below
 from scmmlab.corpora.reader import corpus_folder
-from scmmlab.errors import CorpusError
+from scmmlab.corpora.unused import Entry, count_of, hidden, walk
+from scmmlab.errors import CorpusError, nearest
 
-_UPPER = (".EDF",)
-"""Endings in capitals that mne-bids reads as well."""
+_MOST_ALONE = 3
+"""So many recordings that are left out for one reason are named one by one."""
 
 
 def find_files(spec: RecordingsSpec, root: Path) -> dict[str, dict[str, str]]:
@@ -22,32 +26,124 @@ def find_files(spec: RecordingsSpec, root: Path) -> dict[str, dict[str, str]]:
     Raises
     ------
     CorpusError
-        If there are none, or one cannot be read or lies outside `root`.
+        If there are none, or one cannot be read, lies outside `root`, or was not fetched.
     """
     corpus_folder(root)
     found = dict(_bids_files(spec.bids, root) if spec.bids else _files(spec, root))
     if not found:
         what = spec.files or f"sub-*/…/{spec.bids and spec.bids.datatype}/*{' '.join(ENDINGS)}"
-        raise CorpusError(
-            f"There are no recordings in '{root}': expected {what}, found no file of such a name.",
-            "fields stand for any text without '/'; everything else in 'files' stands for itself.",
-        )
+        others = _missed(spec, walk(root), ())
+        hint = "fields stand for any text without '/'; everything else in 'files' stands for itself."
+        if others:
+            file, why = next(iter(others.items()))
+            hint = f"'{file}' is {why}."
+        raise CorpusError(f"There are no recordings in '{root}': expected {what}, found no file of such a name.", hint)
     return found
+
+
+def find_left_out(spec: RecordingsSpec, root: Path, used: Collection[str]) -> tuple[LeftOut, ...]:
+    """All that lies below a root and is not read: recordings with the reason, folders and other files by name.
+
+    Parameters
+    ----------
+    spec : RecordingsSpec
+        Which recordings are read.
+    root : Path
+        The corpus's folder.
+    used : collection of str
+        All that is read, the files beside the recordings as well, relative to the root.
+    """
+    entries = list(walk(root))
+    missed = _missed(spec, entries, used)
+    by_reason: dict[str, list[str]] = {}
+    for file, why in missed.items():
+        by_reason.setdefault(why, []).append(file)
+    found = []
+    for why, files in by_reason.items():
+        if len(files) > _MOST_ALONE:
+            found.append(LeftOut(where=".", what=f"{count_of(len(files), 'recording')}: {shown(files)}", why=why))
+        else:
+            found += [LeftOut(where=file, what="the recording", why=why) for file in files]
+    apart: dict[str, list[str]] = {}
+    others = []
+    # a recording in several files is named once
+    stems = {_stem(file) for file in missed}
+    for entry in entries:
+        if entry.kind == "folder" or entry.is_hidden or entry.file in used:
+            continue
+        # a recording may be a folder
+        if entry.file in missed or any(parent.as_posix() in missed for parent in PurePosixPath(entry.file).parents):
+            continue
+        top = _top(entry.file)
+        if spec.bids and top in SET_APART:
+            apart.setdefault(top, []).append(entry.file)
+        elif not (PurePosixPath(entry.file).suffix.lower() in PARTS and _stem(entry.file) in stems):
+            others.append(entry.file)
+    for folder, files in apart.items():
+        count = sum(why_not_read(file) is not None for file in files)
+        inside = f", {count_of(count, 'recording')} among them" if count else ""
+        found.append(
+            LeftOut(
+                where=folder,
+                what=f"the folder with its {count_of(len(files), 'file')}{inside}",
+                why="set apart by BIDS",
+            )
+        )
+    if others:
+        what = f"{count_of(len(others), 'other file')}: {shown(others)}"
+        found.append(LeftOut(where=".", what=what, why="no recordings, nor anything that bears on them"))
+    return (*found, *hidden(entries))
+
+
+def _missed(spec: RecordingsSpec, entries: Iterator[Entry] | list[Entry], used: Collection[str]) -> dict[str, str]:
+    """Files that are recordings by their names and are not read, and why."""
+    missed = {}
+    headers = {_stem(file) for file in used}
+    for entry in entries:
+        file = entry.file
+        if entry.file in used or entry.is_hidden or (spec.bids and _top(file) in SET_APART):
+            continue
+        why = why_left_out(spec.bids, file) if spec.bids else _why_no_fit(spec, file)
+        # ".eeg" is a format of its own, and what BrainVision has beside its headers
+        if why is None or (entry.kind == "folder" and why_not_read(file) in ("", None)):
+            continue
+        if PurePosixPath(file).suffix.lower() in PARTS and _stem(file) in headers:
+            continue
+        missed[file] = why or "not read"
+    # of a recording in several files the one that is read by others is its header
+    heads = {_stem(file) for file in missed if PurePosixPath(file).suffix.lower() not in PARTS}
+    return {
+        file: why
+        for file, why in missed.items()
+        if PurePosixPath(file).suffix.lower() not in PARTS or _stem(file) not in heads
+    }
+
+
+def _why_no_fit(spec: RecordingsSpec, file: str) -> str | None:
+    assert spec.files is not None
+    why = why_not_read(file)
+    if why != "":
+        return why
+    if re.fullmatch(_regex(spec.files).pattern, file, re.IGNORECASE):
+        return "like 'recordings.files' but for small and capital letters"
+    return "not like 'recordings.files'"
 
 
 def _files(spec: RecordingsSpec, root: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """The files that fit the pattern, with the texts of its fields."""
     assert spec.files is not None
     pattern = _regex(spec.files)
-    wildcard = "*".join(re.sub(r"([*?[])", r"[\1]", part) for part in FIELD.split(spec.files)[::2])
-    for path in root.glob(wildcard):
-        file = path.relative_to(root).as_posix()
+    levels = [_regex(parent.as_posix()) for parent in PurePosixPath(spec.files).parents][-2::-1]
+    for entry in walk(root):
+        file = entry.file
+        depth = file.count("/")
+        if entry.kind == "closed" and not entry.is_hidden and depth < len(levels) and levels[depth].fullmatch(file):
+            # recordings may lie behind a link
+            open_below(root, file)
         match = pattern.fullmatch(file)
-        # names with a dot in front are what some systems leave beside each file that they copy
-        if match is None or any(part.startswith(".") for part in PurePosixPath(file).parts):
+        if match is None or entry.is_hidden:
             continue
-        open_below(root, file)
-        _check_ending(path)
+        _check_there(root, file)
         yield file, match.groupdict()
 
 
@@ -65,36 +161,56 @@ def _regex(pattern: str) -> re.Pattern[str]:
 
 def _bids_files(spec: BidsSpec, root: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """The recordings of a BIDS folder, with the entities of their names."""
-    # mne-bids takes a second to import
-    import mne_bids
-
     if not any(root.glob("sub-*")):
         hint = next((path.parent for path in sorted(root.glob("*/sub-*"))), None)
         raise CorpusError(
             f"'{root}' is no BIDS folder: expected folders sub-*, found no such.",
             f"--root {hint} has some." if hint else None,
         )
-    paths = mne_bids.find_matching_paths(
-        root,
-        tasks=spec.task,
-        datatypes=spec.datatype,
-        suffixes=spec.suffix or spec.datatype,
-        extensions=[*ENDINGS, *_UPPER],
-        ignore_nosub=True,
-    )
-    for path in paths:
-        # the parts of a split recording are read with its first
-        if path.split not in (None, "01") or path.fpath.name.startswith("."):
+    taken: dict[tuple[tuple[str, str], ...], str] = {}
+    tasks: set[str] = set()
+    for entry in walk(root):
+        file = entry.file
+        if entry.is_hidden or not file.lower().startswith("sub-"):
             continue
-        file = path.fpath.relative_to(root).as_posix()
-        open_below(root, file)
-        yield file, {name: path.entities[name] for name in BIDS_FIELDS if path.entities[name] is not None}
-
-
-def _check_ending(path: Path) -> None:
-    if path.suffix.lower() not in ENDINGS:
+        if entry.kind == "closed":
+            open_below(root, file)
+        fields = fields_of(file)
+        tasks.update({fields["task"]} if "task" in fields else ())
+        if entry.kind == "folder" or why_left_out(spec, file) != "":
+            continue
+        _check_there(root, file)
+        first = taken.setdefault(tuple(fields.items()), file)
+        if first != file:
+            raise CorpusError(
+                f"'{root / file}' is the same recording as '{root / first}' by its name: expected one of "
+                f"{', '.join(f'{field} {text}' for field, text in fields.items())}, found two.",
+                "take one of the two out of the folder, or tell them apart by acq- or run-.",
+            )
+        yield file, fields
+    if not taken and spec.task is not None and tasks:
+        guess = nearest(spec.task, tasks)
         raise CorpusError(
-            f"'{path}' is no recording that can be read: expected a name that ends in {', '.join(ENDINGS)}, found "
-            f"{path.suffix or 'no ending'}.",
-            "put the ending of the recordings into 'recordings.files'; BrainVision's is .vhdr.",
+            f"There are no recordings of task {spec.task} in '{root}': expected some, found no file of such a name, "
+            f"only tasks {', '.join(sorted(tasks))}.",
+            f"did you mean '{guess}'?" if guess else "recordings.bids.task of the layout names the task.",
         )
+
+
+def _check_there(root: Path, file: str) -> None:
+    """Whether what is taken for a recording can be one: below the root, fetched, and of a format that is read."""
+    path = open_below(root, file)
+    check_ending(root / file)
+    if not path.exists():
+        raise CorpusError(
+            f"'{root / file}' is a link to nothing: expected a recording, found no file '{path}'.",
+            "copy the file to where the link leads, or take the link away.",
+        )
+
+
+def _top(file: str) -> str:
+    return file.split("/", 1)[0]
+
+
+def _stem(file: str) -> str:
+    return PurePosixPath(file).with_suffix("").as_posix()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scmmlab.corpora.edf import EdfHeader, read_edf_header
+from scmmlab.corpora.lab.bids import apply_sidecars, stated_date
 from scmmlab.corpora.lab.brainvision import brainvision_parts, is_rounded, sampling_interval
 from scmmlab.corpora.lab.edf_raw import open_edf
 from scmmlab.corpora.lab.eeglab import check_data_size, eeglab_parts
@@ -110,8 +110,6 @@ def open_recording(
     """
     path = root / file
     parts = parts_of(root, file, spec)
-    if spec.bids is not None:
-        _refuse_links_out(root, file)
     header = edf_header(path, spec)
     if header is not None and part is None:
         sound = (place for place, signal in enumerate(header.signals) if signal.label and not signal.is_annotations)
@@ -141,7 +139,8 @@ def started(root: Path, file: str, spec: RecordingsSpec) -> datetime:
     CorpusError
         If it does not say.
     """
-    date = open_recording(root, file, spec).info["meas_date"]
+    stated = None if spec.bids is None else stated_date(root, file)
+    date = stated or open_recording(root, file, spec).info["meas_date"]
     if date is None:
         raise CorpusError(
             f"'{root / file}' does not say when it was recorded: expected a date and time, found none.",
@@ -169,21 +168,12 @@ def _read(root: Path, path: Path, spec: RecordingsSpec, part: EdfPart | None, sa
     if part is not None:
         own = open_edf(path, part.header, list(part.names), spec.encoding)
         own.rename_channels({str(place): name for place, name in part.names.items()}, verbose="ERROR")
-    if spec.bids is None:
-        return mne.io.read_raw(path, preload=False, verbose="ERROR", **options) if own is None else own
-    import mne_bids
-
-    raw = mne_bids.read_raw_bids(
-        mne_bids.get_bids_path_from_fname(path, check=False).update(root=root),
-        extra_params=options,
-        # channels are known by their names, whatever their order
-        on_ch_mismatch="warn",
-        verbose="ERROR",
-    )
-    if own is None:
-        return raw
-    own.set_meas_date(raw.info["meas_date"])
-    return own.set_annotations(raw.annotations, verbose="ERROR")
+    if ending == ".fif" and spec.bids is not None:
+        options["allow_maxshield"] = True
+    raw = mne.io.read_raw(path, preload=False, verbose="ERROR", **options) if own is None else own
+    if spec.bids is not None:
+        apply_sidecars(root, path.relative_to(root).as_posix(), raw)
+    return raw
 
 
 def _refuse_rounding(path: Path, interval: str) -> None:
@@ -215,19 +205,6 @@ def guarded(path: Path, read: Callable[[], Any]) -> Any:
             raise CorpusError(
                 f"'{path}' cannot be read: expected a recording ({path.suffix}), found what MNE says: {said}",
             ) from error
-
-
-def _refuse_links_out(root: Path, file: str) -> None:
-    """mne-bids looks for companions on its own: nothing that it may find leads out of the folder."""
-    subject = Path(file).parts[0]
-    for entry in root.iterdir():
-        if entry.is_symlink():
-            open_below(root, entry.name)
-    for folder, folders, files in os.walk(root / subject):
-        for name in (*folders, *files):
-            entry = Path(folder, name)
-            if entry.is_symlink():
-                open_below(root, entry.relative_to(root).as_posix())
 
 
 def _escaped(name: str) -> str:

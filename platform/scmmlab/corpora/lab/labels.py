@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from scmmlab.corpora.lab.layout import ClassSpec, ColumnLabels, FieldLabels, LabelsSpec, ParticipantLabels
 from scmmlab.corpora.lab.marks import Mark
 from scmmlab.corpora.lab.recordings import LabRecording
-from scmmlab.corpora.lab.tables import is_same, number_in, read_rows
-from scmmlab.errors import CorpusError, nearest
+from scmmlab.corpora.lab.tables import Row, is_missing, is_same, number_in, read_rows
+from scmmlab.errors import CorpusError
+
+_A_NUMBER = "a number, as the ranges of labels.classes ask for"
+
+
+@dataclass(frozen=True)
+class _Value:
+    """What classes are looked up by: a text, where it stands, and why there may be none."""
+
+    text: str
+    where: str
+    row: Row | None = None
+    column: str = ""
+    missing: str = ""
+    of_name: bool = False
+
+    def number(self) -> float:
+        """The number that it is; NaN where it says that there is none."""
+        if self.row is not None:
+            return self.row.number(self.column, _A_NUMBER)
+        number = number_in(self.text)
+        # a mark's description may be anything, the field of a name is one of the values
+        if self.of_name and math.isnan(number) and not is_missing(self.text):
+            raise CorpusError(f"{self.where} is no number: expected {_A_NUMBER}, found {self.text!r}.")
+        return number
 
 
 @dataclass(frozen=True)
@@ -18,17 +43,17 @@ class Labels:
 
     Parameters
     ----------
-    classes : tuple of ClassSpec
+    spec : LabelsSpec
         What stands for each class; a label is an index into them.
-    column : str | None
-        The column that has the value of a mark; None where its description is the value.
-    fixed : str | None
+    fixed : _Value | None
         The value of all marks, where the recording has only one.
+    path : Path
+        The recording, for messages.
     """
 
-    classes: tuple[ClassSpec, ...]
-    column: str | None
-    fixed: str | None
+    spec: LabelsSpec
+    fixed: _Value | None
+    path: Path
 
     @classmethod
     def of_recording(cls, labels: LabelsSpec, root: Path, recording: LabRecording) -> Labels:
@@ -37,41 +62,19 @@ class Labels:
         Raises
         ------
         CorpusError
-            If the recording has no value, where all its trials have one.
+            If the table of the subjects has several rows for the recording's, or cannot be read.
         """
+        path = root / recording.file
         fixed = None
         if isinstance(labels, FieldLabels):
-            fixed = recording.fields.get(labels.field)
-            if fixed is None:
-                raise CorpusError(
-                    f"The name of '{root / recording.file}' has no {labels.field}: expected one of "
-                    f"{', '.join(recording.fields)} in labels.field, found {labels.field}."
-                )
+            fixed = _of_name(labels.field, recording, path)
         elif isinstance(labels, ParticipantLabels):
             fixed = _participant(labels, root, recording)
-        return cls(labels.classes, labels.column if isinstance(labels, ColumnLabels) else None, fixed)
+        return cls(labels, fixed, path)
 
     def value(self, mark: Mark) -> str:
-        """What the layout's classes are looked up by.
-
-        Raises
-        ------
-        CorpusError
-            If the mark's table has no such column.
-        """
-        if self.fixed is not None:
-            return self.fixed
-        if self.column is None:
-            return mark.description
-        if self.column not in mark.row:
-            columns = [name for name in mark.row if name]
-            guess = nearest(self.column, columns)
-            raise CorpusError(
-                f"The table of the trials has no column {self.column}: expected it for the labels, found "
-                f"{', '.join(columns)}.",
-                f"did you mean '{guess}'?" if guess else None,
-            )
-        return mark.row[self.column]
+        """What the layout's classes are looked up by."""
+        return self._value(mark).text
 
     def of(self, mark: Mark) -> int | None:
         """The label of a mark; None where its value stands for no class.
@@ -79,38 +82,84 @@ class Labels:
         Raises
         ------
         CorpusError
-            If its value stands for two.
+            If its value stands for two, is no number where only ranges are left, or is not there at all.
         """
-        value = self.value(mark)
-        found = [index for index, each in enumerate(self.classes) if _stands_for(value, each)]
+        value, classes = self._value(mark), self.spec.classes
+        found = [index for index, each in enumerate(classes) if any(is_same(value.text, one) for one in each.values)]
+        if not found:
+            found = _in_ranges(classes, value)
         if len(found) > 1:
-            names = " and ".join(self.classes[index].name for index in found)
+            names = " and ".join(classes[index].name for index in found)
             raise CorpusError(
-                f"The value {value!r} stands for two classes: expected one, found {names}.",
+                f"The value {value.text!r} stands for two classes: expected one, found {names}.",
                 "the ranges and values of labels.classes must not overlap.",
             )
         return found[0] if found else None
 
+    def why_not(self, mark: Mark) -> str:
+        """Why a mark has no class, in a few words."""
+        return self._value(mark).missing or "of no class"
 
-def _stands_for(value: str, each: ClassSpec) -> bool:
-    if each.values:
-        return any(is_same(value, one) for one in each.values)
-    number = number_in(value)
+    def refusal(self, mark: Mark) -> CorpusError:
+        """The error that a mark's value stands for no class."""
+        value = self._value(mark)
+        return CorpusError(
+            f"{value.where} stands for no class: expected {expected_values(self.spec.classes)}, found {value.text!r}.",
+            "labels.others: leave_out leaves such trials out.",
+        )
+
+    def _value(self, mark: Mark) -> _Value:
+        if self.fixed is not None:
+            return self.fixed
+        if not isinstance(self.spec, ColumnLabels):
+            return _Value(mark.description, f"The mark at {mark.onset_s:.3f} s in '{self.path}'")
+        assert isinstance(mark.row, Row), "labels of a column have rows"
+        return _of_row(mark.row, self.spec.column)
+
+
+def expected_values(classes: tuple[ClassSpec, ...]) -> str:
+    """What stands for each class, for messages."""
+    parts = []
+    for each in classes:
+        low = "" if each.at_least is None else f"from {each.at_least:g}"
+        high = "" if each.below is None else f"below {each.below:g}"
+        values = ", ".join(repr(str(value)) for value in each.values) or f"{low} {high}".strip()
+        parts.append(f"{values} ({each.name})")
+    return " or ".join(parts)
+
+
+def _in_ranges(classes: tuple[ClassSpec, ...], value: _Value) -> list[int]:
+    ranges = [index for index, each in enumerate(classes) if not each.values]
+    number = value.number() if ranges else math.nan
     # comparisons with NaN are false; a range without a lower bound must not take it in
-    return (
-        number == number
-        and (each.at_least is None or number >= each.at_least)
-        and (each.below is None or number < each.below)
+    return [index for index in ranges if number == number and _is_within(number, classes[index])]
+
+
+def _is_within(number: float, each: ClassSpec) -> bool:
+    return (each.at_least is None or number >= each.at_least) and (each.below is None or number < each.below)
+
+
+def _of_name(field: str, recording: LabRecording, path: Path) -> _Value:
+    text = recording.fields.get(field, "")
+    return _Value(
+        text, f"The {field} in the name of '{path}'", missing="" if text else f"no {field} in its name", of_name=True
     )
 
 
-def _participant(labels: ParticipantLabels, root: Path, recording: LabRecording) -> str:
-    rows = read_rows(root, labels.file, (labels.subject, labels.column))
+def _of_row(row: Row, column: str) -> _Value:
+    return _Value(row.text(column), row.where(column), row, column)
+
+
+def _participant(labels: ParticipantLabels, root: Path, recording: LabRecording) -> _Value:
+    rows = read_rows(root, labels.file, (labels.subject, labels.column), labels.decimal)
     name = recording.fields["subject"].removeprefix("sub-")
-    values = [row[labels.column] for row in rows if is_same(row[labels.subject].removeprefix("sub-"), name)]
-    if len(values) != 1:
+    mine = [row for row in rows if is_same(row[labels.subject].removeprefix("sub-"), name)]
+    if len(mine) > 1:
         raise CorpusError(
             f"'{root / labels.file}' does not say the class of '{recording.file}': expected one row with "
-            f"{labels.subject} {name}, found {len(values)}."
+            f"{labels.subject} {name}, found {len(mine)}."
         )
-    return values[0]
+    if not mine:
+        missing = f"{labels.file} has no row for {labels.subject} {name}"
+        return _Value("", f"The class of '{root / recording.file}', for which {missing},", missing=missing)
+    return _of_row(mine[0], labels.column)

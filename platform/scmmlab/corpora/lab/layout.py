@@ -185,6 +185,8 @@ class TableTrials(_TimedSpec):
     """Column of the trial's start, in s from the start of the recording."""
     duration: str = "duration"
     """Column of its length in s, where `length` is `stated`."""
+    decimal: Literal[".", ","] | None = None
+    """What stands before the decimals of its numbers; when absent a comma where all numbers of a column have one."""
 
     @model_validator(mode="after")
     def _check_file(self) -> TableTrials:
@@ -225,7 +227,10 @@ class ClassSpec(Spec):
 
 class _LabelsSpec(Spec):
     classes: tuple[ClassSpec, ...] = Field(min_length=2)
-    """The classes, in the order of their labels. Trials whose value stands for none of them are left out."""
+    """The classes, in the order of their labels."""
+    others: Literal["leave_out", "refuse"] = "leave_out"
+    """What becomes of trials, recordings and subjects whose value stands for no class: left out and named, or an error
+    that names the first."""
 
     @model_validator(mode="after")
     def _check_classes(self) -> _LabelsSpec:
@@ -273,6 +278,8 @@ class ParticipantLabels(_LabelsSpec):
     """Path below --root."""
     subject: str = "participant_id"
     """The column of the subject, with or without `sub-`."""
+    decimal: Literal[".", ","] | None = None
+    """What stands before the decimals of its numbers; when absent a comma where all numbers of a column have one."""
 
     @model_validator(mode="after")
     def _check_file(self) -> ParticipantLabels:

@@ -10,16 +10,34 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scmmlab.corpora.lab.bids import find_sidecar
 from scmmlab.corpora.lab.codes import read_codes
 from scmmlab.corpora.lab.layout import FIELD, EventTrials, FileTrials, StatusTrials, TableTrials, TrialsSpec
 from scmmlab.corpora.lab.recordings import LabRecording
-from scmmlab.corpora.lab.tables import LINE, is_same, number_in, read_rows
+from scmmlab.corpora.lab.tables import Row, is_same, read_rows
 from scmmlab.errors import CorpusError
 
 if TYPE_CHECKING:
     from scmmlab.corpora.lab.timing import Timing
 
-_NOT_STATED = ("", "n/a", "nan")
+
+class NoRowError(CorpusError):
+    """A table that says nothing of a recording.
+
+    Parameters
+    ----------
+    message : str
+        As of every error.
+    why : str
+        The same in a few words.
+    """
+
+    def __init__(self, message: str, why: str):
+        super().__init__(message, "trials.match of the layout says which rows are whose.")
+        self.why = why
+
+    def __reduce__(self) -> tuple[type[NoRowError], tuple[str, str]]:
+        return type(self), (self.message, self.why)
 
 
 @dataclass(frozen=True)
@@ -29,7 +47,7 @@ class Mark:
     Parameters
     ----------
     onset_s : float
-        In s from the recording's first sample.
+        In s from the recording's first sample; NaN where its row of a table states none.
     duration_s : float
         In s; NaN where nothing states it.
     description : str
@@ -48,9 +66,14 @@ class Mark:
         """Where it is over; its onset where nothing states that."""
         return self.onset_s + (0.0 if math.isnan(self.duration_s) else self.duration_s)
 
+    @property
+    def is_placed(self) -> bool:
+        """Whether anything says when it was."""
+        return not math.isnan(self.onset_s)
+
 
 def read_marks(trials: TrialsSpec, root: Path, recording: LabRecording, raw: Any, timing: Timing) -> list[Mark]:
-    """The marks of a recording, in time order, those outside of its data as well.
+    """The marks of a recording, in time order, those outside of its data as well, and those without an onset last.
 
     Raises
     ------
@@ -65,22 +88,19 @@ def read_marks(trials: TrialsSpec, root: Path, recording: LabRecording, raw: Any
         file = events_file(root, recording)
         if file is None:
             raise CorpusError(f"'{root / recording.file}' has no events: expected an events.tsv beside it, found none.")
-        rows = read_rows(root, file, ("onset", "duration", trials.column))
-        marks = _of_rows(root / file, rows, "onset", "duration", trials.column)
+        duration = _duration(trials, "duration")
+        columns = ("onset", *([duration] if duration else []), trials.column)
+        marks = _of_rows(read_rows(root, file, columns), "onset", duration, trials.column)
     elif isinstance(trials, TableTrials):
         marks = _of_table(trials, root, recording)
     else:
         marks = iter(timing.annotations)
-    return sorted(marks, key=lambda mark: mark.onset_s)
+    return sorted(marks, key=lambda mark: (math.isnan(mark.onset_s), mark.onset_s))
 
 
 def events_file(root: Path, recording: LabRecording) -> str | None:
     """The `events.tsv` of a recording in a BIDS folder, relative to it."""
-    import mne_bids
-
-    path = mne_bids.get_bids_path_from_fname(root / recording.file, check=False).update(root=root)
-    found = path.find_matching_sidecar(suffix="events", extension=".tsv", on_error="ignore")
-    return None if found is None else Path(found).relative_to(root).as_posix()
+    return find_sidecar(root, recording.file, "events", ".tsv")
 
 
 def table_file(trials: TableTrials, root: Path, recording: LabRecording) -> str:
@@ -111,17 +131,23 @@ def _codes(trials: StatusTrials, raw: Any, timing: Timing, path: Path) -> Iterat
 
 def _of_table(trials: TableTrials, root: Path, recording: LabRecording) -> Iterator[Mark]:
     file = table_file(trials, root, recording)
-    duration = trials.duration if trials.length == "stated" and trials.seconds is None else None
+    duration = _duration(trials, trials.duration)
     columns = (*trials.match.values(), trials.onset, *([duration] if duration else []))
-    rows = read_rows(root, file, columns)
+    rows = read_rows(root, file, columns, trials.decimal)
     mine = [row for row in rows if all(_fits(recording, name, row[column]) for name, column in trials.match.items())]
     if not mine:
         wanted = ", ".join(f"{column} {_value(recording, name)}" for name, column in trials.match.items())
-        raise CorpusError(
+        raise NoRowError(
             f"'{root / file}' has no row for '{recording.file}': expected {wanted or 'one or more'}, found {len(rows)} "
             "rows of others.",
+            f"{file} has no row{f' with {wanted}' if wanted else ''}",
         )
-    yield from _of_rows(root / file, mine, trials.onset, duration, None)
+    yield from _of_rows(mine, trials.onset, duration, None)
+
+
+def _duration(trials: EventTrials | TableTrials, column: str) -> str | None:
+    """The column of the durations, where they bear on anything."""
+    return column if trials.length == "stated" and trials.seconds is None else None
 
 
 def _fits(recording: LabRecording, name: str, value: str) -> bool:
@@ -134,16 +160,7 @@ def _value(recording: LabRecording, name: str) -> str:
     return recording.file if name == "file" else recording.fields.get(name, "")
 
 
-def _of_rows(
-    path: Path, rows: list[dict[str, str]], onset: str, duration: str | None, description: str | None
-) -> Iterator[Mark]:
+def _of_rows(rows: list[Row], onset: str, duration: str | None, description: str | None) -> Iterator[Mark]:
     for row in rows:
-        onset_s = number_in(row[onset])
-        stated = row[duration] if duration else ""
-        duration_s = number_in(stated)
-        for column, text, value in ((onset, row[onset], onset_s), (duration, stated, duration_s)):
-            if math.isnan(value) and (column == onset or stated.lower() not in _NOT_STATED):
-                raise CorpusError(
-                    f"{column} is no number in line {row[LINE]} of '{path}': expected seconds, found {text!r}."
-                )
-        yield Mark(onset_s, duration_s, row[description] if description else "", row)
+        duration_s = row.number(duration, "seconds") if duration else math.nan
+        yield Mark(row.number(onset, "seconds"), duration_s, row[description] if description else "", row)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scmmlab.corpora.edf import EdfHeader
+from scmmlab.corpora.lab.bids import read_events
 from scmmlab.corpora.lab.brainvision import new_segments
 from scmmlab.corpora.lab.edf_records import EdfRecords, read_edf_records
 from scmmlab.corpora.lab.formats import edf_header, guarded, parts_of
@@ -97,7 +98,7 @@ def read_timing(root: Path, recording: LabRecording, raw: Any, spec: RecordingsS
         pieces += tuple((round(start * rate), round(record * length)) for record, start in records.leaps)
     own = list(_own_marks(root, recording.file, raw, records, spec))
     events = None if spec.bids is None else events_file(root, recording)
-    stated = own if events is None else list(_event_marks(root / events))
+    stated = own if events is None else [Mark(*each) for each in read_events(root, events)]
     # onsets count from the first sample that was recorded, which need not be the first that was saved
     known = [
         Mark(float(each["onset"]) - raw.first_time, float(each["duration"]), str(each["description"]))
@@ -164,11 +165,3 @@ def _read_annotations(path: Path, rate: float) -> Any:
         if "No annotation data" in str(error):
             return None
         raise
-
-
-def _event_marks(path: Path) -> Iterator[Mark]:
-    import mne_bids
-
-    events = guarded(path, lambda: mne_bids.events_file_to_annotation_kwargs(path, verbose="ERROR"))
-    for onset, duration, description in zip(events["onset"], events["duration"], events["description"], strict=True):
-        yield Mark(float(onset), float(duration), str(description))

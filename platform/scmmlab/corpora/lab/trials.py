@@ -9,10 +9,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from scmmlab.corpora.lab.classless import may_start, without_class
 from scmmlab.corpora.lab.gaps import bad_stretches, is_bad, is_gap, settle, stated_gaps
-from scmmlab.corpora.lab.labels import Labels
+from scmmlab.corpora.lab.labels import Labels, expected_values
 from scmmlab.corpora.lab.layout import AnnotationTrials, EventTrials, FileTrials, LayoutSpec, StatusTrials
-from scmmlab.corpora.lab.marks import Mark, read_marks
+from scmmlab.corpora.lab.marks import Mark, NoRowError, read_marks
 from scmmlab.corpora.lab.recordings import LabRecording
 from scmmlab.corpora.lab.tables import is_same
 from scmmlab.corpora.lab.timing import Timing
@@ -32,7 +33,7 @@ class FoundTrials:
     Parameters
     ----------
     spans : tuple of TrialSpan
-        In time order, none over a gap.
+        In time order, none over a gap; none at all where all are left out.
     gaps : tuple of Stretch
         Where the signal is interrupted, in samples.
     left_out : tuple of LeftOut
@@ -66,22 +67,32 @@ def find_trials(layout: LayoutSpec, root: Path, recording: LabRecording, raw: An
     Raises
     ------
     CorpusError
-        If there are none, two overlap, or one is not inside the recording or goes over a gap that the layout refuses.
+        If two overlap, one is not inside the recording or goes over a gap that the layout refuses, or, where the layout
+        says so, one is of no class.
     """
     path, rate = root / recording.file, timing.rate
     labels = Labels.of_recording(layout.labels, root, recording)
-    marks = read_marks(layout.trials, root, recording, raw, timing)
-    stated = marks if isinstance(layout.trials, EventTrials) else []
+    try:
+        marks = read_marks(layout.trials, root, recording, raw, timing)
+    except NoRowError as error:
+        if layout.labels.others == "refuse":
+            raise
+        return FoundTrials((), left_out=(LeftOut(where=recording.file, what="the recording", why=error.why),))
+    labelled = [(mark, labels.of(mark) if may_start(layout, mark) else None) for mark in marks]
+    no_trial = without_class(layout, recording, labels, labelled, timing.stop / rate)
+    stated = [mark for mark in marks if mark.is_placed] if isinstance(layout.trials, EventTrials) else []
     gaps = stated_gaps(timing, stated)
-    labelled = [(mark, labels.of(mark)) for mark in marks]
     # what is said of the signal is no event, unless the layout takes it for one
-    events = [(mark, label) for mark, label in labelled if not _is_aside(layout, mark, label)]
+    events = [(mark, label) for mark, label in labelled if mark.is_placed and not _is_aside(layout, mark, label)]
     placed = list(_placed(layout, events, gaps, timing, path))
+    if not placed and no_trial:
+        return FoundTrials((), left_out=no_trial)
     if not placed:
         found = list(dict.fromkeys(labels.value(mark) for mark, _ in events))
         shown = ", ".join(map(repr, found[:_MOST_SHOWN])) + (" …" if len(found) > _MOST_SHOWN else "")
         raise CorpusError(
-            f"There is no trial in '{path}': expected {_expected(layout)}, found {shown or 'no mark at all'}.",
+            f"There is no trial in '{path}': expected {expected_values(layout.labels.classes)}, found "
+            f"{shown or 'no mark at all'}.",
             "labels.classes says which values stand for which class, trials.starts which marks start a trial.",
         )
     if len(placed) >= TRIALS_PER_RUN:
@@ -110,7 +121,7 @@ def find_trials(layout: LayoutSpec, root: Path, recording: LabRecording, raw: An
     return FoundTrials(
         tuple(_in_samples(span, timing) for span, _ in settled if span),
         tuple(Stretch(timing.sample(each.start), timing.sample(each.stop), each.why) for each in gaps),
-        (*_outside(recording.file, outside), *(left_out for _, left_out in settled if left_out)),
+        (*no_trial, *_outside(recording.file, outside), *(left_out for _, left_out in settled if left_out)),
         notes,
     )
 
@@ -276,13 +287,3 @@ def _blocks(layout: LayoutSpec, label: int, start: int, stop: int, rate: float, 
     block = max(1, round(layout.trials.block_s * rate))
     edges = [start + index * block for index in range(max(1, (stop - start) // block))] + [stop]
     return [TrialSpan(0, label, *edges[index : index + 2]) for index in range(len(edges) - 1)]
-
-
-def _expected(layout: LayoutSpec) -> str:
-    parts = []
-    for each in layout.labels.classes:
-        low = "" if each.at_least is None else f"from {each.at_least:g}"
-        high = "" if each.below is None else f"below {each.below:g}"
-        values = ", ".join(repr(str(value)) for value in each.values) or f"{low} {high}".strip()
-        parts.append(f"{values} ({each.name})")
-    return " or ".join(parts)
