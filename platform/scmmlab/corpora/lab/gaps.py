@@ -51,7 +51,7 @@ def stated_gaps(timing: Timing, marks: Iterable[Mark]) -> tuple[Stretch, ...]:
         missing = (tick - last) / timing.rate
         gaps.append(Stretch(last, tick, f"{missing:.3f} s that are missing between two records"))
     for mark in (*timing.annotations, *timing.own, *marks):
-        if is_gap(mark):
+        if is_gap(mark) and math.isfinite(mark.onset_s):
             # EEGLAB's joints stand half-way between two samples
             start = math.ceil(mark.onset_s * timing.rate - _NEAR)
             stop = start if _CUT.fullmatch(_bare(mark)) else round(mark.end_s * timing.rate)
@@ -61,7 +61,8 @@ def stated_gaps(timing: Timing, marks: Iterable[Mark]) -> tuple[Stretch, ...]:
 
 def bad_stretches(marks: Iterable[Mark], rate: float) -> tuple[Stretch, ...]:
     """What marks say is no good, in ticks; one without a duration speaks of the tick that it stands at."""
-    edges = [(round(mark.onset_s * rate), round(mark.end_s * rate), mark.description) for mark in marks if is_bad(mark)]
+    bad = [mark for mark in marks if is_bad(mark) and math.isfinite(mark.onset_s)]
+    edges = [(round(mark.onset_s * rate), round(mark.end_s * rate), mark.description) for mark in bad]
     return tuple(dict.fromkeys(Stretch(start, max(stop, start + 1), why) for start, stop, why in edges))
 
 

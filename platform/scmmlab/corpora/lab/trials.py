@@ -177,7 +177,7 @@ def _own_gaps(layout: LayoutSpec, gaps: Sequence[Stretch], start: int, stop: int
 
 
 def _is_outside(mark: Mark, timing: Timing) -> bool:
-    return not -1 <= mark.onset_s * timing.rate <= timing.stop + 1
+    return mark.onset_s * timing.rate < -1 or mark.onset_s * timing.rate > timing.stop + 1
 
 
 def bad_windows(file: str, spans: Sequence[TrialSpan], rate: float) -> Iterator[LeftOut]:
