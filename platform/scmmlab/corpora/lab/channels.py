@@ -32,7 +32,7 @@ _WORDS = frozenset(
         # movement
         "acc accx accy accz accel accelerometer motion gyro gyrox gyroy gyroz dir quat",
         # what recorders have beside the electrodes: BioSemi, Brain Products, ANT, Nihon Kohden, Emotiv
-        "exg ex ext erg ana aib aux misc bip dc counter interpolated cq battery packet impedance",
+        "exg ex ext erg ana aib aux misc bip dc counter interpolated cq battery packet impedance bursts suppr",
         # triggers and other marks
         "status trig trigger triggers trg marker markers mark event events sti stim stimulus ttl din digital sync",
         "photo photodiode photosensor photocell photic diode light audio sound mic microphone button buttons",
@@ -92,7 +92,7 @@ def why_no_eeg(channel: Channel, name: str) -> str:
     if channel.kind:
         return "" if channel.kind == "eeg" else f"no EEG: of type {channel.kind}"
     if is_no_eeg_by_name(name):
-        return "no EEG by name; no type is stated"
+        return "no EEG by name"
     if channel.unit and is_no_voltage(channel.unit):
         return f"no EEG: in {channel.unit}"
     return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from scmmlab.corpora.lab.gaps import is_bad, is_gap
+from scmmlab.corpora.lab.gaps import is_bad
 from scmmlab.corpora.lab.labels import Labels, expected_values
 from scmmlab.corpora.lab.layout import DescriptionLabels, FileTrials, LayoutSpec
 from scmmlab.corpora.lab.marks import Mark
@@ -90,7 +90,7 @@ def _trials(
 
 def _is_event(layout: LayoutSpec, mark: Mark) -> bool:
     ends = getattr(layout.trials, "ends", ())
-    return not (is_gap(mark) or is_bad(mark)) and not any(is_same(mark.description, one) for one in ends)
+    return not is_bad(mark) and not any(is_same(mark.description, one) for one in ends)
 
 
 def _names(marks: Sequence[Mark]) -> str:

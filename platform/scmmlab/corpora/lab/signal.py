@@ -187,8 +187,16 @@ def described(layout: LayoutSpec, root: Path, file: str) -> tuple[list[Channel],
 
 @dataclass(frozen=True)
 class _Choice:
-    """Which channels are taken: their names in the table, where they are among all, where the reference channels are,
-    and what is left out.
+    """Which channels are taken.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Their names in the table.
+    picks, reference_picks : list of int
+        Where they are among all channels, and where the reference channels are.
+    left_out : tuple of LeftOut
+        What is not taken because it is no EEG.
     """
 
     names: tuple[str, ...]
@@ -258,8 +266,9 @@ def _check_names(wanted: tuple[str, ...], spec: SignalSpec, names: list[str], pa
 
 
 def _edf_part(header: EdfHeader, channels: list[Channel], choice: _Choice, path: Path) -> tuple[EdfPart, list[int]]:
-    """What is opened of an EDF or BDF file, each of whose signals has a sampling rate of its own, and where each
-    channel then is: those that are taken, and for messages all others of their rate.
+    """What is opened of an EDF or BDF file, each of whose signals has a rate of its own, and where channels then are.
+
+    Beside those that are taken, all others of their rate are opened, for messages.
     """
     places = [place for place, signal in enumerate(header.signals) if not signal.is_annotations]
     taken = [*choice.picks, *choice.reference_picks]
@@ -285,7 +294,7 @@ def _edf_part(header: EdfHeader, channels: list[Channel], choice: _Choice, path:
 def _doubts(taken: list[Channel]) -> Iterator[str]:
     if bad := [channel.name for channel in taken if channel.bad]:
         yield f"marked as bad and taken all the same: {', '.join(bad)}"
-    if odd := [channel.name for channel in taken if channel.kind and is_no_eeg_by_name(channel.name)]:
+    if odd := [channel.name for channel in taken if channel.kind == "eeg" and is_no_eeg_by_name(channel.name)]:
         yield f"no EEG by name, and taken because the recording says that it is EEG: {', '.join(odd)}"
     if other := [f"{channel.name} ({channel.unit}, {channel.other_unit})" for channel in taken if channel.other_unit]:
         yield f"in the unit of the recording, and not in that of channels.tsv: {', '.join(other)}"

@@ -78,12 +78,13 @@ def find_trials(layout: LayoutSpec, root: Path, recording: LabRecording, raw: An
         if layout.labels.others == "refuse":
             raise
         return FoundTrials((), left_out=(LeftOut(where=recording.file, what="the recording", why=error.why),))
-    labelled = [(mark, labels.of(mark) if may_start(layout, mark) else None) for mark in marks]
+    # what is said of the signal is no event, unless the layout takes it for one
+    said = [mark for mark in marks if not _is_aside(layout, mark, labels)]
+    labelled = [(mark, labels.of(mark) if may_start(layout, mark) else None) for mark in said]
     no_trial = without_class(layout, recording, labels, labelled, timing.stop / rate)
     stated = [mark for mark in marks if mark.is_placed] if isinstance(layout.trials, EventTrials) else []
     gaps = stated_gaps(timing, stated)
-    # what is said of the signal is no event, unless the layout takes it for one
-    events = [(mark, label) for mark, label in labelled if mark.is_placed and not _is_aside(layout, mark, label)]
+    events = [(mark, label) for mark, label in labelled if mark.is_placed]
     placed = list(_placed(layout, events, gaps, timing, path))
     if not placed and no_trial:
         return FoundTrials((), left_out=no_trial)
@@ -197,12 +198,12 @@ def bad_windows(file: str, spans: Sequence[TrialSpan], rate: float) -> Iterator[
         yield LeftOut(where=file, what=what, why=why)
 
 
-def _is_aside(layout: LayoutSpec, mark: Mark, label: int | None) -> bool:
+def _is_aside(layout: LayoutSpec, mark: Mark, labels: Labels) -> bool:
     """Whether a mark speaks of the signal alone."""
     if not (is_gap(mark) or (is_bad(mark) and layout.trials.bad == "drop_windows")):
         return False
     named = (*(getattr(layout.trials, "starts", None) or ()), *getattr(layout.trials, "ends", ()))
-    by_description = layout.labels.kind == "description" and label is not None
+    by_description = layout.labels.kind == "description" and labels.of(mark) is not None
     return not by_description and not any(is_same(mark.description, one) for one in named)
 
 
