@@ -126,6 +126,13 @@ def test_what_bears_on_nothing_does_not_block_and_is_named(root, name, content):
     assert name not in MneReader(layout=layout).companions(root)
 
 
+def test_an_empty_table_of_events_does_not_block_trials_from_elsewhere(root):
+    write(root, "events.tsv", "")
+    labels = {"kind": "field", "field": "task", "classes": [{"name": n, "values": [n]} for n in ("music", "rest")]}
+    layout = lab_files.layout(recordings={"bids": {}}, trials={"kind": "file"}, labels=labels)
+    assert len(list(MneReader(layout=layout).read(root, f"sub-01/eeg/{STEM}_eeg.edf"))) == 1
+
+
 def test_types_and_bad_channels_are_those_of_the_table_in_any_order(root):
     table = "name\ttype\tunits\tstatus\nOz\teog\tuV\tgood\nPz\tEEG\tµV\tbad\nCz\tEEG\tuV\tgood\nFz\tEEG\tuV\tgood\n"
     write(root, "channels.tsv", table.encode("latin-1"))

@@ -91,13 +91,58 @@ def apply_sidecars(root: Path, file: str, raw: Any) -> None:
     CorpusError
         Names the file beside it that is wrong, and its column.
     """
-    _refuse_epochs(root, file)
+    refuse_epochs(root, file)
     channels = find_sidecar(root, file, "channels", ".tsv")
     if channels is not None:
         _apply_channels(root, channels, raw)
-    events = find_sidecar(root, file, "events", ".tsv")
-    if events is not None:
-        _apply_events(root, events, raw)
+    apply_events(root, file, raw)
+
+
+def apply_events(root: Path, file: str, raw: Any) -> None:
+    """Put the events of a recording in the place of its own annotations, which are often the same ones.
+
+    Parameters
+    ----------
+    root : Path
+        The BIDS folder.
+    file : str
+        The recording, relative to it.
+    raw : mne.io.Raw
+        The recording; where it has no `events.tsv` its annotations stay.
+    """
+    import mne
+
+    sidecar = find_sidecar(root, file, "events", ".tsv")
+    if sidecar is None:
+        return
+    events = read_events(root, sidecar)
+    kept = raw.annotations[[index for index, name in enumerate(raw.annotations.description) if _KEPT.fullmatch(name)]]
+    onsets, lengths, names = zip(*events, strict=True) if events else ((), (), ())
+    raw.set_annotations(mne.Annotations(onsets, lengths, names), verbose="ERROR")
+    if len(kept):
+        raw.set_annotations(raw.annotations + kept, verbose="ERROR")
+
+
+def refuse_epochs(root: Path, file: str) -> None:
+    """Raise a `CorpusError` where a recording is said to be epochs, or the file that may say so is no JSON."""
+    datatype = PurePosixPath(file).parent.name
+    for sidecar in find_sidecars(root, file, datatype, ".json"):
+        try:
+            content = json.loads(open_below(root, sidecar).read_bytes().decode("utf-8-sig"))
+        except OSError as error:
+            raise CorpusError(f"'{root / sidecar}' cannot be read: expected JSON, found {error.strerror}.") from error
+        except ValueError as error:
+            found = "bytes that are no text in UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+            raise CorpusError(f"'{root / sidecar}' is no JSON: expected an object, found {found}.") from None
+        if not isinstance(content, dict):
+            raise CorpusError(f"'{root / sidecar}' is wrong: expected an object, found {type(content).__name__}.")
+        if "RecordingType" in content:
+            if content["RecordingType"] == "epoched":
+                raise CorpusError(
+                    f"'{root / file}' has no continuous signal: expected RecordingType continuous in '{sidecar}', "
+                    "found epoched."
+                )
+            return
 
 
 def read_events(root: Path, file: str) -> list[tuple[float, float, str]]:
@@ -115,6 +160,9 @@ def read_events(root: Path, file: str) -> list[tuple[float, float, str]]:
     CorpusError
         If it cannot be read, or an onset or length is no number.
     """
+    if not open_below(root, file).read_bytes().strip():
+        # whoever needs events says that there are none
+        return []
     rows = read_rows(root, file, ("onset",))
     columns = [name for name in ("trial_type", "stim_type", "value") if rows and name in rows[0]]
     # a column in which nothing stands says nothing
@@ -173,27 +221,6 @@ def _date(text: str, where: str) -> datetime:
     return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
 
 
-def _refuse_epochs(root: Path, file: str) -> None:
-    datatype = PurePosixPath(file).parent.name
-    for sidecar in find_sidecars(root, file, datatype, ".json"):
-        try:
-            content = json.loads(open_below(root, sidecar).read_bytes().decode("utf-8-sig"))
-        except OSError as error:
-            raise CorpusError(f"'{root / sidecar}' cannot be read: expected JSON, found {error.strerror}.") from error
-        except ValueError as error:
-            found = "bytes that are no text in UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
-            raise CorpusError(f"'{root / sidecar}' is no JSON: expected an object, found {found}.") from None
-        if not isinstance(content, dict):
-            raise CorpusError(f"'{root / sidecar}' is wrong: expected an object, found {type(content).__name__}.")
-        if "RecordingType" in content:
-            if content["RecordingType"] == "epoched":
-                raise CorpusError(
-                    f"'{root / file}' has no continuous signal: expected RecordingType continuous in '{sidecar}', "
-                    "found epoched."
-                )
-            return
-
-
 def _apply_channels(root: Path, file: str, raw: Any) -> None:
     rows = read_rows(root, file, ("name", "type"))
     names = [row["name"] for row in rows]
@@ -231,15 +258,3 @@ def _apply_channels(root: Path, file: str, raw: Any) -> None:
     )
     if rows and "status" in rows[0]:
         raw.info["bads"] = [row["name"] for row in rows if row["status"].lower() == "bad"]
-
-
-def _apply_events(root: Path, file: str, raw: Any) -> None:
-    """The events take the place of the recording's own annotations, which are often the same ones."""
-    import mne
-
-    events = read_events(root, file)
-    kept = raw.annotations[[index for index, name in enumerate(raw.annotations.description) if _KEPT.fullmatch(name)]]
-    onsets, lengths, names = zip(*events, strict=True) if events else ((), (), ())
-    raw.set_annotations(mne.Annotations(onsets, lengths, names), verbose="ERROR")
-    if len(kept):
-        raw.set_annotations(raw.annotations + kept, verbose="ERROR")
