@@ -64,7 +64,7 @@ def test_a_trial_outside_of_the_data_is_refused(tmp_path, ending, onset, trials)
 def test_a_mark_outside_of_the_data_that_starts_no_trial_is_listed(tmp_path, ending, onset):
     path = tmp_path / f"sub1_raw.{ending}"
     write_with(path, onset, "other")
-    listed, *trials = parts_of(path, trials=SIX_SECONDS)
+    *trials, listed = parts_of(path, trials=SIX_SECONDS)
     assert isinstance(listed, LeftOut)
     assert listed.where == path.name
     assert f"other' at {onset:.3f} s" in listed.what

@@ -68,8 +68,8 @@ def find_sidecar(root: Path, file: str, suffix: str, ending: str) -> str | None:
     return next(find_sidecars(root, file, suffix, ending), None)
 
 
-def apply_sidecars(root: Path, file: str, raw: Any) -> None:
-    """Give a recording its events, as the file beside it says; `channels` tells what those say of its channels.
+def apply_events(root: Path, file: str, raw: Any) -> None:
+    """Put the events of a recording in the place of its own annotations, which are often the same ones.
 
     Parameters
     ----------
@@ -78,17 +78,41 @@ def apply_sidecars(root: Path, file: str, raw: Any) -> None:
     file : str
         The recording, relative to it.
     raw : mne.io.Raw
-        The recording as it is by itself.
-
-    Raises
-    ------
-    CorpusError
-        Names the file beside it that is wrong, and its column.
+        The recording; where it has no `events.tsv` its annotations stay.
     """
-    _refuse_epochs(root, file)
-    events = find_sidecar(root, file, "events", ".tsv")
-    if events is not None:
-        _apply_events(root, events, raw)
+    import mne
+
+    sidecar = find_sidecar(root, file, "events", ".tsv")
+    if sidecar is None:
+        return
+    events = read_events(root, sidecar)
+    kept = raw.annotations[[index for index, name in enumerate(raw.annotations.description) if _KEPT.fullmatch(name)]]
+    onsets, lengths, names = zip(*events, strict=True) if events else ((), (), ())
+    raw.set_annotations(mne.Annotations(onsets, lengths, names), verbose="ERROR")
+    if len(kept):
+        raw.set_annotations(raw.annotations + kept, verbose="ERROR")
+
+
+def refuse_epochs(root: Path, file: str) -> None:
+    """Raise a `CorpusError` where a recording is said to be epochs, or the file that may say so is no JSON."""
+    datatype = PurePosixPath(file).parent.name
+    for sidecar in find_sidecars(root, file, datatype, ".json"):
+        try:
+            content = json.loads(open_below(root, sidecar).read_bytes().decode("utf-8-sig"))
+        except OSError as error:
+            raise CorpusError(f"'{root / sidecar}' cannot be read: expected JSON, found {error.strerror}.") from error
+        except ValueError as error:
+            found = "bytes that are no text in UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+            raise CorpusError(f"'{root / sidecar}' is no JSON: expected an object, found {found}.") from None
+        if not isinstance(content, dict):
+            raise CorpusError(f"'{root / sidecar}' is wrong: expected an object, found {type(content).__name__}.")
+        if "RecordingType" in content:
+            if content["RecordingType"] == "epoched":
+                raise CorpusError(
+                    f"'{root / file}' has no continuous signal: expected RecordingType continuous in '{sidecar}', "
+                    "found epoched."
+                )
+            return
 
 
 def read_events(root: Path, file: str) -> list[tuple[float, float, str]]:
@@ -106,6 +130,9 @@ def read_events(root: Path, file: str) -> list[tuple[float, float, str]]:
     CorpusError
         If it cannot be read, or an onset or length is no number.
     """
+    if not open_below(root, file).read_bytes().strip():
+        # whoever needs events says that there are none
+        return []
     rows = read_rows(root, file, ("onset",))
     columns = [name for name in ("trial_type", "stim_type", "value") if rows and name in rows[0]]
     # a column in which nothing stands says nothing
@@ -162,36 +189,3 @@ def _date(text: str, where: str) -> datetime:
         raise CorpusError(f"{where} is no date: expected one such as 2024-05-31T09:30:00, found {text!r}.") from None
     # a time of no zone is taken as it stands, so that the day is the same on every machine
     return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
-
-
-def _refuse_epochs(root: Path, file: str) -> None:
-    datatype = PurePosixPath(file).parent.name
-    for sidecar in find_sidecars(root, file, datatype, ".json"):
-        try:
-            content = json.loads(open_below(root, sidecar).read_bytes().decode("utf-8-sig"))
-        except OSError as error:
-            raise CorpusError(f"'{root / sidecar}' cannot be read: expected JSON, found {error.strerror}.") from error
-        except ValueError as error:
-            found = "bytes that are no text in UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
-            raise CorpusError(f"'{root / sidecar}' is no JSON: expected an object, found {found}.") from None
-        if not isinstance(content, dict):
-            raise CorpusError(f"'{root / sidecar}' is wrong: expected an object, found {type(content).__name__}.")
-        if "RecordingType" in content:
-            if content["RecordingType"] == "epoched":
-                raise CorpusError(
-                    f"'{root / file}' has no continuous signal: expected RecordingType continuous in '{sidecar}', "
-                    "found epoched."
-                )
-            return
-
-
-def _apply_events(root: Path, file: str, raw: Any) -> None:
-    """The events take the place of the recording's own annotations, which are often the same ones."""
-    import mne
-
-    events = read_events(root, file)
-    kept = raw.annotations[[index for index, name in enumerate(raw.annotations.description) if _KEPT.fullmatch(name)]]
-    onsets, lengths, names = zip(*events, strict=True) if events else ((), (), ())
-    raw.set_annotations(mne.Annotations(onsets, lengths, names), verbose="ERROR")
-    if len(kept):
-        raw.set_annotations(raw.annotations + kept, verbose="ERROR")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scmmlab.corpora.edf import EdfHeader, read_edf_header
-from scmmlab.corpora.lab.bids import apply_sidecars, stated_date
+from scmmlab.corpora.lab.bids import apply_events, refuse_epochs, stated_date
 from scmmlab.corpora.lab.brainvision import brainvision_parts, is_rounded, sampling_interval
 from scmmlab.corpora.lab.edf_raw import open_edf
 from scmmlab.corpora.lab.eeglab import check_data_size, eeglab_parts
@@ -172,7 +172,9 @@ def _read(root: Path, path: Path, spec: RecordingsSpec, part: EdfPart | None, sa
         options["allow_maxshield"] = True
     raw = mne.io.read_raw(path, preload=False, verbose="ERROR", **options) if own is None else own
     if spec.bids is not None:
-        apply_sidecars(root, path.relative_to(root).as_posix(), raw)
+        file = path.relative_to(root).as_posix()
+        refuse_epochs(root, file)
+        apply_events(root, file, raw)
     return raw
 
 

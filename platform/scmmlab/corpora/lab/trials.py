@@ -81,7 +81,12 @@ def find_trials(layout: LayoutSpec, root: Path, recording: LabRecording, raw: An
     # what is said of the signal is no event, unless the layout takes it for one
     said = [mark for mark in marks if not _is_aside(layout, mark, labels)]
     labelled = [(mark, labels.of(mark) if may_start(layout, mark) else None) for mark in said]
-    no_trial = without_class(layout, recording, labels, labelled, timing.stop / rate)
+    outside = [mark for mark, label in labelled if label is None and _is_outside(mark, timing)]
+    inside = [(mark, label) for mark, label in labelled if label is not None or not _is_outside(mark, timing)]
+    no_trial = (
+        *without_class(layout, recording, labels, inside, timing.stop / rate),
+        *_outside(recording.file, outside),
+    )
     stated = [mark for mark in marks if mark.is_placed] if isinstance(layout.trials, EventTrials) else []
     gaps = stated_gaps(timing, stated)
     events = [(mark, label) for mark, label in labelled if mark.is_placed]
@@ -118,11 +123,10 @@ def find_trials(layout: LayoutSpec, root: Path, recording: LabRecording, raw: An
         settle(span, own, layout.trials.at_gaps, rate, path, recording.file)
         for span, (_, own) in zip(numbered, placed, strict=True)
     ]
-    outside = [mark for mark, label in events if not _starts(layout, mark, label) and _is_outside(mark, timing)]
     return FoundTrials(
         tuple(_in_samples(span, timing) for span, _ in settled if span),
         tuple(Stretch(timing.sample(each.start), timing.sample(each.stop), each.why) for each in gaps),
-        (*no_trial, *_outside(recording.file, outside), *(left_out for _, left_out in settled if left_out)),
+        (*no_trial, *(left_out for _, left_out in settled if left_out)),
         notes,
     )
 
