@@ -8,6 +8,7 @@ from scmmlab.corpora.opening import open_below
 from scmmlab.corpora.reader import FeatureOrigin, Reader
 from scmmlab.corpora.recording import FeatureRecording, Recording, TrialFeatures, TrialSpan
 from scmmlab.corpora.registry import READERS, reader_class
+from scmmlab.corpora.signal_marks import SignalMarks, same_signals
 from scmmlab.corpora.synthetic import SYNTHETIC_VERSION, SyntheticSpec, synthetic_recordings
 
 __all__ = [
@@ -21,10 +22,12 @@ __all__ = [
     "LeftOut",
     "Reader",
     "Recording",
+    "SignalMarks",
     "SyntheticSpec",
     "TrialFeatures",
     "TrialSpan",
     "open_below",
     "reader_class",
+    "same_signals",
     "synthetic_recordings",
 ]

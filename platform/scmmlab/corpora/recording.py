@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from scmmlab.corpora.signal_marks import SignalMarks
 from scmmlab.errors import CorpusError
 
 
@@ -84,6 +85,8 @@ class TrialFeatures:
     trial: int
     label: int
     features: NDArray[np.float32]
+    marks: SignalMarks | None = None
+    """What the signal is recognised by, where there was one."""
 
 
 @dataclass(frozen=True, eq=False)

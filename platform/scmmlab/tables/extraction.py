@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from scmmlab.corpora import FeatureRecording, LeftOut, Reader, Recording, TrialFeatures
+from scmmlab.corpora import FeatureRecording, LeftOut, Reader, Recording, SignalMarks, TrialFeatures
 from scmmlab.errors import CorpusError
 from scmmlab.features import FeatureSpec, extract_features
 from scmmlab.tables.file_rows import FileRows
@@ -49,7 +49,12 @@ class FileExtraction:
             bands=self.features.bands,
             window_s=self.features.window_s,
             trials=[
-                TrialFeatures(trial.trial, trial.label, values)
+                TrialFeatures(
+                    trial.trial,
+                    trial.label,
+                    values,
+                    SignalMarks.of_signal(recording.signal[:, trial.start : trial.stop], recording.sampling_rate),
+                )
                 for trial, values in zip(recording.trials, features, strict=True)
             ],
             notes=recording.notes,
@@ -70,6 +75,7 @@ def rows_of(file: str, parts: Iterator[FeatureRecording | LeftOut], classes: int
     features: list[NDArray[np.float32]] = []
     notes: list[str] = []
     left_out: list[LeftOut] = []
+    signals: dict[str, str] = {}
     for recording in parts:
         if isinstance(recording, LeftOut):
             left_out.append(recording)
@@ -83,6 +89,8 @@ def rows_of(file: str, parts: Iterator[FeatureRecording | LeftOut], classes: int
             windows = np.arange(len(trial.features))
             columns.append((*(np.full(len(windows), key) for key in keys), windows))
             features.append(trial.features)
+            marks = trial.marks or SignalMarks.of_features(trial.features)
+            signals[f"{recording.subject}/{recording.session}/{trial.trial}"] = str(marks)
     if first is None and left_out:
         return FileRows.empty(file, tuple(left_out))
     if first is None or not features:
@@ -101,6 +109,7 @@ def rows_of(file: str, parts: Iterator[FeatureRecording | LeftOut], classes: int
         features=np.concatenate(features),
         notes=tuple(notes),
         left_out=tuple(left_out),
+        signals=signals,
     )
 
 

@@ -164,7 +164,7 @@ class FeatureTable:
     def content_fingerprint(self) -> str:
         """A hexadecimal SHA-256 of every column and of what the manifest says about them."""
         digest = hashlib.sha256()
-        facts = self.manifest.model_dump(mode="json", exclude={"fingerprint", "attribution", "licence"})
+        facts = self.manifest.model_dump(mode="json", exclude={"fingerprint", "attribution", "licence", "signals"})
         # the order of the bands is that of the features, and canonical JSON would sort it away
         facts["bands"] = list(facts["bands"].items())
         facts["windows"] = len(self)
