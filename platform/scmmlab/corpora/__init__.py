@@ -2,7 +2,7 @@
 
 from scmmlab.corpora.eegmat import EegmatReader
 from scmmlab.corpora.eegmat_features import EegmatFeaturesReader
-from scmmlab.corpora.finding import Finding
+from scmmlab.corpora.finding import Finding, Whose
 from scmmlab.corpora.left_out import LeftOut
 from scmmlab.corpora.opening import open_below
 from scmmlab.corpora.reader import FeatureOrigin, Reader
@@ -26,6 +26,7 @@ __all__ = [
     "SyntheticSpec",
     "TrialFeatures",
     "TrialSpan",
+    "Whose",
     "open_below",
     "reader_class",
     "same_signals",

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from scmmlab.corpora.finding import Finding
+from scmmlab.corpora.finding import Finding, Whose
 from scmmlab.corpora.lab.companions import find_companions
 from scmmlab.corpora.lab.formats import open_recording
 from scmmlab.corpora.lab.layout import LayoutSpec
-from scmmlab.corpora.lab.recordings import LabRecording, find_recording, find_recordings, subject_names
+from scmmlab.corpora.lab.recordings import LabRecording, find_recording, find_recordings, not_recordings, subject_names
 from scmmlab.corpora.lab.signal import SignalSource, choose_channels
 from scmmlab.corpora.lab.trials import find_trials
+from scmmlab.corpora.left_out import LeftOut
 from scmmlab.corpora.reader import Reader
 from scmmlab.corpora.recording import Recording, TrialSpan
+from scmmlab.corpora.signal_marks import SignalMarks, same_signals
 from scmmlab.errors import CorpusError
 
 MARGIN_S = 4.0
@@ -60,6 +62,10 @@ class MneReader(Reader):
         """Signals, markers, splits and tables beside the recordings."""
         return find_companions(self.layout, root)
 
+    def left_out(self, root: Path) -> tuple[LeftOut, ...]:
+        """Files whose names are like those of recordings and that are none."""
+        return not_recordings(self.layout.recordings, root)
+
     def read(self, root: Path, file: str) -> Iterator[Recording]:
         """A recording a trial, in time order."""
         recording, raw = self._open(root, file)
@@ -81,9 +87,12 @@ class MneReader(Reader):
         channels: Counter[str] = Counter()
         recordings_of: Counter[int] = Counter()
         facts: set[str] = set()
+        first_trials: dict[str, SignalMarks] = {}
         for file in files:
             examined = self._examine(root, file)
             yield from examined.findings
+            if examined.marks is not None:
+                first_trials[file] = examined.marks
             facts.update(finding.fact for finding in examined.findings)
             if examined.channels:
                 channels[" ".join(examined.channels)] += 1
@@ -94,6 +103,8 @@ class MneReader(Reader):
             finding = Finding.of_error(".", error)
             if finding.fact not in facts:
                 yield finding
+        for one, other in same_signals([*first_trials.values()], range(len(first_trials))):
+            yield _same_signal([*first_trials][one], [*first_trials][other])
         if len(channels) > 1:
             found = "; ".join(f"in {count} recordings {names}" for names, count in channels.most_common())
             remedy = "name those that all have with signal.channels of the layout."
@@ -104,6 +115,7 @@ class MneReader(Reader):
             yield Finding(
                 recordings_of[label] > 0, ".", f"class {name}", "a trial or more in some recording", found, remedy
             )
+        yield from map(Finding.of_left_out, self.left_out(root))
 
     def check_file(self, root: Path, file: str) -> Iterator[Finding]:
         """Header, channels, trials and the unit of the first trial; the signal is not read whole."""
@@ -113,6 +125,7 @@ class MneReader(Reader):
         findings: list[Finding] = []
         channels: tuple[str, ...] = ()
         labels: list[int] = []
+        marks: SignalMarks | None = None
         try:
             recording, raw = self._open(root, file)
             source = choose_channels(self.layout.signal, raw, root / file)
@@ -121,12 +134,22 @@ class MneReader(Reader):
             spans = find_trials(self.layout, root, recording, raw)
             labels = [span.label for span in spans]
             trials = ", ".join(f"{name} {labels.count(label)}" for label, name in enumerate(self.classes))
-            findings.append(Finding(True, file, "trials", "one or more", trials))
-            _read_trial(source, recording, spans[0], ())
+            whose = Whose(
+                recording.subject,
+                recording.session,
+                recording.run,
+                recording.fields["subject"],
+                recording.fields.get("session", str(recording.session)),
+                {name: labels.count(label) for label, name in enumerate(self.classes)},
+            )
+            findings.append(Finding(True, file, "trials", "one or more", trials, whose=whose))
+            first = _read_trial(source, recording, spans[0], ())
+            (span,) = first.trials
+            marks = SignalMarks.of_signal(first.signal[:, span.start : span.stop], first.sampling_rate)
             findings.append(Finding(True, file, "first trial", "EEG in µV", f"{source.sampling_rate:g} Hz"))
         except CorpusError as error:
             findings.append(Finding.of_error(file, error))
-        return _Examined(findings, channels, labels)
+        return _Examined(findings, channels, labels, marks)
 
     def _open(self, root: Path, file: str) -> tuple[LabRecording, Any]:
         recording = find_recording(self.layout.recordings, root, file)
@@ -135,11 +158,24 @@ class MneReader(Reader):
 
 @dataclass(frozen=True)
 class _Examined:
-    """What an examination of one recording found: facts, its channels, the label of each trial."""
+    """What an examination of one recording found: facts, its channels, the label of each trial, its signal."""
 
     findings: list[Finding]
     channels: tuple[str, ...]
     labels: list[int]
+    marks: SignalMarks | None
+    """Of the first trial."""
+
+
+def _same_signal(file: str, other: str) -> Finding:
+    return Finding(
+        False,
+        other,
+        "signal",
+        "that of no other recording",
+        f"the first trial of '{file}', or a part of it",
+        "one recording may be there in two formats or versions, or under two names; move one of the two elsewhere.",
+    )
 
 
 def _read_trial(source: SignalSource, recording: LabRecording, span: TrialSpan, notes: tuple[str, ...]) -> Recording:

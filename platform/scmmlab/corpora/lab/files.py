@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from scmmlab.corpora.lab.formats import ENDINGS
-from scmmlab.corpora.lab.layout import BIDS_FIELDS, FIELD, BidsSpec, RecordingsSpec
+from scmmlab.corpora.lab.layout import BIDS_FIELDS, KINDS, BidsSpec, RecordingsSpec
 from scmmlab.corpora.opening import open_below
 from scmmlab.corpora.reader import corpus_folder
 from scmmlab.errors import CorpusError
@@ -38,29 +38,48 @@ def find_files(spec: RecordingsSpec, root: Path) -> dict[str, dict[str, str]]:
 def _files(spec: RecordingsSpec, root: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """The files that fit the pattern, with the texts of its fields."""
     assert spec.files is not None
-    pattern = _regex(spec.files)
-    wildcard = "*".join(re.sub(r"([*?[])", r"[\1]", part) for part in FIELD.split(spec.files)[::2])
+    first, last = _regex(spec.files, shortest=True), _regex(spec.files, shortest=False)
+    wildcard = "*".join(re.sub(r"([*?[])", r"[\1]", part) for part in _FIELD.split(spec.files)[::3])
     for path in root.glob(wildcard):
         file = path.relative_to(root).as_posix()
-        match = pattern.fullmatch(file)
+        match, other = first.fullmatch(file), last.fullmatch(file)
         # names with a dot in front are what some systems leave beside each file that they copy
-        if match is None or any(part.startswith(".") for part in PurePosixPath(file).parts):
+        if match is None or other is None or any(part.startswith(".") for part in PurePosixPath(file).parts):
             continue
         open_below(root, file)
         _check_ending(path)
+        if match.groups() != other.groups():
+            raise CorpusError(
+                f"The name of '{path}' can be read in more than one way: expected one that fits '{spec.files}', found "
+                f"{_shown(match)}, or {_shown(other)}.",
+                "text that is the same in all names can stand in 'recordings.files' itself; {session:d} stands for "
+                "digits alone, {subject:w} for letters and digits alone.",
+            )
         yield file, match.groupdict()
 
 
-def _regex(pattern: str) -> re.Pattern[str]:
-    """A field stands for any text without `/`, and for the same text wherever it stands."""
-    parts, seen = [], set()
-    for index, part in enumerate(FIELD.split(pattern)):
-        if index % 2 == 0:
-            parts.append(re.escape(part))
-        else:
-            parts.append(f"(?P={part})" if part in seen else f"(?P<{part}>[^/]+?)")
-            seen.add(part)
+_FIELD = re.compile(rf"\{{([a-z_]+)(?::([{''.join(KINDS)}]))?\}}")
+"""A field of the pattern of recordings: its name, and what it stands for."""
+
+
+def _regex(pattern: str, shortest: bool) -> re.Pattern[str]:
+    """A field stands for any text without `/`, and for the same text wherever it stands.
+
+    Of all ways in which a name fits, one expression finds the way in which the first field is the shortest, and of
+    these the second, and so on, the other the way in which they are the longest: where both are equal, it is the only
+    one.
+    """
+    literals, names, kinds = (_FIELD.split(pattern)[start::3] for start in range(3))
+    parts, seen = [re.escape(literals[0])], set[str]()
+    for name, kind, literal in zip(names, kinds, literals[1:], strict=True):
+        text = KINDS.get(kind, "[^/]+") + "?" * shortest
+        parts += [f"(?P={name})" if name in seen else f"(?P<{name}>{text})", re.escape(literal)]
+        seen.add(name)
     return re.compile("".join(parts))
+
+
+def _shown(match: re.Match[str]) -> str:
+    return ", ".join(f"{name} '{text}'" for name, text in match.groupdict().items())
 
 
 def _bids_files(spec: BidsSpec, root: Path) -> Iterator[tuple[str, dict[str, str]]]:
