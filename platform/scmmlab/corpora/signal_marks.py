@@ -98,9 +98,9 @@ def same_signals(trials: Sequence[SignalMarks], groups: Sequence[int], cut: int 
     for number, trial in enumerate(trials):
         if not trial.digest:
             continue
-        # with a cut, those from it on are looked up alone
-        known = {} if cut and number >= cut else seen
-        first = seen.get(trial.digest, known.setdefault(trial.digest, number))
+        first = seen.get(trial.digest, number)
+        if not cut or number < cut:
+            seen.setdefault(trial.digest, number)
         if first != number:
             pairs.add((first, number))
     count = len(trials)

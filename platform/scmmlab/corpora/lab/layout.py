@@ -17,7 +17,7 @@ from scmmlab.errors import SpecError
 FIELD = re.compile(r"\{([a-z_]+)\}")
 """A field of a file pattern."""
 KINDS = {"d": r"\d+", "w": r"[^\W_]+"}
-"""What a field of a recording's name may be told to stand for, as in `{session:d}`: digits alone, or letters and digits."""
+"""What a field of a recording's name may stand for, as in `{session:d}`: digits alone, or letters and digits."""
 _KIND = re.compile(rf":[{''.join(KINDS)}]\}}")
 BIDS_FIELDS = ("subject", "session", "task", "acquisition", "run", "processing", "recording", "space")
 """The entities of a BIDS name that can be told apart."""

@@ -185,8 +185,8 @@ def _chosen(spec: BidsSpec, root: Path, fields: dict[str, dict[str, str]]) -> di
 def _entities(file: str) -> dict[str, str]:
     """What a BIDS name says, by the short names that stand in it, and its ending."""
     path = PurePosixPath(file)
-    pairs = (part.split("-", 1) for part in path.stem.split("_") if "-" in part)
-    return {**{name: value for name, value in pairs}, "ending": path.suffix}
+    pairs = (part.partition("-") for part in path.stem.split("_") if "-" in part)
+    return {**{name: value for name, _, value in pairs}, "ending": path.suffix}
 
 
 def _further_parts(root: Path, files: Iterable[str]) -> Iterator[LeftOut]:
@@ -223,9 +223,9 @@ def _refuse_versions(spec: RecordingsSpec, root: Path, fields: dict[str, dict[st
             one, two = _entities(other), _entities(file)
             name = next((name for name in (*one, *two) if one.get(name) != two.get(name)), "ending")
             raise CorpusError(
-                f"'{root / other}' and '{root / file}' differ only in what no setting tells apart: expected one recording "
-                f"of a subject, session, task, acquisition and run, found {name} {one.get(name) or 'not given'} and "
-                f"{two.get(name) or 'not given'}.",
+                f"'{root / other}' and '{root / file}' differ only in what no setting tells apart: expected one "
+                f"recording of a subject, session, task, acquisition and run, found {name} "
+                f"{one.get(name) or 'not given'} and {two.get(name) or 'not given'}.",
                 f"they may be versions of one recording: 'recordings.bids.only: {{{name}: {two.get(name) or 'null'}}}' "
                 "takes one of them. Different recordings can be told apart by a pattern ('recordings.files').",
             )
