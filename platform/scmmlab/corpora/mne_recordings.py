@@ -145,7 +145,7 @@ class MneReader(Reader):
             findings.append(Finding(True, file, "trials", "one or more", trials, whose=whose))
             first = _read_trial(source, recording, spans[0], ())
             (span,) = first.trials
-            marks = SignalMarks.of_signal(first.signal[:, span.start : span.stop], first.sampling_rate)
+            marks = SignalMarks.of_signal(first.signal[:, span.start : span.stop], first.sampling_rate, first.channels)
             findings.append(Finding(True, file, "first trial", "EEG in µV", f"{source.sampling_rate:g} Hz"))
         except CorpusError as error:
             findings.append(Finding.of_error(file, error))

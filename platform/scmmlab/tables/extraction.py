@@ -53,7 +53,9 @@ class FileExtraction:
                     trial.trial,
                     trial.label,
                     values,
-                    SignalMarks.of_signal(recording.signal[:, trial.start : trial.stop], recording.sampling_rate),
+                    SignalMarks.of_signal(
+                        recording.signal[:, trial.start : trial.stop], recording.sampling_rate, recording.channels
+                    ),
                 )
                 for trial, values in zip(recording.trials, features, strict=True)
             ],

@@ -46,21 +46,21 @@ def fif_before(path: Path) -> str | None:
 
     What is no FIF file is none; whoever opens it says so.
     """
-    about = path.stat()
-    return _before(path, about.st_mtime_ns, about.st_size)
+    try:
+        about = path.stat()
+        return _before(path, about.st_mtime_ns, about.st_size)
+    except (CorpusError, OSError):
+        return None
 
 
 @lru_cache(maxsize=10_000)
 def _before(path: Path, changed: int, size: int) -> str | None:
-    try:
-        for kind, roles, names in _named_files(path):
-            if _PREVIOUS_FILE in roles and names:
-                return names[0]
-            # what comes before stands in front of the data, which are long
-            if kind == _DATA:
-                return None
-    except CorpusError:
-        return None
+    for kind, roles, names in _named_files(path):
+        if _PREVIOUS_FILE in roles and names:
+            return names[0]
+        # what comes before stands in front of the data, which are long
+        if kind == _DATA:
+            break
     return None
 
 

@@ -111,14 +111,14 @@ class _Found:
         for file in sorted(fields, key=_natural):
             by_subject[fields[file]["subject"]].append(file)
         names = {each["session"] for each in fields.values() if "session" in each}
+        numbers = [_numbers(by_subject, "subject", root), _numbers(names, "session", root)]
         _refuse_alike(root, "files", fields)
         return cls(
             spec,
             root,
             fields,
             by_subject,
-            _numbers(by_subject, "subject", root),
-            _numbers(names, "session", root),
+            *numbers,
             left_out,
         )
 
@@ -239,7 +239,7 @@ def _refuse_alike(root: Path, what: str, names: Iterable[str]) -> None:
         if other != name:
             raise CorpusError(
                 f"Two names of {what} in '{root}' are nearly the same: expected names that differ in more than case, "
-                f"zeros in front, or the encoding of a letter, found {other!r} and {name!r}.",
+                f"zeros in front, or the encoding of a letter, found {other!a} and {name!a}.",
                 "rename the files of one of them, so that what belongs together has one name.",
             )
 
