@@ -60,7 +60,7 @@ class SignalMarks:
     def parse(cls, text: str) -> SignalMarks:
         """What `str` gives these marks' text."""
         digest, _, marks = text.partition(":")
-        return cls(digest, np.frombuffer(base64.b64decode(marks), dtype="<u4").astype(np.uint32))
+        return cls(digest, np.frombuffer(base64.b64decode(marks, validate=True), dtype="<u4").astype(np.uint32))
 
     @classmethod
     def of_signal(cls, signal_CT: NDArray[np.float64], sampling_rate: float, channels: Sequence[str]) -> SignalMarks:
@@ -107,7 +107,7 @@ def same_signals(trials: Sequence[SignalMarks], groups: Sequence[int], cut: int 
         first = seen.get(trial.digest, number)
         if not cut or number < cut:
             seen.setdefault(trial.digest, number)
-        if first != number:
+        if first != number and number >= cut:
             pairs.add((first, number))
     count = len(trials)
     owner = np.repeat(np.arange(count), [len(trial.marks) for trial in trials])

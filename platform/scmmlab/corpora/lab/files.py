@@ -40,7 +40,8 @@ def _files(spec: RecordingsSpec, root: Path) -> Iterator[tuple[str, dict[str, st
     assert spec.files is not None
     first, last = _regex(spec.files, shortest=True), _regex(spec.files, shortest=False)
     wildcard = "*".join(re.sub(r"([*?[])", r"[\1]", part) for part in _FIELD.split(spec.files)[::3])
-    for path in root.glob(wildcard):
+    # of fields that stand side by side one star is enough, and two would be another wildcard
+    for path in root.glob(re.sub(r"\*{2,}", "*", wildcard)):
         file = path.relative_to(root).as_posix()
         match, other = first.fullmatch(file), last.fullmatch(file)
         # names with a dot in front are what some systems leave beside each file that they copy
