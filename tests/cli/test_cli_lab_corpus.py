@@ -118,7 +118,8 @@ def test_one_folder_under_two_names_is_refused_before_anything_is_run(folder, sc
         assert built.status == 0, built.err
     study = yaml.safe_load(STUDY)
     study["base"]["protocol"] = {"kind": protocol}
-    study["transfers"] = [{"name": "leak", "source": {"table": "valence"}, "target": {"table": "arousal"}}]
+    sides = {"source": {"table": "valence"}, "target": {"table": "arousal"}}
+    study["transfers"] = [{"name": "leak", **sides}]
     (folder / "leak.yaml").write_text(yaml.safe_dump(study))
     store = folder / f"runs-{protocol}"
     for command in (("plan",), ("run", "--engine", "local")):

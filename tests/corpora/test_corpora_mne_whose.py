@@ -94,10 +94,10 @@ def test_the_parts_of_a_split_recording_are_no_recordings_and_are_named(tmp_path
     build_table(reader(files="{subject}_{run}.fif"), root, tmp_path / "table")
     manifest = read_manifest(tmp_path / "table")
     assert (list(manifest.raw_files), manifest.windows) == (["s1_raw.fif"], 24)
-    assert [each.where for each in manifest.left_out] == ["s1_raw-1.fif"]
+    assert [each.where for each in manifest.left_out] == ["s1_raw-1.fif", "s1_raw-2.fif"]
     assert manifest.left_out[0].why == "'s1_raw.fif' goes on in it"
     left_out = [finding.where for finding in reader(files="{subject}.fif").check(root) if finding.left_out]
-    assert left_out == ["s1_raw-1.fif"]
+    assert left_out == ["s1_raw-1.fif", "s1_raw-2.fif"]
 
 
 @pytest.mark.parametrize("entity", ["desc-clean", "proc-filtered", "recording-x", "space-head", "split-01"])
