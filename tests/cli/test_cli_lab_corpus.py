@@ -113,8 +113,8 @@ def test_ray_builds_the_same_bytes(folder, scmmlab):
 @pytest.mark.parametrize("protocol", ["honest", "loso", "zero_shot", "released"])
 def test_one_folder_under_two_names_is_refused_before_anything_is_run(folder, scmmlab, protocol):
     for name in ("valence", "arousal"):
-        built = scmmlab("corpus", "build", "mne", "--root", folder / "bids", "--layout", folder / "lab.yaml", "--engine",
-                        "local", "--out", folder / name, "--set", f"layout.name={name}")  # fmt: skip
+        built = scmmlab("corpus", "build", "mne", "--root", folder / "bids", "--layout", folder / "lab.yaml",
+                        "--engine", "local", "--out", folder / name, "--set", f"layout.name={name}")  # fmt: skip
         assert built.status == 0, built.err
     study = yaml.safe_load(STUDY)
     study["base"]["protocol"] = {"kind": protocol}
