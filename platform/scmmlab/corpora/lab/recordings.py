@@ -111,14 +111,15 @@ class _Found:
         for file in sorted(fields, key=_natural):
             by_subject[fields[file]["subject"]].append(file)
         names = {each["session"] for each in fields.values() if "session" in each}
-        numbers = [_numbers(by_subject, "subject", root), _numbers(names, "session", root)]
+        subjects, sessions = _numbers(by_subject, "subject", root), _numbers(names, "session", root)
         _refuse_alike(root, "files", fields)
         return cls(
             spec,
             root,
             fields,
             by_subject,
-            *numbers,
+            subjects,
+            sessions,
             left_out,
         )
 
