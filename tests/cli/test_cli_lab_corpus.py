@@ -40,6 +40,7 @@ def test_a_bids_folder_is_checked_built_and_planned_on(folder, scmmlab):
     assert checked.status == 0, checked.out + checked.err
     assert "calm 2, tense 2" in checked.out
     assert " other files: README, dataset_description.json, participants.json, " in checked.out
+    assert ["05", "5", "1", "1", "2", "2"] in [line.split() for line in checked.out.splitlines()]
     assert checked.out.splitlines()[-1].endswith("all hold; left out: 1, each named above.")
     built = scmmlab("corpus", "build", *options, "--out", folder / "table", "--engine", "local")
     assert built.status == 0, built.err
@@ -108,3 +109,22 @@ def test_ray_builds_the_same_bytes(folder, scmmlab):
         assert done.status == 0, done.err
     for name in ("manifest.json", "part-00000.parquet"):
         assert (folder / "ray" / name).read_bytes() == (folder / "local" / name).read_bytes()
+
+
+@pytest.mark.parametrize("protocol", ["honest", "loso", "zero_shot", "released"])
+def test_one_folder_under_two_names_is_refused_before_anything_is_run(folder, scmmlab, protocol):
+    for name in ("valence", "arousal"):
+        built = scmmlab("corpus", "build", "mne", "--root", folder / "bids", "--layout", folder / "lab.yaml",
+                        "--engine", "local", "--out", folder / name, "--set", f"layout.name={name}")  # fmt: skip
+        assert built.status == 0, built.err
+    study = yaml.safe_load(STUDY)
+    study["base"]["protocol"] = {"kind": protocol}
+    sides = {"source": {"table": "valence"}, "target": {"table": "arousal"}}
+    study["transfers"] = [{"name": "leak", **sides}]
+    (folder / "leak.yaml").write_text(yaml.safe_dump(study))
+    store = folder / f"runs-{protocol}"
+    for command in (("plan",), ("run", "--engine", "local")):
+        said = scmmlab(*command, folder / "leak.yaml", "--store", store)
+        assert said.status == 2
+        assert "would leak: source and target hold the same recordings: subjects 1-5 of 'valence' are" in said.err
+    assert not list(store.glob("**/cells/*"))

@@ -524,7 +524,8 @@ def test_a_copied_signal_under_another_name_is_refused(root, tmp_path):
     with pytest.raises(CorpusError, match=r"sub2.eeg' is a copy of .*sub1.eeg': expected different recordings"):
         build(tmp_path, root, recordings=recordings, labels=labels)
     findings = MneReader(layout=lab_files.layout(recordings=recordings, labels=labels)).check(root)
-    (wrong,) = [finding for finding in findings if not finding.ok]
+    wrong, signal = [finding for finding in findings if not finding.ok]
+    assert (signal.where, signal.fact) == ("sub2.vhdr", "signal")
     assert "sub2.eeg' is a copy of" in wrong.fact
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 import numpy as np
 from hypothesis import strategies as st
+
+from scmmlab.tables import Manifest
 
 Trial = tuple[int, int, int, int, int]  # subject, session, trial, label, windows
 
@@ -15,7 +16,7 @@ Trial = tuple[int, int, int, int, int]  # subject, session, trial, label, window
 class Layout:
     """The columns of a feature table that `make_folds` reads."""
 
-    manifest: SimpleNamespace
+    manifest: Manifest
     subject: np.ndarray
     session: np.ndarray
     trial: np.ndarray
@@ -24,7 +25,17 @@ class Layout:
 
 def layout(trials: list[Trial], classes: tuple[str, ...], fingerprint: str = "0") -> Layout:
     rows = np.array([row[:4] for row in sorted(trials) for _ in range(row[4])], dtype=np.int64).reshape(-1, 4)
-    manifest = SimpleNamespace(corpus="layout", classes=classes, fingerprint=fingerprint)
+    manifest = Manifest(
+        corpus="layout",
+        channels=("Fz",),
+        bands={"alpha": (8, 14)},
+        window_s=1,
+        classes=classes,
+        unit="nat",
+        provenance={"origin": "synthetic"},
+        subjects={number: str(number) for number in sorted(set(rows[:, 0].tolist()))},
+        fingerprint=fingerprint,
+    )
     subject, session, trial = (rows[:, column].astype(np.int32) for column in range(3))
     return Layout(manifest, subject, session, trial, rows[:, 3])
 

@@ -15,7 +15,7 @@ from scmmlab.cli.progress_line import ProgressLine
 from scmmlab.config.overrides import apply_override
 from scmmlab.config.problems import SpecT, raise_problems, validate
 from scmmlab.config.yaml_text import parse_yaml
-from scmmlab.corpora import READERS, Finding, Reader, SyntheticSpec, reader_class, summarize
+from scmmlab.corpora import READERS, Finding, Reader, SyntheticSpec, Whose, reader_class, summarize
 from scmmlab.corpora.fakes import FAKES, fake_class, write_fake
 from scmmlab.corpora.lab import read_layout
 from scmmlab.errors import SpecError
@@ -109,11 +109,13 @@ def check(arguments: argparse.Namespace) -> int:
     reader, _ = _reader(arguments)
     root = Path(arguments.root).expanduser().absolute()
     wrong = facts = files = left_out = 0
+    whose: list[Whose] = []
     for where, found in groupby(reader.check(root), key=lambda finding: finding.where):
         findings = list(found)
         bad = sum(not finding.ok for finding in findings)
         gaps = [finding.left_out for finding in findings if finding.left_out]
         findings = [finding for finding in findings if not finding.left_out]
+        whose += [finding.whose for finding in findings if finding.whose]
         files, facts, wrong = files + bool(findings), facts + len(findings), wrong + bad
         left_out += len(gaps)
         if findings:
@@ -124,6 +126,7 @@ def check(arguments: argparse.Namespace) -> int:
         for each in gaps:
             place = "" if findings or where == "." else f"{where}: "
             print(f"      left out: {place}{each.what} ({each.why})")
+    _print_whose(whose, all_of_them=arguments.verbose)
     said = f"; left out: {left_out}, each named above" if left_out else ""
     print(f"{facts} facts checked in {files} places: {f'{wrong} do not hold' if wrong else 'all hold'}{said}.")
     return 1 if wrong else 0
@@ -306,9 +309,44 @@ def _print_windows(table: FeatureTable) -> None:
         rows.append([str(number) for number in (subject, len(np.unique(sessions)), trials, *counts)])
     totals = np.bincount(table.label, minlength=len(classes))
     rows.append(("all", "", "", *(str(number) for number in totals)))
+    _print_columns(rows)
+
+
+def _print_columns(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  " + "  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)))
+
+
+_MOST_SUBJECTS = 20
+"""Lines of the table of subjects, unless all are asked for."""
+
+
+def _print_whose(recordings: Sequence[Whose], all_of_them: bool) -> None:
+    """Subjects as the corpus names them, with their numbers, sessions, runs and trials by class."""
+    if not recordings:
+        return
+    classes = list(recordings[0].trials)
+    of_subject: dict[int, list[Whose]] = {}
+    for each in sorted(recordings, key=lambda each: (each.subject, each.session, each.run)):
+        of_subject.setdefault(each.subject, []).append(each)
+    rows: list[Sequence[str]] = [("named", "subject", "sessions", "recordings", *classes)]
+    for subject, own in of_subject.items():
+        sessions = {each.session: each.session_name for each in own}
+        named = ", ".join(
+            name if name == str(number) else f"{name} → {number}" for number, name in list(sessions.items())[:4]
+        )
+        counts = [str(sum(each.trials[name] for each in own)) for name in classes]
+        more = f" … ({len(sessions)})" if len(sessions) > 4 else ""
+        rows.append((own[0].name, str(subject), named + more, str(len(own)), *counts))
+    left = len(rows) - 1 - _MOST_SUBJECTS
+    if left > 0 and not all_of_them:
+        rows = rows[: _MOST_SUBJECTS + 1]
+    print("\nSubjects, and trials by class:")
+    _print_columns(rows)
+    if left > 0 and not all_of_them:
+        print(f"  … and {left} more subjects; --verbose shows all.")
+    print()
 
 
 def _one_line(value: object) -> str:

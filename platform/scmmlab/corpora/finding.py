@@ -14,6 +14,28 @@ _GRAMMAR = re.compile(r"(?P<fact>.+?): expected (?P<expected>.+), found (?P<foun
 
 
 @dataclass(frozen=True)
+class Whose:
+    """Whose a recording is, and what there is in it, for a table that a person looks at.
+
+    Parameters
+    ----------
+    subject, session, run : int
+        Numbers in the table; runs count from 0.
+    name, session_name : str
+        What the corpus calls the subject and the session.
+    trials : dict of str to int
+        Trials of each class.
+    """
+
+    subject: int
+    session: int
+    run: int
+    name: str
+    session_name: str
+    trials: dict[str, int]
+
+
+@dataclass(frozen=True)
 class Finding:
     """A fact that was checked.
 
@@ -31,6 +53,8 @@ class Finding:
         What to do where it does not hold.
     left_out : LeftOut | None
         Set where it is no fact but a part of the corpus that is not taken; always shown.
+    whose : Whose | None
+        Set where a recording was found to have trials.
     """
 
     ok: bool
@@ -40,6 +64,7 @@ class Finding:
     found: str
     remedy: str = ""
     left_out: LeftOut | None = None
+    whose: Whose | None = None
 
     @classmethod
     def of_left_out(cls, left_out: LeftOut) -> Finding:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from pydantic import PrivateAttr
 
 from scmmlab.corpora.amplitudes import LARGEST_FACTOR, factor_text, unlike_others
-from scmmlab.corpora.finding import Finding
+from scmmlab.corpora.finding import Finding, Whose
 from scmmlab.corpora.lab.channel_names import check_channel_names
 from scmmlab.corpora.lab.classless import START_NO_TRIAL
 from scmmlab.corpora.lab.companions import find_companions
@@ -21,13 +21,14 @@ from scmmlab.corpora.lab.files import find_left_out
 from scmmlab.corpora.lab.formats import open_recording
 from scmmlab.corpora.lab.gaps import around, constant_stretches, settle
 from scmmlab.corpora.lab.layout import LayoutSpec
-from scmmlab.corpora.lab.recordings import LabRecording, find_recording, find_recordings, subject_names
+from scmmlab.corpora.lab.recordings import LabRecording, find_recording, find_recordings, not_recordings, subject_names
 from scmmlab.corpora.lab.signal import SignalSource, open_signal
 from scmmlab.corpora.lab.timing import read_timing
 from scmmlab.corpora.lab.trials import FoundTrials, bad_windows, find_trials
 from scmmlab.corpora.left_out import LeftOut
 from scmmlab.corpora.reader import Reader
 from scmmlab.corpora.recording import Recording, TrialSpan
+from scmmlab.corpora.signal_marks import SignalMarks, same_signals
 from scmmlab.errors import CorpusError
 
 MARGIN_S = 4.0
@@ -81,7 +82,9 @@ class MneReader(Reader):
 
     def left_out(self, root: Path) -> tuple[LeftOut, ...]:
         """Recordings that the layout does not ask for, folders, and other files."""
-        return find_left_out(self.layout.recordings, root, {*self._list(root), *self.companions(root)})
+        none = not_recordings(self.layout.recordings, root)
+        known = {*self._list(root), *self.companions(root), *(each.where for each in none)}
+        return (*none, *find_left_out(self.layout.recordings, root, known))
 
     def read(self, root: Path, file: str) -> Iterator[Recording | LeftOut]:
         """A recording a trial, in time order, and what of the file is left out."""
@@ -118,12 +121,15 @@ class MneReader(Reader):
         read = False
         left_out: dict[LeftOut, None] = {}
         levels: dict[str, float] = {}
+        first_trials: dict[str, SignalMarks] = {}
         for file, recording in recordings.items():
             examined = self._examine(root, recording, marks)
             yield from examined.findings
             left_out.update(dict.fromkeys(examined.left_out))
             if level := median(examined.spreads.values()) if examined.spreads else 0.0:
                 levels[file] = math.log(level)
+            if examined.signal is not None:
+                first_trials[file] = examined.signal
             facts.update(finding.fact for finding in examined.findings)
             read = read or all(finding.ok for finding in examined.findings)
             if examined.channels:
@@ -137,6 +143,8 @@ class MneReader(Reader):
             finding = Finding.of_error(".", error)
             if finding.fact not in facts:
                 yield finding
+        for one, other in same_signals([*first_trials.values()], range(len(first_trials))):
+            yield _same_signal([*first_trials][one], [*first_trials][other])
         for file, factor in unlike_others(levels):
             yield Finding(
                 False,
@@ -178,13 +186,22 @@ class MneReader(Reader):
         left_out: tuple[LeftOut, ...] = ()
         labels: list[int] = []
         spreads: dict[str, float] = {}
+        signal: SignalMarks | None = None
         try:
             source, found = self._open(root, recording)
             parts = list(self._settled(source, recording, found)) if source else []
             whole = [part for part in parts if not isinstance(part, LeftOut)]
             labels = [span.label for span, _, _ in whole]
             trials = ", ".join(f"{name} {labels.count(label)}" for label, name in enumerate(self.classes))
-            findings.append(Finding(True, file, "trials", "those that have a class", trials))
+            whose = Whose(
+                recording.subject,
+                recording.session,
+                recording.run,
+                recording.fields["subject"],
+                recording.fields.get("session", str(recording.session)),
+                {name: labels.count(label) for label, name in enumerate(self.classes)},
+            )
+            findings.append(Finding(True, file, "trials", "those that have a class", trials, whose=whose))
             of_trials = [*found.left_out, *(part for part in parts if isinstance(part, LeftOut))]
             if source is not None:
                 channels, left_out = source.channels, source.left_out
@@ -201,11 +218,14 @@ class MneReader(Reader):
                 assert source is not None, "whole trials have a signal"
                 first = _read_trial(source, recording, *one, ())
                 findings.append(Finding(True, file, "first trial", "EEG in µV", f"{source.sampling_rate:g} Hz"))
+                (span,) = first.trials
+                trial_CT = first.signal[:, span.start : span.stop]
+                signal = SignalMarks.of_signal(trial_CT, first.sampling_rate, first.channels)
                 spreads = _spreads(first)
                 findings += _unlike_channels(file, spreads)
         except CorpusError as error:
             findings.append(Finding.of_error(file, error))
-        return _Examined(findings, channels, labels, left_out, spreads)
+        return _Examined(findings, channels, labels, left_out, spreads, signal)
 
     def _open(self, root: Path, recording: LabRecording) -> tuple[SignalSource | None, FoundTrials]:
         """A recording and its trials; the channels of one of which nothing is taken do not matter."""
@@ -245,13 +265,41 @@ class MneReader(Reader):
 
 @dataclass(frozen=True)
 class _Examined:
-    """What an examination of one recording found: facts, its channels, trials' labels, what is left out, amplitudes."""
+    """What an examination of one recording found.
+
+    Parameters
+    ----------
+    findings : list of Finding
+        Facts.
+    channels : tuple of str
+        Those that are taken.
+    labels : list of int
+        Of its trials.
+    left_out : tuple of LeftOut
+        Channels that are no EEG.
+    spreads : dict of str to float
+        The amplitude of each channel in the first trial.
+    signal : SignalMarks | None
+        What the first trial is recognised by.
+    """
 
     findings: list[Finding]
     channels: tuple[str, ...]
     labels: list[int]
     left_out: tuple[LeftOut, ...]
     spreads: dict[str, float]
+    signal: SignalMarks | None
+
+
+def _same_signal(file: str, other: str) -> Finding:
+    return Finding(
+        False,
+        other,
+        "signal",
+        "that of no other recording",
+        f"the first trial of '{file}', or a part of it",
+        "one recording may be there in two formats or versions, or under two names; move one of the two elsewhere.",
+    )
 
 
 def _spreads(recording: Recording) -> dict[str, float]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from scmmlab.corpora.signal_marks import SignalMarks
 from scmmlab.errors import CorpusError
 
 
@@ -120,6 +121,8 @@ class TrialFeatures:
     label: int
     features: NDArray[np.float32]
     windows: NDArray[np.int64] | None = None
+    marks: SignalMarks | None = None
+    """What the signal is recognised by, where there was one."""
 
 
 @dataclass(frozen=True, eq=False)

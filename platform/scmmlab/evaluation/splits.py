@@ -14,7 +14,7 @@ from scmmlab.evaluation.fold import Fold, fold_name
 from scmmlab.evaluation.subjects import left_in, subject_groups
 from scmmlab.evaluation.trials import Trials
 from scmmlab.evaluation.within_subject import FINETUNE, TEST, VALIDATION, part_of_trials, share_count
-from scmmlab.tables import FeatureTable
+from scmmlab.tables import FeatureTable, shared_subjects, shared_text
 
 
 def make_folds(protocol: ProtocolSpec, source: FeatureTable, target: FeatureTable) -> tuple[Fold, ...]:
@@ -140,14 +140,13 @@ def _check_zero_shot(source: FeatureTable, target: FeatureTable) -> None:
             f"Protocol 'zero_shot' needs at least two source subjects, one of whom validates, but source "
             f"'{source.manifest.corpus}' has {len(subjects)}."
         )
-    if source.manifest.fingerprint == target.manifest.fingerprint:
-        shared = sorted(set(subjects) & set(_subjects(target)))
-        if shared:
-            raise SplitError(
-                f"Protocol 'zero_shot' would train on the labels of those it tests: source and target are the same "
-                f"table '{source.manifest.corpus}' and share {fold_name(shared)}.",
-                hint="give source and target different subjects.",
-            )
+    shared = shared_subjects(source.manifest, target.manifest)
+    if shared:
+        raise SplitError(
+            f"Protocol 'zero_shot' would train on the labels of those it tests: source and target "
+            f"{shared_text(source.manifest, target.manifest, shared)}.",
+            hint="give source and target different subjects.",
+        )
 
 
 def _subjects(table: FeatureTable) -> list[int]:

@@ -154,10 +154,12 @@ def check_archive(files: Mapping[str, bytes], odd: str | None = None) -> Iterato
 
 def _without_names(manifest: Manifest) -> Manifest:
     """A manifest by whose names nobody is known: subjects and files by number. Hashes stay, and the fingerprint."""
+    numbers = {file: str(number) for number, file in enumerate(sorted(manifest.raw_files))}
     return manifest.model_copy(
         update={
             "subjects": {number: str(number) for number in manifest.subjects},
-            "raw_files": {str(number): digest for number, (_, digest) in enumerate(sorted(manifest.raw_files.items()))},
+            "raw_files": {numbers[file]: digest for file, digest in sorted(manifest.raw_files.items())},
+            "signals": {numbers[file]: of_file for file, of_file in sorted(manifest.signals.items())},
             "companions": {
                 str(number): digest for number, (_, digest) in enumerate(sorted(manifest.companions.items()))
             },

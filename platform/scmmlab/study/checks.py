@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scmmlab.config import CorpusSelection, ExperimentSpec, TransferSpec
 from scmmlab.errors import SpecError, nearest
-from scmmlab.tables import Manifest, check_mixable, common_channels
+from scmmlab.tables import Manifest, check_mixable, common_channels, shared_subjects, shared_text
 from scmmlab.tables.checks import number_ranges
 
 
@@ -36,14 +36,14 @@ def check_transfer(transfer: TransferSpec, source: Manifest, target: Manifest) -
         raise SpecError(f"The target of transfer '{transfer.name}' must have at least two classes, got one.")
     check_mixable(source, target, transfer.mixed_features)
     channels = common_channels(source, target)
-    if _same_recordings(source, target):
-        both = sorted(set(selected_subjects(transfer.source, source)) & set(selected_subjects(transfer.target, target)))
-        if both:
-            raise SpecError(
-                f"Transfer '{transfer.name}' would leak: source and target are both of corpus '{target.corpus}' and "
-                f"share subjects {number_ranges(both)}, whose test windows would be pre-trained on.",
-                hint="give source and target different subjects.",
-            )
+    of_source, of_target = selected_subjects(transfer.source, source), selected_subjects(transfer.target, target)
+    both = [pair for pair in shared_subjects(source, target) if pair[0] in of_source and pair[1] in of_target]
+    if both:
+        raise SpecError(
+            f"Transfer '{transfer.name}' would leak: source and target {shared_text(source, target, both)}, whose test "
+            "windows would be pre-trained on.",
+            hint="give source and target different subjects.",
+        )
     return channels
 
 
@@ -99,10 +99,3 @@ def _check_selection(transfer: TransferSpec, side: str, selection: CorpusSelecti
                 f"Invalid value for {where.format('classes')}: '{selection.table}' has {list(manifest.classes)}, "
                 f"got {name!r}" + (f"; did you mean {guess!r}?" if guess else ".")
             )
-
-
-def _same_recordings(source: Manifest, target: Manifest) -> bool:
-    """Whether two tables hold the same people: the same table, or made from the same raw files in two ways."""
-    if source.fingerprint == target.fingerprint:
-        return True
-    return source.corpus == target.corpus and bool(set(source.raw_files.values()) & set(target.raw_files.values()))

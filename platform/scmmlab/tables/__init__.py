@@ -9,6 +9,7 @@ from scmmlab.tables.locations import shipped_tables
 from scmmlab.tables.manifest import Manifest
 from scmmlab.tables.renewal import Outcome, provide_table
 from scmmlab.tables.schema import from_arrow, table_schema, to_arrow
+from scmmlab.tables.shared_signals import shared_subjects, shared_text
 from scmmlab.tables.storage import read_manifest, read_table, write_table
 from scmmlab.tables.synthetic import synthetic_table, write_synthetic_table
 
@@ -29,6 +30,8 @@ __all__ = [
     "provide_table",
     "read_manifest",
     "read_table",
+    "shared_subjects",
+    "shared_text",
     "shipped_tables",
     "synthetic_table",
     "table_schema",

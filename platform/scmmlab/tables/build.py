@@ -24,6 +24,7 @@ from scmmlab.tables.locations import locate
 from scmmlab.tables.manifest import Manifest
 from scmmlab.tables.partial import PartialBuild
 from scmmlab.tables.renewal import Outcome, provide_table
+from scmmlab.tables.shared_signals import refuse_repeated_signals
 
 FileMapper = Callable[[Callable[[str], FileRows], Sequence[str]], Iterator[FileRows]]
 """Applies a function to each file and yields what it returns, in any order; it may do so elsewhere."""
@@ -107,7 +108,7 @@ def build_table(
 
     with claimed(place):
         try:
-            outcome = provide_table(location, build, is_ours, make, force)
+            outcome = provide_table(location, build, is_ours, make, force, is_whole=lambda found: bool(found.signals))
         except CorpusError:
             # it would fail again; what was stopped in any other way goes on where it was
             partial.remove()
@@ -156,6 +157,8 @@ def _table(
     first, names = parts[0], reader.subject_names(root)
     for part in parts:
         check_alike(part.file, part, first)
+    signals = {part.file: part.signals for part in parts}
+    refuse_repeated_signals(f"'{root}'", signals)
     columns: dict[str, Any] = {
         name: np.concatenate([getattr(part, name) for part in parts])
         for name in ("subject", "session", "trial", "window", "label", "features")
@@ -179,6 +182,7 @@ def _table(
         raw_files=hashes,
         companions=companions,
         left_out=left_out,
+        signals=signals,
         subjects={
             number: names.get(number) or reader.subject_name(number)
             for number in np.unique(columns["subject"]).tolist()

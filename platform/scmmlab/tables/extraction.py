@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from scmmlab.corpora import FeatureRecording, LeftOut, Reader, Recording, TrialFeatures, TrialSpan
+from scmmlab.corpora import FeatureRecording, LeftOut, Reader, Recording, SignalMarks, TrialFeatures, TrialSpan
 from scmmlab.errors import CorpusError
 from scmmlab.features import FeatureSpec, extract_features, kept_windows
 from scmmlab.tables.file_rows import FileRows
@@ -66,7 +66,15 @@ class FileExtraction:
             bands=self.features.bands,
             window_s=self.features.window_s,
             trials=[
-                TrialFeatures(trial.trial, trial.label, values, np.flatnonzero(kept_W))
+                TrialFeatures(
+                    trial.trial,
+                    trial.label,
+                    values,
+                    np.flatnonzero(kept_W),
+                    SignalMarks.of_signal(
+                        recording.signal[:, trial.start : trial.stop], recording.sampling_rate, recording.channels
+                    ),
+                )
                 for trial, values, kept_W in zip(trials, features, kept, strict=True)
             ],
             notes=recording.notes,
@@ -101,6 +109,7 @@ def rows_of(file: str, parts: Iterator[FeatureRecording | LeftOut], classes: int
     features: list[NDArray[np.float32]] = []
     notes: list[str] = []
     left_out: list[LeftOut] = []
+    signals: dict[str, str] = {}
     for recording in parts:
         if isinstance(recording, LeftOut):
             left_out.append(recording)
@@ -116,6 +125,8 @@ def rows_of(file: str, parts: Iterator[FeatureRecording | LeftOut], classes: int
             windows = np.arange(len(trial.features)) if trial.windows is None else trial.windows
             columns.append((*(np.full(len(windows), key) for key in keys), windows))
             features.append(trial.features)
+            marks = trial.marks or SignalMarks.of_features(trial.features)
+            signals[f"{recording.subject}/{recording.session}/{trial.trial}"] = str(marks)
     if first is None and left_out:
         return FileRows.empty(file, tuple(left_out))
     if first is None or not features:
@@ -134,6 +145,7 @@ def rows_of(file: str, parts: Iterator[FeatureRecording | LeftOut], classes: int
         features=np.concatenate(features),
         notes=tuple(notes),
         left_out=tuple(left_out),
+        signals=signals,
     )
 
 

@@ -165,7 +165,7 @@ class FeatureTable:
         """A hexadecimal SHA-256 of every column and of what the manifest says about them."""
         digest = hashlib.sha256()
         # what is left out is no part of it: a file that somebody puts beside the recordings makes no other table
-        unsaid = {"fingerprint", "attribution", "licence", "left_out"}
+        unsaid = {"fingerprint", "attribution", "licence", "left_out", "signals"}
         facts = self.manifest.model_dump(mode="json", exclude=unsaid)
         # the order of the bands is that of the features, and canonical JSON would sort it away
         facts["bands"] = list(facts["bands"].items())

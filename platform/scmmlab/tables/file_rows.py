@@ -6,7 +6,7 @@ import io
 import json
 import zipfile
 import zlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,8 @@ class FileRows:
         What the reader noticed.
     left_out : tuple of LeftOut
         What of the file is not in the rows.
+    signals : dict of str to str
+        What the signal of each trial is recognised by, as in the manifest.
     """
 
     file: str
@@ -48,6 +50,7 @@ class FileRows:
     features: NDArray[np.float32]
     notes: tuple[str, ...]
     left_out: tuple[LeftOut, ...] = ()
+    signals: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def empty(cls, file: str, left_out: tuple[LeftOut, ...]) -> FileRows:
@@ -83,6 +86,8 @@ class FileRows:
             with np.load(io.BytesIO(content), allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in _ARRAYS}
                 facts = json.loads(stored["facts"].tobytes())
+                # rows that an older version kept have none, and are made again
+                facts["signals"]
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
             raise ValueError(f"damaged rows: {error}") from error
         return cls(
@@ -92,5 +97,6 @@ class FileRows:
             window_s=facts["window_s"],
             notes=tuple(facts["notes"]),
             left_out=tuple(LeftOut(**each) for each in facts["left_out"]),
+            signals=facts["signals"],
             **arrays,
         )

@@ -40,6 +40,9 @@ class Manifest(Spec):
     """SHA-256 of each file beside the raw ones that decides labels, order or channels, by its path."""
     left_out: tuple[LeftOut, ...] = ()
     """What of the corpus is not in the table, and why."""
+    signals: dict[str, dict[str, str]] = Field(default_factory=dict)
+    """What the signal of each trial is recognised by wherever it stands again (`corpora.SignalMarks`), by its raw file
+    and by `subject/session/trial`. Empty in tables from before there was any, and of synthetic corpora."""
     subjects: dict[int, str]
     """Subjects by number, with the name that the corpus gives them."""
     windows: int = Field(0, ge=0)
@@ -52,8 +55,8 @@ class Manifest(Spec):
     """Identity of the build: raw files, parameters and versions of what made the table. Equal builds give equal
     tables, so that a table need not be built again to know that it is up to date."""
     fingerprint: str = ""
-    """Identity of the content: every column, and everything above but attribution and licence. Of a selection, that
-    of the table it was selected from."""
+    """Identity of the content: every column, and everything above but attribution, licence and signals. Of a
+    selection, that of the table it was selected from."""
 
     @model_validator(mode="after")
     def _check(self) -> Manifest:

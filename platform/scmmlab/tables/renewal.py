@@ -39,6 +39,7 @@ def provide_table(
     is_ours: Callable[[Manifest], bool],
     make: Callable[[], FeatureTable],
     force: bool,
+    is_whole: Callable[[Manifest], bool] = lambda manifest: True,
 ) -> Outcome:
     """See to it that a table is at a location, doing nothing where it is there already.
 
@@ -60,13 +61,15 @@ def provide_table(
         Makes the table.
     force : bool
         Make it in any case.
+    is_whole : callable
+        Whether a table with this manifest has all that one has that is made now; one that has not is made again.
 
     Raises
     ------
     CorpusError
         If something else is there, or from `make`.
     """
-    standing = _standing(location, build, is_ours)
+    standing = _standing(location, build, is_ours, is_whole)
     if standing == "current" and not force:
         return Outcome(read_manifest(location), "up to date")
     replace = force or standing in _REASONS
@@ -81,13 +84,17 @@ def provide_table(
 _REASONS = {
     "changed": "raw files, settings or versions have changed since it was built",
     "damaged": "its content did not match its fingerprint",
+    "incomplete": "it was built before signals were recognised; features and fingerprint stay the same",
 }
 """Standings of a table that is made again without being told to."""
 
 
 def _standing(
-    location: str | os.PathLike[str], build: str, is_ours: Callable[[Manifest], bool]
-) -> Literal["absent", "current", "changed", "damaged", "other"]:
+    location: str | os.PathLike[str],
+    build: str,
+    is_ours: Callable[[Manifest], bool],
+    is_whole: Callable[[Manifest], bool],
+) -> Literal["absent", "current", "changed", "damaged", "incomplete", "other"]:
     if not locate(location).names():
         return "absent"
     try:
@@ -103,4 +110,4 @@ def _standing(
         read_table(location)
     except CorpusError:
         return "damaged"
-    return "current"
+    return "current" if is_whole(manifest) else "incomplete"

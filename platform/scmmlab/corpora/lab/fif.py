@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from scmmlab.corpora.opening import open_below
 from scmmlab.errors import CorpusError
 
-_FILE_ID, _BLOCK_START, _BLOCK_END, _REF_ROLE, _REF_FILE_NAME = 100, 104, 105, 115, 118
-_NEXT_FILE = 2
-"""The role of a file that a recording goes on in; the name of the one before, another role, is nothing to open."""
+_FILE_ID, _BLOCK_START, _BLOCK_END, _REF_ROLE, _REF_FILE_NAME, _DATA = 100, 104, 105, 115, 118, 300
+_PREVIOUS_FILE, _NEXT_FILE = 1, 2
+"""The roles of the file that a recording comes from and of the one that it goes on in, which alone is to be opened."""
 _TAG = struct.Struct(">iIii")
 """What a tag starts with: its kind, its type, the size of its data, and where the next one is."""
 _LONGEST_NAME = 4096
@@ -29,7 +30,7 @@ def fif_parts(root: Path, file: str) -> tuple[str, ...]:
     waiting = [file]
     while waiting:
         part = waiting.pop(0)
-        for name in _named_files(root / part):
+        for name in (name for _, roles, names in _named_files(root / part) if roles <= {_NEXT_FILE} for name in names):
             other = (Path(part).parent / name).as_posix()
             if "\0" in other:
                 raise CorpusError(f"'{root / part}' goes on in no file: expected the name of one, found {name!r}.")
@@ -40,8 +41,31 @@ def fif_parts(root: Path, file: str) -> tuple[str, ...]:
     return tuple(parts)
 
 
-def _named_files(path: Path) -> Iterator[str]:
-    """The files that a block of tags names, unless it gives them another role than that of the next one."""
+def fif_before(path: Path) -> str | None:
+    """The name of the file that a split recording comes from, where this one is a further part of it.
+
+    What is no FIF file is none; whoever opens it says so.
+    """
+    try:
+        about = path.stat()
+        return _before(path, about.st_mtime_ns, about.st_size)
+    except (CorpusError, OSError):
+        return None
+
+
+@lru_cache(maxsize=10_000)
+def _before(path: Path, changed: int, size: int) -> str | None:
+    for kind, roles, names in _named_files(path):
+        if _PREVIOUS_FILE in roles and names:
+            return names[0]
+        # what comes before stands in front of the data, which are long
+        if kind == _DATA:
+            break
+    return None
+
+
+def _named_files(path: Path) -> Iterator[tuple[int, set[int], list[str]]]:
+    """The roles and names of files that stand in front of each start or end of a block of tags, and of data."""
     size, position, last = path.stat().st_size, 0, -1
     names: list[str] = []
     roles: set[int] = set()
@@ -61,8 +85,8 @@ def _named_files(path: Path) -> Iterator[str]:
                     f"'{path}' is truncated: expected data up to byte {end} as a tag says, found {size} bytes.",
                     "copy the file again.",
                 )
-            if kind in (_BLOCK_START, _BLOCK_END) or following == -1:
-                yield from names if roles <= {_NEXT_FILE} else ()
+            if kind in (_BLOCK_START, _BLOCK_END, _DATA) or following == -1:
+                yield kind, roles, names
                 names, roles = [], set()
             elif kind == _REF_FILE_NAME and length <= _LONGEST_NAME:
                 names.append(opened.read(length).decode("latin-1").strip("\0"))

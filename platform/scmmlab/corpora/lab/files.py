@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from scmmlab.corpora.lab.bids_listing import SET_APART, fields_of, why_left_out
 from scmmlab.corpora.lab.file_kinds import PARTS, check_ending, why_not_read
 from scmmlab.corpora.lab.formats import ENDINGS
-from scmmlab.corpora.lab.layout import FIELD, BidsSpec, RecordingsSpec
+from scmmlab.corpora.lab.layout import KINDS, BidsSpec, RecordingsSpec
 from scmmlab.corpora.left_out import LeftOut, shown
 from scmmlab.corpora.opening import open_below
 from scmmlab.corpora.reader import corpus_folder
@@ -124,7 +124,7 @@ def _why_no_fit(spec: RecordingsSpec, file: str) -> str | None:
     why = why_not_read(file)
     if why != "":
         return why
-    if re.fullmatch(_regex(spec.files).pattern, file, re.IGNORECASE):
+    if re.fullmatch(_regex(spec.files, shortest=True).pattern, file, re.IGNORECASE):
         return "like 'recordings.files' but for small and capital letters"
     return "not like 'recordings.files'"
 
@@ -132,31 +132,50 @@ def _why_no_fit(spec: RecordingsSpec, file: str) -> str | None:
 def _files(spec: RecordingsSpec, root: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """The files that fit the pattern, with the texts of its fields."""
     assert spec.files is not None
-    pattern = _regex(spec.files)
-    levels = [_regex(parent.as_posix()) for parent in PurePosixPath(spec.files).parents][-2::-1]
+    first, last = _regex(spec.files, shortest=True), _regex(spec.files, shortest=False)
+    levels = [_regex(parent.as_posix(), shortest=True) for parent in PurePosixPath(spec.files).parents][-2::-1]
     for entry in walk(root):
         file = entry.file
         depth = file.count("/")
         if entry.kind == "closed" and not entry.is_hidden and depth < len(levels) and levels[depth].fullmatch(file):
             # recordings may lie behind a link
             open_below(root, file)
-        match = pattern.fullmatch(file)
-        if match is None or entry.is_hidden:
+        match, other = first.fullmatch(file), last.fullmatch(file)
+        if match is None or other is None or entry.is_hidden:
             continue
         _check_there(root, file)
+        if match.groups() != other.groups():
+            raise CorpusError(
+                f"The name of '{root / file}' can be read in more than one way: expected one that fits '{spec.files}', "
+                f"found {_shown(match)}, or {_shown(other)}.",
+                "text that is the same in all names can stand in 'recordings.files' itself; {session:d} stands for "
+                "digits alone, {subject:w} for letters and digits alone.",
+            )
         yield file, match.groupdict()
 
 
-def _regex(pattern: str) -> re.Pattern[str]:
-    """A field stands for any text without `/`, and for the same text wherever it stands."""
-    parts, seen = [], set()
-    for index, part in enumerate(FIELD.split(pattern)):
-        if index % 2 == 0:
-            parts.append(re.escape(part))
-        else:
-            parts.append(f"(?P={part})" if part in seen else f"(?P<{part}>[^/]+?)")
-            seen.add(part)
+_FIELD = re.compile(rf"\{{([a-z_]+)(?::([{''.join(KINDS)}]))?\}}")
+"""A field of the pattern of recordings: its name, and what it stands for."""
+
+
+def _regex(pattern: str, shortest: bool) -> re.Pattern[str]:
+    """A field stands for any text without `/`, and for the same text wherever it stands.
+
+    Of all ways in which a name fits, one expression finds the way in which the first field is the shortest, and of
+    these the second, and so on, the other the way in which they are the longest: where both are equal, it is the only
+    one.
+    """
+    literals, names, kinds = (_FIELD.split(pattern)[start::3] for start in range(3))
+    parts, seen = [re.escape(literals[0])], set[str]()
+    for name, kind, literal in zip(names, kinds, literals[1:], strict=True):
+        text = KINDS.get(kind, "[^/]+") + "?" * shortest
+        parts += [f"(?P={name})" if name in seen else f"(?P<{name}>{text})", re.escape(literal)]
+        seen.add(name)
     return re.compile("".join(parts))
+
+
+def _shown(match: re.Match[str]) -> str:
+    return ", ".join(f"{name} '{text}'" for name, text in match.groupdict().items())
 
 
 def _bids_files(spec: BidsSpec, root: Path) -> Iterator[tuple[str, dict[str, str]]]:
@@ -167,8 +186,8 @@ def _bids_files(spec: BidsSpec, root: Path) -> Iterator[tuple[str, dict[str, str
             f"'{root}' is no BIDS folder: expected folders sub-*, found no such.",
             f"--root {hint} has some." if hint else None,
         )
-    taken: dict[tuple[tuple[str, str], ...], str] = {}
     tasks: set[str] = set()
+    found = False
     for entry in walk(root):
         file = entry.file
         if entry.is_hidden or not file.lower().startswith("sub-"):
@@ -180,15 +199,9 @@ def _bids_files(spec: BidsSpec, root: Path) -> Iterator[tuple[str, dict[str, str
         if entry.kind == "folder" or why_left_out(spec, file) != "":
             continue
         _check_there(root, file)
-        first = taken.setdefault(tuple(fields.items()), file)
-        if first != file:
-            raise CorpusError(
-                f"'{root / file}' is the same recording as '{root / first}' by its name: expected one of "
-                f"{', '.join(f'{field} {text}' for field, text in fields.items())}, found two.",
-                "take one of the two out of the folder, or tell them apart by acq- or run-.",
-            )
+        found = True
         yield file, fields
-    if not taken and spec.task is not None and tasks:
+    if not found and spec.task is not None and tasks:
         guess = nearest(spec.task, tasks)
         raise CorpusError(
             f"There are no recordings of task {spec.task} in '{root}': expected some, found no file of such a name, "

@@ -16,6 +16,9 @@ from scmmlab.errors import SpecError
 
 FIELD = re.compile(r"\{([a-z_]+)\}")
 """A field of a file pattern."""
+KINDS = {"d": r"\d+", "w": r"[^\W_]+"}
+"""What a field of a recording's name may stand for, as in `{session:d}`: digits alone, or letters and digits."""
+_KIND = re.compile(rf":[{''.join(KINDS)}]\}}")
 BIDS_FIELDS = ("subject", "session", "task", "acquisition", "run", "processing", "recording", "space")
 """The entities of a BIDS name that can be told apart."""
 
@@ -38,6 +41,9 @@ class BidsSpec(Spec):
     """In the folders of this name."""
     suffix: str | None = None
     """At the end of the files' names, before the dot; the datatype when absent."""
+    only: dict[str, str | None] = Field({})
+    """Entities of a file's name, as they are written there, and the value that each must have: `{desc: clean}`, or
+    `{desc: null}` for names without one. `ending: .edf` chooses between formats."""
 
 
 class RecordingsSpec(Spec):
@@ -45,8 +51,8 @@ class RecordingsSpec(Spec):
 
     files: str | None = None
     """Path below --root, with fields: `"sub{subject}/day{session}_run{run}.vhdr"`, in quotes in YAML. A field stands
-    for any text without `/`. `{subject}` must be there; `{session}` and `{run}` may be, and others, which `labels` can
-    use."""
+    for any text without `/`, `{session:d}` for digits alone, `{subject:w}` for letters and digits alone. `{subject}`
+    must be there; `{session}` and `{run}` may be, and others, which `labels` can use."""
     bids: BidsSpec | None = None
     """In place of `files`; `{}` takes all that is EEG."""
     order: Literal["name", "date"] = "name"
@@ -67,15 +73,15 @@ class RecordingsSpec(Spec):
         if (self.files is None) == (self.bids is None):
             raise ValueError("must have either 'files' or 'bids'")
         if self.files is not None:
-            _check_pattern(self.files)
-            if "subject" not in FIELD.findall(self.files):
+            _check_pattern(_KIND.sub("}", self.files))
+            if "subject" not in self.fields:
                 raise ValueError(f"must say in 'files' where the {{subject}} stands, got {self.files!r}")
         return self
 
     @property
     def fields(self) -> tuple[str, ...]:
         """The fields that recordings are told apart by, in their order."""
-        return BIDS_FIELDS if self.files is None else tuple(dict.fromkeys(FIELD.findall(self.files)))
+        return BIDS_FIELDS if self.files is None else tuple(dict.fromkeys(FIELD.findall(_KIND.sub("}", self.files))))
 
 
 class SignalSpec(Spec):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from scmmlab.corpora.lab.fif import fif_before
 from scmmlab.corpora.lab.files import find_files
 from scmmlab.corpora.lab.formats import started
-from scmmlab.corpora.lab.layout import RecordingsSpec
+from scmmlab.corpora.lab.layout import BidsSpec, RecordingsSpec
+from scmmlab.corpora.left_out import LeftOut
 from scmmlab.errors import CorpusError
 
 _LARGEST = 2**31 - 1
@@ -64,6 +67,13 @@ def find_recording(spec: RecordingsSpec, root: Path, file: str) -> LabRecording:
     return next(each for each in found.of_subject(found.fields[file]["subject"]) if each.file == file)
 
 
+def not_recordings(spec: RecordingsSpec, root: Path) -> tuple[LeftOut, ...]:
+    """Files whose names are like those of recordings and that are none: further parts of split ones, and versions that
+    the layout does not choose.
+    """
+    return _Found.below(spec, root).left_out
+
+
 def subject_names(spec: RecordingsSpec, root: Path) -> dict[int, str]:
     """What each subject is called in the names of its recordings."""
     return {number: name for name, number in _Found.below(spec, root).subjects.items()}
@@ -79,17 +89,38 @@ class _Found:
     by_subject: dict[str, list[str]]
     subjects: dict[str, int]
     sessions: dict[str, int]
+    left_out: tuple[LeftOut, ...]
 
     @classmethod
     def below(cls, spec: RecordingsSpec, root: Path) -> _Found:
         """Those below a root."""
         fields = find_files(spec, root)
+        not_taken: list[LeftOut] = []
+        if spec.bids is not None:
+            chosen = _chosen(spec.bids, root, fields)
+            not_taken = [
+                LeftOut(where=file, what="the recording", why="recordings.bids.only")
+                for file in sorted(fields.keys() - chosen.keys(), key=_natural)
+            ]
+            fields = chosen
+        left_out = (*not_taken, *_further_parts(root, fields))
+        others = {each.where for each in left_out}
+        fields = {file: names for file, names in fields.items() if file not in others}
+        _refuse_versions(spec, root, fields)
         by_subject: dict[str, list[str]] = defaultdict(list)
         for file in sorted(fields, key=_natural):
             by_subject[fields[file]["subject"]].append(file)
         names = {each["session"] for each in fields.values() if "session" in each}
+        subjects, sessions = _numbers(by_subject, "subject", root), _numbers(names, "session", root)
+        _refuse_alike(root, "files", fields)
         return cls(
-            spec, root, fields, by_subject, _numbers(by_subject, "subject", root), _numbers(names, "session", root)
+            spec,
+            root,
+            fields,
+            by_subject,
+            subjects,
+            sessions,
+            left_out,
         )
 
     def of_subject(self, subject: str) -> Iterator[LabRecording]:
@@ -103,6 +134,9 @@ class _Found:
         for file in self.by_subject[subject]:
             in_session[self.sessions.get(self.fields[file].get("session", ""), 1)].append(file)
         for session, files in in_session.items():
+            _refuse_alike(
+                self.root, f"runs of subject '{subject}'", {self.fields[file].get("run", "") for file in files}
+            )
             files.sort(key=lambda file: (_natural(self.fields[file].get("run", "")), _natural(file)))
             for run, file in enumerate(files):
                 yield file, session, run
@@ -126,10 +160,101 @@ class _Found:
                 yield file, session, run
 
 
+def _chosen(spec: BidsSpec, root: Path, fields: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """The recordings whose entities are those that a layout names."""
+    entities = {file: _entities(file) for file in fields}
+    for name in spec.only:
+        if not any(name in each for each in entities.values()):
+            raise CorpusError(
+                f"No recording in '{root}' has the entity of 'recordings.bids.only': expected '{name}' in some name, "
+                f"found {', '.join(sorted({one for each in entities.values() for one in each}))}."
+            )
+    found = {
+        file: each
+        for file, each in fields.items()
+        if all(entities[file].get(name) == value for name, value in spec.only.items())
+    }
+    if not found:
+        raise CorpusError(
+            f"There are no recordings in '{root}' that 'recordings.bids.only' takes: expected some with {spec.only}, "
+            f"found none of {len(fields)}."
+        )
+    return found
+
+
+def _entities(file: str) -> dict[str, str]:
+    """What a BIDS name says, by the short names that stand in it, and its ending."""
+    path = PurePosixPath(file)
+    pairs = (part.partition("-") for part in path.stem.split("_") if "-" in part)
+    return {**{name: value for name, _, value in pairs}, "ending": path.suffix}
+
+
+def _further_parts(root: Path, files: Iterable[str]) -> Iterator[LeftOut]:
+    """The further parts of split FIF recordings; what a recording goes on in is read with its first part."""
+    for file in sorted(files, key=_natural):
+        before = fif_before(root / file) if file.lower().endswith(".fif") else None
+        if before is not None:
+            first = (root / file).with_name(Path(before).name)
+            why = (
+                f"'{first.name}' goes on in it" if first.exists() else f"it follows '{first.name}', which is not there"
+            )
+            yield LeftOut(where=file, what="a further part of a split recording", why=why)
+
+
+def _refuse_versions(spec: RecordingsSpec, root: Path, fields: dict[str, dict[str, str]]) -> None:
+    """Refuse one recording in two formats, or in two versions that only an entity tells apart which nothing uses."""
+    seen: dict[object, str] = {}
+    for file in sorted(fields, key=_natural):
+        path = PurePosixPath(file)
+        other = seen.setdefault(_plain(path.with_suffix("").as_posix()), file)
+        if other != file and PurePosixPath(other).suffix != path.suffix:
+            raise CorpusError(
+                f"'{root / other}' and '{root / file}' differ in their ending alone: expected each recording once, "
+                f"found two formats.",
+                "put the ending of those to take into 'recordings.files', or with BIDS say "
+                f"'recordings.bids.only: {{ending: {path.suffix}}}'.",
+            )
+    if spec.bids is None:
+        return
+    for file in sorted(fields, key=_natural):
+        told_apart = tuple(fields[file].get(name) for name in ("subject", "session", "task", "acquisition", "run"))
+        other = seen.setdefault(told_apart, file)
+        if other != file:
+            one, two = _entities(other), _entities(file)
+            name = next((name for name in (*one, *two) if one.get(name) != two.get(name)), "ending")
+            raise CorpusError(
+                f"'{root / other}' and '{root / file}' differ only in what no setting tells apart: expected one "
+                f"recording of a subject, session, task, acquisition and run, found {name} "
+                f"{one.get(name) or 'not given'} and {two.get(name) or 'not given'}.",
+                f"they may be versions of one recording: 'recordings.bids.only: {{{name}: {two.get(name) or 'null'}}}' "
+                "takes one of them. Different recordings can be told apart by a pattern ('recordings.files').",
+            )
+
+
+def _refuse_alike(root: Path, what: str, names: Iterable[str]) -> None:
+    """Refuse names that differ in what people and file systems take no notice of: `s1`, `S1`, `s01`."""
+    seen: dict[str, str] = {}
+    for name in sorted(names, key=_natural):
+        other = seen.setdefault(_plain(name), name)
+        if other != name:
+            raise CorpusError(
+                f"Two names of {what} in '{root}' are nearly the same: expected names that differ in more than case, "
+                f"zeros in front, or the encoding of a letter, found {other!a} and {name!a}.",
+                "rename the files of one of them, so that what belongs together has one name.",
+            )
+
+
+def _plain(name: str) -> str:
+    """A name without what people and file systems take no notice of."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).strip()
+    return re.sub(r"\d+", lambda number: str(int(number[0])), folded)
+
+
 def _numbers(names: Iterable[str], what: str, root: Path) -> dict[str, int]:
     """A number for each name: its own where all are whole numbers, else its place in their order."""
     ordered = sorted(set(names), key=_natural)
     if not all(name.isdecimal() for name in ordered):
+        _refuse_alike(root, f"{what}s", ordered)
         return {name: number for number, name in enumerate(ordered, start=1)}
     numbers = {name: int(name) for name in ordered}
     if len(set(numbers.values())) < len(numbers) or max(numbers.values(), default=0) > _LARGEST:
