@@ -47,7 +47,7 @@ def test_a_page_of_another_site_is_turned_away(tmp_path):
         assert status(port, question, f"localhost:{port}") == 200
         assert status(port, question, "elsewhere.invalid") == 403
         assert status(port, question, f"192.168.1.1:{port}") == 403
-        with open("/proc/net/tcp") as table:
+        with open("/proc/net/tcp", encoding="utf-8") as table:
             listening = {line.split()[1] for line in table if line.split()[3] == "0A"}
         assert f"0100007F:{port:04X}" in listening
         assert f"00000000:{port:04X}" not in listening

@@ -260,7 +260,7 @@ class RungScheduler(FIFOScheduler):
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Note why, for the case that it is not tried again."""
         if trial.error_file is not None:
-            self._search.troubled(Path(trial.error_file).read_text())
+            self._search.troubled(Path(trial.error_file).read_text(encoding="utf-8"))
 
 
 class StopAll(ray.tune.Stopper):
