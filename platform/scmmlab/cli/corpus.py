@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -252,7 +253,9 @@ def _mapper(engine: str) -> FileMapper:
         return map_here
     # Ray takes seconds to import; the other commands do without
     from scmmlab.execution.corpus_build import map_on_ray
+    from scmmlab.execution.ray_folder import check_ray_folder
 
+    check_ray_folder(os.environ)
     return map_on_ray
 
 

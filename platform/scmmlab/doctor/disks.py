@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from scmmlab.doctor.finding import Finding, bad, ok, warn
+from scmmlab.errors import ResourceError
+from scmmlab.execution.ray_folder import check_ray_folder, ray_folder
 from scmmlab.tracking.mounts import mount_of, sqlite_file
 
 GIB = 2**30
@@ -62,6 +64,17 @@ def check_room(store: Path) -> Iterator[Finding]:
         yield bad("disk for Ray", found, f"make room on the disk of {temporary}")
     else:
         yield ok("disk for Ray", f"{disk.free / GIB:.1f} GiB free in {temporary}")
+
+
+def check_sockets(environment: Mapping[str, str]) -> Finding:
+    """A finding on the folder in which a Ray of our own has its sockets."""
+    try:
+        check_ray_folder(environment)
+    except ResourceError as error:
+        return bad("Ray's folder", error.message.rstrip("."), error.hint or "")
+    if environment.get("RAY_ADDRESS"):
+        return ok("Ray's folder", "RAY_ADDRESS names a cluster, which has its own")
+    return ok("Ray's folder", f"{ray_folder(environment)[0]}, with room for the names of its sockets")
 
 
 def check_shared_memory(needed: int, folder: Path = Path("/dev/shm")) -> Finding:
