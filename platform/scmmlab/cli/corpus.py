@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from scmmlab.cli.lasting_places import check_places_of_job
 from scmmlab.cli.progress_line import ProgressLine
 from scmmlab.config.overrides import apply_override
 from scmmlab.config.problems import SpecT, raise_problems, validate
@@ -124,6 +125,7 @@ def check(arguments: argparse.Namespace) -> int:
 
 def build(arguments: argparse.Namespace) -> int:
     """Build a feature table."""
+    check_places_of_job(arguments)
     reader, features = _reader(arguments)
     outcome = build_table(
         reader,
