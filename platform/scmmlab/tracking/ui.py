@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
@@ -33,6 +34,9 @@ except ProcessLookupError:
     pass
 """
 """Ends a group of processes when its standard input ends, which the kernel sees to where its writer was killed."""
+
+
+_LOOK_S = 0.05
 
 
 class _Ended(Exception):
@@ -117,8 +121,10 @@ def serve(command: Sequence[str]) -> int:
             signal.signal(number, signal.SIG_IGN)  # the guard does not take longer than its five seconds
         os.close(ours)
         os.close(the_guards)
-        if guard is not None:
-            guard.wait()
+        if guard is not None and server is not None:
+            while guard.poll() is None:
+                server.poll()  # until then the kernel counts it among the group's processes
+                time.sleep(_LOOK_S)
         elif server is not None:
             os.killpg(server.pid, signal.SIGKILL)
         if server is not None:
