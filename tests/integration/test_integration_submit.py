@@ -130,7 +130,7 @@ def test_a_study_is_followed_over_a_broken_tunnel_attached_to_stopped_and_gone_o
     wait_for(lambda: store.keys("pretrain"))
     strangers = Command(head, folder, "stop", file.name, LOGNAME="somebody-else")
     assert strangers.wait() == 2
-    assert f"The only job of {file.name} that runs, {job}, was submitted by " in strangers.err
+    assert f"The only running job of {file.name}, {job}, was submitted by " in strangers.err
     assert f"--yes, or scmmlab stop {job}, stops it all the same" in strangers.err
     assert first.process.poll() is None, "it was left alone"
     stopped = Command(head, folder, "stop", file.name, "--json")

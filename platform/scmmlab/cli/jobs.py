@@ -98,7 +98,7 @@ def _agreed(arguments: argparse.Namespace, job: JobDetails) -> bool:
     reason = why_not_ours(job, arguments.in_force.spec.store)
     if reason is None:
         return True
-    found = f"The only job of {arguments.target} that runs, {job.submission_id}, {reason}."
+    found = f"The only running job of {arguments.target}, {job.submission_id}, {reason}."
     if not sys.stdin.isatty():
         raise ResourceError(
             f"{found} It was not stopped.", hint=f"--yes, or scmmlab stop {job.submission_id}, stops it all the same"
