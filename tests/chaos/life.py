@@ -118,7 +118,7 @@ class Life:
         end_all(self._below)
 
     def _take_notes(self, pipe: int) -> None:
-        with open(pipe) as lines:
+        with open(pipe, encoding="utf-8") as lines:
             for line in lines:
                 if line.endswith("\n"):  # a kill cuts the last one off
                     self.notes.append(json.loads(line))

@@ -110,3 +110,16 @@ def test_a_tracking_server_that_mlflow_cannot_use_is_refused(scmmlab, study, tmp
     assert done.status == 2
     assert "--tracking-uri" in done.err
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_that_is_too_long_for_ray_is_refused_before_anything_is_written(scmmlab, study, tmp_path, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", f"/tmp/{'x' * 80}")
+    done = scmmlab("run", study, "--store", tmp_path / "runs")
+    assert done.status == 2
+    assert done.err.startswith("scmmlab: Ray cannot start with RAY_TMPDIR=/tmp/xxx")
+    assert done.err.count("\n") == 2
+    assert not (tmp_path / "runs").exists()
+    built = scmmlab("corpus", "build", "eegmat", "--root", tmp_path, "--out", tmp_path / "table")
+    assert built.status == 2
+    assert "RAY_TMPDIR" in built.err

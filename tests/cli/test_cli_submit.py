@@ -15,6 +15,7 @@ import pytest
 from scmmlab.config import load_study
 from scmmlab.execution.jobs.left_behind import ALWAYS, DATA
 from scmmlab.execution.jobs.log_view import PROGRESS, LogView
+from scmmlab.execution.jobs.past_jobs import why_not_ours
 from scmmlab.execution.jobs.study_job import StudyJob
 from scmmlab.execution.jobs.working_directory import MOST_BYTES, look_into
 from scmmlab.execution.progress import Progress
@@ -221,6 +222,49 @@ def test_resources_make_no_other_version_of_a_study(folder) -> None:
         for overrides in ([], ["resources.workers=7"], ["seeds=[5]"])
     ]
     assert versions[0] == versions[1] != versions[2]
+
+
+# --- whose a job is
+
+
+def test_a_job_is_ours_where_user_machine_and_store_are(folder, monkeypatch) -> None:
+    from ray.job_submission import JobDetails
+
+    def told(metadata: dict[str, str], store: str | None = None) -> str | None:
+        job = JobDetails(type="SUBMISSION", submission_id="mine-1", status="RUNNING", entrypoint="x", metadata=metadata)
+        return why_not_ours(job, store)
+
+    monkeypatch.setenv("LOGNAME", "ann")
+    ours = study_job(folder, store="s3://key:hunter2@bucket/runs").metadata
+    assert told(ours) is None
+    assert told(ours, "s3://bucket/runs") is None, "a password makes no other store"
+    assert "another store" in str(told(ours, "/elsewhere"))
+    assert "does not say" in str(told({"scmmlab.study": "mine"}))
+    monkeypatch.setenv("LOGNAME", "bob")
+    assert "was submitted by ann@" in str(told(ours))
+    assert "this is bob@" in str(told(ours))
+
+
+def test_places_in_a_jobs_copy_of_the_working_directory_are_refused(scmmlab, folder, tmp_path, monkeypatch) -> None:
+    """Where `ray job submit --working-dir` has put the study, and a plain `scmmlab run` is its command."""
+    copy = tmp_path / "session" / "runtime_resources" / "working_dir_files" / "_ray_pkg_0123456789abcdef"
+    copy.mkdir(parents=True)
+    (copy / "mine.yaml").write_text(STUDY, encoding="utf-8")
+    monkeypatch.chdir(copy)
+    kept = ("--store", tmp_path / "runs")
+    for command, option in (
+        (("run", "mine.yaml"), "--store"),
+        (("run", "mine.yaml", "--store", copy / "results"), "--store"),
+        (("run", "mine.yaml", *kept, "--tracking-uri", "sqlite:///mlflow.db"), "--tracking-uri"),
+        (("report", "mine.yaml", *kept, "--out", "report"), "--out"),
+        (("export", "mine.yaml", *kept, "--out", "mine.tar"), "--out"),
+        (("corpus", "build", "eegmat", "--root", tmp_path, "--out", "tables/eegmat"), "--out"),
+    ):
+        said = refused(scmmlab(*command))
+        assert f"'{option}'" in said
+        assert "in the job's copy of the working directory, which is deleted after it." in said
+    assert list(copy.iterdir()) == [copy / "mine.yaml"]
+    assert "nothing to report" in refused(scmmlab("report", "mine.yaml", *kept))
 
 
 # --- what goes along

@@ -49,7 +49,7 @@ class Job:
     @property
     def said(self) -> str:
         log = Path(self.fact("StdOut"))
-        return log.read_text() if log.exists() else ""
+        return log.read_text(encoding="utf-8") if log.exists() else ""
 
     @property
     def ended(self) -> bool:
@@ -130,7 +130,7 @@ def part_of(file: Path, part: str) -> psutil.Process:
 
 def told_to_end(process: psutil.Process) -> bool:
     """Whether SIGTERM waits for a process that is suspended."""
-    pending = re.search(r"ShdPnd:\s*(\w+)", Path(f"/proc/{process.pid}/status").read_text())
+    pending = re.search(r"ShdPnd:\s*(\w+)", Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8"))
     assert pending is not None
     return bool(int(pending[1], 16) & 1 << (signal.SIGTERM - 1))
 

@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import requests
 
 from scmmlab.config import ResourcesSpec
 from scmmlab.doctor import Level, Subject, examine
@@ -25,6 +26,8 @@ from scmmlab.doctor.open_ports import check_ports
 from scmmlab.doctor.privacy import check_recordings, check_store, check_tables, readable_by_others
 from scmmlab.doctor.ray_token import check_token
 from scmmlab.doctor.sockets import Listener, listeners
+from scmmlab.errors import ResourceError
+from scmmlab.execution.jobs.dashboard import find_dashboard
 from scmmlab.tables import read_manifest
 from scmmlab.tracking import mounts
 
@@ -240,6 +243,28 @@ def test_a_server_must_turn_strange_host_names_away():
         assert list(levels(check_server(uri)).values()) == [Level.OK]
     with answering(None, "3.16.0") as uri:
         assert list(levels(check_server(uri)).values()) == [Level.BAD, Level.BAD]
+
+
+@pytest.mark.parametrize("proxy", ["http_proxy", "HTTP_PROXY", "ALL_PROXY"])
+@pytest.mark.parametrize("exceptions", [{}, {"no_proxy": "example.org, .lab"}, {"NO_PROXY": "example.org"}])
+def test_a_server_on_this_machine_is_asked_without_a_proxy(monkeypatch, proxy, exceptions):
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        for spelt in (name, name.upper()):
+            # so that it is as before afterwards
+            monkeypatch.setenv(spelt, "")
+    monkeypatch.setenv(proxy, "http://127.0.0.1:9")  # where nobody answers
+    for name, value in exceptions.items():
+        monkeypatch.setenv(name, value)
+    with answering(None, "3.17.2") as uri:
+        for asked in (uri, uri.replace("127.0.0.1", "localhost")):
+            (hosts,) = check_server(asked)
+            assert "it answers to any host name" in hosts.found
+        with pytest.raises(ResourceError, match="is no Ray dashboard"):
+            find_dashboard(uri, {})
+        # what MLflow's client and Ray's ask with
+        assert requests.get(f"{uri}/version", timeout=20).status_code == 200
+    for value in exceptions.values():
+        assert os.environ["no_proxy"].startswith(value.replace(" ", ""))
 
 
 def test_a_server_that_is_away_is_a_warning_and_its_password_is_not_shown():

@@ -31,7 +31,7 @@ class AsksTheAllocatorForTooMuch(Errand):
 
     def run(self, device):
         before = resource.getrlimit(resource.RLIMIT_AS)
-        with open("/proc/self/statm") as file:
+        with open("/proc/self/statm", encoding="utf-8") as file:
             taken = int(file.read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (taken + GIB // 2, before[1]))
         try:

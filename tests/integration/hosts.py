@@ -119,7 +119,7 @@ class Host:
         first = self._holder.stdout.readline()
         assert first == "ready\n", first + self._holder.stdout.read()
         pid = self._holder.pid
-        self._init = int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+        self._init = int(Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()[0])
         _ip("link", "add", self._cable, "type", "veth", "peer", "name", "eth0", "netns", str(self._init))
         _ip("link", "set", self._cable, "master", self._network.bridge, "up")
         for what in (["addr", "add", f"{self.address}/24", "dev", "eth0"], ["link", "set", "eth0", "up"]):
@@ -176,7 +176,7 @@ class Host:
 
     def _carry(self, here: socket.socket, port: int) -> None:
         # a socket belongs to the network that its thread is in when it is made
-        with open(f"/proc/{self._init}/ns/net") as network:
+        with open(f"/proc/{self._init}/ns/net", encoding="utf-8") as network:
             assert ctypes.CDLL(None, use_errno=True).setns(network.fileno(), _CLONE_NEWNET) == 0
         # where nobody listens yet, there is nobody here either
         with here, suppress(ConnectionError), socket.create_connection(("127.0.0.1", port)) as there:

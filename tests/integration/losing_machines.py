@@ -75,6 +75,6 @@ def main(folder: Path, drained: Path, lost: Path, told_in: Path) -> None:
         run(plan, ResultStore(lost), ray_engine(plan), At(10, lose))
     except ResourceError as error:
         told["error"] = error.message
-    told_in.write_text(json.dumps(told))
+    told_in.write_text(json.dumps(told), encoding="utf-8")
     ray.shutdown()
     cluster.shutdown()

@@ -58,6 +58,10 @@ def test_study_is_stopped_as_a_job_and_goes_on_as_another(head, tmp_path):
     assert study_status(plan, store).complete
     assert finished <= store.keys("cells")
 
+    lost = head.job("submit", "--submission-id", "third", "--working-dir", ".", "--", *f"{SCMMLAB} run {file}".split())
+    assert lost.returncode == 1
+    assert "'runs' would be in the job's copy of the working directory, which is deleted after it" in lost.stdout
+
     alone = ResultStore(tmp_path / "local")
     run(plan, alone, local_engine(plan))
     assert csv(plan, store) == csv(plan, alone)

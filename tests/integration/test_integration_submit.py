@@ -125,6 +125,11 @@ def test_a_study_is_followed_over_a_broken_tunnel_attached_to_stopped_and_gone_o
 
     assert changed.wait() == 2
     assert f"Another version of study 'long' runs in this store, as job {job}" in changed.err
+    strangers = Command(head, folder, "stop", file.name, LOGNAME="somebody-else")
+    assert strangers.wait() == 2
+    assert f"The only running job of {file.name}, {job}, was submitted by " in strangers.err
+    assert f"--yes, or scmmlab stop {job}, stops it all the same" in strangers.err
+    assert first.process.poll() is None, "it was left alone"
     running.resume()
 
     wait_for(lambda: store.keys("pretrain"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from scmmlab.cli.lasting_places import check_places_of_job
 from scmmlab.cli.options import add_study_options
 
 _SHOWN = 10
@@ -43,6 +44,7 @@ def run_export(arguments: argparse.Namespace) -> int:
     from scmmlab.study.archive_file import SUFFIXES, pack
     from scmmlab.tracking import versions
 
+    check_places_of_job(arguments)
     out = Path(arguments.out)
     if out.suffix not in SUFFIXES:
         raise SpecError(f"Invalid value for '--out': it must end in .tar or .zip, got {arguments.out!r}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from itertools import groupby
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from scmmlab.cli.lasting_places import check_places_of_job
 from scmmlab.cli.progress_line import ProgressLine
 from scmmlab.config.overrides import apply_override
 from scmmlab.config.problems import SpecT, raise_problems, validate
@@ -134,6 +136,7 @@ def check(arguments: argparse.Namespace) -> int:
 
 def build(arguments: argparse.Namespace) -> int:
     """Build a feature table."""
+    check_places_of_job(arguments)
     reader, features = _reader(arguments)
     outcome = build_table(
         reader,
@@ -264,7 +267,9 @@ def _mapper(engine: str) -> FileMapper:
         return map_here
     # Ray takes seconds to import; the other commands do without
     from scmmlab.execution.corpus_build import map_on_ray
+    from scmmlab.execution.ray_folder import check_ray_folder
 
+    check_ray_folder(os.environ)
     return map_on_ray
 
 

@@ -27,9 +27,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "stop",
         help="stop the job of a study on a cluster; what is finished is kept",
         description="Stop the job of a study: it finishes what it is writing and ends, within the time that it was "
-        "submitted with. Submit the study again, and it goes on with what is missing.",
+        "submitted with. Submit the study again, and it goes on with what is missing. A job that is found by its "
+        "study's name and may be somebody else's is not stopped before you have said so.",
     )
     _add_job_options(stop)
+    stop.add_argument("--yes", action="store_true", help="stop it without a question, whoever submitted it")
     stop.add_argument("--json", action="store_true", help="print the job as JSON")
     stop.set_defaults(func=run_stop)
 
@@ -77,6 +79,9 @@ def run_stop(arguments: argparse.Namespace) -> int:
         job = found[-1]
         print(f"Job {job.submission_id} has ended already: {_state(job)}.", file=sys.stderr)
     else:
+        if not arguments.yes and running[0].submission_id != arguments.target and not _agreed(arguments, running[0]):
+            print(f"Job {running[0].submission_id} goes on.", file=sys.stderr)
+            return 1
         client.stop(running[0].submission_id)
         job = _wait_for_end(client, running[0])
         print(f"Job {job.submission_id} has ended: {_state(job)}.", file=sys.stderr)
@@ -84,6 +89,22 @@ def run_stop(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(job_as_json(client, job)))
     return 0
+
+
+def _agreed(arguments: argparse.Namespace, job: JobDetails) -> bool:
+    """Whether a job that was found by its study's name is to be stopped: ours is, another's where the user says so."""
+    from scmmlab.execution.jobs.past_jobs import why_not_ours
+
+    reason = why_not_ours(job, arguments.in_force.spec.store)
+    if reason is None:
+        return True
+    found = f"The only running job of {arguments.target}, {job.submission_id}, {reason}."
+    if not sys.stdin.isatty():
+        raise ResourceError(
+            f"{found} It was not stopped.", hint=f"--yes, or scmmlab stop {job.submission_id}, stops it all the same"
+        )
+    print(f"{found} Stop it all the same? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def run_logs(arguments: argparse.Namespace) -> int:

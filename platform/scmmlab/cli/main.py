@@ -10,6 +10,7 @@ from importlib import import_module
 from scmmlab import __version__
 from scmmlab.cli.settling import settle
 from scmmlab.errors import ScmmlabError, nearest
+from scmmlab.execution.lettering import replace_missing_letters
 
 COMMANDS = {
     "study": ("plan", "run", "status", "results", "report"),
@@ -62,22 +63,31 @@ def make_parser(command: str | None = None) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 1 not as it should be, 2 wrong input, 130 interrupted."""
+    replace_missing_letters()
     argv = sys.argv[1:] if argv is None else argv
     arguments = make_parser(argv[0] if argv else None).parse_args(argv)
     try:
         settle(arguments)
         return int(arguments.func(arguments))
     except ScmmlabError as error:
-        print(f"scmmlab: {error.message}", file=sys.stderr)
-        if error.hint:
-            print(f"Hint: {error.hint}", file=sys.stderr)
-        return 2
+        return _refuse(error)
+    except UnicodeEncodeError as error:  # what is printed cannot raise it: it is a file's name that Python cannot write
+        from scmmlab.config.file_names import unknown_letters
+
+        return _refuse(unknown_letters(error.object))
     except KeyboardInterrupt:
         print("scmmlab: interrupted. What is finished is kept; the same command goes on from here.", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `scmmlab results ... | head`
         sys.stderr.close()
         return 0
+
+
+def _refuse(error: ScmmlabError) -> int:
+    print(f"scmmlab: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"Hint: {error.hint}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scmmlab.cli.lasting_places import check_places_of_job
 from scmmlab.cli.options import add_part_option, add_study_options
 from scmmlab.cli.tracking import add_tracking_option, check_tracking_uri, open_tracker
 
@@ -106,6 +107,7 @@ def run_run(arguments: argparse.Namespace) -> int:
     """Run the study, and write its report."""
     from scmmlab.study import search_records
 
+    check_places_of_job(arguments)
     loaded, plan, store = open_study(arguments, check_folds=True)
     if plan.study.kind == "sweep":
         search_records(plan, store)  # refuses another search's folder, before anything is written there
@@ -259,6 +261,7 @@ def run_report(arguments: argparse.Namespace) -> int:
     from scmmlab.errors import StoreError
     from scmmlab.study.places import without_password
 
+    check_places_of_job(arguments)
     _, plan, store = open_study(arguments)
     if not _begun(plan, store):
         raise StoreError(

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from scmmlab.cli.jobs import add_address_option
+from scmmlab.cli.lasting_places import check_places
 from scmmlab.cli.options import add_study_options
 from scmmlab.cli.tracking import add_tracking_option, check_tracking_uri
 from scmmlab.errors import ResourceError, SpecError
@@ -71,7 +72,9 @@ def run(arguments: argparse.Namespace) -> int:
     from scmmlab.tracking import git_commit
 
     loaded = load_study(arguments.study, arguments.set)
-    _check_places(arguments)
+    check_tracking_uri(arguments.tracking_uri)
+    # by its path alone: what is absolute is a path of the head
+    check_places(arguments, lambda path: not path.startswith(("/", "~")))
     checked = _check_plan(loaded)
     passed_on = _passed_on(arguments)
     directory = look_into(Path(arguments.working_dir))
@@ -112,24 +115,6 @@ def run(arguments: argparse.Namespace) -> int:
         places = {"store": links["Store"], "report": links["Report"], "mlflow": _mlflow_page(job)}
         print(json.dumps({**job_as_json(client, client.job(job_id)), "attached": attached, **places}))
     return status
-
-
-def _check_places(arguments: argparse.Namespace) -> None:
-    """Refuse results and records that would go with the job's copy of the working directory."""
-    check_tracking_uri(arguments.tracking_uri)
-    store, tracked = arguments.store, arguments.tracking_uri or ""
-    if "://" not in store and not store.startswith(("/", "~")):
-        raise SpecError(
-            f"Invalid value for '--store': {store!r} would be in the job's copy of the working directory, which is "
-            "deleted after it.",
-            hint="an absolute folder of the head that stays, s3://... or gs://...; or 'store:' in a site's file",
-        )
-    if tracked.startswith("sqlite:") and not tracked.startswith("sqlite:////"):
-        raise SpecError(
-            f"Invalid value for '--tracking-uri': {tracked!r} would be in the job's copy of the working directory, "
-            "which is deleted after it.",
-            hint="sqlite:////absolute/path/mlflow.db on the head, or an MLflow server",
-        )
 
 
 def _check_plan(loaded: LoadedStudy) -> bool:

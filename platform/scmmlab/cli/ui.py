@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 
 from scmmlab.cli.options import add_study_options
 
@@ -28,9 +26,9 @@ def run(arguments: argparse.Namespace) -> int:
     from scmmlab.errors import StoreError
     from scmmlab.study import ResultStore
     from scmmlab.study.places import without_password
-    from scmmlab.tracking import default_tracking_uri, shown_uri, study_page, ui_command
+    from scmmlab.tracking import default_tracking_uri, shown_uri, study_page
     from scmmlab.tracking.mounts import refuse_sqlite_over_network
-    from scmmlab.tracking.ui import MLFLOW_ENVIRONMENT
+    from scmmlab.tracking.ui import serve, ui_command
 
     study = load_study(arguments.study, arguments.set).study
     uri = arguments.tracking_uri
@@ -49,7 +47,4 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     refuse_sqlite_over_network(uri)
     print(f"MLflow: {study_page(uri, study.name, arguments.port)}  (Ctrl-C ends it)", flush=True)
-    try:
-        return subprocess.call(ui_command(uri, arguments.port), env={**os.environ, **MLFLOW_ENVIRONMENT})
-    except KeyboardInterrupt:
-        return 0
+    return serve(ui_command(uri, arguments.port))

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from scmmlab.doctor.finding import Finding, bad, ok, warn
+from scmmlab.errors import ResourceError
+from scmmlab.execution.own_folder import leftovers
+from scmmlab.execution.ray_folder import check_ray_folder, ray_folder
 from scmmlab.tracking.mounts import mount_of, sqlite_file
 
 GIB = 2**30
+_SHOWN = 5
+"""So many folders are named."""
 LEAST_FREE = GIB
 LITTLE_FREE = 5 * GIB
 RAY_FULL = 0.95
@@ -62,6 +68,27 @@ def check_room(store: Path) -> Iterator[Finding]:
         yield bad("disk for Ray", found, f"make room on the disk of {temporary}")
     else:
         yield ok("disk for Ray", f"{disk.free / GIB:.1f} GiB free in {temporary}")
+
+
+def check_leftovers() -> Finding:
+    """A finding on temporary folders of runs that were killed."""
+    found = leftovers()
+    if not found:
+        return ok("folders of killed runs", f"none in {tempfile.gettempdir()}")
+    named = ", ".join(map(str, found[:_SHOWN])) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
+    mend = "the next run clears those that it knows; where no study runs, rm -r " + shlex.join(map(str, found[:_SHOWN]))
+    return warn("folders of killed runs", f"no run has {named}", mend)
+
+
+def check_sockets(environment: Mapping[str, str]) -> Finding:
+    """A finding on the folder in which a Ray of our own has its sockets."""
+    try:
+        check_ray_folder(environment)
+    except ResourceError as error:
+        return bad("Ray's folder", error.message.rstrip("."), error.hint or "")
+    if environment.get("RAY_ADDRESS"):
+        return ok("Ray's folder", "RAY_ADDRESS names a cluster, which has its own")
+    return ok("Ray's folder", f"{ray_folder(environment)[0]}, with room for the names of its sockets")
 
 
 def check_shared_memory(needed: int, folder: Path = Path("/dev/shm")) -> Finding:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scmmlab.doctor.disks import check_folders, check_room, check_shared_memory
+from scmmlab.doctor.disks import check_folders, check_leftovers, check_room, check_shared_memory, check_sockets
 from scmmlab.doctor.finding import Finding, warn
 from scmmlab.doctor.holes import check_versions
 from scmmlab.doctor.machine import check_resources, table_bytes, this_machine
@@ -43,6 +43,8 @@ def examine(subject: Subject) -> Iterator[Finding]:
         ("versions", check_versions),
         ("Ray's token", lambda: check_token(subject.environment)),
         ("open ports", lambda: check_ports(listeners(), token)),
+        ("Ray's folder", lambda: [check_sockets(subject.environment)]),
+        ("folders of killed runs", lambda: [check_leftovers()]),
         ("shared memory", lambda: [check_shared_memory(table_bytes(tables))]),
     ]
     if subject.tracking_uri.startswith(("http://", "https://")):

@@ -98,6 +98,6 @@ def check_resources(
 
 def _text(file: Path) -> str | None:
     try:
-        return file.read_text()
+        return file.read_text(encoding="utf-8")
     except OSError:
         return None

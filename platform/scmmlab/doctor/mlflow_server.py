@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from scmmlab.config.loopback import LOOPBACK, reach_loopback_directly
 from scmmlab.doctor.finding import Finding, bad, ok, warn
 from scmmlab.doctor.holes import FLOORS, older
 
@@ -24,6 +25,7 @@ def check_server(uri: str) -> Iterator[Finding]:
     uri : str
         `http://…` or `https://…`.
     """
+    reach_loopback_directly()
     parts = urlsplit(uri)
     address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
     check = f"MLflow at {address}"
@@ -37,7 +39,7 @@ def check_server(uri: str) -> Iterator[Finding]:
     else:
         mend = f"mlflow server --allowed-hosts '{parts.netloc.rpartition('@')[2]}'"
         yield bad(f"{check}, hosts", "it answers to any host name: a web page may read and change results", mend)
-    near = parts.hostname in ("localhost", "127.0.0.1", "::1")
+    near = parts.hostname in LOOPBACK
     if status == 200 and not near:
         mend = "mlflow server --app-name basic-auth, or a proxy that asks who comes"
         yield warn(f"{check}, users", "it asks nobody for a password", mend)

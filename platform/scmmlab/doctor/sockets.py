@@ -51,7 +51,7 @@ def listeners(proc: Path = Path("/proc")) -> list[Listener]:
     found = set()
     for table in ("net/tcp", "net/tcp6"):
         with suppress(OSError):
-            for line in (proc / table).read_text().splitlines()[1:]:
+            for line in (proc / table).read_text(encoding="utf-8").splitlines()[1:]:
                 _, local, _, state, *rest = line.split()
                 if state == _LISTENING:
                     address, _, port = local.partition(":")

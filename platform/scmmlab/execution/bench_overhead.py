@@ -119,7 +119,7 @@ def benchmark_overhead(engine: EngineName = "ray", cells: tuple[int, ...] = CELL
             plan = make_plan(nothing_study(Path(folder), count), read_manifest)
             idle = without_training(engine, plan)
             store = ResultStore(Path(folder) / "store")
-            with Path(os.devnull).open("w") as nowhere:
+            with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
                 progress = Progress(count, {}, stream=nowhere)
                 summary = GridRun(plan, store, idle, cache(read_table), Tracker(), progress).run()
             ended = time.perf_counter()

@@ -58,7 +58,7 @@ def benchmark_scale(
         with tempfile.TemporaryDirectory(prefix="scmmlab-bench-") as name:
             folder = Path(name)
             spec, store = folder / "study.yaml", folder / "store"
-            spec.write_text(study_yaml(nothing_study(folder, count, variants=min(VARIANTS, count))))
+            spec.write_text(study_yaml(nothing_study(folder, count, variants=min(VARIANTS, count))), encoding="utf-8")
             of_study = [str(spec), "--store", str(store)]
             run = (
                 _command("run", *of_study)

@@ -109,7 +109,7 @@ def benchmark_study(workers: int | None = None, quick: bool = False) -> dict[str
     }
     with tempfile.TemporaryDirectory(prefix="scmmlab-bench-") as folder:
         spec = Path(folder) / "study.json"
-        spec.write_text(study.model_dump_json())
+        spec.write_text(study.model_dump_json(), encoding="utf-8")
         for name, way in ways.items():
             load[name] = os.getloadavg()[0]
             began = time.perf_counter()
@@ -135,12 +135,12 @@ def _processes(spec: Path, store: Path, count: int, workers: int) -> None:
 
 def _call(*arguments: object) -> None:
     command = [sys.executable, "-m", "scmmlab.execution.bench_study", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace")
     assert not done.returncode, f"{' '.join(command)}\n{done.stderr}"
 
 
 def _plan(spec: Path) -> Plan:
-    return make_plan(AblationSpec.model_validate(json.loads(spec.read_text())), read_manifest)
+    return make_plan(AblationSpec.model_validate(json.loads(spec.read_text(encoding="utf-8"))), read_manifest)
 
 
 def _table(plan: Plan, store: ResultStore) -> str:

@@ -116,7 +116,7 @@ def benchmark_sweep(workers: int | None = None, trials_a_slot: int = TRIALS_A_SL
         )
         plan, clock = make_plan(study, read_manifest), Clock()
         engine = RayEngine(study.resources, plan.manifests, sweep_stage=Waiting)
-        with Path(os.devnull).open("w") as nowhere:
+        with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
             progress = Progress(study.tune_trials, {}, stream=nowhere, noun="settings")
             run = SweepRun(plan, ResultStore(folder / "store"), engine, clock, progress)
             summary = run.run()

@@ -9,6 +9,7 @@ import ray.data
 
 from scmmlab import errors
 from scmmlab.errors import ScmmlabError
+from scmmlab.execution.lettering import replace_missing_letters
 from scmmlab.execution.ray_session import ray_session
 from scmmlab.execution.shared_tables import quiet_ray_data
 from scmmlab.tables import FileRows
@@ -53,6 +54,7 @@ class _Extraction:
         self.extract = extract
 
     def __call__(self, row: dict[str, Any]) -> dict[str, str | bytes]:
+        replace_missing_letters()
         try:
             rows = self.extract(row["file"]).to_bytes()
         except ScmmlabError as error:

@@ -18,6 +18,7 @@ from scmmlab.execution.broker import Assignment, Place
 from scmmlab.execution.departure import WorkerPreempted, departure
 from scmmlab.execution.engine import Interrupted, Preempted
 from scmmlab.execution.leases import WorkerId
+from scmmlab.execution.lettering import replace_missing_letters
 from scmmlab.execution.sharded_source import receive_source, source_name
 from scmmlab.execution.shared_tables import quiet_ray_data
 from scmmlab.execution.stream import StreamingReporter
@@ -37,6 +38,7 @@ def data_parallel_worker(config: dict[str, Any]) -> None:
     config : dict
         ``settings`` (WorkerSettings), ``group`` (number of the trainer) and ``fingerprints`` (of tables, by location).
     """
+    replace_missing_letters()
     settings: WorkerSettings = config["settings"]
     broker = settings.broker
     torch.set_num_threads(settings.threads)

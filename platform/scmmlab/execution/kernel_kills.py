@@ -36,7 +36,7 @@ def kernel_kills(root: Path = Path("/")) -> int | None:
 def _control_groups(root: Path) -> dict[str, str]:
     """Controller (empty: version 2) → this process's group, without its leading slash."""
     try:
-        lines = (root / "proc/self/cgroup").read_text().splitlines()
+        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return {}
     parts = [line.split(":", 2) for line in lines if line.count(":") >= 2]
@@ -45,7 +45,7 @@ def _control_groups(root: Path) -> dict[str, str]:
 
 def _count(file: Path) -> int | None:
     try:
-        found = re.search(r"^oom_kill (\d+)$", file.read_text(), re.MULTILINE)
+        found = re.search(r"^oom_kill (\d+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
     except OSError:
         return None
     return int(found[1]) if found else None

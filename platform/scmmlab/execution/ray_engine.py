@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import deque
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ from scmmlab.execution.cluster_view import free_resources, machines
 from scmmlab.execution.crew import Crew, MakeTrainer
 from scmmlab.execution.engine import Emit, Engine
 from scmmlab.execution.loss_budget import LossBudget
+from scmmlab.execution.own_folder import OwnFolder
 from scmmlab.execution.ray_session import ray_session
 from scmmlab.execution.sharded_source import share_source, source_name
 from scmmlab.execution.shared_tables import share_tables
@@ -80,9 +80,7 @@ class RayEngine(Engine):
     def open(self) -> None:
         """Join or start Ray, and see that it has what the study asks for."""
         # Train wants a folder for checkpoints, which we do not give it
-        self._folder = self._stack.enter_context(
-            tempfile.TemporaryDirectory(prefix="scmmlab-train-", ignore_cleanup_errors=True)
-        )
+        self._folder = self._stack.enter_context(OwnFolder("train"))
         session = self._stack.enter_context(
             ray_session(num_cpus=self._num_cpus, object_store_memory=self._object_store_memory)
         )

@@ -15,7 +15,8 @@ from typing import Any
 import grpc
 import ray
 
-from scmmlab.errors import ResourceError
+from scmmlab.errors import ResourceError, ScmmlabError
+from scmmlab.execution.ray_folder import check_ray_folder
 from scmmlab.execution.ray_token import (
     MODE,
     TOKEN,
@@ -100,7 +101,8 @@ def ray_session(
     Raises
     ------
     ResourceError
-        When the cluster named by ``RAY_ADDRESS`` cannot be joined, or asks for another token than there is.
+        When the cluster named by ``RAY_ADDRESS`` cannot be joined, or asks for another token than there is; or when
+        Ray does not start on this machine.
     """
     if ray.is_initialized():
         yield RaySession(owned=False, logs=_logs_folder())
@@ -113,10 +115,10 @@ def ray_session(
         if address:
             _join(address, quiet)
         else:
+            check_ray_folder(os.environ)
             provide_token()
             _ask_for_token()
-            ray.init(
-                address="local",
+            _start(
                 num_cpus=num_cpus,
                 num_gpus=num_gpus,
                 include_dashboard=dashboard,
@@ -149,12 +151,25 @@ def _signal_handlers_kept() -> Iterator[None]:
         signal.signal(signal.SIGTERM, handler if handler is not None else signal.SIG_DFL)
 
 
+def _start(**options: Any) -> None:
+    try:
+        ray.init(address="local", **options)
+    except Exception as error:  # a plain Exception among them: whatever it was, there is no Ray
+        ray.shutdown()
+        raise ResourceError(
+            f"Ray does not start on this machine: {_first_line(error).rstrip('.')}.",
+            hint="scmmlab doctor looks at this machine; --engine local does without Ray",
+        ) from error
+
+
 def _join(address: str, quiet: dict[str, Any]) -> None:
     try:
         _see_to_token(address)
         with _one_try_to_connect():
             ray.init(**quiet)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except ScmmlabError:
+        raise
+    except Exception as error:
         raise ResourceError(
             f"Cannot join the Ray cluster at RAY_ADDRESS={address!r}: {_first_line(error).rstrip('.')}.",
             hint="start it with 'ray start --head', or unset RAY_ADDRESS to run on this machine alone",

@@ -29,7 +29,7 @@ def find_token(environment: Mapping[str, str]) -> str | None:
     if environment.get(TOKEN):
         return environment[TOKEN].strip() or None
     try:
-        with token_file(environment).open(errors="replace") as lines:
+        with token_file(environment).open(encoding="utf-8", errors="replace") as lines:
             return lines.readline().strip() or None
     except OSError:
         return None
@@ -67,12 +67,12 @@ def _write(file: Path, token: str) -> None:
     """Write it whole, without a moment at which others may read it; of two programs that do so, the first counts."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with suppress(OSError):
-        if not file.read_text(errors="replace").strip():
+        if not file.read_text(encoding="utf-8", errors="replace").strip():
             file.unlink()
     temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        with os.fdopen(descriptor, "w") as stream:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(token)
         with suppress(FileExistsError):
             os.link(temporary, file)

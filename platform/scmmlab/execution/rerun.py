@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
 
 from scmmlab.config import ExperimentSpec
 from scmmlab.errors import StoreError, TrainingError
 from scmmlab.execution.engines import EngineName, run_study
+from scmmlab.execution.own_folder import OwnFolder
 from scmmlab.study import Cell, Plan, ResultStore, cell_key
 from scmmlab.study.objects import Record
 
@@ -38,7 +38,7 @@ def rerun_cell(plan: Plan, cell: Cell, record: Record, engine: EngineName = "loc
     if cell_key(experiment, cell.transfer, source, target, tuple(record["channels"]), record["seed"]) != cell.key:
         raise StoreError(f"The record of cell {cell.key} is of another experiment than its key says.")
     alone = Plan(plan.study, (replace(cell, experiment=experiment),), plan.manifests, plan.channels)
-    with tempfile.TemporaryDirectory(prefix="scmmlab-rerun-") as folder:
+    with OwnFolder("rerun") as folder:
         store = ResultStore(folder)
         summary = run_study(alone, store, engine)
         found = store.get_cell(cell.key)

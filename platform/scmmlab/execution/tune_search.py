@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import queue
-import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from ray.tune.search.optuna import OptunaSearch
 from scmmlab.errors import ResourceError
 from scmmlab.execution.engine import Emit
 from scmmlab.execution.optuna_book import DIRECTIONS, OptunaBook
+from scmmlab.execution.own_folder import OwnFolder
 from scmmlab.execution.ray_engine import RayEngine
 from scmmlab.execution.rungs import Rungs
 from scmmlab.execution.search import Checkpoints, Search
@@ -78,7 +78,7 @@ class TuneSearch(Search):
         self._stopping = threading.Event()
         self._error: BaseException | None = None
         self._trouble = "it gave no reason"
-        self._folder = tempfile.TemporaryDirectory(prefix="scmmlab-tune-", ignore_cleanup_errors=True)
+        self._folder = OwnFolder("tune")
         # as many tune_trials may be on their way into a process as there are processes, else Tune lets processes go
         environment = TUNE_ENVIRONMENT | {"TUNE_MAX_PENDING_TRIALS_PG": str(self._concurrency)}
         for name, value in environment.items():
@@ -260,7 +260,7 @@ class RungScheduler(FIFOScheduler):
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Note why, for the case that it is not tried again."""
         if trial.error_file is not None:
-            self._search.troubled(Path(trial.error_file).read_text())
+            self._search.troubled(Path(trial.error_file).read_text(encoding="utf-8"))
 
 
 class StopAll(ray.tune.Stopper):

@@ -17,6 +17,7 @@ from scmmlab.execution.departure import WorkerPreempted, departure
 from scmmlab.execution.engine import Interrupted, Preempted
 from scmmlab.execution.kernel_kills import kernel_kills
 from scmmlab.execution.leases import WorkerId
+from scmmlab.execution.lettering import replace_missing_letters
 from scmmlab.execution.run_task import run_task
 from scmmlab.execution.shared_tables import SharedTable, receive_tables
 from scmmlab.execution.slots import Slots, SweepStage
@@ -64,6 +65,7 @@ def gang_worker(config: dict[str, Any]) -> None:
     config : dict
         ``settings`` (WorkerSettings) and ``tables`` (from ``share_tables``).
     """
+    replace_missing_letters()
     settings: WorkerSettings = config["settings"]
     shared: dict[str, SharedTable] = config["tables"]
     # this function runs in a thread of its own, and OpenMP counts threads by thread: here, not at the process's start

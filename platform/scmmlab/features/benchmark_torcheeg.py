@@ -55,7 +55,9 @@ def benchmark_torcheeg(
     windows = 0
     with tempfile.TemporaryDirectory(prefix="scmmlab-bench-") as folder:
         np.save(Path(folder, "signal.npy"), signal_CT)
-        Path(folder, "facts.json").write_text(json.dumps({"sampling_rate": sampling_rate, "bands": DEFAULT_BANDS}))
+        Path(folder, "facts.json").write_text(
+            json.dumps({"sampling_rate": sampling_rate, "bands": DEFAULT_BANDS}), encoding="utf-8"
+        )
         for _ in range(repeats):
             for way in least:
                 interpreter = python if way == "torcheeg" and python is not None else sys.executable
@@ -77,6 +79,8 @@ def _run(interpreter: str, way: str, folder: str) -> int:
             env=os.environ | _ONE_THREAD,
             capture_output=True,
             text=True,
+            encoding="utf-8",
+            errors="replace",
             check=True,
         )
     except (OSError, subprocess.CalledProcessError) as error:

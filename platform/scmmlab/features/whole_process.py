@@ -34,6 +34,6 @@ if __name__ == "__main__":
     import numpy as np
 
     way, folder = sys.argv[1], Path(sys.argv[2])
-    facts = json.loads((folder / "facts.json").read_text())
+    facts = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
     work = {"scmmlab": by_scmmlab, "torcheeg": by_torcheeg}[way]
     print(work(np.load(folder / "signal.npy", allow_pickle=False), facts["sampling_rate"], facts["bands"]))

@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 
 from pyarrow import ArrowException, fs
 
+from scmmlab.config.file_names import check_file_name
 from scmmlab.errors import StoreError
 from scmmlab.study.patience import PATIENCE_S, Patience, first_line
 from scmmlab.study.places import Place, find_place
@@ -54,6 +55,8 @@ class Files:
     ------
     StoreError
         If pyarrow does not know the URI or it is a file, or a method cannot read or write.
+    SpecError
+        If its letters are others in UTF-8 than in the locale.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Files:
         patience_s: float = PATIENCE_S,
     ):
         text = os.fspath(uri)
+        check_file_name(text)
         place = find_place(text) if filesystem is None else Place(filesystem, text, text)
         self.filesystem, self.root, self.uri = place.filesystem, place.path.rstrip("/"), place.shown
         self._patience = Patience(patience_s)

@@ -43,7 +43,7 @@ def is_there(process: ProcessName | None) -> bool | None:
 
 def _machine() -> str | None:
     try:
-        start = (_PROC / "sys/kernel/random/boot_id").read_text()
+        start = (_PROC / "sys/kernel/random/boot_id").read_text(encoding="utf-8")
         namespace = os.readlink(_PROC / "self/ns/pid")
     except OSError:
         return None
@@ -52,7 +52,7 @@ def _machine() -> str | None:
 
 def _started(number: int) -> int | None:
     try:
-        fields = (_PROC / str(number) / "stat").read_text().rpartition(")")[2].split()
+        fields = (_PROC / str(number) / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:
         return None
     return None if fields[_STATE] in "ZX" else int(fields[_STARTED])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pyarrow import ArrowInvalid, fs
 
+from scmmlab.config.file_names import check_file_name
 from scmmlab.errors import CorpusError, nearest
 
 SHIPPED_PREFIX = "shipped:"
@@ -66,6 +67,8 @@ def locate(location: str | os.PathLike[str]) -> Location:
     ------
     CorpusError
         If no table of that name comes with scmmlab, or pyarrow does not know the filesystem.
+    SpecError
+        If its letters are others in UTF-8 than in the locale.
     """
     shown = os.fspath(location)
     if shown.startswith(SHIPPED_PREFIX):
@@ -94,5 +97,6 @@ def _shipped_folder() -> Path:
 
 
 def _local(shown: str, path: Path) -> Location:
+    check_file_name(shown)
     absolute = path.expanduser().absolute()
     return Location(shown, fs.LocalFileSystem(), absolute.as_posix(), absolute)

@@ -227,7 +227,7 @@ class MlflowView:
         ]
         for path in files:
             place = "/".join(("report", *path.relative_to(folder).parts[:-1]))
-            text = path.read_text() if path.suffix in _TEXTS else ""
+            text = path.read_text(encoding="utf-8") if path.suffix in _TEXTS else ""
             if any(location in text for location in names):
                 for location, name in names.items():
                     text = text.replace(location, name)

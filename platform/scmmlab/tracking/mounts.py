@@ -40,7 +40,7 @@ def mount_of(path: str | os.PathLike[str]) -> Mount | None:
     """The file system that `path` lies on, whether it is there yet or not; None where the kernel keeps no list."""
     place = os.path.realpath(path)  # first: what is mounted on demand is mounted by looking there
     try:
-        lines = MOUNTS.read_text(errors="surrogateescape").splitlines()
+        lines = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return None
     found: Mount | None = None

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
+import time
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
 
 MLFLOW_ENVIRONMENT = {
     # its background thread has raised at exit
@@ -12,6 +18,29 @@ MLFLOW_ENVIRONMENT = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
 }
 """Set wherever MLflow runs."""
+
+_ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_GUARD = """
+import os, signal, sys, time
+group = int(sys.argv[1])
+sys.stdin.read()
+try:
+    os.killpg(group, signal.SIGTERM)
+    for _ in range(50):
+        time.sleep(0.1)
+        os.killpg(group, 0)
+    os.killpg(group, signal.SIGKILL)
+except ProcessLookupError:
+    pass
+"""
+"""Ends a group of processes when its standard input ends, which the kernel sees to where its writer was killed."""
+
+
+_LOOK_S = 0.05
+
+
+class _Ended(Exception):
+    """A signal has told this program to end."""
 
 
 def study_page(tracking_uri: str, study: str, port: int) -> str:
@@ -51,3 +80,58 @@ def ui_command(tracking_uri: str, port: int) -> list[str]:
         *("--allowed-hosts", f"127.0.0.1:{port},localhost:{port}"),
         *("--workers", "1"),
     ]
+
+
+def serve(command: Sequence[str]) -> int:
+    """Run a server until it ends or this program is told to: nothing of it is left, whatever ends this program.
+
+    MLflow's server has processes of its own, which a signal to this program, a terminal that is closed, or a signal to
+    the first of them would leave running.
+
+    Parameters
+    ----------
+    command : sequence of str
+        Starts the server, as from `ui_command`.
+
+    Returns
+    -------
+    int
+        0 after Ctrl-C, 128 and its number after another signal, else what the server ended with.
+    """
+    # a process that is started in the background, or by nohup, is to go on ignoring what it ignores
+    heeded = [number for number in _ENDINGS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, _end) for number in heeded}
+    ours, the_guards = os.pipe()[::-1]
+    server = guard = None
+    try:
+        server = subprocess.Popen(command, env={**os.environ, **MLFLOW_ENVIRONMENT}, start_new_session=True)
+        guard = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", _GUARD, str(server.pid)],
+            stdin=the_guards,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        return server.wait()
+    except _Ended as ended:
+        number = int(ended.args[0])
+        return 0 if number == signal.SIGINT else 128 + number
+    finally:
+        for number in heeded:
+            signal.signal(number, signal.SIG_IGN)  # the guard does not take longer than its five seconds
+        os.close(ours)
+        os.close(the_guards)
+        if guard is not None and server is not None:
+            while guard.poll() is None:
+                server.poll()  # until then the kernel counts it among the group's processes
+                time.sleep(_LOOK_S)
+        elif server is not None:
+            os.killpg(server.pid, signal.SIGKILL)
+        if server is not None:
+            server.wait()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    raise _Ended(number)

@@ -44,5 +44,5 @@ def git_commit(folder: Path | None = None) -> str | None:
 
 
 def _git(*arguments: str, folder: Path | None) -> str:
-    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=20)
-    return done.stdout.strip()
+    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=True, timeout=20)
+    return done.stdout.decode(errors="replace").strip()

@@ -86,7 +86,7 @@ class Meter:
         else:
             _give_back_freed_memory()
             with suppress(OSError):
-                Path("/proc/self/clear_refs").write_text("5")
+                Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
 
     def most(self) -> int | None:
         """Bytes; None where that cannot be measured."""
@@ -151,7 +151,7 @@ def _available() -> int | None:
 
 def _kilobytes(file: Path, name: str) -> int | None:
     with suppress(OSError):
-        found = re.search(rf"^{name}:\s+(\d+) kB$", file.read_text(), re.MULTILINE)
+        found = re.search(rf"^{name}:\s+(\d+) kB$", file.read_text(encoding="utf-8"), re.MULTILINE)
         return 1024 * int(found[1]) if found else None
     return None
 
@@ -160,8 +160,8 @@ def _control_group() -> int | None:
     """What the container's limit leaves (control groups, version 2); page cache counts as free."""
     folder = Path("/sys/fs/cgroup")
     with suppress(OSError, ValueError, IndexError):
-        limit = int((folder / "memory.max").read_text())
-        used = int((folder / "memory.current").read_text())
-        cached = re.search(r"^inactive_file (\d+)$", (folder / "memory.stat").read_text(), re.MULTILINE)
+        limit = int((folder / "memory.max").read_text(encoding="utf-8"))
+        used = int((folder / "memory.current").read_text(encoding="utf-8"))
+        cached = re.search(r"^inactive_file (\d+)$", (folder / "memory.stat").read_text(encoding="utf-8"), re.MULTILINE)
         return max(0, limit - used + (int(cached[1]) if cached else 0))
     return None

@@ -204,7 +204,7 @@ def device_name(device: str) -> str:
 def cpu_name() -> str:
     """The processor's own name where Linux gives it, else its architecture."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))

@@ -67,7 +67,7 @@ class DeapFake(FakeCorpus):
             yield path
         path = out / "metadata_csv" / RATINGS_FILE
         path.parent.mkdir()
-        path.write_text("\n".join(lines) + "\n")
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         yield path
 
     def _signals(self, subject: int, scales: np.ndarray, trials: np.ndarray) -> np.ndarray:

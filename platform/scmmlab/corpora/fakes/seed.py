@@ -123,7 +123,7 @@ class SeedFake(_SessionsFake):
             labels = {"label": np.array([seed_facts.LABELS], dtype=float)}
             yield write_matlab(out / folder / "label.mat", labels, "v5")
             readme = out / folder / "readme.txt"
-            readme.write_text("Made up by scmmlab in the formats of SEED; no one was recorded.\n")
+            readme.write_text("Made up by scmmlab in the formats of SEED; no one was recorded.\n", encoding="utf-8")
             yield readme
         if new:
             yield write_column(out / "channel-order.xlsx", seed_facts.CHANNELS)

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from scmmlab.config.loopback import LOOPBACK, reach_loopback_directly
 from scmmlab.config.site import web_address
 from scmmlab.errors import ResourceError, SpecError
 from scmmlab.execution.ray_token import TOKEN, TOKEN_PATH, find_token, token_file
 
 _TIMEOUT_S = 20.0
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Dashboard:
     def overheard(self) -> bool:
         """Whether the token goes to another machine in the clear."""
         parts = urlsplit(self.address)
-        return self.asks_for_token and parts.scheme == "http" and parts.hostname not in _LOOPBACK
+        return self.asks_for_token and parts.scheme == "http" and parts.hostname not in LOOPBACK
 
 
 def find_dashboard(address: str | None, environment: Mapping[str, str], ca_file: str | None = None) -> Dashboard:
@@ -91,6 +91,7 @@ def token_place(environment: Mapping[str, str]) -> str:
 def _authentication_mode(address: str, ca_file: str | None) -> str:
     """What the dashboard says without being shown anything: `token` or `disabled`."""
     url = f"{address}/api/authentication_mode"
+    reach_loopback_directly()
     hint = "is the head up, is this its dashboard's port (8265), is the tunnel open (ssh -L 8265:127.0.0.1:8265 HEAD)?"
     try:
         context = ssl.create_default_context(cafile=ca_file) if url.startswith("https") else None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TextIO
 
-PROGRESS = re.compile(r"\d+/\d+ \S.* done · \d+ running")
-"""What `scmmlab.execution.progress.Progress` writes where it has no terminal."""
+PROGRESS = re.compile(r"\d+/\d+ \S.* done . \d+ running")
+"""What `scmmlab.execution.progress.Progress` writes where it has no terminal; its dot is another where a job's locale
+has none."""
 
 
 class LogView:

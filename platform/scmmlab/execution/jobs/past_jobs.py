@@ -5,6 +5,10 @@ Neither torch nor the result store is needed for it, which take seconds to impor
 
 from __future__ import annotations
 
+import getpass
+import hashlib
+import os
+import socket
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -13,6 +17,45 @@ if TYPE_CHECKING:
 
 STUDY, STORE, VERSION = "scmmlab.study", "scmmlab.store", "scmmlab.study_version"
 """Metadata of a job: name of the study, its store (a hash), and which version of the study it is (a hash)."""
+SUBMITTER = "scmmlab.submitter"
+"""Metadata of a job: who submitted it, and on which machine."""
+
+
+def this_submitter() -> str:
+    """Who submits a job from here, `user@machine`, for people of one cluster to tell their jobs apart."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in some containers
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def store_mark(store: str) -> str:
+    """What a job's metadata have of its store: the same for the same store, and telling nothing else of it."""
+    from scmmlab.study.places import without_password
+
+    return hashlib.sha256(without_password(store).encode()).hexdigest()[:8]
+
+
+def why_not_ours(job: JobDetails, store: str | None) -> str | None:
+    """Why a job of `submit` may be somebody else's, as the rest of a sentence; None where it is ours.
+
+    Parameters
+    ----------
+    job : JobDetails
+        The job.
+    store : str | None
+        The store that is in force here; None where nothing says so.
+    """
+    metadata = job.metadata or {}
+    submitter, here = metadata.get(SUBMITTER), this_submitter()
+    if submitter is None:
+        return "does not say who submitted it"
+    if submitter != here:
+        return f"was submitted by {submitter}, and this is {here}"
+    if store is not None and metadata.get(STORE) != store_mark(store):
+        return "works in another store than the one that is in force here"
+    return None
 
 
 def jobs_of_study(jobs: Iterable[JobDetails], name: str) -> list[JobDetails]:

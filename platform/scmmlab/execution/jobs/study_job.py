@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from scmmlab.config import AblationSpec, SweepSpec, fingerprint
 from scmmlab.config.in_force import has_password
-from scmmlab.execution.jobs.past_jobs import STORE, STUDY, VERSION
+from scmmlab.execution.jobs.past_jobs import STORE, STUDY, SUBMITTER, VERSION, store_mark, this_submitter
 from scmmlab.execution.jobs.working_directory import WorkingDirectory
 from scmmlab.execution.ray_token import MODE
-from scmmlab.study.places import without_password
 from scmmlab.tracking.versions import COMMIT_VARIABLE
 
 if TYPE_CHECKING:
@@ -53,10 +51,11 @@ class StudyJob:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What tells this job from those of other studies, other stores and other versions of the study."""
+        """What tells this job from those of other studies, stores, versions of the study and people."""
         return {
             STUDY: self.study.name,
-            STORE: hashlib.sha256(without_password(self.store).encode()).hexdigest()[:8],
+            STORE: store_mark(self.store),
+            SUBMITTER: this_submitter(),
             VERSION: fingerprint(self.study.model_dump(mode="json", exclude={"resources", "description"})),
         }
 

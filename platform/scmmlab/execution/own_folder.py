@@ -1,0 +1,95 @@
+"""Temporary folders of runs: each is locked by its run, and what a run that was killed has left the next one clears."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+_KINDS = ("train", "tune", "rerun")
+_LOCK = ".in-use"
+
+
+class OwnFolder:
+    """A temporary folder that goes with its process; where that is killed, with the next run on this machine.
+
+    Parameters
+    ----------
+    kind : str
+        What it is for: `train`, `tune` or `rerun`.
+    """
+
+    def __init__(self, kind: str):
+        assert kind in _KINDS, f"folders of {kind} would never be cleared"
+        clear_leftovers()
+        # hidden until it is locked, so that nobody takes it for one that was left
+        hidden = Path(tempfile.mkdtemp(prefix=f".scmmlab-{kind}-"))
+        self._lock: int | None = os.open(hidden / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with suppress(OSError):  # a filesystem without locks: nobody will clear it
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self.name = str(hidden.rename(hidden.with_name(hidden.name.removeprefix("."))))
+        """Its path."""
+
+    def cleanup(self) -> None:
+        """Remove it with all that is in it."""
+        if self._lock is not None:
+            shutil.rmtree(self.name, ignore_errors=True)
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> str:
+        """Its path."""
+        return self.name
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Remove it."""
+        self.cleanup()
+
+
+def clear_leftovers() -> None:
+    """Remove the folders of this user's runs on this machine that have ended without doing so.
+
+    A folder that has nothing to lock may be of another version's run, and is left for people to judge.
+    """
+    for folder, lock in _unlocked():
+        if lock is not None:
+            # while it is locked: two runs that start at a time do not meet in it
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
+
+
+def leftovers() -> list[Path]:
+    """Folders of this user's runs that no run has locked."""
+    found = []
+    for folder, lock in _unlocked():
+        found.append(folder)
+        if lock is not None:
+            os.close(lock)
+    return found
+
+
+def _unlocked() -> Iterator[tuple[Path, int | None]]:
+    """Each folder that nobody has locked, with a lock of ours on it; None where it has nothing to lock."""
+    for kind in _KINDS:
+        for folder in sorted(Path(tempfile.gettempdir()).glob(f"scmmlab-{kind}-*")):
+            with suppress(OSError):  # it goes just now, or has no locks
+                if folder.is_symlink() or not folder.is_dir() or folder.stat().st_uid != os.getuid():
+                    continue
+                try:
+                    lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+                except FileNotFoundError:
+                    yield folder, None
+                    continue
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    os.close(lock)
+                    continue
+                yield folder, lock
