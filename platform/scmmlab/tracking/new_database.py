@@ -11,7 +11,7 @@ import tempfile
 import uuid
 from pathlib import Path
 
-from scmmlab.tracking.mounts import sqlite_file
+from scmmlab.tracking.mounts import sqlite_file, sqlite_uri
 
 
 def make_database(tracking_uri: str) -> None:
@@ -34,7 +34,7 @@ def make_database(tracking_uri: str) -> None:
 
     with tempfile.TemporaryDirectory(prefix="scmmlab-mlflow-", ignore_cleanup_errors=True) as folder:
         new = Path(folder, "mlflow.db")
-        MlflowClient(f"sqlite:///{new}").search_experiments(max_results=1)
+        MlflowClient(sqlite_uri(new)).search_experiments(max_results=1)
         data = new.read_bytes()
     file.parent.mkdir(parents=True, exist_ok=True)
     beside = file.with_name(f".{file.name}-{uuid.uuid4().hex}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from scmmlab.tracking.owner import Owner
+
 MLFLOW_ENVIRONMENT = {
     # its background thread has raised at exit
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -14,7 +16,7 @@ MLFLOW_ENVIRONMENT = {
 """Set wherever MLflow runs."""
 
 
-def study_page(tracking_uri: str, study: str, port: int) -> str:
+def study_page(tracking_uri: str, study: str, port: int, owner: Owner | None = None) -> str:
     """Address of the page that lists the runs of a study, once the UI is served on `port`.
 
     Parameters
@@ -25,11 +27,15 @@ def study_page(tracking_uri: str, study: str, port: int) -> str:
         Name of the study; the front page is returned where MLflow does not know it.
     port : int
         TCP port.
+    owner : Owner | None
+        Whose study it is, where the database has several of that name.
     """
     os.environ.update({name: os.environ.get(name, value) for name, value in MLFLOW_ENVIRONMENT.items()})
     from mlflow import MlflowClient
 
-    found = MlflowClient(tracking_uri).get_experiment_by_name(study)
+    from scmmlab.tracking.experiments import experiment_of
+
+    found = experiment_of(MlflowClient(tracking_uri), study, owner)
     return f"http://127.0.0.1:{port}/" + (f"#/experiments/{found.experiment_id}/runs" if found else "")
 
 
