@@ -93,15 +93,12 @@ def find_artifacts(uri: str) -> None:
     import sqlite3
 
     from scmmlab.tracking import bring_artifacts_along
+    from scmmlab.tracking.trouble import reason
 
     try:
         bring_artifacts_along(uri)
     except sqlite3.Error as error:
-        print(
-            f"The study was moved, and MLflow does not find its artifacts here: its database cannot be written "
-            f"({error}).",
-            file=sys.stderr,
-        )
+        print(f"Where the study was moved, MLflow does not find its artifacts: {reason(error)}.", file=sys.stderr)
 
 
 def _tell(place: str) -> None:

@@ -112,6 +112,8 @@ class MlflowView:
         from mlflow.tracking import MlflowClient
 
         logging.getLogger("alembic").setLevel(logging.ERROR)
+        # it prints a trace of whatever it raises as well
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         make_database(tracking_uri)
         if owner is not None and owner.alone:
             bring_artifacts_along(tracking_uri)

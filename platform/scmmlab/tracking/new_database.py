@@ -7,8 +7,10 @@ neither be used nor be finished.
 from __future__ import annotations
 
 import os
+import sqlite3
 import tempfile
 import uuid
+from contextlib import closing
 from pathlib import Path
 
 from scmmlab.tracking.mounts import sqlite_file, sqlite_uri
@@ -26,9 +28,15 @@ def make_database(tracking_uri: str) -> None:
     ------
     OSError
         If it cannot be written; nothing of it is there then.
+    sqlite3.Error
+        If there is one that cannot be read: MLflow would try for minutes.
     """
     file = sqlite_file(tracking_uri)
-    if file is None or _is_there(file):
+    if file is None:
+        return
+    if _is_there(file):
+        with closing(sqlite3.connect(file)) as database:
+            database.execute("PRAGMA schema_version")
         return
     from mlflow.tracking import MlflowClient
 

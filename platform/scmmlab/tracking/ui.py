@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
+from scmmlab.errors import StoreError
+from scmmlab.tracking.new_database import make_database
 from scmmlab.tracking.owner import Owner
+from scmmlab.tracking.trouble import reason
+from scmmlab.tracking.uris import shown_uri
 
 MLFLOW_ENVIRONMENT = {
     # its background thread has raised at exit
@@ -29,13 +34,23 @@ def study_page(tracking_uri: str, study: str, port: int, owner: Owner | None = N
         TCP port.
     owner : Owner | None
         Whose study it is, where the database has several of that name.
+
+    Raises
+    ------
+    StoreError
+        If MLflow cannot read the database.
     """
     os.environ.update({name: os.environ.get(name, value) for name, value in MLFLOW_ENVIRONMENT.items()})
     from mlflow import MlflowClient
 
     from scmmlab.tracking.experiments import experiment_of
 
-    found = experiment_of(MlflowClient(tracking_uri), study, owner)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    try:
+        make_database(tracking_uri)
+        found = experiment_of(MlflowClient(tracking_uri), study, owner)
+    except Exception as error:  # of MLflow, SQLAlchemy, alembic, the database's driver
+        raise StoreError(f"MLflow at {shown_uri(tracking_uri)} cannot be shown: {reason(error)}.") from error
     return f"http://127.0.0.1:{port}/" + (f"#/experiments/{found.experiment_id}/runs" if found else "")
 
 
