@@ -28,16 +28,6 @@ pytestmark = pytest.mark.slow
 NAMES = ("what?", "x?uri=true", "50%20%3Fx", "c#d", "a&b=c", "späße, 脑", "at@host:1", "quote'\"", "back\\slash")
 
 
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory) -> Path:
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    from mlflow.tracking import MlflowClient
-
-    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{file}").search_experiments()
-    return file
-
-
 def tell(store: Path, *cells) -> None:
     tracker, _ = open_tracker(None, ResultStore(store), "small", direct=True)
     with tracker:

@@ -110,6 +110,7 @@ class MlflowView:
         for name, value in {**MLFLOW_ENVIRONMENT, **_CLIENT_ENVIRONMENT}.items():
             os.environ.setdefault(name, value)
         from mlflow.tracking import MlflowClient
+        from mlflow.tracking._tracking_service import utils
 
         logging.getLogger("alembic").setLevel(logging.ERROR)
         # it prints a trace of whatever it raises as well
@@ -117,6 +118,8 @@ class MlflowView:
         make_database(tracking_uri)
         if owner is not None and owner.alone:
             bring_artifacts_along(tracking_uri)
+            # where this process has written a run's artifacts before, it was moved or copied since
+            getattr(utils, "_artifact_repos_cache", {}).clear()
         self._client = MlflowClient(tracking_uri=tracking_uri)
         self._tracking_uri, self._artifact_root = tracking_uri, artifact_root
         self._owner, self._tell = owner, tell
