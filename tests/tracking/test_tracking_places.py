@@ -17,7 +17,8 @@ import pytest
 from mlflow_server import free_port
 from tracker_conformance import BARE, FULL, INPUTS, SPEC, VERSIONS, record
 
-from scmmlab.cli.tracking import find_artifacts, open_tracker
+from scmmlab.cli.tracking import check_tracking_uri, find_artifacts, open_tracker
+from scmmlab.errors import SpecError
 from scmmlab.study import ResultStore
 from scmmlab.tracking import default_tracking_uri, ui_command
 from scmmlab.tracking.mounts import sqlite_file, sqlite_uri
@@ -73,6 +74,14 @@ def test_any_name_may_stand_in_the_path_of_a_store(name, empty_database, tmp_pat
         folder / "mlflow-artifacts" / runs[FULL.name] / "artifacts" / "confusion.json",
     }
     assert {path.relative_to(tmp_path).parts[0] for path in files_of(tmp_path)} == {name}
+
+
+def test_a_question_mark_in_a_database_that_is_named_is_refused_with_what_to_write() -> None:
+    with pytest.raises(SpecError) as raised:
+        check_tracking_uri("sqlite:////data/what?/mlflow.db")
+    assert "sqlite:////data/what%3F/mlflow.db" in raised.value.hint
+    check_tracking_uri("sqlite:////data/what%3F/mlflow.db")
+    check_tracking_uri("sqlite:////data/mlflow.db?timeout=60")
 
 
 def test_the_ui_opens_the_artifacts_of_a_store_that_was_moved(empty_database, tmp_path) -> None:

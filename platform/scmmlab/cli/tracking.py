@@ -33,6 +33,12 @@ def check_tracking_uri(uri: str | None) -> None:
             f"Invalid value for '--tracking-uri': it must begin with {', '.join(TRACKING_SCHEMES)}, got {uri!r}.",
             hint="sqlite:////absolute/path/mlflow.db, http://HOST:5000, or none",
         )
+    parameters = (uri or "").partition("?")[2]
+    if uri and uri.startswith("sqlite") and "/" in parameters:
+        raise SpecError(
+            f"Invalid value for '--tracking-uri': what follows a '?' is no part of the path, got {uri!r}.",
+            hint=f"{uri.replace('?', '%3F')}, if the folder is called so",
+        )
 
 
 def open_tracker(uri: str | None, store: ResultStore, name: str, direct: bool = False) -> tuple[Tracker, str | None]:

@@ -63,7 +63,7 @@ def _is_copy(folder: StudyFolder, found: StudyIdentity) -> bool:
 
 def _read(text: str | None) -> StudyIdentity | None:
     try:
-        values = json.loads(text or "null")
-        return values and StudyIdentity(**{**values, "former": tuple(values["former"])})
+        values = dict(json.loads(text or "{}"))
+        return StudyIdentity(**{**values, "former": tuple(values["former"])})
     except (ValueError, TypeError, KeyError):
         return None
