@@ -52,6 +52,8 @@ class Experiments:
             experiment = _tagged(self._client, self._owner) or self._taken(description)
             if experiment is None:
                 continue
+            if experiment.lifecycle_stage == "active" and self._owner.marks.items() <= experiment.tags.items():
+                return experiment
             if experiment.lifecycle_stage == "deleted":
                 self._restore(experiment)
             for name, value in self._owner.marks.items() - experiment.tags.items():
