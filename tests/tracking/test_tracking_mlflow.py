@@ -1,7 +1,6 @@
 """MLflow shows a study as a parent run with a child for each cell, each once, whatever was interrupted."""
 
 import json
-import os
 import shutil
 import threading
 from dataclasses import replace
@@ -27,17 +26,6 @@ from scmmlab.tracking import MlflowTracker, default_tracking_uri, study_page
 pytestmark = pytest.mark.slow
 
 STATES = {"RUNNING": "running", "FINISHED": "finished", "FAILED": "failed", "KILLED": "killed"}
-
-
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory):
-    """An MLflow database without a run: making one takes seconds, copying it none."""
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    from mlflow.tracking import MlflowClient
-
-    folder = tmp_path_factory.mktemp("mlflow")
-    MlflowClient(default_tracking_uri(folder)).search_experiments()
-    return folder / "mlflow.db"
 
 
 def client_of(folder):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from scmmlab.cli.lasting_places import check_places_of_job
 from scmmlab.cli.options import add_part_option, add_study_options
-from scmmlab.cli.tracking import add_tracking_option, check_tracking_uri, open_tracker
+from scmmlab.cli.tracking import add_tracking_option, check_tracking_uri, open_tracker, owner_of
 
 if TYPE_CHECKING:  # these import torch, Ray and pandas: a command imports what it needs
     from scmmlab.config.loading import LoadedStudy
@@ -120,7 +120,7 @@ def _run_whole(arguments: argparse.Namespace, loaded: LoadedStudy, plan: Plan, s
     from scmmlab.cli.at_work import AtWork
     from scmmlab.execution.engines import run_study
     from scmmlab.report.summary import summary_table
-    from scmmlab.study import describe, driving, study_status
+    from scmmlab.study import describe, driving, known_identity, study_status
     from scmmlab.study.places import without_password
     from scmmlab.tracking import versions
     from scmmlab.tracking.links import parent_run_page
@@ -143,7 +143,8 @@ def _run_whole(arguments: argparse.Namespace, loaded: LoadedStudy, plan: Plan, s
     if folder.local is None:
         print(f"         {folder.uri}/report/report.html")
     if tracked_at:
-        print(f"MLflow:  {parent_run_page(arguments.tracking_uri or '', plan.study.name) or tracked_at}")
+        owner = owner_of(store, plan.study.name, known_identity(folder))
+        print(f"MLflow:  {parent_run_page(arguments.tracking_uri or '', plan.study.name, owner) or tracked_at}")
         print(f"         scmmlab ui {arguments.study} --store {shlex.quote(without_password(arguments.store))}")
     return 0 if summary.complete else 1
 
@@ -181,9 +182,11 @@ def _run_part(arguments: argparse.Namespace, loaded: LoadedStudy, plan: Plan, st
 def _write_plan(plan: Plan, store: ResultStore, versions: Mapping[str, str]) -> None:
     """Leave word in the study's folder of what is run, and with which versions."""
     from scmmlab.config import study_yaml
+    from scmmlab.study import study_identity
     from scmmlab.study.attempts import note_attempt
 
     folder = store.study_folder(plan.study.name)
+    study_identity(folder)  # a study that has a plan and no identity was begun before there were any
     folder.write_text("spec.yaml", study_yaml(plan.study))
     folder.write_text("plan.json", json.dumps(plan.to_json(), indent=1) + "\n")
     note_attempt(plan, store, versions)

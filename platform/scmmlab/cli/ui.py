@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from scmmlab.cli.options import add_study_options
+from scmmlab.cli.tracking import find_artifacts, owner_of
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -24,16 +25,16 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until interrupted."""
     from scmmlab.config.loading import load_study
     from scmmlab.errors import StoreError
-    from scmmlab.study import ResultStore
+    from scmmlab.study import ResultStore, known_identity
     from scmmlab.study.places import without_password
     from scmmlab.tracking import default_tracking_uri, shown_uri, study_page
     from scmmlab.tracking.mounts import refuse_sqlite_over_network
     from scmmlab.tracking.ui import serve, ui_command
 
     study = load_study(arguments.study, arguments.set).study
-    uri = arguments.tracking_uri
+    uri, store = arguments.tracking_uri, ResultStore(arguments.store)
+    of_study = store.study_folder(study.name)
     if uri is None:
-        of_study = ResultStore(arguments.store).study_folder(study.name)
         folder = of_study.local if of_study.has("mlflow.db") else None
         if folder is None:
             place = without_password(arguments.store)
@@ -46,5 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"MLflow runs at {shown_uri(uri)}")
         return 0
     refuse_sqlite_over_network(uri)
-    print(f"MLflow: {study_page(uri, study.name, arguments.port)}  (Ctrl-C ends it)", flush=True)
+    if arguments.tracking_uri is None:
+        find_artifacts(uri)
+    owner = owner_of(store, study.name, known_identity(of_study))
+    print(f"MLflow: {study_page(uri, study.name, arguments.port, owner)}  (Ctrl-C ends it)", flush=True)
     return serve(ui_command(uri, arguments.port))

@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from scmmlab.config import SweepSpec, is_searched, sampling_order
 from scmmlab.execution.optuna_words import Nsga2, Value, distribution, experimental, sampler_of, suggest
 from scmmlab.tracking import TuneTrialRecord
-from scmmlab.tracking.mounts import why_no_sqlite
+from scmmlab.tracking.mounts import sqlite_uri, why_no_sqlite
 
 _log = logging.getLogger(__name__)
 
@@ -157,7 +157,7 @@ def _new_storage(folder: Path | None) -> BaseStorage | None:
         )
         return None
     database.unlink(missing_ok=True)
-    return RDBStorage(f"sqlite:///{database}")
+    return RDBStorage(sqlite_uri(database))
 
 
 def plain_params(params: Mapping[str, Value]) -> dict[str, Value]:

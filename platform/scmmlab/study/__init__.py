@@ -5,6 +5,7 @@ from scmmlab.study.describe import describe, protocol_sentence, transfer_sentenc
 from scmmlab.study.driving import Driver, drivers_of, driving
 from scmmlab.study.estimate import Rates, estimate_seconds, finetune_steps, pretrain_steps
 from scmmlab.study.folder import StudyFolder
+from scmmlab.study.identity import StudyIdentity, known_identity, study_identity
 from scmmlab.study.keys import cell_key, pretrain_key, sweep_key
 from scmmlab.study.objects import StoredObject
 from scmmlab.study.parts import Part, plan_of_part
@@ -29,6 +30,7 @@ __all__ = [
     "ResultStore",
     "StoredObject",
     "StudyFolder",
+    "StudyIdentity",
     "StudyStatus",
     "cell_key",
     "cell_request",
@@ -39,6 +41,7 @@ __all__ = [
     "estimate_seconds",
     "finetune_steps",
     "is_complete",
+    "known_identity",
     "make_plan",
     "plan_of_part",
     "pretrain_key",
@@ -51,6 +54,7 @@ __all__ = [
     "search_key",
     "search_records",
     "settled_records",
+    "study_identity",
     "study_status",
     "sweep_key",
     "sweep_request",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+
+from pyarrow import ArrowException, fs
 
 from scmmlab.study.claims import Claims
 from scmmlab.study.files import Files, UnreadableError
@@ -36,6 +39,33 @@ class StudyFolder:
         folder = self._files.local / self._name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    @property
+    def place(self) -> str:
+        """Where the folder is, by whichever path it was reached: such as `s3:bucket/runs/studies/x`."""
+        root = self._files.root if self._files.local is None else self._files.local.resolve()
+        return f"{self._files.filesystem.type_name}:{root}/{self._name}"
+
+    def text_elsewhere(self, place: str, name: str) -> str | None:
+        """The content of a file in another study's folder; None where there is none, or it cannot be seen from here.
+
+        Parameters
+        ----------
+        place : str
+            Of the other; None is returned where it is this folder by another path.
+        name : str
+            Of the file.
+        """
+        kind, _, path = place.partition(":")
+        with suppress(ArrowException, OSError, ValueError):
+            if kind == fs.LocalFileSystem().type_name:
+                here = self._files.local and self._files.local / self._name
+                if here is None or not here.samefile(path):
+                    return Path(path, name).read_text(encoding="utf-8")
+            elif kind == self._files.filesystem.type_name:
+                with self._files.filesystem.open_input_stream(f"{path}/{name}") as stream:
+                    return stream.readall().decode()
+        return None
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file, such as `spec.yaml`."""

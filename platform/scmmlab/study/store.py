@@ -5,7 +5,7 @@ finetune/KEY.safetensors    test logits without labels, and the record of the tr
 cells/KEY.json              the evaluate stage's record: folds, figures, curves
 failures/KEY.json           why a stage came to nothing, and how often it was tried
 checkpoints/KEY.STAGE       latest checkpoint of a training that is not finished
-studies/NAME/               spec.yaml, plan.json, trials/ of a sweep; the report and MLflow's data go here too
+studies/NAME/               spec.yaml, plan.json, identity.json, trials/ of a sweep; report and MLflow's data too
 tmp/                        files on their way
 """
 

@@ -2,6 +2,8 @@
 
 from scmmlab.tracking.memory import MemoryTracker
 from scmmlab.tracking.mlflow_tracker import MlflowTracker
+from scmmlab.tracking.moved import bring_artifacts_along
+from scmmlab.tracking.owner import Owner
 from scmmlab.tracking.tracker import DataInput, TrackedCell, Tracker, TuneTrialRecord, data_inputs
 from scmmlab.tracking.ui import study_page, ui_command
 from scmmlab.tracking.uris import default_tracking_uri, shown_uri, spool_file
@@ -11,9 +13,11 @@ __all__ = [
     "DataInput",
     "MemoryTracker",
     "MlflowTracker",
+    "Owner",
     "TrackedCell",
     "Tracker",
     "TuneTrialRecord",
+    "bring_artifacts_along",
     "data_inputs",
     "default_tracking_uri",
     "git_commit",

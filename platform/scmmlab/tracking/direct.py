@@ -8,6 +8,7 @@ from pathlib import Path
 from scmmlab.errors import StoreError
 from scmmlab.tracking.events import Event
 from scmmlab.tracking.spool import Spool
+from scmmlab.tracking.trouble import reason
 from scmmlab.tracking.writer import View
 
 
@@ -56,9 +57,8 @@ class DirectWriter:
             self._view.write(event)
         except Exception as error:
             self._failed = True
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
             raise StoreError(
-                f"MLflow at {self._shown_uri} does not take what it is told: {reason}",
+                f"MLflow at {self._shown_uri} does not take what it is told: {reason(error)}",
                 hint="see to MLflow and give the same command again; what is written already is not written twice",
             ) from error
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 
+from scmmlab.tracking.owner import Owner
 from scmmlab.tracking.ui import MLFLOW_ENVIRONMENT
 from scmmlab.tracking.uris import shown_uri
 
 _ONE_TRY = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "20"}
 
 
-def parent_run_page(tracking_uri: str, study: str) -> str | None:
+def parent_run_page(tracking_uri: str, study: str, owner: Owner | None = None) -> str | None:
     """Address of the page of a study's parent run.
 
     Parameters
@@ -19,6 +20,8 @@ def parent_run_page(tracking_uri: str, study: str) -> str | None:
         Of a server.
     study : str
         Name of the study.
+    owner : Owner | None
+        Whose it is; where None, only a study that is the only one of its name is found.
 
     Returns
     -------
@@ -32,11 +35,11 @@ def parent_run_page(tracking_uri: str, study: str) -> str | None:
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
-    from scmmlab.tracking.mlflow_view import ROLE
+    from scmmlab.tracking.experiments import ROLE, experiment_of
 
     client = MlflowClient(tracking_uri=tracking_uri)
     try:
-        experiment = client.get_experiment_by_name(study)
+        experiment = experiment_of(client, study, owner)
         if experiment is None:
             return None
         runs = client.search_runs([experiment.experiment_id], f"tags.`{ROLE}` = 'study'", max_results=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from scmmlab.tracking.events import (
     TuneTrialEnded,
 )
 from scmmlab.tracking.mounts import refuse_sqlite_over_network
+from scmmlab.tracking.moved import artifact_root
+from scmmlab.tracking.owner import Owner
 from scmmlab.tracking.tracker import DataInput, TrackedCell, Tracker, TuneTrialRecord
 from scmmlab.tracking.uris import default_tracking_uri, shown_uri, spool_file
 from scmmlab.tracking.writer import View, Writer
@@ -36,6 +39,10 @@ class MlflowTracker(Tracker):
         Of MLflow: `sqlite:///…`, `http://…`.
     artifact_root : str | None
         URI of a folder for artifacts of a new experiment; MLflow's own when None.
+    owner : Owner | None
+        Whose study it is; None for one of no store, which all of its name are.
+    tell : callable | None
+        Is told where the study is recorded, for people, as soon as that is known.
     make_view : callable | None
         Makes what the events are written to; MLflow when None.
     spool : Path | None
@@ -58,10 +65,13 @@ class MlflowTracker(Tracker):
         make_view: Callable[[], View] | None = None,
         spool: Path | None = None,
         direct: bool = False,
+        owner: Owner | None = None,
+        tell: Callable[[str], None] | None = None,
         **writer: Any,
     ):
         refuse_sqlite_over_network(tracking_uri)
         self.tracking_uri, self.artifact_root = tracking_uri, artifact_root
+        self._owner, self._tell = owner, tell
         make_view = make_view or self._mlflow
         self._writer = (
             DirectWriter(make_view, shown_uri(tracking_uri), spool) if direct else Writer(make_view, spool, **writer)
@@ -69,11 +79,18 @@ class MlflowTracker(Tracker):
         self._open = False
 
     @classmethod
-    def in_folder(cls, study_folder: Path, direct: bool = False) -> MlflowTracker:
+    def in_folder(
+        cls,
+        study_folder: Path,
+        direct: bool = False,
+        owner: Owner | None = None,
+        tell: Callable[[str], None] | None = None,
+    ) -> MlflowTracker:
         """The tracker of a study whose MLflow is a SQLite database in its own folder, artifacts beside it."""
         uri = default_tracking_uri(study_folder)
-        artifacts = (study_folder / "mlflow-artifacts").resolve().as_uri()
-        return cls(uri, artifacts, spool=spool_file(study_folder, uri), direct=direct)
+        owner = owner and replace(owner, alone=True)
+        spool = spool_file(study_folder, uri)
+        return cls(uri, artifact_root(study_folder), spool=spool, direct=direct, owner=owner, tell=tell)
 
     @property
     def left_out(self) -> int:
@@ -131,7 +148,7 @@ class MlflowTracker(Tracker):
     def _mlflow(self) -> View:
         from scmmlab.tracking.mlflow_view import MlflowView
 
-        return MlflowView(self.tracking_uri, self.artifact_root)
+        return MlflowView(self.tracking_uri, self.artifact_root, self._owner, self._tell)
 
 
 def _now_ms() -> int:

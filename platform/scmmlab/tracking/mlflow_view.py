@@ -1,8 +1,9 @@
 """A study in MLflow: one experiment, a parent run with plan and report, a child run for each cell.
 
 Runs are recognised by tags, so that a study that is run again goes on in the runs that it has: a finished one is left
-as it is, another one is opened again. Everything goes through `MlflowClient`, in one thread, in batches. MLflow gets
-hashes and figures: no path, no subject's name, no recording.
+as it is, another one is opened again. The tags say of which store the study is, too: strangers' runs are left alone.
+Everything goes through `MlflowClient`, in one thread, in batches. MLflow gets hashes and figures: no path, no subject's
+name, no recording.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -30,19 +31,17 @@ from scmmlab.tracking.events import (
     StudyStarted,
     TuneTrialEnded,
 )
+from scmmlab.tracking.experiments import CELL_KEY, CELL_NAME, ROLE, Experiments, runs_of
 from scmmlab.tracking.figures import confusion_matrices, curves, fold_table, mean_figures
+from scmmlab.tracking.moved import bring_artifacts_along
 from scmmlab.tracking.new_database import make_database
+from scmmlab.tracking.owner import Owner
 from scmmlab.tracking.parameters import flat_parameters
 from scmmlab.tracking.tracker import DataInput
 from scmmlab.tracking.ui import MLFLOW_ENVIRONMENT
+from scmmlab.tracking.uris import shown_uri
 from scmmlab.tracking.without_places import spec_without_places, text_without_places
 
-ROLE = "scmmlab.role"
-"""Tag of a run: `study`, `cell` or `tune_trial`."""
-CELL_KEY = "scmmlab.cell_key"
-"""Tag of a child run: key of the cell or tune_trial."""
-CELL_NAME = "scmmlab.cell"
-"""Tag of a child run: its name."""
 PARENT = "mlflow.parentRunId"
 ERROR = "scmmlab.error"
 STATE = "scmmlab.state"
@@ -55,8 +54,6 @@ behind stays, and says so."""
 
 METRICS_A_REQUEST = 1000
 PARAMETERS_A_REQUEST = 100
-RUNS_A_PAGE = 100
-"""A run is a hundred kilobytes of objects, and a study may have ten thousand."""
 LONGEST_TAG = 5000
 LONGEST_DIGEST = 36
 _TEXTS = (".html", ".md", ".tex")
@@ -97,17 +94,35 @@ class MlflowView:
         Of MLflow: `sqlite:///…`, `http://…`.
     artifact_root : str | None
         URI of a folder for artifacts; MLflow's own when None.
+    owner : Owner | None
+        Whose study it is; None for one of no store, which all of its name are.
+    tell : callable | None
+        Is told where the study is recorded, for people, as soon as that is known.
     """
 
-    def __init__(self, tracking_uri: str, artifact_root: str | None = None):
+    def __init__(
+        self,
+        tracking_uri: str,
+        artifact_root: str | None = None,
+        owner: Owner | None = None,
+        tell: Callable[[str], None] | None = None,
+    ):
         for name, value in {**MLFLOW_ENVIRONMENT, **_CLIENT_ENVIRONMENT}.items():
             os.environ.setdefault(name, value)
         from mlflow.tracking import MlflowClient
+        from mlflow.tracking._tracking_service import utils
 
         logging.getLogger("alembic").setLevel(logging.ERROR)
+        # it prints a trace of whatever it raises as well
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         make_database(tracking_uri)
+        if owner is not None and owner.alone:
+            bring_artifacts_along(tracking_uri)
+            # where this process has written a run's artifacts before, it was moved or copied since
+            getattr(utils, "_artifact_repos_cache", {}).clear()
         self._client = MlflowClient(tracking_uri=tracking_uri)
-        self._artifact_root = artifact_root
+        self._tracking_uri, self._artifact_root = tracking_uri, artifact_root
+        self._owner, self._tell = owner, tell
         self._study: StudyStarted | None = None
         self._experiment_id = ""
         self._parent_id = ""
@@ -169,52 +184,51 @@ class MlflowView:
     # --- study
 
     def _start_study(self, event: StudyStarted) -> None:
-        self._experiment_id = self._experiment(event)
+        owner = self._owner or Owner(event.name, "", alone=True)
+        self._experiments = Experiments(self._client, owner, self._artifact_root)
+        experiment = self._experiments.mine(_description(event))
+        self._experiment_id, self._mine = experiment.experiment_id, owner
+        self._experiments.note_deleted(self._experiment_id)
         self._parent_id = ""
         self._counts = {}
         self._children = {}
+        parent_of: dict[str, str] = {}
         for run in self._runs():
             tags = run.data.tags
             if tags.get(ROLE) == "study":
-                self._parent_id = run.info.run_id
-                self._counts = dict(run.data.metrics)
+                if not self._parent_id:  # of several, which people may have brought back, the latest one
+                    self._parent_id, name = run.info.run_id, run.info.run_name
+                    self._counts = dict(run.data.metrics)
             elif CELL_KEY in tags:
+                parent_of[run.info.run_id] = tags.get(PARENT, "")
                 # a failed cell is run again; so is a tune_trial that was lost, and any other failed one is what it is
                 stays = tags.get(ROLE) == "tune_trial" and tags.get(STATE) != LOST
                 ended = ("FINISHED", "FAILED") if stays else ("FINISHED",)
-                finished = run.info.status in ended
-                self._children[tags[CELL_KEY], tags.get(CELL_NAME, "")] = _Child(
-                    run.info.run_id, finished, ERROR in tags, None
-                )
-        tags = {ROLE: "study", "mlflow.note.content": _description(event), **_version_tags(event.versions)}
+                child = _Child(run.info.run_id, run.info.status in ended, ERROR in tags, None)
+                self._children.setdefault((tags[CELL_KEY], tags.get(CELL_NAME, "")), child)
+        tags = {**owner.marks, ROLE: "study", "mlflow.note.content": _description(event)}
+        tags |= _version_tags(event.versions)
         if self._parent_id:
             self._client.update_run(self._parent_id, status="RUNNING")
-            for name, value in tags.items():
-                self._client.set_tag(self._parent_id, name, value)
+            for tag, value in tags.items():
+                self._client.set_tag(self._parent_id, tag, value)
         else:
-            run = self._client.create_run(self._experiment_id, tags=tags, run_name=f"study {event.name}")
-            self._parent_id = run.info.run_id
+            name = f"study {experiment.name}"
+            self._parent_id = self._client.create_run(self._experiment_id, tags=tags, run_name=name).info.run_id
+        for run_id, parent_id in parent_of.items():
+            if parent_id != self._parent_id:  # which people have deleted
+                self._client.set_tag(run_id, PARENT, self._parent_id)
         self._client.log_text(self._parent_id, event.plan, "plan.txt")
         self._client.log_dict(self._parent_id, spec_without_places(event.spec), "study.json")
-
-    def _experiment(self, event: StudyStarted) -> str:
-        found = self._client.get_experiment_by_name(event.name)
-        if found is None:
-            # without its kind the UI opens an experiment on pages for language models
-            tags = {"mlflow.note.content": _description(event), "mlflow.experimentKind": "custom_model_development"}
-            return self._client.create_experiment(event.name, artifact_location=self._artifact_root, tags=tags)
-        if found.lifecycle_stage == "deleted":
-            self._client.restore_experiment(found.experiment_id)
-        return found.experiment_id
+        if self._tell is not None:
+            namesake = f" ('{owner.study}' is another store's)" if self._experiments.has_namesake(experiment) else ""
+            place = f"experiment '{experiment.name}'{namesake}, run '{name}'"
+            self._tell(f"{shown_uri(self._tracking_uri)}, {place}")
+            self._tell = None
 
     def _runs(self) -> Iterator[Any]:
-        token = None
-        while True:
-            page = self._client.search_runs([self._experiment_id], max_results=RUNS_A_PAGE, page_token=token)
-            yield from page
-            token = page.token
-            if not token:
-                return
+        """The study's runs, the one that began last first; strangers' may be there where two took one experiment."""
+        return (run for run in runs_of(self._client, self._experiment_id) if self._mine.owns(run.data.tags))
 
     def _log_report(self, folder: Path) -> None:
         """The files of `folder`, but what MLflow itself keeps there. An error may name a table's folder in them."""
@@ -255,6 +269,7 @@ class MlflowView:
         for run in self._runs():
             if run.info.status == "RUNNING" and run.data.tags.get(ROLE) != "study":
                 self._client.set_terminated(run.info.run_id, "KILLED")
+        self._experiments.note_deleted(self._experiment_id)
         if event.complete is not None:
             self._tag_what_is_in_the_plan()
         status = {True: "FINISHED", False: "FAILED", None: "KILLED"}[event.complete]
@@ -312,7 +327,7 @@ class MlflowView:
 
     def _create_child(self, role: str, key: str, name: str, tags: Mapping[str, str]) -> _Child:
         assert self._study is not None
-        ours = {ROLE: role, PARENT: self._parent_id, CELL_KEY: key, CELL_NAME: name}
+        ours = {**self._mine.marks, ROLE: role, PARENT: self._parent_id, CELL_KEY: key, CELL_NAME: name}
         run = self._client.create_run(
             self._experiment_id, tags={**ours, **tags, **_version_tags(self._study.versions)}, run_name=name
         )

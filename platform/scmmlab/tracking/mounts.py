@@ -6,6 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 from scmmlab.errors import StoreError
 
@@ -54,10 +55,15 @@ def mount_of(path: str | os.PathLike[str]) -> Mount | None:
     return found
 
 
+def sqlite_uri(file: Path) -> str:
+    """The `sqlite:///…` URI of a file, whatever is in its name: what follows a `?` would be parameters."""
+    return f"sqlite:///{str(file).replace('%', '%25').replace('?', '%3F')}"
+
+
 def sqlite_file(tracking_uri: str) -> Path | None:
     """The file of a `sqlite:///…` URI; None for every other."""
     scheme, _, path = tracking_uri.partition(":///")
-    return Path(path.partition("?")[0]) if scheme.partition("+")[0] == "sqlite" and path else None
+    return Path(unquote(path.partition("?")[0])) if scheme.partition("+")[0] == "sqlite" and path else None
 
 
 def why_no_sqlite(file: Path) -> str | None:

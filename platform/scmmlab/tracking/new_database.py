@@ -7,11 +7,13 @@ neither be used nor be finished.
 from __future__ import annotations
 
 import os
+import sqlite3
 import tempfile
 import uuid
+from contextlib import closing
 from pathlib import Path
 
-from scmmlab.tracking.mounts import sqlite_file
+from scmmlab.tracking.mounts import sqlite_file, sqlite_uri
 
 
 def make_database(tracking_uri: str) -> None:
@@ -26,15 +28,21 @@ def make_database(tracking_uri: str) -> None:
     ------
     OSError
         If it cannot be written; nothing of it is there then.
+    sqlite3.Error
+        If there is one that cannot be read: MLflow would try for minutes.
     """
     file = sqlite_file(tracking_uri)
-    if file is None or _is_there(file):
+    if file is None:
+        return
+    if _is_there(file):
+        with closing(sqlite3.connect(file)) as database:
+            database.execute("PRAGMA schema_version")
         return
     from mlflow.tracking import MlflowClient
 
     with tempfile.TemporaryDirectory(prefix="scmmlab-mlflow-", ignore_cleanup_errors=True) as folder:
         new = Path(folder, "mlflow.db")
-        MlflowClient(f"sqlite:///{new}").search_experiments(max_results=1)
+        MlflowClient(sqlite_uri(new)).search_experiments(max_results=1)
         data = new.read_bytes()
     file.parent.mkdir(parents=True, exist_ok=True)
     beside = file.with_name(f".{file.name}-{uuid.uuid4().hex}")

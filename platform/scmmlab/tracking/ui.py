@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -10,6 +11,12 @@ import time
 from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
+
+from scmmlab.errors import StoreError
+from scmmlab.tracking.new_database import make_database
+from scmmlab.tracking.owner import Owner
+from scmmlab.tracking.trouble import reason
+from scmmlab.tracking.uris import shown_uri
 
 MLFLOW_ENVIRONMENT = {
     # its background thread has raised at exit
@@ -43,7 +50,7 @@ class _Ended(Exception):
     """A signal has told this program to end."""
 
 
-def study_page(tracking_uri: str, study: str, port: int) -> str:
+def study_page(tracking_uri: str, study: str, port: int, owner: Owner | None = None) -> str:
     """Address of the page that lists the runs of a study, once the UI is served on `port`.
 
     Parameters
@@ -54,11 +61,25 @@ def study_page(tracking_uri: str, study: str, port: int) -> str:
         Name of the study; the front page is returned where MLflow does not know it.
     port : int
         TCP port.
+    owner : Owner | None
+        Whose study it is, where the database has several of that name.
+
+    Raises
+    ------
+    StoreError
+        If MLflow cannot read the database.
     """
     os.environ.update({name: os.environ.get(name, value) for name, value in MLFLOW_ENVIRONMENT.items()})
     from mlflow import MlflowClient
 
-    found = MlflowClient(tracking_uri).get_experiment_by_name(study)
+    from scmmlab.tracking.experiments import experiment_of
+
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    try:
+        make_database(tracking_uri)
+        found = experiment_of(MlflowClient(tracking_uri), study, owner)
+    except Exception as error:  # of MLflow, SQLAlchemy, alembic, the database's driver
+        raise StoreError(f"MLflow at {shown_uri(tracking_uri)} cannot be shown: {reason(error)}.") from error
     return f"http://127.0.0.1:{port}/" + (f"#/experiments/{found.experiment_id}/runs" if found else "")
 
 

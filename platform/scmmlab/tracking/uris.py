@@ -7,10 +7,12 @@ import os
 import re
 from pathlib import Path
 
+from scmmlab.tracking.mounts import sqlite_uri
+
 
 def default_tracking_uri(study_folder: Path) -> str:
     """The SQLite database of a study, in its folder."""
-    return f"sqlite:///{study_folder.resolve() / 'mlflow.db'}"
+    return sqlite_uri(study_folder.resolve() / "mlflow.db")
 
 
 def shown_uri(uri: str) -> str:

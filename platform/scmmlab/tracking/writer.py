@@ -11,6 +11,7 @@ from typing import Protocol
 
 from scmmlab.tracking.events import Epochs, Event, merged
 from scmmlab.tracking.spool import MOST_BYTES, Spool
+from scmmlab.tracking.trouble import reason
 
 _log = logging.getLogger(__name__)
 
@@ -227,5 +228,4 @@ class Writer:
     def _warn(self, error: Exception) -> None:
         if not self._warned:
             self._warned = True
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-            _log.warning("Tracking is in trouble and will be tried again; the study goes on: %s", reason)
+            _log.warning("Tracking is in trouble and will be tried again; the study goes on: %s", reason(error))
