@@ -1,4 +1,4 @@
-"""Asynchronous successive halving (ASHA, arXiv 1810.05934): who goes on at a rung. Pure; all engines use it."""
+"""Successive halving by rungs (ASHA, arXiv 1810.05934): who goes on at a rung. Pure; all engines use it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,13 @@ class Rungs:
             return RungDecision.STOP if below else RungDecision.GO_ON
         return RungDecision.GO_ON
 
-    def restore(self, number: int, reports: Iterable[tuple[int, float]]) -> None:
-        """What a setting of an earlier run reported, as (epoch, value)."""
-        for epoch, value in reports:
-            self.report(number, epoch, value)
+    def decisions(self, reports: Iterable[int]) -> list[int]:
+        """Those of a setting's reports, as epochs, that a rung takes: the others decide nothing."""
+        open_rungs = list(self._rungs)
+        taken = []
+        for epoch in reports:
+            rung = next((rung for rung in reversed(open_rungs) if epoch >= rung), None)
+            if rung is not None:
+                open_rungs.remove(rung)
+                taken.append(epoch)
+        return taken

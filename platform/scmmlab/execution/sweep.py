@@ -20,11 +20,9 @@ from scmmlab.execution.local import LocalEngine
 from scmmlab.execution.local_search import LocalSearch
 from scmmlab.execution.optuna_book import OptunaBook
 from scmmlab.execution.progress import Progress
-from scmmlab.execution.rungs import Rungs
 from scmmlab.execution.search import Search
 from scmmlab.execution.summary import RunSummary
 from scmmlab.execution.sweep_records import SweepRecords
-from scmmlab.execution.sweep_setting import longest
 from scmmlab.study import Plan, ResultStore
 from scmmlab.study.worker_losses import WorkerLosses, keep_worker_losses
 from scmmlab.tracking import Tracker, TuneTrialRecord
@@ -102,21 +100,12 @@ class SweepRun:
         )
 
     def _search(self) -> None:
-        ended = self._records.ended
-        book = OptunaBook(
-            self._study,
-            self._records.key,
-            self._store.study_folder(self._study.name).local,
-            ended.values(),
-        )
-        rungs = Rungs(self._study.asha, longest(self._study))
-        for number in sorted(ended):
-            rungs.restore(number, ended[number].intermediate)
+        book = OptunaBook(self._study, self._records.key, self._store.study_folder(self._study.name).local)
         self._engine.useful_workers = min(self._study.concurrency, len(self._missing))
         self._progress.note("starting")
         keep_worker_losses(self._store.study_folder(self._study.name), self._losses)
         with self._engine:
-            search = self._make_search(book, rungs)
+            search = self._make_search(book)
             try:
                 while not search.done:
                     if self._interruption.requested:
@@ -127,14 +116,14 @@ class SweepRun:
             finally:
                 search.stop()
 
-    def _make_search(self, book: OptunaBook, rungs: Rungs) -> Search:
+    def _make_search(self, book: OptunaBook) -> Search:
         if isinstance(self._engine, LocalEngine):
-            return LocalSearch(self._engine, self._plan, self._missing, book, rungs, self._checkpoints)
+            return LocalSearch(self._engine, self._plan, dict(self._records.ended), book, self._checkpoints)
         from scmmlab.execution.ray_engine import RayEngine
         from scmmlab.execution.tune_search import TuneSearch
 
         assert isinstance(self._engine, RayEngine)
-        return TuneSearch(self._engine, self._plan, self._missing, book, rungs, self._checkpoints)
+        return TuneSearch(self._engine, self._plan, dict(self._records.ended), book, self._checkpoints)
 
     def _checkpoints(self, key: str) -> dict[tuple[str, str], bytes]:
         data = self._store.load_checkpoint(key, "probe")
@@ -158,7 +147,7 @@ class SweepRun:
                 keep_worker_losses(self._store.study_folder(self._study.name), self._losses)
             case WorkersAwaited():
                 self._progress.note(str(event))
-            case CheckpointSaved():
+            case CheckpointSaved() if int(_number(event.key)) not in self._records.ended:
                 self._store.save_checkpoint(event.key, event.stage, event.data)
         if self._interruption.requested:
             raise Interrupted

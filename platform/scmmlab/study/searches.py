@@ -34,6 +34,8 @@ def _without_idle_settings(search: dict[str, Any]) -> dict[str, Any]:
         del search["objectives"]
     if search["sampler"] != "nsga2":
         del search["population"]
+    if search["synchronous"]:
+        del search["synchronous"]
     return search
 
 
