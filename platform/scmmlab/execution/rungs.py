@@ -33,6 +33,7 @@ class Rungs:
 
     def __init__(self, asha: AshaSpec | None, epochs: int):
         self._quantile = 0.0
+        self._epochs = epochs
         self._rungs: dict[int, dict[int, float]] = {}
         if asha is None:
             return
@@ -63,3 +64,15 @@ class Rungs:
                 open_rungs.remove(rung)
                 taken.append(epoch)
         return taken
+
+    def expected_end(self, share: float) -> float:
+        """How far a setting that has come to this share of its epochs is expected to come, 1 being the end.
+
+        Of those that come to a rung, one in η goes on.
+        """
+        at = expected = share * self._epochs
+        going_on = 1.0
+        for rung in [*(rung for rung in self._rungs if at < rung < self._epochs), self._epochs]:
+            expected += going_on * (rung - at)
+            at, going_on = rung, going_on * (1 - self._quantile)
+        return expected / self._epochs

@@ -20,9 +20,11 @@ from scmmlab.execution.local import LocalEngine
 from scmmlab.execution.local_search import LocalSearch
 from scmmlab.execution.optuna_book import OptunaBook
 from scmmlab.execution.progress import Progress
+from scmmlab.execution.rungs import Rungs
 from scmmlab.execution.search import Search
 from scmmlab.execution.summary import RunSummary
 from scmmlab.execution.sweep_records import SweepRecords
+from scmmlab.execution.sweep_setting import longest
 from scmmlab.study import Plan, ResultStore
 from scmmlab.study.worker_losses import WorkerLosses, keep_worker_losses
 from scmmlab.tracking import Tracker, TuneTrialRecord
@@ -59,6 +61,7 @@ class SweepRun:
             {str(number): 1.0 for number in self._missing},
             done=len(self._records.ended),
             noun="settings",
+            ends_at=Rungs(self._study.asha, longest(self._study)).expected_end,
         )
         self._used_slots = self._slots = 0
         self._losses = WorkerLosses()
@@ -127,12 +130,16 @@ class SweepRun:
 
     def _checkpoints(self, key: str) -> dict[tuple[str, str], bytes]:
         data = self._store.load_checkpoint(key, "probe")
-        return {} if data is None else {(key, "probe"): data}
+        if data is None:
+            return {}
+        self._progress.resume(_number(key))
+        return {(key, "probe"): data}
 
     def _heard(self, event: Event) -> None:
         match event:
             case TaskStarted():
                 self._progress.note("")
+                self._progress.begin()
             case EpochEnded():
                 self._progress.advance(_number(event.key), event.epoch / event.epochs)
             case SlotsUsed():
@@ -158,7 +165,7 @@ class SweepRun:
         if record.settled:
             self._store.delete_checkpoints(f"{record.key}-{record.number}")
         self._tracker.finish_tune_trial(record)
-        self._progress.advance(str(record.number), 1.0)
+        self._progress.end(str(record.number))
 
     def _show(self, running: int) -> None:
         states = [record.state for record in self._records.ended.values()]

@@ -171,13 +171,15 @@ class MlflowView:
     def _start_study(self, event: StudyStarted) -> None:
         self._experiment_id = self._experiment(event)
         self._parent_id = ""
-        self._counts = {}
+        self._counts, self._step = {}, 0
         self._children = {}
         for run in self._runs():
             tags = run.data.tags
             if tags.get(ROLE) == "study":
                 self._parent_id = run.info.run_id
                 self._counts = dict(run.data.metrics)
+                steps = self._client.get_metric_history(self._parent_id, "cells/finished")
+                self._step = max((metric.step for metric in steps), default=0)
             elif CELL_KEY in tags:
                 # a failed cell is run again; so is a tune_trial that was lost, and any other failed one is what it is
                 stays = tags.get(ROLE) == "tune_trial" and tags.get(STATE) != LOST
@@ -247,7 +249,9 @@ class MlflowView:
             counts["slots/used"] = event.slots_used
         new = {name: number for name, number in counts.items() if self._counts.get(name) != number}
         if new:
-            metrics = [Metric(name, number, event.timestamp, 0) for name, number in new.items()]
+            # MLflow takes the figure of the highest step for the latest, and a cell that failed may be run again
+            self._step = max(self._step, event.finished + event.failed)
+            metrics = [Metric(name, number, event.timestamp, self._step) for name, number in new.items()]
             self._client.log_batch(self._parent_id, metrics=metrics)
             self._counts.update(new)
 
