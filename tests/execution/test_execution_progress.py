@@ -7,7 +7,7 @@ import io
 import pytest
 
 from scmmlab.config import AshaSpec
-from scmmlab.execution.progress import Progress, duration
+from scmmlab.execution.progress import JOIN_S, Progress, duration
 from scmmlab.execution.rungs import Rungs
 
 
@@ -72,21 +72,50 @@ def test_failed_work_is_not_done_and_not_to_be_done():
     assert shown.seconds_left() == pytest.approx(10.0)
 
 
-def test_workers_that_come_late_are_in_the_estimate_soon():
-    """One worker for 20 s, four from then on: a pace since the beginning would go on to say far too much."""
+def test_workers_that_are_on_their_way_are_in_the_first_estimates():
+    """One worker for 20 s, four from then on: by the pace of all the first estimates would be four times too high."""
     clock, cells = Clock(), [str(number) for number in range(40)]
     shown = Progress(40, dict.fromkeys(cells, 1.0), stream=io.StringIO(), clock=clock)
-    shown.begin()
-    done, errors = 0.0, {}
+    shown.expect(4)
+    shown.begin("worker 0")
+    done, ratios = 0.0, []
     finish = 20 + (40 - 2) / 0.4
-    while done < 39.9:
+    while done < 39:
+        if clock.now == 20:
+            for worker in ("worker 1", "worker 2", "worker 3"):
+                shown.begin(worker)
         clock.now += 1.0
         done += 0.1 if clock.now <= 20 else 0.4
         for number, cell in enumerate(cells):
             shown.advance(cell, max(0.0, min(1.0, done - number)))
-        errors[clock.now] = (shown.seconds_left() or 0.0) / max(1.0, finish - clock.now)
-    assert errors[20.0] == pytest.approx(4.0, abs=0.1), "nothing is known of the others yet"
-    assert all(0.7 < error < 1.4 for now, error in errors.items() if 40 < now < finish - 5)
+        if (left := shown.seconds_left()) is not None:
+            ratios.append(left / (finish - clock.now))
+    assert len(ratios) > 100
+    assert all(0.7 < ratio < 1.4 for ratio in ratios)
+
+
+def test_workers_that_never_come_are_not_counted_on_for_ever():
+    clock = Clock()
+    shown = progress(io.StringIO(), clock)
+    shown.expect(4)
+    shown.begin("worker 0")
+    clock.now = JOIN_S - 1
+    shown.advance("a", 1.0)
+    assert shown.seconds_left() == pytest.approx(3 * clock.now / 4)
+    clock.now = JOIN_S + 1
+    assert shown.seconds_left() == pytest.approx(3 * clock.now)
+
+
+def test_pace_of_the_beginning_is_forgotten():
+    clock, cells = Clock(), [str(number) for number in range(40)]
+    shown = Progress(40, dict.fromkeys(cells, 1.0), stream=io.StringIO(), clock=clock)
+    done = 0.0
+    while done < 20:
+        clock.now += 1.0
+        done += 0.1 if clock.now <= 20 else 0.4
+        for number, cell in enumerate(cells):
+            shown.advance(cell, max(0.0, min(1.0, done - number)))
+    assert shown.seconds_left() == pytest.approx(20 / 0.4, rel=0.1)
 
 
 def test_first_estimates_of_a_sweep_expect_most_settings_to_be_stopped():

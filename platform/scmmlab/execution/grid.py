@@ -119,6 +119,7 @@ class GridRun:
         self._progress.note("starting")
         keep_worker_losses(self._store.study_folder(self._name), self._losses)
         with self._engine:
+            self._progress.expect(self._engine.workers)
             self._submit()
             while not self._scheduler.finished:
                 if self._interruption.requested:
@@ -161,7 +162,7 @@ class GridRun:
             case TaskStarted():
                 self._progress.note("")
                 for key in (key for key in event.keys if not self._sizes.is_probe(key)):
-                    self._progress.begin()
+                    self._progress.begin(event.worker)
                     self._recorder.started(self._grid.cells_of(key))
                 self._show()
             case EpochEnded():

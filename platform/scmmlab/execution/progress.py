@@ -19,8 +19,9 @@ LEAST_SHARE = 0.01
 SAMPLE_S = 1.0
 """What is done is noted so often, at most, for the pace."""
 PACE_SHARE = 0.5
-"""The pace is that of the last part of the run so far, as long as this: workers that came late, and what is slow at
-first, are forgotten."""
+"""The pace is that of the last part of the run so far, as long as this: what is slow at first is forgotten."""
+JOIN_S = 120.0
+"""Workers that are expected, and have not begun by then, are no longer counted on."""
 
 
 class Progress:
@@ -64,12 +65,13 @@ class Progress:
         self._ends_at = ends_at
         self._ended: set[str] = set()
         self._resumed: set[str] = set()
+        self._workers: dict[str, float] = {}
+        self._expected_workers = 1
         self._samples: deque[tuple[float, float]] = deque()
         self._counts = (done, 0, 0)
         self._note = ""
         self._slots: float | None = None
         self._lost = ""
-        self._began: float | None = None
         self._done = 0.0
         self._drawn_at = float("-inf")
         self._drawn_counts: tuple[int, int] | None = None
@@ -102,11 +104,15 @@ class Progress:
         self._lost = text
         self._draw()
 
-    def begin(self) -> None:
-        """Work has begun; what came before was start-up, and says nothing about the pace."""
-        if self._began is None:
-            self._began = self._clock()
-            self._samples.append((self._began, self._done))
+    def expect(self, workers: int) -> None:
+        """So many workers are on their way."""
+        self._expected_workers = workers
+
+    def begin(self, worker: str = "") -> None:
+        """A worker has begun to work; what came before was start-up, and says nothing about its pace."""
+        self._workers.setdefault(worker, self._clock())
+        if not self._samples:
+            self._samples.append((self._clock(), self._done))
 
     def resume(self, key: str) -> None:
         """A piece of work goes on from where an earlier run left it; its first news say where that was."""
@@ -117,7 +123,8 @@ class Progress:
         """A piece of work is done to this `share` (1: all of it)."""
         if key not in self._share:
             return
-        self.begin()
+        if not self._workers:
+            self.begin()
         gained = self._work[key] * max(0.0, min(share, 1.0) - self._share[key])
         self._share[key] = max(self._share[key], min(share, 1.0))
         self._done += gained
@@ -163,10 +170,10 @@ class Progress:
 
     def seconds_left(self) -> float | None:
         """Time that the rest takes at the pace of this run so far; None where that cannot be told yet."""
-        if self._began is None:
+        if not self._samples:
             return None
-        now, done = self._clock(), self._done
-        latest = now - PACE_SHARE * (now - self._began)
+        now, done, began = self._clock(), self._done, min(self._workers.values())
+        latest = now - PACE_SHARE * (now - began)
         while len(self._samples) > 1 and self._samples[1][0] <= latest:
             self._samples.popleft()
         since, before = self._samples[0]
@@ -174,7 +181,12 @@ class Progress:
         left = sum(self._work[key] * max(0.0, self._ends_at(share) - share) for key, share in shares)
         if done - before < LEAST_SHARE * (done - before + left):
             return None
-        return left * max(now - since, 1e-9) / (done - before)
+        # the pace is one of workers that are there, and those that are on their way will share the rest
+        worker_seconds = sum(now - max(since, start) for start in self._workers.values())
+        workers = len(self._workers)
+        if now - began < JOIN_S:
+            workers = max(workers, self._expected_workers)
+        return left * max(worker_seconds, 1e-9) / (done - before) / workers
 
     @property
     def _ended_counts(self) -> tuple[int, int]:

@@ -108,6 +108,7 @@ class SweepRun:
         self._progress.note("starting")
         keep_worker_losses(self._store.study_folder(self._study.name), self._losses)
         with self._engine:
+            self._progress.expect(self._engine.workers)
             search = self._make_search(book)
             try:
                 while not search.done:
@@ -139,7 +140,7 @@ class SweepRun:
         match event:
             case TaskStarted():
                 self._progress.note("")
-                self._progress.begin()
+                self._progress.begin(event.worker)
             case EpochEnded():
                 self._progress.advance(_number(event.key), event.epoch / event.epochs)
             case SlotsUsed():
