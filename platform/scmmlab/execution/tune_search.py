@@ -182,6 +182,8 @@ class TuneSearch(Search):
         """A tune_trial is over."""
         setting = self._settings.pop(trial_id, None)
         if setting is None or self._stopping.is_set():
+            # one that has no setting yet is to get none
+            self._waiting = deque(waiting for waiting in self._waiting if waiting != trial_id)
             return
         if error and setting.error is None and not setting.concluded:
             # that is nothing about the setting: it has no record, and what depends on it waits for the next run
