@@ -15,8 +15,8 @@ from scmmlab.training.pack_probe import Workload
 from scmmlab.training.packs import finetune_fit, pretrain_fit
 
 PACKED_STEP_WEIGHT = 6.0
-"""Time of a pre-training step in fine-tuning steps on CPUs: from 5 in a study's first packs to 8 in full ones on an idle
-machine (docs/benchmarks.md), which is less than by their operations."""
+"""Time of a pre-training step in fine-tuning steps on CPUs: from 5 in a study's first packs to 8 in full ones
+(docs/benchmarks.md); by their operations it would be 12."""
 
 
 class GridStages:

@@ -178,8 +178,9 @@ class MlflowView:
             if tags.get(ROLE) == "study":
                 self._parent_id = run.info.run_id
                 self._counts = dict(run.data.metrics)
-                steps = self._client.get_metric_history(self._parent_id, "cells/finished")
-                self._step = max((metric.step for metric in steps), default=0)
+                names = ("cells/finished", "cells/failed")
+                shown = [self._client.get_metric_history(self._parent_id, name) for name in names]
+                self._step = max((metric.step for history in shown for metric in history), default=0)
             elif CELL_KEY in tags:
                 # a failed cell is run again; so is a tune_trial that was lost, and any other failed one is what it is
                 stays = tags.get(ROLE) == "tune_trial" and tags.get(STATE) != LOST
