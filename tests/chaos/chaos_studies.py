@@ -19,7 +19,7 @@ def write_studies(folder: Path) -> dict[str, Path]:
 
     ``grid``: four variants, of which two share their encoder, with two seeds, a replica at a time.
     ``search``: settings drawn by chance, two at a time in each worker's slots, none stopped.
-    ``halving``: what a sampler and the rungs have seen decides, which is settled as settings are tried one by one.
+    ``halving``: what a sampler and the rungs have seen decides, several at a time, in an order that no strike changes.
     """
     base = {**BASE, "pretrain": {"epochs": PRETRAIN_EPOCHS, "batch_size": 24}}
     resources = {"checkpoint_every": 4, "pack_size": 1, "workers": 2}
@@ -41,8 +41,8 @@ def write_studies(folder: Path) -> dict[str, Path]:
             name="halving",
             asha={"grace_epochs": 6, "reduction_factor": 2},
             tune_trials=8,
-            concurrency=1,
-            resources={"checkpoint_every": 4, "workers": 1},
+            concurrency=3,
+            resources={"checkpoint_every": 4, "pack_size": 2, "workers": 2},
             **settings,
         ),
     }

@@ -129,9 +129,12 @@ def test_workers_are_sent_home_and_away_from_their_work():
 def test_follower_hears_probes_and_outcome_and_takes_its_training_with_it():
     async def scenario() -> None:
         broker = Broker()
-        await broker.offer(task("x"))
-        assert (await broker.take(ONE, 0)).task is None
-        await broker.follow("x")
+        assert await broker.follow("tune_trial 7", 0) is None
+        follower = asyncio.create_task(broker.follow("tune_trial 7", 10))
+        await asyncio.sleep(0)
+        await broker.offer("tune_trial 7", task("x"))
+        assert await follower == "x"
+        assert await broker.follow("tune_trial 7", 0) == "x", "its process was started anew"
         assert (await broker.take(ONE, 0)).task.id == "x"
         waiting = asyncio.create_task(broker.progress("x", 0, 10))
         await asyncio.sleep(0)
@@ -148,8 +151,7 @@ def test_follower_hears_probes_and_outcome_and_takes_its_training_with_it():
 def test_follower_that_leaves_before_the_start_leaves_nothing_behind():
     async def scenario() -> None:
         broker = Broker()
-        await broker.offer(task("x"))
-        await broker.follow("x")
+        await broker.offer("tune_trial 7", task("x"))
         await broker.leave("x")
         assert (await broker.take(ONE, 0)).task is None
 

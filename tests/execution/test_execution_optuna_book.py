@@ -22,6 +22,7 @@ SEARCHED = {
     "random": {"masking.mode", "masking.ratio", "aggregator.top_k"},
     "hybrid": {"masking.mode", "masking.ratio", "masking.threshold", "aggregator.top_k"},
 }
+NAME = "tiny-sweep-01234567"
 TWO = {
     "objectives": ["probe", "epochs"],
     "space": {"pretrain.epochs": {"low": 2, "high": 8, "type": "int"}, "masking.ratio": {"low": 0.1, "high": 0.9}},
@@ -30,7 +31,14 @@ TWO = {
 
 
 def book_of(folder, ended=(), storage=None, **changes):
-    return OptunaBook(sweep(folder, **changes), "search", storage, ended)
+    """A book that was told of `ended`, as a run that goes on does."""
+    book = OptunaBook(sweep(folder, **changes), "0123456789abcdef", storage)
+    for record in ended:
+        assert book.ask(record.number, record.params) == record.params
+        for epoch, value in record.intermediate:
+            book.report(record.number, epoch, value)
+        book.tell(record)
+    return book
 
 
 def ended(number, params, probes=((2, 0.5), (4, 0.6)), state="complete", error=None):
@@ -143,7 +151,7 @@ def test_of_one_objective_optuna_has_states_values_and_probes(tmp_path):
         book.tell(records[-1])
     storage = f"sqlite:///{tmp_path}/optuna.db"
     for study in (
-        optuna.load_study(study_name="search", storage=storage),
+        optuna.load_study(study_name=NAME, storage=storage),
         book_of(tmp_path, records, storage=tmp_path).study,
     ):
         assert study.direction.name == "MAXIMIZE"
@@ -170,7 +178,7 @@ def test_of_two_objectives_optuna_has_both_and_pruned_ones_keep_their_probes(tmp
         book.tell(records[-1])
     storage = f"sqlite:///{tmp_path}/optuna.db"
     for study in (
-        optuna.load_study(study_name="search", storage=storage),
+        optuna.load_study(study_name=NAME, storage=storage),
         book_of(tmp_path, records, storage=tmp_path, **TWO).study,
     ):
         assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
@@ -188,7 +196,7 @@ def test_a_storage_holds_one_study_and_nothing_of_the_run_before(tmp_path):
     # the run was killed: its study has a trial that is running for ever
     again = book_of(tmp_path, storage=tmp_path)
     assert again.study.trials == []
-    assert optuna.get_all_study_names(f"sqlite:///{tmp_path}/optuna.db") == ["search"]
+    assert optuna.get_all_study_names(f"sqlite:///{tmp_path}/optuna.db") == [NAME]
 
 
 def test_no_database_is_put_where_locks_do_not_hold_and_the_search_goes_on(tmp_path, monkeypatch, caplog):

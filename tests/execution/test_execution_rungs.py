@@ -33,15 +33,13 @@ def test_each_rung_is_passed_once():
     assert rungs.report(1, 3, 0.1) is RungDecision.GO_ON
 
 
-reports = st.lists(st.tuples(st.integers(0, 5), st.integers(1, 8), st.floats(0, 1)), max_size=40)
-
-
-@given(reports)
-def test_restored_rungs_decide_as_those_that_were_there(stream):
-    whole, restored = Rungs(ASHA, 8), Rungs(ASHA, 8)
-    middle = len(stream) // 2
-    for number, epoch, value in stream[:middle]:
-        whole.report(number, epoch, value)
-        restored.restore(number, [(epoch, value)])
-    for number, epoch, value in stream[middle:]:
-        assert restored.report(number, epoch, value) is whole.report(number, epoch, value)
+@given(st.integers(1, 5), st.integers(2, 3), st.sets(st.integers(1, 30), min_size=1), st.data())
+def test_reports_that_decide_nothing_make_no_difference(grace, factor, epochs, data):
+    asha, reports = AshaSpec(grace_epochs=grace, reduction_factor=factor), sorted(epochs)
+    deciding = Rungs(asha, 30).decisions(reports)
+    every, few = Rungs(asha, 30), Rungs(asha, 30)
+    for number in range(4):
+        for epoch in reports:
+            value = data.draw(st.floats(0, 1))
+            decision = every.report(number, epoch, value)
+            assert decision is (few.report(number, epoch, value) if epoch in deciding else RungDecision.GO_ON)

@@ -23,7 +23,7 @@ from scmmlab.config import AshaSpec
 from scmmlab.execution.progress import Progress
 from scmmlab.execution.rungs import RungDecision, Rungs
 from scmmlab.execution.sweep import SweepRun
-from scmmlab.study import ResultStore, is_complete, search_records
+from scmmlab.study import ResultStore, is_complete, rows_csv, search_records, trial_rows
 from scmmlab.tracking import MemoryTracker
 
 pytestmark = pytest.mark.slow
@@ -73,14 +73,27 @@ def test_sweep_prunes_and_goes_on_to_a_larger_total(folder, tmp_path):
         assert trial.intermediate_values == dict(after[trial.user_attrs["number"]].intermediate)
 
 
+def results(study, store):
+    """What `scmmlab results` prints."""
+    return rows_csv(trial_rows(study.name, search_records(plan_of(study), store)))
+
+
 @pytest.mark.usefixtures("ray_of_two_cpus")
-def test_objective_is_the_probe_that_the_local_engine_measures(folder, tmp_path):
-    unpruned = {"asha": None, "sampler": "random", "tune_trials": 4}
-    _, by_ray = search(sweep(folder, **unpruned), ResultStore(tmp_path / "ray"), ray_engine)
-    _, by_local = search(sweep(folder, **unpruned), ResultStore(tmp_path / "local"), local_engine)
-    # without a memory of what has ended, both try the same settings, and measure the same to the last bit
-    assert by_ray == by_local
-    assert all(trial.state == "complete" and 0 <= trial.value <= 1 for trial in by_ray.values())
+def test_every_run_of_a_sweep_samples_stops_and_chooses_the_same_on_ray_as_without(folder, tmp_path):
+    """What was tried before decides what is sampled and stopped; how many workers there are, and their pace, do not."""
+    found = {}
+    for name, engine_of, resources in (
+        ("local", local_engine, {}),
+        ("two workers", ray_engine, {"workers": 2, "pack_size": 2}),
+        ("one slot", ray_engine, {"workers": 1, "pack_size": 1}),
+    ):
+        study, store = sweep(folder, tune_trials=10, concurrency=4, resources=resources), ResultStore(tmp_path / name)
+        _, trials = search(study, store, engine_of)
+        found[name] = trials, results(study, store)
+    trials, _ = found["local"]
+    assert found["two workers"] == found["one slot"] == found["local"]
+    assert [record.state for record in trials.values()].count("pruned") > 1
+    assert all(0 <= probe <= 1 for record in trials.values() for _, probe in record.intermediate)
 
 
 @pytest.mark.usefixtures("ray_of_two_cpus")
@@ -255,7 +268,8 @@ def test_sweep_that_is_killed_goes_on_to_its_total(folder, tmp_path):
 
     summary, after = search(long_sweep(folder), store, ray_engine)
     assert (summary.total, summary.finished, summary.ran) == (8, 8, 8 - len(before))
-    assert sorted(after) == list(range(8))
+    _, undisturbed = search(long_sweep(folder), ResultStore(tmp_path / "alone"), local_engine)
+    assert after == undisturbed
     assert {name: record for name, record in trials.trials().items() if name in before} == before
     found = optuna_trials(store, "tiny-sweep")
     assert sorted(trial.user_attrs["number"] for trial in found) == list(range(8))

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from report.example_results import conditional_sweep_results, sweep_results
 from scmmlab.report import TuneTrial, completeness
-from scmmlab.report.analyses import BestSetting, SearchImportance, SearchPareto, SearchSlices, analyses_of
+from scmmlab.report.analyses import (
+    BestSetting,
+    SearchImportance,
+    SearchPareto,
+    SearchSlices,
+    WhatWasRun,
+    analyses_of,
+)
 from scmmlab.report.analysis import NotReady, compute_cards
 from scmmlab.report.card import Figure, Table
 from scmmlab.report.drawing import figure_style
@@ -179,3 +186,11 @@ def test_the_best_setting_of_two_objectives_is_the_best_probe() -> None:
     assert best is not None
     assert best.value == max(trial.value for trial in results.sweep if trial.value is not None)
     assert best.number == pareto_optimal(results)[-1].number
+
+
+@pytest.mark.parametrize("synchronous", [True, False])
+def test_report_says_where_a_sweep_is_not_repeatable(synchronous) -> None:
+    results = sweep_results()
+    search = results.search.model_copy(update={"synchronous": synchronous})
+    (what,) = compute_cards([WhatWasRun()], dataclasses.replace(results, study=search))
+    assert ("need not choose the same setting" in str(what)) is not synchronous

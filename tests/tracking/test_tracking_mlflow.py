@@ -79,6 +79,17 @@ class TestMlflowTracker(Conformance):
             tuple(int(parent.data.metrics.get(f"cells/{name}", 0)) for name in ("finished", "failed", "total")),
         )
 
+    def test_counts_of_the_parent_draw_a_curve_over_cells_which_later_runs_go_on_with(self, tmp_path):
+        for counts in ([(0, 0), (1, 0), (2, 0), (2, 1)], [(2, 0), (3, 0)]):
+            with self.start(tmp_path) as tracker:
+                for finished, failed in counts:
+                    tracker.progress(finished, failed, 3)
+                tracker.finish_study(None, complete=True)
+        parent, _ = split(runs_of(tmp_path))
+        finished = client_of(tmp_path).get_metric_history(parent.info.run_id, "cells/finished")
+        assert [(point.step, point.value) for point in finished] == [(0, 0), (1, 1), (2, 2), (3, 3)]
+        assert self.seen(tracker, tmp_path).counts == (3, 0, 3), "the latest, though a cell had failed before"
+
     def test_a_child_has_parameters_figures_tables_datasets_and_versions(self, tmp_path):
         (tmp_path / "figures").mkdir()
         (tmp_path / "figures" / "forest.svg").write_text("<svg>")

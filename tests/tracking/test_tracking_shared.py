@@ -70,7 +70,7 @@ def shown(client, name: str, which: str = "active_only") -> dict[str, dict]:
 
 
 def text(client, run_id: str, path: str) -> str:
-    return Path(client.download_artifacts(run_id, path)).read_text()
+    return Path(client.download_artifacts(run_id, path)).read_text(encoding="utf-8")
 
 
 def second_name(client, name: str) -> str:

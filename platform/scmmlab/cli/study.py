@@ -69,7 +69,8 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         "results",
         help="print one row for each cell, fold and metric",
         description="Print one row for each cell, fold and metric, in a fixed order: two runs of one study on one "
-        "machine compare byte for byte. Of a sweep, one row for each setting and each time that it was judged.",
+        "machine compare byte for byte. Of a sweep, one row for each setting and each time that it was judged; with "
+        "'synchronous: false', a sweep on Ray is not repeatable to the byte: its settings depend on timing.",
     )
     add_study_options(results, engine=False)
     results.add_argument("--format", choices=("csv", "json"), default="csv", help="default: csv")

@@ -99,7 +99,7 @@ class AblationSpec(Spec):
 
 
 class AshaSpec(Spec):
-    """Asynchronous successive halving (ASHA)."""
+    """Successive halving by rungs (ASHA): who is stopped early."""
 
     grace_epochs: int = Field(5, ge=1)
     """No tune_trial is stopped before."""
@@ -138,10 +138,23 @@ class SweepSpec(Spec):
     """Epochs between two probes, from which ASHA's rungs are taken."""
     asha: AshaSpec | None = AshaSpec()
     """Early stopping; none when null."""
+    synchronous: bool = True
+    """Whether settings are sampled and stopped in an order that does not depend on timing, so that every run of the
+    sweep gives the same bytes. False: in the order in which probes arrive, which suits workers of unequal speed."""
     points: tuple[dict[str, Scalar], ...] = ()
     """Settings tried first."""
     resources: ResourcesSpec = ResourcesSpec()
     """What the study may use."""
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether two runs give the same, whatever their timing."""
+        return self.synchronous or not self.order_matters
+
+    @property
+    def order_matters(self) -> bool:
+        """Whether anything that is sampled or stopped depends on what was tried before it."""
+        return self.sampler != "random" or self.asha is not None
 
     @field_validator("objectives")
     @classmethod

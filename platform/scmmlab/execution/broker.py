@@ -106,8 +106,6 @@ class Progress:
 class _Followed:
     """A request whose progress somebody other than the driver waits for."""
 
-    offer: Task | None = None
-    """Its task, until it is queued."""
     epochs: list[EpochEnded] = field(default_factory=list)
     outcome: Outcome | None = None
 
@@ -129,6 +127,7 @@ class Broker:
         self._checkpoints: dict[tuple[str, str], bytes] = {}
         self._started: dict[str, float] = {}
         self._followed: dict[str, _Followed] = {}
+        self._offers: dict[str, str] = {}
         self._cancelled: set[str] = set()
         self._gathered: set[str] = set()
         self._stopping = False
@@ -163,10 +162,13 @@ class Broker:
         self._news[""].clear()
         return events
 
-    async def offer(self, task: Task) -> None:
-        """Have a task of one request ready for the one who will follow it."""
+    async def offer(self, follower: str, task: Task) -> None:
+        """Queue a task of one request, which the tune_trial of that name is to follow."""
         (key,) = task.keys
-        self._followed[key] = _Followed(offer=task)
+        self._followed[key] = _Followed()
+        self._offers[follower] = key
+        self._news[follower].set()
+        await self.submit([task])
 
     async def cancel(self, key: str) -> None:
         """Have the training of `key` stopped at the next epoch that it reports, or not begun."""
@@ -315,12 +317,11 @@ class Broker:
 
     # for Tune's trials
 
-    async def follow(self, key: str) -> None:
-        """Queue the task that was offered for `key`, whose progress the caller then asks for."""
-        followed = self._followed[key]
-        if followed.offer is not None:
-            task, followed.offer = followed.offer, None
-            await self.submit([task])
+    async def follow(self, follower: str, timeout_s: float) -> str | None:
+        """The key of what the tune_trial of that name is to follow; waits up to `timeout_s` for it to be offered."""
+        if follower not in self._offers:
+            await self._wait(follower, timeout_s)
+        return self._offers.get(follower)
 
     async def progress(self, key: str, seen: int, timeout_s: float) -> Progress:
         """Epochs of `key` after the first `seen`, and its outcome; waits up to `timeout_s` for either."""

@@ -93,10 +93,10 @@ class Crew:
         self._unfinished.update(task.keys)
         self._ask("submit", [task])
 
-    def offer(self, task: Task) -> None:
-        """Hand over a task that is queued when somebody follows it."""
+    def offer(self, follower: str, task: Task) -> None:
+        """Queue a task that the tune_trial of that name follows."""
         self._unfinished.update(task.keys)
-        self._ask("offer", task)
+        self._ask("offer", follower, task)
 
     def cancel(self, key: str) -> None:
         """Have the training of `key` stopped."""

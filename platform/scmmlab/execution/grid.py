@@ -119,6 +119,7 @@ class GridRun:
         self._progress.note("starting")
         keep_worker_losses(self._store.study_folder(self._name), self._losses)
         with self._engine:
+            self._progress.expect(self._engine.workers)
             self._submit()
             while not self._scheduler.finished:
                 if self._interruption.requested:
@@ -149,6 +150,8 @@ class GridRun:
             if requests:
                 checkpoints = [self._grid.checkpoints(request, self._store) for request in requests]
                 merged = {name: data for found in checkpoints for name, data in found.items()}
+                for key, _ in merged:
+                    self._progress.resume(key)
                 self._tasks.append(Task(f"{stages[0].kind}-{requests[0].key}", requests, merged, size))
                 self._engine.submit(self._tasks[-1])
 
@@ -159,6 +162,7 @@ class GridRun:
             case TaskStarted():
                 self._progress.note("")
                 for key in (key for key in event.keys if not self._sizes.is_probe(key)):
+                    self._progress.begin(event.worker)
                     self._recorder.started(self._grid.cells_of(key))
                 self._show()
             case EpochEnded():
@@ -200,7 +204,7 @@ class GridRun:
             self._recorder.failed(outcome, cells)
             self._well[False] += sum(self._grid.twins[cell.key] for cell in cells)
             for key in (outcome.key, *lost):
-                self._progress.advance(key, 1.0)
+                self._progress.end(key)
         elif outcome.kind == "pretrain":
             self._recorder.pretrained(outcome)
             self._scheduler.done(outcome.key)

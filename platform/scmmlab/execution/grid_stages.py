@@ -10,10 +10,13 @@ from scmmlab.execution.scheduler import Stage
 from scmmlab.execution.task import Request
 from scmmlab.study import Cell, Plan, ResultStore, cell_request, finetune_steps, pretrain_request, pretrain_steps
 from scmmlab.study.checks import selected_subjects
-from scmmlab.study.estimate import PRETRAIN_STEP_WEIGHT
 from scmmlab.training import CellRequest
 from scmmlab.training.pack_probe import Workload
 from scmmlab.training.packs import finetune_fit, pretrain_fit
+
+PACKED_STEP_WEIGHT = 6.0
+"""Time of a pre-training step in fine-tuning steps on CPUs: from 5 in a study's first packs to 8 in full ones
+(docs/benchmarks.md); by their operations it would be 12."""
 
 
 class GridStages:
@@ -62,7 +65,7 @@ class GridStages:
         """Work of each stage that is to be run, in fine-tuning steps of one fold."""
         plan = self._plan
         work = {
-            key: PRETRAIN_STEP_WEIGHT * pretrain_steps(cells[0], plan.source(cells[0].transfer))
+            key: PACKED_STEP_WEIGHT * pretrain_steps(cells[0], plan.source(cells[0].transfer))
             for key, cells in self.pretraining.items()
             if key not in self.done
         }

@@ -1,25 +1,25 @@
 """The sweep's Optuna study: which setting comes next, and what became of the others.
 
-The result store holds what has ended; the Optuna study is made from it anew by each run, so the two cannot disagree,
-and no tune_trial is left running for ever. Its name is the search's identity and its storage is the sweep's own, so
-that two sweeps never share one. `optuna-dashboard` opens the storage. On a network file system there is none: the
-search goes on in memory.
+The result store holds what has ended; each run asks for it once more, and tells it, so that the Optuna study is made
+anew: the two cannot disagree, and no tune_trial is left running for ever. The study bears the sweep's name and the
+beginning of the search's identity, and its storage is the sweep's own, so that two sweeps never share one.
+`optuna-dashboard` opens the storage. On a network file system there is none: the search goes on in memory.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, RDBStorage
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import TrialState
 
 from scmmlab.config import SweepSpec, is_searched, sampling_order
-from scmmlab.execution.optuna_words import Nsga2, Value, distribution, experimental, sampler_of, suggest
+from scmmlab.execution.optuna_words import Value, distribution, experimental, sampler_of, suggest
 from scmmlab.tracking import TuneTrialRecord
 from scmmlab.tracking.mounts import sqlite_uri, why_no_sqlite
 
@@ -29,6 +29,8 @@ DATABASE = "optuna.db"
 DIRECTIONS = {"probe": "maximize", "epochs": "minimize"}
 """Objective → which way it is better."""
 _METRIC_NAMES = {"probe": "validation balanced accuracy", "epochs": "epochs"}
+KEY_DIGITS = 8
+"""Of the search's identity, in the study's name."""
 _NUMBER = "number"
 
 _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
@@ -45,11 +47,9 @@ class OptunaBook:
         Identity of the search.
     folder : Path | None
         Where the storage is; in memory when None, or where SQLite must not be.
-    ended : iterable of TuneTrialRecord
-        What earlier runs have finished.
     """
 
-    def __init__(self, study: SweepSpec, search_key: str, folder: Path | None, ended: Iterable[TuneTrialRecord]):
+    def __init__(self, study: SweepSpec, search_key: str, folder: Path | None):
         self._spec = study
         self._search_key = search_key
         self._order = sampling_order(study.space)
@@ -61,32 +61,33 @@ class OptunaBook:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.study = optuna.create_study(
             storage=_new_storage(folder),
-            study_name=search_key,
+            study_name=f"{study.name}-{search_key[:KEY_DIGITS]}",
             directions=[DIRECTIONS[objective] for objective in study.objectives],
             load_if_exists=False,
         )
         with experimental():
             self.study.set_metric_names([_METRIC_NAMES[objective] for objective in study.objectives])
-        complete = 0
-        for record in sorted(ended, key=lambda record: record.number):
-            self.study.add_trial(self._frozen(record, generation=complete // study.population))
-            complete += record.state == "complete"
         self._asked: dict[int, optuna.Trial] = {}
 
-    def ask(self, number: int) -> dict[str, Value]:
+    def ask(self, number: int, known: Mapping[str, Value] | None = None) -> dict[str, Value]:
         """The setting of tune_trial `number`: one of the points that come first, or sampled.
 
-        Paths whose conditions do not hold are not in it.
+        Paths whose conditions do not hold are not in it. What an earlier run was given is `known`, and comes out again.
         """
         # a sampler of its own for each number: a run that goes on samples as one that was never stopped
         self.study.sampler = sampler_of(self._spec, _seed(self._search_key, number))
-        if number < len(self._spec.points):
-            self.study.enqueue_trial(dict(self._spec.points[number]), user_attrs={_NUMBER: number})
+        point = self._spec.points[number] if number < len(self._spec.points) else {}
+        fixed = point if known is None else known
+        if fixed:
+            self.study.enqueue_trial(dict(fixed), user_attrs={_NUMBER: number})
         trial = self.study.ask()
         params: dict[str, Value] = {}
         for path in self._order:
             if is_searched(path, params, self._spec.space, self._spec.base):
                 params[path] = suggest(trial, path, self._spec.space[path])
+        if known is not None and not params.keys() <= point.keys():
+            # NSGA-II counts generations by what it has sampled, and has not been asked
+            trial.relative_params  # noqa: B018
         trial.set_user_attr(_NUMBER, number)
         self._asked[number] = trial
         return params
@@ -103,21 +104,6 @@ class OptunaBook:
         for name, value in self._attributes(record).items():
             trial.set_user_attr(name, value)
         self.study.tell(trial, self._values(record), state=_STATES[record.state])
-
-    def _frozen(self, record: TuneTrialRecord, generation: int) -> FrozenTrial:
-        values = self._values(record)
-        if record.state == "pruned" and record.intermediate and not self._multi_objective:
-            # as Optuna's own tell does: the last probe stands for it
-            values = [record.intermediate[-1][1]]
-        return create_trial(
-            state=_STATES[record.state],
-            params=dict(record.params),
-            distributions={path: self.distributions[path] for path in record.params},
-            values=values,
-            intermediate_values={} if self._multi_objective else dict(record.intermediate),
-            user_attrs=self._attributes(record),
-            system_attrs={Nsga2._get_generation_key(): generation} if self._spec.sampler == "nsga2" else {},
-        )
 
     def _values(self, record: TuneTrialRecord) -> list[float] | None:
         """What a setting that was tried to the end has of each objective."""

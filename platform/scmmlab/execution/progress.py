@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import TextIO
 
@@ -15,6 +16,12 @@ PLAIN_CHANGE_S = 1.0
 """Such lines stand so far apart, at least."""
 LEAST_SHARE = 0.01
 """No time left is given before so much of the work is done: it would be a guess."""
+SAMPLE_S = 1.0
+"""What is done is noted so often, at most, for the pace."""
+PACE_SHARE = 0.5
+"""The pace is that of the last part of the run so far, as long as this: what is slow at first is forgotten."""
+JOIN_S = 120.0
+"""Workers that are expected, and have not begun by then, are no longer counted on."""
 
 
 class Progress:
@@ -30,6 +37,8 @@ class Progress:
         Cells that were finished before.
     noun : str
         What is counted.
+    ends_at : callable
+        Share of a piece of work that is done → the share at which it is expected to end; all of it by default.
     stream : TextIO | None
         Where to; standard error when None.
     clock : callable
@@ -42,6 +51,7 @@ class Progress:
         work: Mapping[str, float],
         done: int = 0,
         noun: str = "cells",
+        ends_at: Callable[[float], float] = lambda share: 1.0,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
@@ -52,14 +62,19 @@ class Progress:
         self._total = total
         self._work = dict(work)
         self._share: dict[str, float] = dict.fromkeys(work, 0.0)
-        self._before = 0.0
+        self._ends_at = ends_at
+        self._ended: set[str] = set()
+        self._resumed: set[str] = set()
+        self._workers: dict[str, float] = {}
+        self._expected_workers = 1
+        self._samples: deque[tuple[float, float]] = deque()
         self._counts = (done, 0, 0)
         self._note = ""
         self._slots: float | None = None
         self._lost = ""
-        self._started: float | None = None
+        self._done = 0.0
         self._drawn_at = float("-inf")
-        self._drawn_ended: tuple[int, int] | None = None
+        self._drawn_counts: tuple[int, int] | None = None
         self._width = 0
 
     def note(self, text: str) -> None:
@@ -89,21 +104,48 @@ class Progress:
         self._lost = text
         self._draw()
 
+    def expect(self, workers: int) -> None:
+        """So many workers are on their way."""
+        self._expected_workers = workers
+
+    def begin(self, worker: str = "") -> None:
+        """A worker has begun to work; what came before was start-up, and says nothing about its pace."""
+        self._workers.setdefault(worker, self._clock())
+        if not self._samples:
+            self._samples.append((self._clock(), self._done))
+
+    def resume(self, key: str) -> None:
+        """A piece of work goes on from where an earlier run left it; its first news say where that was."""
+        if key in self._share:
+            self._resumed.add(key)
+
     def advance(self, key: str, share: float) -> None:
         """A piece of work is done to this `share` (1: all of it)."""
         if key not in self._share:
             return
-        if self._started is None:
-            # what came before the first news is start-up, and says nothing about the pace
-            self._started = self._clock()
-            self._before = self._work[key] * share
+        if not self._workers:
+            self.begin()
+        gained = self._work[key] * max(0.0, min(share, 1.0) - self._share[key])
         self._share[key] = max(self._share[key], min(share, 1.0))
+        self._done += gained
+        if key in self._resumed:
+            # that was done before, and is no part of the pace
+            self._resumed.remove(key)
+            self._samples = deque((at, done + gained) for at, done in self._samples)
+        if self._clock() - self._samples[-1][0] >= SAMPLE_S:
+            self._samples.append((self._clock(), self._done))
         self._draw()
+
+    def end(self, key: str) -> None:
+        """A piece of work has ended, wherever it has come to."""
+        if key in self._share:
+            self._ended.add(key)
+            self._draw()
 
     def close(self) -> None:
         """Draw the last state, where it is not there yet, and leave the line."""
         self._note = ""
-        self._draw(now=self._live or self._ended != self._drawn_ended)
+        self._draw(now=self._live or self._ended_counts != self._drawn_counts)
         if self._live:
             self._stream.write("\n")
             self._stream.flush()
@@ -128,15 +170,26 @@ class Progress:
 
     def seconds_left(self) -> float | None:
         """Time that the rest takes at the pace of this run so far; None where that cannot be told yet."""
-        total = sum(self._work.values())
-        done = sum(self._work[key] * share for key, share in self._share.items())
-        if self._started is None or not total or (done - self._before) / total < LEAST_SHARE:
+        if not self._samples:
             return None
-        pace = (done - self._before) / max(self._clock() - self._started, 1e-9)
-        return (total - done) / pace
+        now, done, began = self._clock(), self._done, min(self._workers.values())
+        latest = now - PACE_SHARE * (now - began)
+        while len(self._samples) > 1 and self._samples[1][0] <= latest:
+            self._samples.popleft()
+        since, before = self._samples[0]
+        shares = ((key, share) for key, share in self._share.items() if key not in self._ended)
+        left = sum(self._work[key] * max(0.0, self._ends_at(share) - share) for key, share in shares)
+        if done - before < LEAST_SHARE * (done - before + left):
+            return None
+        # the pace is one of workers that are there, and those that are on their way will share the rest
+        worker_seconds = sum(now - max(since, start) for start in self._workers.values())
+        workers = len(self._workers)
+        if now - began < JOIN_S:
+            workers = max(workers, self._expected_workers)
+        return left * max(worker_seconds, 1e-9) / (done - before) / workers
 
     @property
-    def _ended(self) -> tuple[int, int]:
+    def _ended_counts(self) -> tuple[int, int]:
         done, _, failed = self._counts
         return done, failed
 
@@ -145,10 +198,10 @@ class Progress:
         if self._live:
             due = waited >= REDRAW_S
         else:
-            due = waited >= (PLAIN_S if self._ended == self._drawn_ended else PLAIN_CHANGE_S)
+            due = waited >= (PLAIN_S if self._ended_counts == self._drawn_counts else PLAIN_CHANGE_S)
         if not (due or now):
             return
-        self._drawn_at, self._drawn_ended = self._clock(), self._ended
+        self._drawn_at, self._drawn_counts = self._clock(), self._ended_counts
         line = self.text()
         if self._live:
             self._stream.write(f"\r{line:<{self._width}}")

@@ -114,10 +114,10 @@ class RayEngine(Engine):
         assert self._crew is not None
         return self._crew.broker
 
-    def offer(self, task: Task) -> None:
-        """Hand a task to the broker that is queued when somebody follows it."""
+    def offer(self, follower: str, task: Task) -> None:
+        """Hand a task to the broker that the tune_trial of that name follows."""
         assert self._crew is not None, "offers are made to a gang"
-        self._crew.offer(task)
+        self._crew.offer(follower, task)
 
     def step(self, emit: Emit, timeout_s: float) -> None:
         """Fetch what happened from the crew's broker."""

@@ -1,4 +1,4 @@
-"""Asynchronous successive halving (ASHA, arXiv 1810.05934): who goes on at a rung. Pure; all engines use it."""
+"""Successive halving by rungs (ASHA, arXiv 1810.05934): who goes on at a rung. Pure; all engines use it."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ class Rungs:
 
     def __init__(self, asha: AshaSpec | None, epochs: int):
         self._quantile = 0.0
+        self._epochs = epochs
         self._rungs: dict[int, dict[int, float]] = {}
         if asha is None:
             return
@@ -53,7 +54,25 @@ class Rungs:
             return RungDecision.STOP if below else RungDecision.GO_ON
         return RungDecision.GO_ON
 
-    def restore(self, number: int, reports: Iterable[tuple[int, float]]) -> None:
-        """What a setting of an earlier run reported, as (epoch, value)."""
-        for epoch, value in reports:
-            self.report(number, epoch, value)
+    def decisions(self, reports: Iterable[int]) -> list[int]:
+        """Those of a setting's reports, as epochs, that a rung takes: the others decide nothing."""
+        open_rungs = list(self._rungs)
+        taken = []
+        for epoch in reports:
+            rung = next((rung for rung in reversed(open_rungs) if epoch >= rung), None)
+            if rung is not None:
+                open_rungs.remove(rung)
+                taken.append(epoch)
+        return taken
+
+    def expected_end(self, share: float) -> float:
+        """How far a setting that has come to this share of its epochs is expected to come, 1 being the end.
+
+        Of those that come to a rung, one in η goes on.
+        """
+        at = expected = share * self._epochs
+        going_on = 1.0
+        for rung in [*(rung for rung in self._rungs if at < rung < self._epochs), self._epochs]:
+            expected += going_on * (rung - at)
+            at, going_on = rung, going_on * (1 - self._quantile)
+        return expected / self._epochs

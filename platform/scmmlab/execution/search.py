@@ -1,15 +1,19 @@
-"""What searches have in common: settings come from the book, probes go to the rungs, and records come out."""
+"""What searches have in common: settings are sampled, judged and concluded in the order of the sweep."""
 
 from __future__ import annotations
 
+import queue
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from scmmlab.config import SweepSpec
 from scmmlab.execution.events import Event
 from scmmlab.execution.optuna_book import OptunaBook
-from scmmlab.execution.rungs import RungDecision, Rungs
-from scmmlab.execution.sweep_setting import Setting, make_setting
+from scmmlab.execution.rungs import Rungs
+from scmmlab.execution.sweep_order import SweepOrder
+from scmmlab.execution.sweep_setting import Setting, longest, make_setting
 from scmmlab.study import Plan
 from scmmlab.tracking import TuneTrialRecord
 
@@ -18,37 +22,47 @@ Checkpoints = Callable[[str], dict[tuple[str, str], bytes]]
 
 
 class Search(ABC):
-    """Tries the settings of some numbers.
+    """Tries the settings of a sweep that have not ended yet.
 
     Parameters
     ----------
     plan : Plan
         The sweep.
-    numbers : sequence of int
-        Of the tune_trials that are missing.
+    ended : mapping of int to TuneTrialRecord
+        What earlier runs have finished, by number.
     book : OptunaBook
         Samples.
-    rungs : Rungs
-        Prune.
     checkpoints : callable
         Key of a training → its checkpoints of an earlier run.
     """
 
-    def __init__(self, plan: Plan, numbers: Sequence[int], book: OptunaBook, rungs: Rungs, checkpoints: Checkpoints):
-        assert isinstance(plan.study, SweepSpec)
-        self._plan = plan
-        self._concurrency = plan.study.concurrency
+    def __init__(self, plan: Plan, ended: Mapping[int, TuneTrialRecord], book: OptunaBook, checkpoints: Checkpoints):
+        study = plan.study
+        assert isinstance(study, SweepSpec)
+        self._plan, self._book, self._checkpoints = plan, book, checkpoints
+        self._concurrency = study.concurrency
+        self._ended = ended
         self._settings: dict[str, Setting] = {}
         """What is being tried, by a name that is the search's own affair."""
-        self._numbers = list(numbers)
-        self._book = book
-        self._rungs = rungs
-        self._checkpoints = checkpoints
+        self._ready: deque[Setting] = deque()
+        """What is sampled, and not being tried yet."""
+        self._records: queue.SimpleQueue[TuneTrialRecord] = queue.SimpleQueue()
+        self._left = self._unsampled = sum(number not in ended for number in range(study.tune_trials))
+        self._order = SweepOrder(
+            range(study.tune_trials),
+            study.concurrency,
+            study.synchronous and study.order_matters,
+            Rungs(study.asha, longest(study)),
+            self._sample,
+            self._judge,
+            self._conclude,
+        )
+        self._order.advance()
 
     @property
-    @abstractmethod
     def done(self) -> bool:
-        """Whether every number has its record."""
+        """Whether every setting has its record."""
+        return self._left == 0
 
     @property
     def running(self) -> int:
@@ -63,26 +77,43 @@ class Search(ABC):
     def stop(self) -> None:
         """Abandon what is being tried."""
 
-    def _next(self) -> Setting:
-        """Sample the next setting."""
-        number = self._numbers.pop(0)
-        setting = make_setting(self._plan, number, self._book.ask(number))
-        if setting.task is not None:
+    def _probed(self, setting: Setting, epoch: int, value: float) -> bool:
+        """A setting has reported; whether it goes on."""
+        setting.add_probe(epoch, value)
+        self._order.advance()
+        return not setting.concluded
+
+    def _over(self, setting: Setting) -> None:
+        """The training of a setting has ended."""
+        setting.over = True
+        self._order.advance()
+
+    def _take_records(self) -> list[TuneTrialRecord]:
+        """Records that have been made since."""
+        records = [self._records.get() for _ in range(self._records.qsize())]
+        self._left -= len(records)
+        return records
+
+    # --- in the sweep's order
+
+    def _sample(self, number: int) -> Setting:
+        known = self._ended.get(number)
+        self._unsampled -= known is None
+        setting = make_setting(self._plan, number, self._book.ask(number, known.params if known else None))
+        if known is not None:
+            setting.replay(known)
+        elif setting.task is not None:
             (key,) = setting.task.keys
-            setting.task = type(setting.task)(setting.task.id, setting.task.requests, self._checkpoints(key))
+            setting.task = replace(setting.task, checkpoints=self._checkpoints(key))
+            self._ready.append(setting)
         return setting
 
-    def _prune(self, setting: Setting, epoch: int, epochs: int, value: float) -> bool:
-        """Note a probe of a setting; whether it is to be stopped for it."""
-        if not setting.add_probe(epoch, value):
-            return False
+    def _judge(self, setting: Setting, epoch: int, value: float) -> None:
         self._book.report(setting.number, epoch, value)
-        stops = self._rungs.report(setting.number, epoch, value) is RungDecision.STOP
-        setting.stopped = stops and epoch < epochs
-        return setting.stopped
 
-    def _conclude(self, setting: Setting) -> TuneTrialRecord:
-        """The record of a setting that is over, of which the book is told."""
+    def _conclude(self, setting: Setting) -> None:
+        setting.concluded = True
         record = setting.record()
         self._book.tell(record)
-        return record
+        if setting.known is None:
+            self._records.put(record)

@@ -61,6 +61,7 @@ class SweepRun:
             {str(number): 1.0 for number in self._missing},
             done=len(self._records.ended),
             noun="settings",
+            ends_at=Rungs(self._study.asha, longest(self._study)).expected_end,
         )
         self._used_slots = self._slots = 0
         self._losses = WorkerLosses()
@@ -102,21 +103,13 @@ class SweepRun:
         )
 
     def _search(self) -> None:
-        ended = self._records.ended
-        book = OptunaBook(
-            self._study,
-            self._records.key,
-            self._store.study_folder(self._study.name).local,
-            ended.values(),
-        )
-        rungs = Rungs(self._study.asha, longest(self._study))
-        for number in sorted(ended):
-            rungs.restore(number, ended[number].intermediate)
+        book = OptunaBook(self._study, self._records.key, self._store.study_folder(self._study.name).local)
         self._engine.useful_workers = min(self._study.concurrency, len(self._missing))
         self._progress.note("starting")
         keep_worker_losses(self._store.study_folder(self._study.name), self._losses)
         with self._engine:
-            search = self._make_search(book, rungs)
+            self._progress.expect(self._engine.workers)
+            search = self._make_search(book)
             try:
                 while not search.done:
                     if self._interruption.requested:
@@ -127,23 +120,27 @@ class SweepRun:
             finally:
                 search.stop()
 
-    def _make_search(self, book: OptunaBook, rungs: Rungs) -> Search:
+    def _make_search(self, book: OptunaBook) -> Search:
         if isinstance(self._engine, LocalEngine):
-            return LocalSearch(self._engine, self._plan, self._missing, book, rungs, self._checkpoints)
+            return LocalSearch(self._engine, self._plan, dict(self._records.ended), book, self._checkpoints)
         from scmmlab.execution.ray_engine import RayEngine
         from scmmlab.execution.tune_search import TuneSearch
 
         assert isinstance(self._engine, RayEngine)
-        return TuneSearch(self._engine, self._plan, self._missing, book, rungs, self._checkpoints)
+        return TuneSearch(self._engine, self._plan, dict(self._records.ended), book, self._checkpoints)
 
     def _checkpoints(self, key: str) -> dict[tuple[str, str], bytes]:
         data = self._store.load_checkpoint(key, "probe")
-        return {} if data is None else {(key, "probe"): data}
+        if data is None:
+            return {}
+        self._progress.resume(_number(key))
+        return {(key, "probe"): data}
 
     def _heard(self, event: Event) -> None:
         match event:
             case TaskStarted():
                 self._progress.note("")
+                self._progress.begin(event.worker)
             case EpochEnded():
                 self._progress.advance(_number(event.key), event.epoch / event.epochs)
             case SlotsUsed():
@@ -158,7 +155,7 @@ class SweepRun:
                 keep_worker_losses(self._store.study_folder(self._study.name), self._losses)
             case WorkersAwaited():
                 self._progress.note(str(event))
-            case CheckpointSaved():
+            case CheckpointSaved() if int(_number(event.key)) not in self._records.ended:
                 self._store.save_checkpoint(event.key, event.stage, event.data)
         if self._interruption.requested:
             raise Interrupted
@@ -169,7 +166,7 @@ class SweepRun:
         if record.settled:
             self._store.delete_checkpoints(f"{record.key}-{record.number}")
         self._tracker.finish_tune_trial(record)
-        self._progress.advance(str(record.number), 1.0)
+        self._progress.end(str(record.number))
 
     def _show(self, running: int) -> None:
         states = [record.state for record in self._records.ended.values()]

@@ -1,15 +1,16 @@
 """The search with Ray Tune: OptunaSearch samples, ASHA prunes, and the gang's workers train.
 
-A tune_trial of Tune's is a light function that has the broker queue its setting, passes its probes on to Tune, and has
-the training cancelled when Tune stops it. It holds no CPU: all of them are the gang's.
+A tune_trial of Tune's is a light function that follows a setting's training at the broker, passes its probes on to
+Tune, and has the training cancelled when Tune stops it. It holds no CPU: all of them are the gang's. It is there before
+its setting is sampled, as that may have to wait for others, and Tune would end its process meanwhile.
 """
 
 from __future__ import annotations
 
 import os
-import queue
 import threading
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,6 @@ from scmmlab.execution.engine import Emit
 from scmmlab.execution.optuna_book import DIRECTIONS, OptunaBook
 from scmmlab.execution.own_folder import OwnFolder
 from scmmlab.execution.ray_engine import RayEngine
-from scmmlab.execution.rungs import Rungs
 from scmmlab.execution.search import Checkpoints, Search
 from scmmlab.execution.tune_trial import CAUSE, ERROR, METRIC, TIME, tune_trial
 from scmmlab.study import Plan
@@ -58,7 +58,7 @@ class TuneSearch(Search):
     ----------
     engine : RayEngine
         Entered; its gang trains.
-    plan, numbers, book, rungs, checkpoints
+    plan, ended, book, checkpoints
         As of :class:`Search`.
     """
 
@@ -66,15 +66,14 @@ class TuneSearch(Search):
         self,
         engine: RayEngine,
         plan: Plan,
-        numbers: Sequence[int],
+        ended: Mapping[int, TuneTrialRecord],
         book: OptunaBook,
-        rungs: Rungs,
         checkpoints: Checkpoints,
     ):
-        super().__init__(plan, numbers, book, rungs, checkpoints)
+        super().__init__(plan, ended, book, checkpoints)
         self._engine = engine
-        self._left = len(numbers)
-        self._records: queue.Queue[TuneTrialRecord] = queue.Queue()
+        self._waiting: deque[str] = deque()
+        """Tune_trials that have no setting yet."""
         self._stopping = threading.Event()
         self._error: BaseException | None = None
         self._trouble = "it gave no reason"
@@ -87,18 +86,10 @@ class TuneSearch(Search):
         self._thread = threading.Thread(target=self._fit, name="scmmlab-tune", daemon=True)
         self._thread.start()
 
-    @property
-    def done(self) -> bool:
-        """Whether every number has its record."""
-        return self._left == 0
-
     def step(self, heard: Emit, timeout_s: float) -> list[TuneTrialRecord]:
         """Fetch the engine's events and the records that Tune's thread has made."""
         self._engine.step(heard, timeout_s)
-        records = []
-        while not self._records.empty():
-            records.append(self._records.get())
-        self._left -= len(records)
+        records = self._take_records()
         if self._left and not records and not self._thread.is_alive() and self._records.empty():
             raise ResourceError(
                 f"Ray Tune has ended with {self._left} settings left to try: {self._error or self._trouble}",
@@ -125,9 +116,7 @@ class TuneSearch(Search):
             self._error = error
 
     def _make_tuner(self, broker: Any) -> ray.tune.Tuner:
-        trial = ray.tune.with_parameters(
-            tune_trial, broker=broker, processes=min(self._concurrency, len(self._numbers))
-        )
+        trial = ray.tune.with_parameters(tune_trial, broker=broker, processes=min(self._concurrency, self._left))
         return ray.tune.Tuner(
             # a sliver of this machine itself, which is nobody's CPU
             ray.tune.with_resources(trial, {"cpu": 0, _this_machine(): 0.001}),
@@ -136,7 +125,7 @@ class TuneSearch(Search):
                 mode="max",
                 search_alg=BookSearch(self),
                 scheduler=RungScheduler(self),
-                num_samples=len(self._numbers),
+                num_samples=self._left,
                 reuse_actors=True,
             ),
             run_config=ray.tune.RunConfig(
@@ -148,16 +137,22 @@ class TuneSearch(Search):
             ),
         )
 
-    def offer(self, trial_id: str) -> dict[str, Any] | None:
-        """Sample for a new tune_trial of Tune's; None where enough are running."""
-        if len(self._settings) >= self._concurrency or not self._numbers:
+    def seat(self, trial_id: str) -> dict[str, Any] | None:
+        """Take in a new tune_trial of Tune's; None where enough are there."""
+        seated = len(self._waiting)
+        if seated + len(self._settings) >= self._concurrency or seated >= len(self._ready) + self._unsampled:
             return None
-        setting = self._settings[trial_id] = self._next()
-        if setting.task is None:
-            return {"number": setting.number, ERROR: setting.error}
-        self._engine.offer(setting.task)
-        (key,) = setting.task.keys
-        return {"number": setting.number, "key": key, **setting.params}
+        self._waiting.append(trial_id)
+        self._offer()
+        return {"name": trial_id}
+
+    def _offer(self) -> None:
+        """Give what is ready to the tune_trials that wait."""
+        while self._waiting and self._ready:
+            trial_id, setting = self._waiting.popleft(), self._ready.popleft()
+            assert setting.task is not None, "what cannot be trained is concluded when it is sampled"
+            self._settings[trial_id] = setting
+            self._engine.offer(trial_id, setting.task)
 
     @property
     def stopping(self) -> bool:
@@ -166,8 +161,8 @@ class TuneSearch(Search):
 
     @property
     def exhausted(self) -> bool:
-        """Whether there is nothing left to sample."""
-        return not self._numbers
+        """Whether there is nothing left to try for a new tune_trial."""
+        return not self._unsampled and not self._ready
 
     def probed(self, trial_id: str, result: dict[str, Any]) -> bool:
         """A tune_trial has reported; False where it is to be stopped."""
@@ -175,23 +170,27 @@ class TuneSearch(Search):
         if setting is None:
             return True
         if result.get(ERROR):
-            setting.error, setting.cause = result[ERROR], result.get(CAUSE)
+            if not setting.concluded:
+                setting.error, setting.cause = result[ERROR], result.get(CAUSE)
             return True
+        goes_on = self._probed(setting, result[TIME], result[METRIC])
+        self._offer()
         # where the probe itself is at fault the error says so
-        stops = self._prune(setting, result[TIME], result["epochs"], result[METRIC])
-        return not stops and setting.error is None
+        return goes_on and setting.error is None
 
     def ended(self, trial_id: str, error: bool) -> None:
         """A tune_trial is over."""
         setting = self._settings.pop(trial_id, None)
         if setting is None or self._stopping.is_set():
+            # one that has no setting yet is to get none
+            self._waiting = deque(waiting for waiting in self._waiting if waiting != trial_id)
             return
-        if error and setting.error is None:
-            # that is nothing about the setting: it has no record, and the next run tries it again
-            if setting.task is not None:
-                self._engine.cancel(setting.task.keys[0])
+        if error and setting.error is None and not setting.concluded:
+            # that is nothing about the setting: it has no record, and what depends on it waits for the next run
+            self._stopping.set()
             return
-        self._records.put(self._conclude(setting))
+        self._over(setting)
+        self._offer()
 
     def troubled(self, error: str) -> None:
         """A tune_trial's own process, not its training, came to nothing, by the last line of `error`."""
@@ -220,11 +219,11 @@ class BookSearch(OptunaSearch):
         self._search = search
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The next setting; None where enough are running."""
+        """A tune_trial that will have the next setting; None where enough are there."""
         if self._search.exhausted:
             finished: str = Searcher.FINISHED
             return finished
-        return self._search.offer(trial_id)
+        return self._search.seat(trial_id)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """The scheduler has passed the report on already."""
@@ -238,12 +237,12 @@ class BookSearch(OptunaSearch):
 
 
 class RungScheduler(FIFOScheduler):
-    """ASHA by our rungs, which can be made again from the store.
+    """ASHA by our rungs, in the sweep's order, which can be made again from the store.
 
     Parameters
     ----------
     search : TuneSearch
-        Whose rungs decide.
+        Whose order decides.
     """
 
     def __init__(self, search: TuneSearch):

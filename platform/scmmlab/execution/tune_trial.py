@@ -20,7 +20,7 @@ GATHER_S = 60.0
 
 
 def tune_trial(config: dict[str, Any], broker: Any, processes: int) -> None:
-    """Have a setting trained, and pass its probes on to Tune.
+    """Follow a setting's training, once there is one to follow, and pass its probes on to Tune.
 
     Tune starts a process for a new tune_trial, and kills it if another becomes free before it is up. Short trainings
     would have it do nothing else, so the first tune_trials hold their news back until all processes are there.
@@ -28,24 +28,20 @@ def tune_trial(config: dict[str, Any], broker: Any, processes: int) -> None:
     Parameters
     ----------
     config : dict
-        ``number``, and ``key`` of the training, or ``error`` where the setting's values do not go together.
+        ``name`` of the tune_trial.
     broker : ActorHandle
-        The broker, which has the setting's task.
+        The broker, which is offered the setting's task.
     processes : int
         How many of them there will be.
     """
-    key = config.get("key")
-    if key is not None:
-        ray.get(broker.follow.remote(key))
+    ray.get(broker.gather.remote(ray.get_runtime_context().get_actor_id(), processes, GATHER_S))
+    key = None
+    while key is None:
+        key = ray.get(broker.follow.remote(config["name"], WAIT_S))
     try:
-        ray.get(broker.gather.remote(ray.get_runtime_context().get_actor_id(), processes, GATHER_S))
-        if key is None:
-            ray.tune.report({TIME: 0, METRIC: float("nan"), ERROR: config[ERROR]})
-        else:
-            _pass_on(key, broker)
+        _pass_on(key, broker)
     finally:
-        if key is not None:
-            broker.leave.remote(key)
+        broker.leave.remote(key)
 
 
 def _pass_on(key: str, broker: Any) -> None:

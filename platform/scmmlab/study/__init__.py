@@ -1,7 +1,7 @@
 """Studies: cells and their keys, plans, the result store, and what is read from it."""
 
 from scmmlab.study.cells import Cell
-from scmmlab.study.describe import describe, protocol_sentence, transfer_sentence
+from scmmlab.study.describe import NOT_REPEATABLE, describe, protocol_sentence, transfer_sentence
 from scmmlab.study.driving import Driver, drivers_of, driving
 from scmmlab.study.estimate import Rates, estimate_seconds, finetune_steps, pretrain_steps
 from scmmlab.study.folder import StudyFolder
@@ -18,6 +18,7 @@ from scmmlab.study.status import CellState, CellStatus, StudyStatus, study_statu
 from scmmlab.study.store import Failure, ResultStore
 
 __all__ = [
+    "NOT_REPEATABLE",
     "Cell",
     "CellState",
     "CellStatus",

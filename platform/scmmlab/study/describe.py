@@ -26,6 +26,12 @@ from scmmlab.study.plan import Plan
 from scmmlab.tables import Manifest, mixed_features
 from scmmlab.tables.checks import number_ranges
 
+NOT_REPEATABLE = (
+    "Settings are sampled and stopped in the order in which probes arrive (synchronous: false): with several workers "
+    "that depends on timing, and another run need not choose the same setting, nor give the same bytes."
+)
+"""Of a sweep whose order is given up."""
+
 
 def describe(plan: Plan, done: Collection[str] = ()) -> str:
     """The plan as a text of several paragraphs.
@@ -151,6 +157,8 @@ def _space(study: SweepSpec) -> Iterator[str]:
         if study.asha
         else "."
     )
+    if not study.repeatable:
+        yield NOT_REPEATABLE
     if "epochs" in study.objectives:
         yield "Fewer epochs are an objective too: the sampler looks for the best balanced accuracy at each cost."
 

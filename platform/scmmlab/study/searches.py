@@ -19,13 +19,14 @@ def search_key(plan: Plan) -> str:
     How many settings are tried is no part of it, so that a sweep can go on to more.
     """
     assert isinstance(plan.study, SweepSpec)
-    search = _without_idle_settings(plan.study.model_dump(mode="json", exclude=_NOT_OF_THE_SEARCH))
+    search = _without_idle_settings(plan.study)
     # the base's key stands for its data
     return fingerprint({"search": search, "base": plan.sampled("base", {}).key})
 
 
-def _without_idle_settings(search: dict[str, Any]) -> dict[str, Any]:
+def _without_idle_settings(study: SweepSpec) -> dict[str, Any]:
     """Without settings that are not made use of: a search has the identity that it had before there were any."""
+    search = study.model_dump(mode="json", exclude=_NOT_OF_THE_SEARCH)
     search["space"] = {
         path: {name: value for name, value in domain.items() if name != "when" or value}
         for path, domain in search["space"].items()
@@ -34,6 +35,8 @@ def _without_idle_settings(search: dict[str, Any]) -> dict[str, Any]:
         del search["objectives"]
     if search["sampler"] != "nsga2":
         del search["population"]
+    if study.repeatable:
+        del search["synchronous"]
     return search
 
 

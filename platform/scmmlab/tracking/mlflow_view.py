@@ -190,7 +190,7 @@ class MlflowView:
         self._experiment_id, self._mine = experiment.experiment_id, owner
         self._experiments.note_deleted(self._experiment_id)
         self._parent_id = ""
-        self._counts = {}
+        self._counts, self._step = {}, 0
         self._children = {}
         parent_of: dict[str, str] = {}
         for run in self._runs():
@@ -199,6 +199,9 @@ class MlflowView:
                 if not self._parent_id:  # of several, which people may have brought back, the latest one
                     self._parent_id, name = run.info.run_id, run.info.run_name
                     self._counts = dict(run.data.metrics)
+                    names = ("cells/finished", "cells/failed")
+                    shown = [self._client.get_metric_history(self._parent_id, name) for name in names]
+                    self._step = max((metric.step for history in shown for metric in history), default=0)
             elif CELL_KEY in tags:
                 parent_of[run.info.run_id] = tags.get(PARENT, "")
                 # a failed cell is run again; so is a tune_trial that was lost, and any other failed one is what it is
@@ -261,7 +264,9 @@ class MlflowView:
             counts["slots/used"] = event.slots_used
         new = {name: number for name, number in counts.items() if self._counts.get(name) != number}
         if new:
-            metrics = [Metric(name, number, event.timestamp, 0) for name, number in new.items()]
+            # MLflow takes the figure of the highest step for the latest, and a cell that failed may be run again
+            self._step = max(self._step, event.finished + event.failed)
+            metrics = [Metric(name, number, event.timestamp, self._step) for name, number in new.items()]
             self._client.log_batch(self._parent_id, metrics=metrics)
             self._counts.update(new)
 

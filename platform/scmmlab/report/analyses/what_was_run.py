@@ -10,6 +10,7 @@ from scmmlab.report.inputs import StudyResults
 from scmmlab.report.measures import NOTHING, listed, plural, setting
 from scmmlab.report.values import test_windows
 from scmmlab.report.words import protocol_in_words
+from scmmlab.study import NOT_REPEATABLE
 from scmmlab.tables import Manifest, mixed_features
 from scmmlab.tables.checks import number_ranges
 
@@ -38,6 +39,7 @@ def _protocols(results: StudyResults) -> list[str]:
             f"Protocol `{protocol.kind}`. {protocol_in_words(protocol)}",
             "A setting is judged by a probe: the validation balanced accuracy, mean over folds, of a quick classifier "
             "on the frozen embedding. No test label takes part in the search, and no figure here is a test figure.",
+            *([] if results.search.repeatable else [NOT_REPEATABLE]),
         ]
     words = {}
     everywhere = len(results.study.transfers)
