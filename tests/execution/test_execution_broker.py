@@ -263,7 +263,7 @@ def test_workers_of_a_machine_that_is_taken_away_leave_and_others_stay():
         await broker.arrive(TWO, Place(nodes=("elsewhere",)))
         waiting = asyncio.create_task(broker.take(ONE, 10))
         await asyncio.sleep(0)
-        await broker.drain(frozenset({"here"}))
+        await broker.look({}, frozenset({"here"}))
         assert (await waiting).leave
         assert not (await broker.take(TWO, 0)).leave
 

@@ -1,4 +1,4 @@
-"""The entry point: one parser for all commands, and errors that end in a sentence and exit status 2."""
+"""The entry point: one parser for all commands, and errors that end in a sentence and an exit status."""
 
 from __future__ import annotations
 
@@ -61,7 +61,10 @@ def make_parser(command: str | None = None) -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0 done, 1 not as it should be, 2 wrong input, 130 interrupted."""
+    """Run one command and return its exit status.
+
+    0 done, 1 not as it should be, 2 wrong input, 75 cut short and to be tried again, 130 interrupted.
+    """
     argv = sys.argv[1:] if argv is None else argv
     arguments = make_parser(argv[0] if argv else None).parse_args(argv)
     try:
@@ -71,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"scmmlab: {error.message}", file=sys.stderr)
         if error.hint:
             print(f"Hint: {error.hint}", file=sys.stderr)
-        return 2
+        return error.exit_status
     except KeyboardInterrupt:
         print("scmmlab: interrupted. What is finished is kept; the same command goes on from here.", file=sys.stderr)
         return 130

@@ -17,8 +17,13 @@ class WorkerPlan:
     """Workers that are all alike."""
 
     workers: int
+    """For which the cluster has room, whoever holds it at the moment."""
     cpus: float
     gpus: float
+    least: int = 1
+    """With fewer, a study does not begin."""
+    most: int | None = None
+    """More have nothing to do, or are not wanted; None where there may be any number."""
 
     @property
     def device(self) -> str:
@@ -60,13 +65,29 @@ def plan_workers(
         gpus = 1.0 if _total(nodes, "GPU") >= 1 else 0.0
     needs = {"CPU": float(resources.cpus_per_worker), "GPU": float(gpus)}
     room = sum(_room(node, needs) for node in nodes)
-    least = max(resources.workers or 1, resources.workers_per_cell)
+    least, most = resources.least_workers, resources.most_workers
     if room < least:
         raise _lacking(least, needs, nodes)
-    workers = room if resources.workers is None else least
     if useful is not None:
-        workers = min(workers, useful * resources.workers_per_cell)
-    return WorkerPlan(max(workers, resources.workers_per_cell), needs["CPU"], needs["GPU"])
+        needed = max(useful, 1) * resources.workers_per_cell
+        most = needed if most is None else min(most, needed)
+    if most is not None:
+        least = min(least, most)
+    return WorkerPlan(room if most is None else min(room, most), needs["CPU"], needs["GPU"], least, most)
+
+
+def room_on(plan: WorkerPlan, free: Mapping[str, Mapping[str, float]]) -> dict[str, int]:
+    """Machine → how many of the plan's workers fit on what nobody holds of it; machines with none are left out.
+
+    Parameters
+    ----------
+    plan : WorkerPlan
+        What each of them has.
+    free : mapping
+        Machine → its resources that nobody holds.
+    """
+    needs = {"CPU": plan.cpus, "GPU": plan.gpus}
+    return {name: room for name, node in free.items() if (room := _room(node, needs)) > 0}
 
 
 def shortage(
