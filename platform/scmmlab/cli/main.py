@@ -10,6 +10,7 @@ from importlib import import_module
 from scmmlab import __version__
 from scmmlab.cli.settling import settle
 from scmmlab.errors import ScmmlabError, nearest
+from scmmlab.execution.interruption import INTERRUPTED, INTERRUPTION
 
 COMMANDS = {
     "study": ("plan", "run", "status", "results", "report"),
@@ -76,8 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"Hint: {error.hint}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
-        print("scmmlab: interrupted. What is finished is kept; the same command goes on from here.", file=sys.stderr)
-        return 130
+        print(f"scmmlab: {INTERRUPTION}", file=sys.stderr)
+        return INTERRUPTED
     except BrokenPipeError:  # `scmmlab results ... | head`
         sys.stderr.close()
         return 0

@@ -16,6 +16,7 @@ from scmmlab.execution.broker import Attendance, Broker
 from scmmlab.execution.cluster_view import dead_nodes, draining_nodes, free_resources, machines, notice_s
 from scmmlab.execution.engine import Interrupted
 from scmmlab.execution.events import Event, TaskEnded, WorkerLost, WorkersAwaited, WorkersChanged
+from scmmlab.execution.head_watch import HeadWatch
 from scmmlab.execution.interruption import Interruption
 from scmmlab.execution.loss_budget import LossBudget
 from scmmlab.execution.task import Task
@@ -57,6 +58,8 @@ class Crew:
         Workers that share a cell; None where each is by itself.
     interruption : Interruption
         Whether the run is to stop.
+    head : HeadWatch
+        Whether Ray's head is there.
     logs : str | None
         Where to look after an error.
     """
@@ -70,10 +73,11 @@ class Crew:
         least: int,
         together: int | None,
         interruption: Interruption,
+        head: HeadWatch,
         logs: str | None = None,
     ):
         self._plan, self._budget, self._start_timeout_s, self._logs = plan, budget, start_timeout_s, logs
-        self._interruption = interruption
+        self._interruption, self._head = interruption, head
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         # on the driver's machine, like Train's controllers: without the driver nobody needs them
         self.broker = ray.remote(Broker).options(num_cpus=0, scheduling_strategy=here).remote(notice_s=notice_s())
@@ -123,6 +127,7 @@ class Crew:
             `start_timeout_s`; or when the broker is lost.
         """
         self._budget.check(self._logs)
+        self._head.check(self._logs)
         changes = self._look()
         events: list[Event] = [*changes, *self._ask("events", 0.0 if changes else timeout_s)]
         for event in events:
@@ -130,13 +135,15 @@ class Crew:
                 self._unfinished.difference_update(outcome.key for outcome in event.outcomes)
             elif isinstance(event, WorkerLost):
                 self._budget.count(event)
-        if self._unfinished and not events:
+        if self._unfinished and not events and not self._head.silent:
             events += self._check()
         return events
 
     def stop(self) -> None:
         """Send the workers home, away from what they are at, and wait a while until they are gone."""
         self._groups.stop()
+        if self._head.gone:
+            return
         if self._groups.threads:
             patience = STOP_TIMEOUT_S if self.idle else ABANDON_TIMEOUT_S
             deadline = time.monotonic() + patience
@@ -159,7 +166,8 @@ class Crew:
     def _look(self) -> list[Event]:
         """See what the cluster has lost and has, and have as many workers as there may be."""
         now = time.monotonic()
-        if now - self._looked_at < LOOK_S:
+        # without its head Ray knows nothing of the cluster, and does not say so
+        if now - self._looked_at < LOOK_S or self._head.silent:
             return []
         self._looked_at = now
         dead, before = dead_nodes(), self._groups.workers
@@ -195,6 +203,7 @@ class Crew:
             while True:
                 if self._interruption.requested:
                     raise Interrupted
+                self._head.check(self._logs)
                 with suppress(ray.exceptions.GetTimeoutError):
                     return ray.get(answer, timeout=SLICE_S)
                 if time.monotonic() > deadline:

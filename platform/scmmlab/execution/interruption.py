@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+INTERRUPTED = 130
+"""Exit status of a program that was interrupted."""
+INTERRUPTION = "interrupted. What is finished is kept; the same command goes on from here."
+"""What it says."""
+AT_ONCE_S = 5.0
+"""What is left at once may be in another language's hands, where Python hears of nothing; it is not for longer."""
 
 
 class Interruption:
@@ -16,10 +24,35 @@ class Interruption:
 
     def __init__(self) -> None:
         self.requested = False
+        self._at_once = False
+        self._timer: threading.Timer | None = None
 
     def request(self) -> None:
-        """Ask."""
-        self.requested = True
+        """Ask.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            Where what is going on is to be left at once, or it was asked before.
+        """
+        again, self.requested = self.requested, True
+        if self._at_once and self._timer is None:
+            self._timer = threading.Timer(AT_ONCE_S, _leave)
+            self._timer.daemon = True
+            self._timer.start()
+        if again or self._at_once:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Nothing is being written here: a signal ends it where it is."""
+        self._at_once = True
+        try:
+            yield
+        finally:
+            self._at_once = False
+            if self._timer is not None:
+                self._timer.cancel()
 
 
 @contextmanager
@@ -34,8 +67,6 @@ def interruptible() -> Iterator[Interruption]:
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if interruption.requested:
-            raise KeyboardInterrupt
         interruption.request()
 
     before = {number: signal.signal(number, handle) for number in SIGNALS}
@@ -44,3 +75,9 @@ def interruptible() -> Iterator[Interruption]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+
+def _leave() -> None:
+    sys.stderr.write(f"scmmlab: {INTERRUPTION}\n")
+    sys.stderr.flush()
+    os._exit(INTERRUPTED)

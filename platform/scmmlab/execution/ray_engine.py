@@ -16,6 +16,7 @@ from scmmlab.execution.checkpoint_pace import CHECKPOINT_S
 from scmmlab.execution.cluster_view import machines
 from scmmlab.execution.crew import Crew
 from scmmlab.execution.engine import Emit, Engine
+from scmmlab.execution.head_watch import HeadWatch
 from scmmlab.execution.loss_budget import LossBudget
 from scmmlab.execution.ray_session import ray_session
 from scmmlab.execution.sharded_source import share_source, source_name
@@ -93,10 +94,14 @@ class RayEngine(Engine):
         self._folder = self._stack.enter_context(
             tempfile.TemporaryDirectory(prefix="scmmlab-train-", ignore_cleanup_errors=True)
         )
-        session = self._stack.enter_context(
-            ray_session(num_cpus=self._num_cpus, object_store_memory=self._object_store_memory)
-        )
+        with self.interruption.at_once():
+            session = self._stack.enter_context(
+                ray_session(num_cpus=self._num_cpus, object_store_memory=self._object_store_memory)
+            )
         self.logs = session.logs
+        self._head = HeadWatch()
+        self._head.start()
+        self._stack.callback(self._head.stop)
         self._plan = plan_workers(self._resources, machines(), self.useful_workers)
         self.device = self._plan.device
 
@@ -166,6 +171,7 @@ class RayEngine(Engine):
             least=(each or 1) if self._begun else self._plan.least,
             together=each,
             interruption=self.interruption,
+            head=self._head,
             logs=self.logs,
         )
 

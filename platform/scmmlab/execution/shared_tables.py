@@ -74,7 +74,7 @@ def share_tables(locations: Iterable[str]) -> dict[str, SharedTable]:
 def _blocks(location: str) -> tuple[ray.ObjectRef[pa.Table], ...]:
     """A table's rows in the object store; for one of this machine, no CPU of the cluster is needed."""
     if locate(location).local is not None:
-        return (ray.put(read_rows(location)),)
+        return tuple(ray.put(rows) for rows in read_rows(location))
     return tuple(read_dataset(location).to_arrow_refs())
 
 
