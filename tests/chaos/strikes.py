@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 import psutil
+from chaos_studies import MAX_FAILURES
 from life import Life, named
 from mlflow_server import MlflowServer
 from ray_nodes import RayNodes
@@ -101,6 +102,15 @@ def lose_node(scene: Scene) -> None:
         nodes.add()
 
 
+def lose_machine(scene: Scene) -> None:
+    """A machine of many workers is lost, raylet and all, and none takes its place."""
+    nodes = scene.nodes
+    assert nodes is not None
+    if scene.life.until(lambda: max(nodes.workers().values()) > MAX_FAILURES):
+        workers = nodes.workers()
+        nodes.lose(max(workers, key=workers.__getitem__))
+
+
 def lose_head(scene: Scene) -> None:
     """Ray is lost as a whole."""
     if scene.nodes:
@@ -145,6 +155,7 @@ STRIKES: dict[str, Strike] = {
     "broker": Strike(one_of("ray::Broker"), survived=False),
     "controller": Strike(one_of("ray::TrainController"), survived=True, takes_workers=True),
     "node": Strike(lose_node, survived=True, takes_workers=True),
+    "machine": Strike(lose_machine, survived=True, takes_workers=True),
     "head": Strike(lose_head, survived=False),
     "driver SIGKILL": Strike(send(signal.SIGKILL), survived=False),
     "driver SIGINT": Strike(send(signal.SIGINT), survived=False),

@@ -170,26 +170,26 @@ class Crew:
         if now - self._looked_at < LOOK_S or self._head.silent:
             return []
         self._looked_at = now
-        dead, before = dead_nodes(), self._groups.workers
-        places = self._ask("places")
-        self._groups.locate(places)
-        self._ask("look", dead, draining_nodes())
+        dead, draining, places = dead_nodes(), draining_nodes(), self._ask("places")
+        self._ask("look", dead, draining)
         found: list[Event] = []
-        new = dead.keys() - self._dead
+        before = self._groups.workers
+        self._groups.locate(places, draining)
+        if self._groups.workers < before:
+            found.append(WorkersChanged(self._groups.workers, before, self._most, "A machine is being taken away"))
+        new, before = dead.keys() - self._dead, self._groups.workers
         self._dead = frozenset(dead)
-        if self._groups.lose(new):
+        if self._groups.lose(new) and self._groups.workers < before:
             gone = " and ".join(sorted({dead[node] for node in new}))
-            left = self._groups.workers
-            found.append(WorkersChanged(left, before, self._most, f"Machine {gone} was lost"))
-            before = left
+            found.append(WorkersChanged(self._groups.workers, before, self._most, f"Machine {gone} was lost"))
         self._groups.look_after()
+        before, begun = self._groups.workers, self._groups.begun
         # the last tasks need no more than are at them
-        if len(self._unfinished) > self._groups.workers:
-            begun = self._groups.begun
-            if self._groups.grow(free_resources(), places):
-                why = "There is room" if begun else "Begun with what is there"
-                if begun or self._groups.workers < self._plan.workers:
-                    found.append(WorkersChanged(self._groups.workers, before, self._most, why))
+        if len(self._unfinished) > before and self._groups.grow(free_resources(), places):
+            if begun:
+                found.append(WorkersChanged(self._groups.workers, before, self._most, "There is room"))
+            elif self._groups.workers < self._plan.workers:
+                found.append(WorkersChanged(self._groups.workers, before, self._most, "Begun with what there is"))
         return found
 
     @property

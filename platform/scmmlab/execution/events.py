@@ -103,7 +103,8 @@ class WorkersChanged:
 
     def __str__(self) -> str:
         if self.workers > self.before:
-            return f"{self.why}: {_count(self.workers - self.before)} more, {self.workers} of {self.most} in all."
+            more = f"{_count(self.workers - self.before)} more, " if self.before else ""
+            return f"{self.why}: {more}{self.workers} of {self.most} in all; what comes, or becomes free, is taken up."
         return f"{self.why}: {_count(self.workers)} of {self.most} left; what comes, or becomes free, is taken up."
 
 

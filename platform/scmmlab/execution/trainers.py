@@ -11,6 +11,9 @@ import uuid
 import ray.data
 import ray.train
 from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2._internal.execution.callback import RayTrainCallback
 
 from scmmlab.execution.data_parallel import data_parallel_worker
 from scmmlab.execution.independent_workers import IndependentConfig
@@ -26,6 +29,17 @@ CONTROLLER_FAILURES = 2
 """Times that Train may fail to start its workers."""
 WITHOUT_LIMIT = -1
 """Train replaces every worker that is lost: how many may be is the driver's affair, which knows why they were."""
+
+
+class GangTrainer(TorchTrainer):
+    """A TorchTrainer with two processes less, as there is one for each machine, and all controllers are on the driver's:
+    one hands out data sets, which there are none of here, one does what the driver does (see `end_for_good`).
+    """
+
+    def _create_default_callbacks(self) -> list[RayTrainCallback]:
+        callbacks: list[RayTrainCallback] = super()._create_default_callbacks()
+        idle = (DatasetsCallback, PlacementGroupCleanerCallback)
+        return [callback for callback in callbacks if not isinstance(callback, idle)]
 
 
 def gang_trainer(
@@ -47,7 +61,7 @@ def gang_trainer(
     group : Group
         How many workers, where, and what they are called.
     """
-    return TorchTrainer(
+    return GangTrainer(
         gang_worker,
         train_loop_config={"settings": settings, "tables": tables, "first": group.first},
         torch_config=IndependentConfig(),

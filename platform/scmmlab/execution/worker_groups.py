@@ -80,6 +80,7 @@ class WorkerGroups:
         self._trainings: list[_Training] = []
         self._ending: list[_Training] = []
         self._places: dict[str, Collection[str]] = {}
+        self._draining: Collection[str] = ()
         self._groups = self._workers = self._lost_trainers = 0
         self.error: BaseException | None = None
         """What keeps groups from being started again."""
@@ -91,8 +92,12 @@ class WorkerGroups:
 
     @property
     def workers(self) -> int:
-        """That there are, those that are being started included."""
-        return sum(training.group.workers for training in self._trainings)
+        """That there are and stay, those that are being started included."""
+        return sum(
+            training.group.workers
+            for training in self._trainings
+            if self._nodes(training.group).isdisjoint(self._draining)
+        )
 
     @property
     def threads(self) -> Sequence[threading.Thread]:
@@ -115,9 +120,10 @@ class WorkerGroups:
             if training.is_alive():
                 self._end_trainer(training.group)
 
-    def locate(self, places: Places) -> None:
-        """Where workers are."""
+    def locate(self, places: Places, draining: Collection[str]) -> None:
+        """Where workers are, and which machines are being taken away."""
         self._places |= places
+        self._draining = draining
 
     def lose(self, dead: Collection[str]) -> bool:
         """These machines are gone; whether any group was there."""
