@@ -102,10 +102,12 @@ class WorkersChanged:
     why: str
 
     def __str__(self) -> str:
-        if self.workers > self.before:
-            more = f"{_count(self.workers - self.before)} more, " if self.before else ""
-            return f"{self.why}: {more}{self.workers} of {self.most} in all; what comes, or becomes free, is taken up."
-        return f"{self.why}: {_count(self.workers)} of {self.most} left; what comes, or becomes free, is taken up."
+        later = "what comes, or becomes free, is taken up"
+        if self.workers < self.before:
+            return f"{self.why}: {_count(self.workers)} of {self.most} left; {later}."
+        if not self.before:
+            return f"{self.why}: {_count(self.workers)} of {self.most}; {later}."
+        return f"{self.why}: {_count(self.workers - self.before)} more, {self.workers} of {self.most} in all."
 
 
 def _count(workers: int) -> str:

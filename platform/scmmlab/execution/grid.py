@@ -172,8 +172,8 @@ class GridRun:
                 self._recorder.checkpoint(event)
             case TaskLost():
                 self._running.difference_update(event.keys)
-                self._progress.say(str(event))
                 self._show()
+                self._progress.say(str(event))
             case WorkersChanged():
                 self._progress.say(str(event))
             case WorkerLost():

@@ -32,8 +32,9 @@ WITHOUT_LIMIT = -1
 
 
 class GangTrainer(TorchTrainer):
-    """A TorchTrainer with two processes less, as there is one for each machine, and all controllers are on the driver's:
-    one hands out data sets, which there are none of here, one does what the driver does (see `end_for_good`).
+    """A TorchTrainer with two processes less, as there is one for each machine, and all are at home on the driver's.
+
+    One of the two hands out data sets, of which there are none here; one does what the driver does (`end_for_good`).
     """
 
     def _create_default_callbacks(self) -> list[RayTrainCallback]:
