@@ -142,8 +142,8 @@ class Crew:
     def stop(self) -> None:
         """Send the workers home, away from what they are at, and wait a while until they are gone."""
         self._groups.stop()
-        if self._head.gone:
-            return
+        if not self._head.answers():
+            return  # Ray's own calls would wait for it
         if self._groups.threads:
             patience = STOP_TIMEOUT_S if self.idle else ABANDON_TIMEOUT_S
             deadline = time.monotonic() + patience
@@ -209,6 +209,8 @@ class Crew:
                 if time.monotonic() > deadline:
                     raise self._lost(f"it has not answered for {ANSWER_S:g} s")
         except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError) as error:
+            if not self._head.answers():
+                raise self._head.loss("it takes no connection any more, and its actors are gone", self._logs) from error
             raise self._lost(last_line(error)) from error
 
     def _lost(self, why: str) -> TryAgainError:

@@ -48,11 +48,24 @@ class HeadWatch(threading.Thread):
             Where it is given up.
         """
         if self.gone:
-            raise TryAgainError(
-                f"Ray's head at {self.address} is lost: it has not answered for {GONE_S:g} s.",
-                hint="what is finished is kept; with a head that runs, the same command goes on (RAY_ADDRESS names "
-                f"it, if it is another). Ray's logs are in {logs}",
-            )
+            raise self.loss(f"it has not answered for {GONE_S:g} s", logs)
+
+    def loss(self, why: str, logs: str | None) -> TryAgainError:
+        """The error that says that the head is gone."""
+        return TryAgainError(
+            f"Ray's head at {self.address} is lost: {why}.",
+            hint="what is finished is kept; with a head that runs, the same command goes on (RAY_ADDRESS names it, if "
+            f"it is another). Ray's logs are in {logs}",
+        )
+
+    def answers(self) -> bool:
+        """Ask it."""
+        host, _, port = self.address.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), ANSWER_S).close()
+        except OSError:
+            return False
+        return True
 
     def stop(self) -> None:
         """Ask no more."""
@@ -60,10 +73,7 @@ class HeadWatch(threading.Thread):
 
     def run(self) -> None:
         """Ask, until it is to be asked no more."""
-        host, _, port = self.address.rpartition(":")
         while not self._stop.wait(LOOK_S):
-            try:
-                socket.create_connection((host.strip("[]"), int(port)), ANSWER_S).close()
-                self._silent, self._answered_at = False, time.monotonic()
-            except OSError:
-                self._silent = True
+            self._silent = not self.answers()
+            if not self._silent:
+                self._answered_at = time.monotonic()
