@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -44,6 +45,8 @@ class Strike:
     strike: Callable[[Scene], object]
     survived: bool
     """Whether the driver goes on by itself. Otherwise it ends, and the command is given again."""
+    ends_with: int | None = None
+    """The exit status of a run that ends by it; any, where a signal is the strike."""
     takes_workers: bool = False
     """Whether tasks lose their workers: one that has lost two may be at fault itself, and is left to the next run."""
 
@@ -152,11 +155,11 @@ def stop_mlflow(scene: Scene) -> None:
 STRIKES: dict[str, Strike] = {
     "worker": Strike(one_of("ray::RayTrainWorker"), survived=True, takes_workers=True),
     "tune_trial": Strike(one_of("ray::ImplicitFunc", "ray::tune_trial"), survived=True),
-    "broker": Strike(one_of("ray::Broker"), survived=False),
+    "broker": Strike(one_of("ray::Broker"), survived=False, ends_with=os.EX_TEMPFAIL),
     "controller": Strike(one_of("ray::TrainController"), survived=True, takes_workers=True),
     "node": Strike(lose_node, survived=True, takes_workers=True),
     "machine": Strike(lose_machine, survived=True, takes_workers=True),
-    "head": Strike(lose_head, survived=False),
+    "head": Strike(lose_head, survived=False, ends_with=os.EX_TEMPFAIL),
     "driver SIGKILL": Strike(send(signal.SIGKILL), survived=False),
     "driver SIGINT": Strike(send(signal.SIGINT), survived=False),
     "driver SIGTERM": Strike(stop_job, survived=False),

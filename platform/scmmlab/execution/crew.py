@@ -27,7 +27,7 @@ LOOK_S = 1.0
 """What the cluster has, and has lost, is looked up so often."""
 SAY_S = 10.0
 """That workers are waited for is said so often, at most."""
-START_S = 60.0
+START_S = 30.0
 """Train waits so long for the place of workers, of which there was enough when they were asked for."""
 ABANDON_TIMEOUT_S = 3.0
 """Workers that are called away from their work are given so long; Ray ends those that take longer."""
@@ -83,7 +83,7 @@ class Crew:
         self.broker = ray.remote(Broker).options(num_cpus=0, scheduling_strategy=here).remote(notice_s=notice_s())
         # read when a trainer starts
         os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = f"{START_S:g}"
-        self._groups = WorkerGroups(self.broker, lambda: prepare(self.broker), plan, least, together)
+        self._groups = WorkerGroups(self.broker, self._ask, lambda: prepare(self.broker), plan, least, together)
         self._unfinished: set[str] = set()
         self._dead = frozenset(dead_nodes())  # of the past
         self._looked_at = self._said_at = float("-inf")

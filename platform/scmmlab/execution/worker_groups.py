@@ -62,6 +62,8 @@ class WorkerGroups:
     ----------
     broker : ActorHandle
         Feeds them.
+    ask : callable
+        What the broker answers to a method with arguments; raises where the run cannot go on.
     prepare : callable
         Gets ready what workers are given (tables), which takes a while; returns how the trainer of a group is made.
     plan : WorkerPlan
@@ -73,9 +75,15 @@ class WorkerGroups:
     """
 
     def __init__(
-        self, broker: Any, prepare: Callable[[], MakeTrainer], plan: WorkerPlan, least: int, together: int | None
+        self,
+        broker: Any,
+        ask: Callable[..., Any],
+        prepare: Callable[[], MakeTrainer],
+        plan: WorkerPlan,
+        least: int,
+        together: int | None,
     ):
-        self._broker, self._plan, self._least, self._together = broker, plan, least, together
+        self._broker, self._ask, self._plan, self._least, self._together = broker, ask, plan, least, together
         self._preparation = _Preparation(prepare)
         self._trainings: list[_Training] = []
         self._ending: list[_Training] = []
@@ -199,7 +207,7 @@ class WorkerGroups:
     def _retire(self, training: _Training, reason: str) -> None:
         self._trainings.remove(training)
         self._ending.append(training)
-        ray.get(self._broker.retire.remote(training.group.names, reason), timeout=STOP_TIMEOUT_S)
+        self._ask("retire", training.group.names, reason)
         self._end_trainer(training.group)
 
     def _count_trainer(self, training: _Training) -> None:
