@@ -25,6 +25,8 @@ from scmmlab.execution.worker_plan import WorkerPlan, shortage
 
 LOOK_S = 1.0
 """What the cluster has, and has lost, is looked up so often."""
+COME_UP_S = 420.0
+"""Workers that have what they need have so much longer to come up: they import much, from a disk that may be far."""
 SAY_S = 10.0
 """That workers are waited for is said so often, at most."""
 START_S = 30.0
@@ -87,6 +89,7 @@ class Crew:
         self._unfinished: set[str] = set()
         self._dead = frozenset(dead_nodes())  # of the past
         self._looked_at = self._said_at = float("-inf")
+        self._lacking_since: float | None = time.monotonic()
 
     @property
     def idle(self) -> bool:
@@ -232,8 +235,14 @@ class Crew:
         attendance: Attendance = self._ask("attendance")
         if attendance.workers:
             return []
-        limit_s, lacks = self._start_timeout_s, self._lacks()
-        if attendance.alone_s > limit_s:
+        lacks, now = self._lacks(), time.monotonic()
+        if lacks is None:
+            self._lacking_since = None
+            waited_s, limit_s = attendance.alone_s, self._start_timeout_s + COME_UP_S
+        else:
+            self._lacking_since = now if self._lacking_since is None else self._lacking_since
+            waited_s, limit_s = now - self._lacking_since, self._start_timeout_s
+        if waited_s > limit_s or attendance.alone_s > self._start_timeout_s + COME_UP_S:
             what = lacks or "what they need is there, but none has come up"
             raise TryAgainError(
                 f"There has been no worker for {limit_s:g} s (resources.start_timeout_s): {what}.",
@@ -241,10 +250,10 @@ class Crew:
                 f"gpus_per_worker, workers_per_cell) or add machines; Ray's logs are in {self._logs}",
             )
         say_s = min(SAY_S, limit_s / 3)
-        if (lacks is None and attendance.alone_s < say_s) or time.monotonic() - self._said_at < say_s:
+        if (lacks is None and waited_s < say_s) or now - self._said_at < say_s:
             return []
-        self._said_at = time.monotonic()
-        return [WorkersAwaited(lacks or "they are being started", attendance.alone_s, limit_s)]
+        self._said_at = now
+        return [WorkersAwaited(lacks or "they are being started", waited_s, limit_s)]
 
     def _lacks(self) -> str | None:
         """What is missing; None where the workers have what they need, and are on their way."""
