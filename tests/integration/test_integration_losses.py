@@ -199,7 +199,7 @@ def program(text: str, environment: dict[str, str]) -> subprocess.CompletedProce
         env=os.environ | {"PYTHONPATH": path} | environment,
         capture_output=True,
         text=True,
-        timeout=420,
+        timeout=600,
     )
 
 

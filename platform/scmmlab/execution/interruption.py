@@ -25,7 +25,6 @@ class Interruption:
     def __init__(self) -> None:
         self.requested = False
         self._at_once = False
-        self._timer: threading.Timer | None = None
 
     def request(self) -> None:
         """Ask.
@@ -36,10 +35,6 @@ class Interruption:
             Where what is going on is to be left at once, or it was asked before.
         """
         again, self.requested = self.requested, True
-        if self._at_once and self._timer is None:
-            self._timer = threading.Timer(AT_ONCE_S, _leave)
-            self._timer.daemon = True
-            self._timer.start()
         if again or self._at_once:
             raise KeyboardInterrupt
 
@@ -48,11 +43,42 @@ class Interruption:
         """Nothing is being written here: a signal ends it where it is."""
         self._at_once = True
         try:
-            yield
+            with _ended_after(AT_ONCE_S):
+                yield
         finally:
             self._at_once = False
-            if self._timer is not None:
-                self._timer.cancel()
+
+
+@contextmanager
+def _ended_after(seconds: float) -> Iterator[None]:
+    """End the program so long after a signal, where the context is not left by then.
+
+    Ray connects in C++, and Python's own handlers wait for that.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    left = threading.Event()
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+
+    def watch() -> None:
+        with open(read, "rb", buffering=0) as signals:
+            while (number := signals.read(1)) and number[0] not in SIGNALS:
+                pass
+            if number and not left.wait(seconds):
+                sys.stderr.write(f"scmmlab: {INTERRUPTION}\n")
+                sys.stderr.flush()
+                os._exit(INTERRUPTED)
+
+    threading.Thread(target=watch, name="scmmlab-signals", daemon=True).start()
+    before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        left.set()
+        signal.set_wakeup_fd(before)
+        os.close(write)
 
 
 @contextmanager
@@ -75,9 +101,3 @@ def interruptible() -> Iterator[Interruption]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
-
-
-def _leave() -> None:
-    sys.stderr.write(f"scmmlab: {INTERRUPTION}\n")
-    sys.stderr.flush()
-    os._exit(INTERRUPTED)
