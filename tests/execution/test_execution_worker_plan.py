@@ -6,7 +6,7 @@ import pytest
 
 from scmmlab.config import ResourcesSpec
 from scmmlab.errors import ResourceError
-from scmmlab.execution.worker_plan import WorkerPlan, plan_workers, room_on, shortage
+from scmmlab.execution.worker_plan import WorkerPlan, new_groups, plan_workers, room_on, shortage
 
 LAPTOP = [{"CPU": 2.0}]
 GPU_CLUSTER = [{"CPU": 16.0, "GPU": 4.0}, {"CPU": 16.0, "GPU": 4.0}, {"CPU": 8.0}]
@@ -54,6 +54,25 @@ def test_workers_are_placed_where_something_is_free():
     plan = plan_workers(ResourcesSpec(cpus_per_worker=2, gpus_per_worker=0.5), GPU_CLUSTER)
     free = {"a": {"CPU": 16.0, "GPU": 1.5}, "b": {"CPU": 3.0, "GPU": 4.0}, "c": {"CPU": 8.0}, "d": {}}
     assert room_on(plan, free) == {"a": 3, "b": 1}
+
+
+@pytest.mark.parametrize(
+    ("absent", "wanted", "together", "groups"),
+    [
+        ([], None, None, [("a", 3), ("b", 1)]),
+        ([], 2, None, [("a", 2)]),
+        ([], 0, None, []),
+        ([], -1, None, []),
+        ([("a", 2)], None, None, [("a", 1), ("b", 1)]),
+        ([("gone", 2), ("b", 3)], None, None, [("a", 3)]),
+        ([], None, 2, [(None, 2), (None, 2)]),
+        ([(None, 2)], None, 2, [(None, 2)]),
+        ([(None, 2)], None, 3, []),
+        ([], 3, 2, [(None, 2)]),
+    ],
+)
+def test_groups_are_started_where_there_is_room_that_no_other_will_take(absent, wanted, together, groups):
+    assert new_groups({"a": 3, "b": 1}, absent, wanted, together) == groups
 
 
 def test_threads_are_the_cpus_of_a_worker():

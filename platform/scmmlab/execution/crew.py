@@ -35,8 +35,8 @@ ABANDON_TIMEOUT_S = 3.0
 """Workers that are called away from their work are given so long; Ray ends those that take longer."""
 ALONE_S = 10.0
 """A trainer whose workers have all gone home has so long to notice; one that waits for resources never does."""
-ANSWER_S = 60.0
-"""The broker, which is never busy for long, has so long to answer."""
+ANSWER_S = 300.0
+"""The broker has so long to answer: it is never busy for long, but takes its time to come up on a busy machine."""
 SLICE_S = 0.5
 """While an answer is waited for, it is looked up so often whether the run is to stop."""
 
@@ -144,7 +144,6 @@ class Crew:
 
     def stop(self) -> None:
         """Send the workers home, away from what they are at, and wait a while until they are gone."""
-        self._groups.stop()
         if not self._head.answers():
             return  # Ray's own calls would wait for it
         if self._groups.threads:

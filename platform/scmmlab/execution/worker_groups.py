@@ -20,7 +20,7 @@ from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 
 from scmmlab.execution.cluster_view import all_answer, end_for_good
 from scmmlab.execution.train_watch import group_name, worker_name
-from scmmlab.execution.worker_plan import WorkerPlan, room_on
+from scmmlab.execution.worker_plan import WorkerPlan, new_groups, room_on
 
 LOST_TRAINERS = 3
 """Times that another trainer takes the place of one that was lost itself, and not its workers."""
@@ -117,14 +117,9 @@ class WorkerGroups:
         """Workers without which nothing can be started."""
         return (self._together or 1) if self.begun else self._least
 
-    def stop(self) -> None:
-        """The workers are being sent home: no others are started."""
-        for training in self._trainings:
-            training.stopping = True
-
     def end(self) -> None:
         """End the trainers that have not ended by themselves: what they hold or wait for would be in others' way."""
-        for training in self._trainings:
+        for training in (*self._trainings, *self._ending):
             if training.is_alive():
                 self._end_trainer(training.group)
 
@@ -172,29 +167,20 @@ class WorkerGroups:
         if self.error is not None:
             return 0
         room = room_on(self._plan, free)
-        for training in self._trainings:
-            group = training.group
-            absent = group.workers if not set(there).issuperset(group.names) else 0
-            for node in (group.node,) if group.node else tuple(room):
-                taken = min(absent, room.get(node, 0))
-                room[node] = room.get(node, 0) - taken
-                absent -= taken
-        wanted = self._plan.most - self.workers if self._plan.most is not None else sum(room.values())
         if not self.begun and sum(room.values()) < self._least:
             return 0
-        if min(wanted, sum(room.values())) < (self._together or 1):
-            return 0
-        make = self._preparation.result()
+        absent = [
+            (training.group.node, training.group.workers)
+            for training in self._trainings
+            if not set(there).issuperset(training.group.names)
+        ]
+        before, most = self.workers, self._plan.most
+        groups = new_groups(room, absent, None if most is None else most - before, self._together)
+        make = self._preparation.result() if groups else None
         if make is None:
             return 0
-        before = self.workers
-        if self._together is not None:
-            for _ in range(min(wanted, sum(room.values())) // self._together):
-                self._start(make, self._together, None)
-            return self.workers - before
-        for node, places in room.items():
-            if (workers := min(places, wanted - (self.workers - before))) > 0:
-                self._start(make, workers, node)
+        for node, workers in groups:
+            self._start(make, workers, node)
         return self.workers - before
 
     def _start(self, make: MakeTrainer, workers: int, node: str | None) -> None:
@@ -261,8 +247,6 @@ class _Training(threading.Thread):
     def __init__(self, make: MakeTrainer, group: Group):
         super().__init__(name=f"scmmlab-trainer-{group.number}", daemon=True)
         self._make, self.group = make, group
-        self.stopping = False
-        """Whether the workers are being sent home."""
         self.error: BaseException | None = None
 
     def run(self) -> None:

@@ -90,6 +90,42 @@ def room_on(plan: WorkerPlan, free: Mapping[str, Mapping[str, float]]) -> dict[s
     return {name: room for name, node in free.items() if (room := _room(node, needs)) > 0}
 
 
+def new_groups(
+    room: Mapping[str, int],
+    absent: Sequence[tuple[str | None, int]],
+    wanted: int | None,
+    together: int | None,
+) -> list[tuple[str | None, int]]:
+    """Groups of workers that can be started: of each, its machine and how many it has.
+
+    Parameters
+    ----------
+    room : mapping
+        Machine → workers that fit on what is free of it.
+    absent : sequence of (str or None, int)
+        Groups that are being started, whose place is free as long as they have not come.
+    wanted : int | None
+        Workers, at most; any number when None.
+    together : int | None
+        Workers of a group that share a cell, wherever they are; None where each is by itself, and groups are of machines.
+    """
+    left = dict(room)
+    for node, workers in absent:
+        for name in tuple(left) if node is None else (node,):
+            taken = min(workers, left.get(name, 0))
+            left[name] = left.get(name, 0) - taken
+            workers -= taken
+    wanted = sum(left.values()) if wanted is None else max(0, min(wanted, sum(left.values())))
+    if together is not None:
+        return [(None, together)] * (wanted // together)
+    groups: list[tuple[str | None, int]] = []
+    for name, places in left.items():
+        if (workers := min(places, wanted)) > 0:
+            groups.append((name, workers))
+            wanted -= workers
+    return groups
+
+
 def shortage(
     plan: WorkerPlan, together: int, nodes: Sequence[Mapping[str, float]], free: Sequence[Mapping[str, float]]
 ) -> str | None:
