@@ -107,7 +107,8 @@ def new_groups(
     wanted : int | None
         Workers, at most; any number when None.
     together : int | None
-        Workers of a group that share a cell, wherever they are; None where each is by itself, and groups are of machines.
+        Workers of a group that share a cell, wherever they are; None where each is by itself, and a group is a
+        machine's.
     """
     left = dict(room)
     for node, workers in absent:
