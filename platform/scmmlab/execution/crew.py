@@ -89,7 +89,7 @@ class Crew:
         self._unfinished: set[str] = set()
         self._dead = frozenset(dead_nodes())  # of the past
         self._looked_at = self._said_at = float("-inf")
-        self._lacking_since: float | None = time.monotonic()
+        self._lacking_since: float | None = None
 
     @property
     def idle(self) -> bool:
