@@ -87,30 +87,41 @@ stop_study() {
     [[ -z $study_pid ]] || kill -TERM "$study_pid" 2> /dev/null || true
 }
 
-# End the job, or have it run again where the study was cut by the time limit and gets on.
+# End the job, or have it run again where the study was cut, by the time limit or by what it ran on, and gets on.
 end() {
-    # 143: the signal came before the study had begun to listen
-    [[ $warned == limit && ($status == 130 || $status == 143) ]] || exit "$status"
+    local why within
+    case $status in
+        # 143: the signal came before the study had begun to listen
+        130 | 143)
+            [[ $warned == limit ]] || exit "$status"
+            status=1 why="The time limit is near" within="within the job's time limit"
+            ;;
+        75) # to be tried again, as the study says: machines were lost, or others hold them
+            [[ $warned != cancelled ]] || exit "$status"
+            why="What the study ran on was lost or is held by others" within="since the job's start"
+            ;;
+        *) exit "$status" ;;
+    esac
     local restarts=${SLURM_RESTART_COUNT:-0} job=$SLURM_JOB_ID after
     after=$(last_kept)
     if [[ $after == "$before" ]]; then
-        say "Not requeued: the study kept no result and no checkpoint within the job's time limit."
+        say "Not requeued: the study kept no result and no checkpoint $within."
         say "Hint: a longer --time, or --set resources.checkpoint_every=1"
-        exit 1
+        exit "$status"
     fi
     if ((restarts >= REQUEUES)); then
         say "Not requeued: it was $restarts times before, which is the most that REQUEUES allows. Submitted again, it goes on."
-        exit 1
+        exit "$status"
     fi
     let_go
     trap - EXIT
     # of an array, the number alone would mean all its tasks
     [[ -z ${SLURM_ARRAY_JOB_ID:-} ]] || job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID
-    say "The time limit is near, and the study not complete: requeued, for the $((restarts + 1)). time."
+    say "$why, and the study not complete: requeued, for the $((restarts + 1)). time."
     # a controller that is busy is asked again
     for _ in {1..5}; do
         ! scontrol requeue "$job" || exit 0
         sleep 5
     done
-    exit 1
+    exit "$status"
 }

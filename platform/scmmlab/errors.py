@@ -1,12 +1,13 @@
 """What a user can do wrong, as exceptions that say how to put it right.
 
 Every error of ours is one sentence (what, where, expected, found) and, where there is one, a hint with the next step.
-The command line prints it without a traceback and exits with status 2; an ``assert`` marks a bug of ours.
+The command line prints it without a traceback and exits with the error's status; an ``assert`` marks a bug of ours.
 """
 
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
 from typing import Literal
 
@@ -34,6 +35,9 @@ class ScmmlabError(Exception):
     hint : str | None
         The next step.
     """
+
+    exit_status = 2
+    """Of a command that ends with it: the input is wrong, and has to change before the command is given again."""
 
     def __init__(self, message: str, hint: str | None = None):
         super().__init__(message)
@@ -70,6 +74,12 @@ class BusyError(StoreError):
 
 class ResourceError(ScmmlabError):
     """A study that asks for more than the machine or cluster has."""
+
+
+class TryAgainError(ResourceError):
+    """A run whose machines were lost, or are held by others: nothing is lost, and the same command goes on."""
+
+    exit_status = os.EX_TEMPFAIL
 
 
 class TrainingError(ScmmlabError):

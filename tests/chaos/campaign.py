@@ -184,6 +184,8 @@ class Campaign:
         deadly = any(not STRIKES[name].survived for name in struck)
         twice = sum(STRIKES[name].takes_workers for name in struck) > 1 and "lost 2 times" in life.said
         assert status == 0 or deadly or twice, said
+        stated = {STRIKES[name].ends_with for name in struck} - {None}
+        assert not stated or status in {0, *stated}, said
         assert "Traceback" not in life.said, said
 
     def _comes(self, moment: Moment, scene: Scene, watch: StoreWatch) -> Callable[[], bool]:

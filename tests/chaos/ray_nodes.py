@@ -19,10 +19,18 @@ LONGEST_S = 180.0
 
 
 class RayNodes:
-    """A head, which the driver joins, and nodes of a CPU each beside it; a context."""
+    """A head of one CPU, which the driver joins, and nodes beside it; a context.
 
-    def __init__(self, nodes: int):
-        self._nodes = nodes
+    Parameters
+    ----------
+    nodes : int
+        Beside the head.
+    cpus : int
+        Of each of them.
+    """
+
+    def __init__(self, nodes: int, cpus: int = 1):
+        self._nodes, self._cpus = nodes, cpus
         self._started: dict[int, subprocess.Popen[bytes]] = {}
         self._folder = ""
         self._token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
@@ -50,7 +58,7 @@ class RayNodes:
 
     def add(self) -> None:
         """One more node."""
-        self._start(f"--address={self.address}", "--num-cpus=1")
+        self._start(f"--address={self.address}", f"--num-cpus={self._cpus}")
 
     def lose(self, node: int) -> None:
         """The machine `node` is gone."""
@@ -68,8 +76,12 @@ class RayNodes:
 
     def with_workers(self) -> list[int]:
         """Nodes beside the head that hold a worker at the moment."""
+        return [node for node, workers in self.workers().items() if workers]
+
+    def workers(self) -> dict[int, int]:
+        """Nodes beside the head, with the number of workers that each holds at the moment."""
         (_, *others) = self._started
-        return [node for node in others if named(self._below(node), "ray::RayTrainWorker")]
+        return {node: len(named(self._below(node), "ray::RayTrainWorker")) for node in others}
 
     def _start_head(self) -> None:
         port = free_port()

@@ -24,12 +24,13 @@ class Scenery:
     engine: str
     strikes: tuple[str, ...]
     around: str = ""
-    """``nodes``, ``disk``, ``s3`` or ``mlflow``."""
+    """``nodes``, ``machine``, ``disk``, ``s3`` or ``mlflow``."""
 
 
 SCENERIES = {
     "workers": Scenery("grid", "ray", ("worker", "controller", "driver SIGTERM")),
     "nodes": Scenery("grid", "ray", ("node", "worker", "driver SIGKILL"), "nodes"),
+    "machine": Scenery("wide", "ray", ("machine",), "machine"),
     "head": Scenery("grid", "ray", ("head", "node"), "nodes"),
     "own-head": Scenery("grid", "ray", ("head", "driver SIGINT")),
     "slots": Scenery("search", "ray", ("node", "tune_trial", "broker"), "nodes"),
@@ -69,6 +70,8 @@ def scene_of(name: str, arena: Arena, seed: int) -> Iterator[Campaign]:
         match scenery.around:
             case "nodes":
                 campaign.nodes = stack.enter_context(RayNodes(2))
+            case "machine":
+                campaign.nodes = stack.enter_context(RayNodes(1, cpus=3))
             case "disk":
                 campaign.disk = TroubledDisk(folder / "runs")
                 stack.callback(campaign.disk.close)

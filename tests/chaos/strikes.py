@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 import psutil
+from chaos_studies import MAX_FAILURES
 from life import Life, named
 from mlflow_server import MlflowServer
 from ray_nodes import RayNodes
@@ -43,6 +45,8 @@ class Strike:
     strike: Callable[[Scene], object]
     survived: bool
     """Whether the driver goes on by itself. Otherwise it ends, and the command is given again."""
+    ends_with: int | None = None
+    """The exit status of a run that ends by it; any, where a signal is the strike."""
     takes_workers: bool = False
     """Whether tasks lose their workers: one that has lost two may be at fault itself, and is left to the next run."""
 
@@ -101,6 +105,15 @@ def lose_node(scene: Scene) -> None:
         nodes.add()
 
 
+def lose_machine(scene: Scene) -> None:
+    """A machine of many workers is lost, raylet and all, and none takes its place."""
+    nodes = scene.nodes
+    assert nodes is not None
+    if scene.life.until(lambda: max(nodes.workers().values()) > MAX_FAILURES):
+        workers = nodes.workers()
+        nodes.lose(max(workers, key=workers.__getitem__))
+
+
 def lose_head(scene: Scene) -> None:
     """Ray is lost as a whole."""
     if scene.nodes:
@@ -142,10 +155,11 @@ def stop_mlflow(scene: Scene) -> None:
 STRIKES: dict[str, Strike] = {
     "worker": Strike(one_of("ray::RayTrainWorker"), survived=True, takes_workers=True),
     "tune_trial": Strike(one_of("ray::ImplicitFunc", "ray::tune_trial"), survived=True),
-    "broker": Strike(one_of("ray::Broker"), survived=False),
+    "broker": Strike(one_of("ray::Broker"), survived=False, ends_with=os.EX_TEMPFAIL),
     "controller": Strike(one_of("ray::TrainController"), survived=True, takes_workers=True),
     "node": Strike(lose_node, survived=True, takes_workers=True),
-    "head": Strike(lose_head, survived=False),
+    "machine": Strike(lose_machine, survived=True, takes_workers=True),
+    "head": Strike(lose_head, survived=False, ends_with=os.EX_TEMPFAIL),
     "driver SIGKILL": Strike(send(signal.SIGKILL), survived=False),
     "driver SIGINT": Strike(send(signal.SIGINT), survived=False),
     "driver SIGTERM": Strike(stop_job, survived=False),

@@ -216,6 +216,38 @@ def test_a_folder_that_is_still_written_to_does_not_end_a_job(tmp_path, refusals
     assert folder.exists() == bool(said)
 
 
+@pytest.mark.parametrize(
+    ("status", "warned", "kept", "ends_with", "said"),
+    [
+        (75, "", "Last later", 0, "is held by others, and the study not complete: requeued, for the 3. time."),
+        (75, "limit", "Last later", 0, "requeued"),
+        (75, "", "Last", 75, "Not requeued: the study kept no result and no checkpoint since the job's start."),
+        (75, "cancelled", "Last later", 75, ""),
+        (130, "limit", "Last later", 0, "The time limit is near, and the study not complete: requeued"),
+        (130, "limit", "Last", 1, "Not requeued: the study kept no result and no checkpoint within the job's time"),
+        (130, "cancelled", "Last later", 130, ""),
+        (2, "limit", "Last later", 2, ""),
+        (1, "", "Last later", 1, ""),
+        (0, "", "Last later", 0, ""),
+    ],
+)
+def test_what_can_be_tried_again_is_requeued_and_wrong_input_is_not(status, warned, kept, ends_with, said):
+    script = f"""
+        set -euo pipefail
+        source cluster/slurm/job.sh
+        let_go() {{ :; }}
+        last_kept() {{ echo "{kept}"; }}
+        scontrol() {{ echo "scontrol $*"; }}
+        status={status} warned={warned} before=Last REQUEUES=3 SLURM_JOB_ID=4711 SLURM_RESTART_COUNT=2
+        end
+    """
+    done = subprocess.run(["bash", "-c", script], cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == ends_with, done.stderr
+    assert said in done.stdout
+    assert ("scontrol requeue 4711" in done.stdout) == ("requeued, for" in done.stdout)
+    assert bool(done.stdout) == bool(said)
+
+
 def test_bad_input_is_told_before_anything_starts_and_not_requeued(site, tmp_path):
     study, typo = long_study(tmp_path), ("--set", "base.pretrain.epoch=3")
     jobs = {

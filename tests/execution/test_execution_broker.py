@@ -20,6 +20,7 @@ from scmmlab.execution.events import (
     TaskStarted,
     WorkerLost,
 )
+from scmmlab.execution.leases import WorkerId
 from scmmlab.execution.stream import gathering_s
 from scmmlab.execution.task import Task
 from scmmlab.training import StageFailure, StageOutput, SweepRequest
@@ -265,9 +266,69 @@ def test_workers_of_a_machine_that_is_taken_away_leave_and_others_stay():
         await broker.arrive(TWO, Place(nodes=("elsewhere",)))
         waiting = asyncio.create_task(broker.take(ONE, 10))
         await asyncio.sleep(0)
-        await broker.drain(frozenset({"here"}))
+        await broker.look({}, frozenset({"here"}))
         assert (await waiting).leave
         assert not (await broker.take(TWO, 0)).leave
+
+    run(scenario())
+
+
+def lost_by(events: list[object]) -> list[tuple[str, str]]:
+    return [(event.worker, event.kind) for event in events if isinstance(event, WorkerLost)]
+
+
+@pytest.mark.parametrize("order", ["the table is first", "the errors are first", "one error is first"])
+def test_machine_with_many_workers_is_one_loss_in_whichever_order_it_is_heard_of(order):
+    async def scenario() -> None:
+        broker = Broker(lease_s=1000)
+        workers = [WorkerId(f"worker {number}", "1") for number in range(6)]
+        await broker.submit([task(f"x{number}") for number in range(6)])
+        for worker in workers:
+            await broker.arrive(worker, HERE)
+            await broker.take(worker, 0)
+        errors = {"the table is first": 0, "the errors are first": 6, "one error is first": 1}[order]
+        for worker in workers[:errors]:
+            await broker.died(worker.name, "crash", "its process ended suddenly", False)
+            assert (await broker.take(TWO, 0)).task is not None, "others have its task at once"
+        assert lost_by(await broker.events(0)) == [], "which of the two it was is not known yet"
+        await broker.look({"here": "10.0.0.7", "elsewhere": "10.0.0.8"}, frozenset())
+        for worker in workers:
+            await broker.died(worker.name, "crash", "its process ended suddenly", False)
+        events = await broker.events(0)
+        assert lost_by(events) == [("machine 10.0.0.7", "machine")]
+        assert sum(isinstance(event, TaskLost) for event in events) == 6 - errors
+        await broker.look({"here": "10.0.0.7"}, frozenset())
+        assert lost_by(await broker.events(0)) == []
+
+    run(scenario())
+
+
+def test_worker_whose_machine_is_there_after_all_has_crashed():
+    async def scenario() -> None:
+        broker = Broker(lease_s=0.2, notice_s=0.1)
+        await broker.arrive(ONE, HERE)
+        await broker.died("worker 0", "crash", "its process ended suddenly", False)
+        assert lost_by(await broker.events(0)) == []
+        while not (lost := lost_by(await broker.events(0.05))):
+            pass
+        assert lost == [("worker 0", "crash")]
+
+    run(scenario())
+
+
+def test_workers_that_are_ended_leave_their_tasks_to_others_and_get_no_more():
+    async def scenario() -> None:
+        broker = Broker(lease_s=1000)
+        await broker.submit([task("x")])
+        await broker.arrive(ONE, HERE)
+        await broker.take(ONE, 0)
+        await broker.retire(["worker 0"], "its trainer has ended")
+        assert (await broker.report(ONE, ["x"], [], [])).abandon
+        assert (await broker.take(ONE, 0)).stop
+        assert (await broker.attendance()).workers == 0
+        assert (await broker.take(TWO, 0)).task.id == "x"
+        await broker.died("worker 0", "crash", "its process ended suddenly")
+        assert lost_by(await broker.events(0)) == []
 
     run(scenario())
 

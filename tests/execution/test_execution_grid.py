@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import signal
 from functools import cache
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -13,9 +16,10 @@ from tiny_study import ablation, ablation_with_a_failure, plan_of
 from scmmlab.config import AblationSpec, ResourcesSpec
 from scmmlab.execution.engine import Engine
 from scmmlab.execution.engines import run_study
-from scmmlab.execution.events import TaskEnded
+from scmmlab.execution.events import TaskEnded, TaskLost, TaskStarted
 from scmmlab.execution.grid import GridRun
 from scmmlab.execution.local import LocalEngine
+from scmmlab.execution.progress import Progress
 from scmmlab.study import Plan, ResultStore, result_rows, rows_csv, study_status
 from scmmlab.tables import read_table
 from scmmlab.tracking import MemoryTracker, Tracker
@@ -188,3 +192,31 @@ def test_pack_size_changes_no_result(finished, tmp_path):
     alone, store = plan_of(study), ResultStore(tmp_path)
     run_study(alone, store, "local")
     assert table(alone, store) == table(plan, whole)
+
+
+class LosingEngine(LocalEngine):
+    """Tells of its first task as Ray's engine does of one whose machine is lost, before it runs it."""
+
+    def __init__(self) -> None:
+        super().__init__(ResourcesSpec(pack_size=4), cache(read_table))
+        self.lost = False
+
+    def step(self, emit, timeout_s):
+        if not self.lost:
+            self.lost = True
+            task = self._queue[0]
+            emit(TaskStarted(task.id, task.keys, "worker 0", attempt=1))
+            emit(TaskLost(task.id, "worker 0", "worker 0: its machine was lost", again=True, keys=task.keys))
+        super().step(emit, timeout_s)
+
+
+def test_cells_that_nobody_works_at_are_not_shown_as_running(tmp_path):
+    plan, stream = plan_of(ablation(tmp_path / "tables", seeds=[0], resources={"pack_size": 4})), io.StringIO()
+    progress = Progress(len(plan.cells), {}, stream=stream, clock=count(0, 100).__next__)
+    engine = LosingEngine()
+    assert GridRun(plan, ResultStore(tmp_path / "runs"), engine, cache(read_table), Tracker(), progress).run().complete
+    before, _, after = stream.getvalue().partition("its task is run again\n")
+    running = [[int(found) for found in re.findall(r"(\d+) running", part)] for part in (before, after)]
+    assert max(running[0]) > 0, "a worker was at it"
+    assert running[1][0] == 0, "and then nobody"
+    assert max(running[1]) > 0

@@ -6,7 +6,7 @@ import pytest
 
 from scmmlab.config import ResourcesSpec
 from scmmlab.errors import ResourceError
-from scmmlab.execution.worker_plan import WorkerPlan, plan_workers, shortage
+from scmmlab.execution.worker_plan import WorkerPlan, new_groups, plan_workers, room_on, shortage
 
 LAPTOP = [{"CPU": 2.0}]
 GPU_CLUSTER = [{"CPU": 16.0, "GPU": 4.0}, {"CPU": 16.0, "GPU": 4.0}, {"CPU": 8.0}]
@@ -33,6 +33,48 @@ def test_no_more_workers_than_there_is_work_for():
     assert plan_workers(ResourcesSpec(workers_per_cell=2), LAPTOP, useful=1).workers == 2
 
 
+@pytest.mark.parametrize(
+    ("workers", "useful", "counts"),
+    [
+        (None, None, (40, 1, None)),
+        (3, None, (3, 3, 3)),
+        ({"min": 2}, None, (40, 2, None)),
+        ({"max": 60}, None, (40, 1, 60)),
+        ({"min": 4, "max": 9}, None, (9, 4, 9)),
+        ({"min": 4, "max": 9}, 3, (3, 3, 3)),
+        ({"min": 30}, 50, (40, 30, 50)),
+    ],
+)
+def test_a_range_of_workers_is_filled_as_far_as_there_is_room_and_use(workers, useful, counts):
+    plan = plan_workers(ResourcesSpec(workers=workers, gpus_per_worker=0), GPU_CLUSTER, useful)
+    assert (plan.workers, plan.least, plan.most) == counts
+
+
+def test_workers_are_placed_where_something_is_free():
+    plan = plan_workers(ResourcesSpec(cpus_per_worker=2, gpus_per_worker=0.5), GPU_CLUSTER)
+    free = {"a": {"CPU": 16.0, "GPU": 1.5}, "b": {"CPU": 3.0, "GPU": 4.0}, "c": {"CPU": 8.0}, "d": {}}
+    assert room_on(plan, free) == {"a": 3, "b": 1}
+
+
+@pytest.mark.parametrize(
+    ("absent", "wanted", "together", "groups"),
+    [
+        ([], None, None, [("a", 3), ("b", 1)]),
+        ([], 2, None, [("a", 2)]),
+        ([], 0, None, []),
+        ([], -1, None, []),
+        ([("a", 2)], None, None, [("a", 1), ("b", 1)]),
+        ([("gone", 2), ("b", 3)], None, None, [("a", 3)]),
+        ([], None, 2, [(None, 2), (None, 2)]),
+        ([(None, 2)], None, 2, [(None, 2)]),
+        ([(None, 2)], None, 3, []),
+        ([], 3, 2, [(None, 2)]),
+    ],
+)
+def test_groups_are_started_where_there_is_room_that_no_other_will_take(absent, wanted, together, groups):
+    assert new_groups({"a": 3, "b": 1}, absent, wanted, together) == groups
+
+
 def test_threads_are_the_cpus_of_a_worker():
     assert plan_workers(ResourcesSpec(cpus_per_worker=2), LAPTOP).threads == 2
     assert plan_workers(ResourcesSpec(cpus_per_worker=0.5), LAPTOP).threads == 1
@@ -42,6 +84,11 @@ def test_threads_are_the_cpus_of_a_worker():
     ("resources", "nodes", "sentence"),
     [
         ({"workers": 4}, LAPTOP, "The cluster lacks CPU for 4 workers with 1 CPU each: 4 CPU needed, 2 there."),
+        (
+            {"workers": {"min": 3, "max": 8}},
+            LAPTOP,
+            "The cluster lacks CPU for 3 workers with 1 CPU each: 3 CPU needed, 2 there.",
+        ),
         (
             {"gpus_per_worker": 1},
             LAPTOP,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tiny_study import ablation
@@ -11,12 +12,12 @@ from scmmlab.tracking import Tracker
 EPOCHS = 60
 
 
-def study_of_two_packs(folder: Path, epochs: int = EPOCHS, **resources: object):
-    """One pre-training for each of two workers; checkpoints are made for no other reason than that a worker leaves."""
+def study_of_two_packs(folder: Path, epochs: int = EPOCHS, seeds: Sequence[int] = (0,), **resources: object):
+    """Two pre-trainings for each seed; checkpoints are made for no other reason than that a worker leaves."""
     base = {"pretrain.epochs": epochs}
     variants = {"full": {"set": base}, "no_contrast": {"set": base | {"contrast.enabled": False}}}
     limits = {"checkpoint_every": 1_000_000, "pack_size": 1, "max_failures": 0}
-    return ablation(folder, variants=variants, seeds=[0], resources=limits | resources)
+    return ablation(folder, variants=variants, seeds=list(seeds), resources=limits | resources)
 
 
 class At(Tracker):

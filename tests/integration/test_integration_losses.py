@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -137,9 +139,9 @@ def test_a_failure_says_what_it_was_and_where_its_log_is():
         assert machine == ray.util.get_node_ip_address()
 
 
-def test_machine_that_is_drained_loses_no_epoch_and_one_that_vanishes_is_named(folder, tmp_path):
-    drained, lost, told_in = (tmp_path / name for name in ("drained", "lost", "told.json"))
-    arguments = ", ".join(f"Path({str(path)!r})" for path in (folder, drained, lost, told_in))
+def test_machine_that_is_drained_loses_no_epoch_and_one_that_vanishes_is_gone_on_without_or_named(folder, tmp_path):
+    drained, gone, lost, told_in = (tmp_path / name for name in ("drained", "gone", "lost", "told.json"))
+    arguments = ", ".join(f"Path({str(path)!r})" for path in (folder, drained, gone, lost, told_in))
     text = f"from pathlib import Path; from losing_machines import main; main({arguments})"
     ended = program(text, {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2"})
     assert ended.returncode == 0, ended.stderr
@@ -152,6 +154,18 @@ def test_machine_that_is_drained_loses_no_epoch_and_one_that_vanishes_is_named(f
     run(plan, alone, local_engine(plan))
     assert csv(plan, store) == csv(plan, alone)
     assert objects(store) == objects(alone)
+
+    plan, alone = plan_of(study_of_two_packs(folder, LONG, seeds=[0, 1])), ResultStore(tmp_path / "alone-again")
+    run(plan, alone, local_engine(plan))
+    assert told["gone"]["complete"], "no worker may fail, and the machine had two"
+    assert told["gone"]["losses"] == ["machine"]
+    assert told["gone"]["elsewhere"] == [], "what a run cannot lose is on the driver's machine"
+    assert any(
+        re.fullmatch(r"Machine \S+ was lost: \d workers? of 3 left; .*", said) for said in told["gone"]["changes"]
+    )
+    assert any(re.fullmatch(r"There is room: .*", said) for said in told["gone"]["changes"])
+    assert csv(plan, ResultStore(gone)) == csv(plan, alone)
+    assert objects(ResultStore(gone)) == objects(alone)
 
     shortage = f"no worker for {START_S} s (resources.start_timeout_s): 2 workers with 1 CPU each need 2 CPU, 1 there."
     assert shortage in told["error"]
@@ -185,21 +199,30 @@ def program(text: str, environment: dict[str, str]) -> subprocess.CompletedProce
         env=os.environ | {"PYTHONPATH": path} | environment,
         capture_output=True,
         text=True,
-        timeout=420,
+        timeout=600,
     )
 
 
-@pytest.fixture
-def one_cpu_held(ray_of_two_cpus):
+@contextmanager
+def cpus_held(number: int) -> Iterator[None]:
+    """Somebody else has CPUs."""
+
     @ray.remote(num_cpus=1)
     class Holder:
         def there(self):
             return True
 
-    holder = Holder.remote()
-    assert ray.get(holder.there.remote())
+    holders = [Holder.remote() for _ in range(number)]
+    assert all(ray.get([holder.there.remote() for holder in holders]))
     yield
-    ray.kill(holder)
+    for holder in holders:
+        ray.kill(holder)
+
+
+@pytest.fixture
+def one_cpu_held(ray_of_two_cpus):
+    with cpus_held(1):
+        yield
 
 
 @pytest.mark.usefixtures("one_cpu_held")
@@ -217,3 +240,46 @@ def test_study_whose_resources_others_hold_gives_up_in_the_stated_time(folder, t
     with pytest.raises(ResourceError, match=re.escape(expected)):
         study_run.run()
     assert re.search(r"waiting for workers: 2 workers .* 1 of 2 free; gives up in \d s", stream.getvalue())
+
+
+class Listening(io.StringIO):
+    """Standard error that does something when a text has been written to it, once."""
+
+    def __init__(self, text: str, act: Callable[[], object]):
+        super().__init__()
+        self._text, self._act = text, act
+        self.heard_at = float("inf")
+
+    def write(self, text: str) -> int:
+        if self._text in text and self.heard_at == float("inf"):
+            self.heard_at = time.monotonic()
+            self._act()
+        return super().write(text)
+
+
+@pytest.mark.usefixtures("ray_of_two_cpus")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_run_for_which_no_cpu_is_free_says_so_at_once_and_hears_signals(folder, tmp_path, number):
+    plan = plan_of(ablation(folder, resources={"start_timeout_s": 600}))
+    begun = time.monotonic()
+    stream = Listening("waiting for workers: 1 worker with 1 CPU", lambda: os.kill(os.getpid(), number))
+    progress = Progress(len(plan.cells), {}, stream=stream)
+    with cpus_held(2), pytest.raises(KeyboardInterrupt):
+        GridRun(plan, ResultStore(tmp_path), ray_engine(plan), cache(read_table), Tracker(), progress).run()
+    assert re.search(r"need 1 CPU, 0 of 2 free; gives up in (600|59\d) s", stream.getvalue())
+    assert stream.heard_at - begun < 30, "from the first moment"
+    assert time.monotonic() - stream.heard_at < 30, "within seconds"
+
+
+@pytest.mark.usefixtures("ray_of_two_cpus")
+def test_run_begins_with_what_there_is_and_takes_up_what_becomes_free(folder, tmp_path):
+    plan, alone = plan_of(study_of_two_packs(folder, seeds=[0, 1])), ResultStore(tmp_path / "alone")
+    run(plan, alone, local_engine(plan))
+    held = ExitStack()
+    held.enter_context(cpus_held(1))
+    stream, tracker, store = io.StringIO(), At(2, held.close), ResultStore(tmp_path / "store")
+    progress = Progress(len(plan.cells), {}, stream=stream)
+    assert GridRun(plan, store, ray_engine(plan), cache(read_table), tracker, progress).run().complete
+    assert "Begun with what there is: 1 worker of 2; what comes, or becomes free, is taken up." in stream.getvalue()
+    assert "There is room: 1 worker more, 2 of 2 in all" in stream.getvalue()
+    assert objects(store) == objects(alone)

@@ -1,4 +1,4 @@
-"""The entry point: one parser for all commands, and errors that end in a sentence and exit status 2."""
+"""The entry point: one parser for all commands, and errors that end in a sentence and an exit status."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from importlib import import_module
 from scmmlab import __version__
 from scmmlab.cli.settling import settle
 from scmmlab.errors import ScmmlabError, nearest
+from scmmlab.execution.interruption import INTERRUPTED, INTERRUPTION
 from scmmlab.execution.lettering import replace_missing_letters
 
 COMMANDS = {
@@ -62,7 +63,10 @@ def make_parser(command: str | None = None) -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status: 0 done, 1 not as it should be, 2 wrong input, 130 interrupted."""
+    """Run one command and return its exit status.
+
+    0 done, 1 not as it should be, 2 wrong input, 75 cut short and to be tried again, 130 interrupted.
+    """
     replace_missing_letters()
     argv = sys.argv[1:] if argv is None else argv
     arguments = make_parser(argv[0] if argv else None).parse_args(argv)
@@ -76,8 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return _refuse(unknown_letters(error.object))
     except KeyboardInterrupt:
-        print("scmmlab: interrupted. What is finished is kept; the same command goes on from here.", file=sys.stderr)
-        return 130
+        print(f"scmmlab: {INTERRUPTION}", file=sys.stderr)
+        return INTERRUPTED
     except BrokenPipeError:  # `scmmlab results ... | head`
         sys.stderr.close()
         return 0
@@ -87,7 +91,7 @@ def _refuse(error: ScmmlabError) -> int:
     print(f"scmmlab: {error.message}", file=sys.stderr)
     if error.hint:
         print(f"Hint: {error.hint}", file=sys.stderr)
-    return 2
+    return error.exit_status
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -20,6 +21,12 @@ if TYPE_CHECKING:  # these import torch, Ray and pandas: a command imports what 
     from scmmlab.study import Plan, ResultRow, ResultStore
 
 Subparsers = argparse._SubParsersAction
+
+EXIT_STATUSES = (
+    "Exit status: 0 when the study is finished; 1 when a cell failed; 2 when the input is wrong, or another driver is "
+    "at the study; 75 when what it ran on was lost or is held by others: nothing is lost, and the same command goes "
+    "on; 130 when it was interrupted, and the same command goes on too."
+)
 
 
 def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
@@ -38,7 +45,8 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         "run",
         help="run what is missing of a study, record it in MLflow and write its report",
         description="Run what is missing of a study. What is finished is never run again: after a crash or an "
-        "interruption the same command goes on. Exit status 1 when a cell failed.",
+        "interruption the same command goes on.",
+        epilog=EXIT_STATUSES,
     )
     add_study_options(run, engine=True)
     add_tracking_option(run)
@@ -106,9 +114,12 @@ def run_plan(arguments: argparse.Namespace) -> int:
 
 def run_run(arguments: argparse.Namespace) -> int:
     """Run the study, and write its report."""
+    from scmmlab.execution.ray_wanted import check_ray
     from scmmlab.study import search_records
 
     check_places_of_job(arguments)
+    if arguments.engine == "ray":
+        check_ray(os.environ)
     loaded, plan, store = open_study(arguments, check_folds=True)
     if plan.study.kind == "sweep":
         search_records(plan, store)  # refuses another search's folder, before anything is written there

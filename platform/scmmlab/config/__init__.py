@@ -41,6 +41,7 @@ from scmmlab.config.study import (
     StudySpec,
     SweepSpec,
     VariantSpec,
+    WorkerRange,
 )
 from scmmlab.config.variants import resolve_transfer, resolve_variant
 
@@ -74,6 +75,7 @@ __all__ = [
     "SweepSpec",
     "TransferSpec",
     "VariantSpec",
+    "WorkerRange",
     "ZeroShotProtocol",
     "canonical_json",
     "conditions",

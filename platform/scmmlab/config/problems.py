@@ -217,7 +217,7 @@ def _translate(model: type[BaseModel], data: object, error: ErrorDetails) -> Pro
             return Problem((*place.path, "kind"), f"it is missing, and must be one of {', '.join(map(repr, tags))}")
         return Problem(place.path, f"it must be a mapping of keys to values, got {show(got)}")
     if place.plain_union:
-        expected = "a mapping of keys to values" if _models_only(place.annotation) else "a single value"
+        expected = _alternatives(place.annotation)
         return Problem(place.path, f"it must be {expected}, got {show(got)}")
     if kind == "literal_error":
         allowed = get_args(next(m for m in _members(place.annotation) if get_args(m)))
@@ -236,8 +236,17 @@ def _must(error: ErrorDetails) -> str:
     return f"it must {rule if should else subject}, got {show(error['input'])}"
 
 
-def _models_only(annotation: Any) -> bool:
-    return all(isinstance(m, type) and issubclass(m, BaseModel) for m in _members(annotation))
+def _alternatives(annotation: Any) -> str:
+    """What may stand where a union of models, of single values or of both is expected."""
+    members = _members(annotation)
+    models = [m for m in members if isinstance(m, type) and issubclass(m, BaseModel)]
+    if len(models) == len(members):
+        return "a mapping of keys to values"
+    if int not in members or not models:
+        return "a single value"
+    limits = [part for a in get_args(annotation) for part in get_args(a)[1:] if isinstance(part, FieldInfo)]
+    number = f"a whole number ({_interval(limits[0]).removeprefix('be ')})" if limits else "a whole number"
+    return f"{number} or a mapping with {' and '.join(map(repr, models[0].model_fields))}"
 
 
 def _unknown_key(place: _Place) -> str:

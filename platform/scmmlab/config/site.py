@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 from scmmlab.config.base import Spec
+from scmmlab.config.study import WorkerRange, Workers
 
 
 def _variable(name: str) -> str:
@@ -62,8 +63,8 @@ class RaySite(Spec):
 class SiteResources(Spec):
     """What a study may use here, in place of what it says itself."""
 
-    workers: int | None = Field(None, ge=1)
-    """Training workers; what the study says when absent."""
+    workers: Workers | WorkerRange | None = None
+    """Training workers, a number or `{min, max}`; what the study says when absent."""
     gpus_per_worker: float | None = Field(None, ge=0)
     """GPUs of a worker; what the study says when absent."""
     cpus_per_worker: float | None = Field(None, gt=0)

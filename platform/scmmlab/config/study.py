@@ -14,11 +14,30 @@ from scmmlab.config.search_space import Choices, FloatRange, IntRange
 StudyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_\-]+$", max_length=80)]
 
 
+Workers = Annotated[int, Field(ge=1)]
+
+
+class WorkerRange(Spec):
+    """How few and how many training workers a study may have."""
+
+    min: Workers = 1
+    """With fewer it does not begin. A run that has begun goes on with whatever it has left."""
+    max: Workers | None = None
+    """More are not started; as many as the cluster has room for when absent."""
+
+    @model_validator(mode="after")
+    def _check(self) -> WorkerRange:
+        if self.max is not None and self.max < self.min:
+            raise ValueError(f"min must be at most max, got min {self.min} and max {self.max}")
+        return self
+
+
 class ResourcesSpec(Spec):
     """What a study may use. No part of a cell's identity: another machine never changes what a result is."""
 
-    workers: int | None = Field(None, ge=1)
-    """Training workers; one a GPU, or one a CPU where there is no GPU, when absent."""
+    workers: Workers | WorkerRange | None = None
+    """Training workers: `{min, max}`, or a number, which is both. One a GPU, or one a CPU where there is no GPU, and
+    at least one (`{min: 1}`), when absent. Workers that a run loses are made up for, as far as there is room."""
     gpus_per_worker: float | None = Field(None, ge=0)
     """GPUs of a worker; 1 where the cluster has any, else 0, when absent."""
     cpus_per_worker: float = Field(1, gt=0)
@@ -30,13 +49,25 @@ class ResourcesSpec(Spec):
     max_failures: int = Field(3, ge=0)
     """Workers that crash or run out of memory and are replaced, before the study gives up."""
     max_preemptions: int | None = Field(None, ge=0)
-    """Workers that are told to go, or are lost with their machine, and are replaced, before the study gives up;
-    any number when absent. They do not count as failures."""
+    """Workers that are told to go, and machines that are lost (each once, however many workers it had), before the
+    study gives up; any number when absent. They do not count as failures."""
     start_timeout_s: float = Field(180, gt=0)
-    """Seconds that a study with work to do waits for its first worker, or for another one when it has lost all, before
-    it gives up and says which resource is missing."""
+    """Seconds that a study with work to do waits for its first workers (`workers.min`), or for another one when it has
+    lost all, before it gives up and says which resource is missing."""
     checkpoint_every: int = Field(10, ge=1)
     """Epochs between checkpoints of a training."""
+
+    @property
+    def least_workers(self) -> int:
+        """With fewer workers the study does not begin."""
+        asked = self.workers.min if isinstance(self.workers, WorkerRange) else self.workers or 1
+        return max(asked, self.workers_per_cell)
+
+    @property
+    def most_workers(self) -> int | None:
+        """More workers are not started; None where there may be any number."""
+        asked = self.workers.max if isinstance(self.workers, WorkerRange) else self.workers
+        return None if asked is None else max(asked, self.workers_per_cell)
 
 
 class StatisticsSpec(Spec):

@@ -160,7 +160,7 @@ def run_tune(spec: Path, store: Path) -> None:
     from scmmlab.execution.ray_session import ray_session
 
     plan = _plan(spec)
-    with ray_session(num_cpus=plan.study.resources.workers), tempfile.TemporaryDirectory() as folder:
+    with ray_session(num_cpus=plan.study.resources.most_workers), tempfile.TemporaryDirectory() as folder:
         tuner = tune.Tuner(
             tune.with_resources(_trainable, {"cpu": 1}),
             param_space={

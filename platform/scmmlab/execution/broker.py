@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -94,6 +94,17 @@ class _Member:
 
 
 @dataclass(frozen=True)
+class _Doubt:
+    """A worker that died on a machine that does not answer: Ray's table of nodes is to say which of the two it was."""
+
+    reason: str
+    """Of its death, if the machine lives."""
+    nodes: tuple[str, ...]
+    deadline: float
+    """The table has had the time that it needs by then."""
+
+
+@dataclass(frozen=True)
 class Progress:
     """What became of a request since it was last asked about."""
 
@@ -118,9 +129,11 @@ class Broker:
     lease_s : float
         Seconds without news after which a worker counts as lost. Ray tells of a worker's death much sooner; this is
         for workers that it cannot reach.
+    notice_s : float
+        Seconds in which Ray's table of nodes shows that a machine is dead.
     """
 
-    def __init__(self, lease_s: float = 60.0):
+    def __init__(self, lease_s: float = 60.0, notice_s: float = 75.0):
         self._book = LeaseBook(lease_s)
         self._check_s = min(1.0, lease_s / 4)
         self._events: list[Event] = []
@@ -136,6 +149,11 @@ class Broker:
         self._members: dict[str, _Member] = {}
         self._attended = time.monotonic()
         self._draining: frozenset[str] = frozenset()
+        self._notice_s = notice_s
+        self._dead: set[str] = set()
+        self._doubts: dict[str, _Doubt] = {}
+        self._gone: set[str] = set()
+        self._retired: set[str] = set()
         self._trainers: list[tuple[Any, int]] = []
         self._work = asyncio.Condition()
         self._news: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
@@ -185,10 +203,34 @@ class Broker:
             self._attended = now
         return Attendance(there, now - self._attended)
 
-    async def drain(self, nodes: frozenset[str]) -> None:
-        """These machines are being taken away: their workers save what they are at, and go."""
-        self._draining = nodes
-        await self._wake_workers()
+    async def look(self, dead: Mapping[str, str], draining: frozenset[str]) -> None:
+        """What Ray's table of nodes shows.
+
+        Parameters
+        ----------
+        dead : mapping of str to str
+            Machines that are gone, with their addresses: each is one loss, and so are all its workers.
+        draining : frozenset of str
+            Machines that are being taken away: their workers save what they are at, and go.
+        """
+        for node in dead.keys() - self._dead:
+            self._dead.add(node)
+            await self._machine_lost(node, dead[node])
+        if draining != self._draining:
+            self._draining = draining
+            await self._wake_workers()
+
+    async def places(self) -> dict[str, tuple[str, ...]]:
+        """Names of the workers that have come, and are not known to have gone, with their machines."""
+        return {name: member.place.nodes for name, member in self._members.items()}
+
+    async def retire(self, names: Sequence[str], reason: str) -> None:
+        """These workers are being ended with those that live and die with them: others have what they are at."""
+        self._retired.update(names)
+        for name in names:
+            for loss in self._book.lose(name, f"{name}: {reason}", "machine"):
+                await self._lost(loss)
+            self._forget(name)
 
     async def trainers(self, group: int | None = None) -> list[Any]:
         """The controllers of Train that have registered: those of a group, or all."""
@@ -212,11 +254,30 @@ class Broker:
         member = self._members.get(name)
         return list(zip(member.place.nodes, member.place.kernel_kills, strict=True)) if member else []
 
-    async def died(self, name: str, kind: LossKind, reason: str) -> None:
-        """The worker of that name is gone."""
+    async def died(self, name: str, kind: LossKind, reason: str, answers: bool = True) -> None:
+        """The worker of that name is gone.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+        kind, reason
+            What it died of, as far as it could be told from itself.
+        answers : bool
+            Whether its machine is still there. If not, others have its tasks at once, and what is counted is decided
+            when the table of nodes shows it, or has had the time to.
+        """
+        if name in self._gone or name in self._retired:
+            return
         member = self._members.get(name)
         if member is not None and self._leaves(member):
             kind = "preemption"  # whatever its end was
+        if member is not None and kind == "crash" and not answers:
+            for loss in self._book.lose(name, f"{name}: its machine does not answer", "machine"):
+                await self._lost(loss)
+            self._doubts[name] = _Doubt(reason, member.place.nodes, time.monotonic() + self._notice_s)
+            self._forget(name)
+            return
         for loss in self._book.lose(name, f"{name}: {reason}", kind):
             await self._lost(loss)
         if member is None or not member.told:
@@ -227,7 +288,10 @@ class Broker:
 
     async def arrive(self, worker: WorkerId, place: Place) -> None:
         """A worker is there."""
+        if worker.name in self._retired:
+            return
         self._forget(worker.name)
+        self._gone.discard(worker.name)
         self._members[worker.name] = _Member(worker, place, time.monotonic())
         for loss in self._book.succeed(worker):
             await self._lost(loss)
@@ -250,6 +314,8 @@ class Broker:
 
     async def take(self, worker: WorkerId, timeout_s: float) -> Assignment:
         """The next task for `worker`; waits up to `timeout_s` for one."""
+        if worker.name in self._retired:
+            return Assignment(stop=True)
         for loss in self._book.succeed(worker):
             await self._lost(loss)
         deadline = time.monotonic() + timeout_s
@@ -285,6 +351,8 @@ class Broker:
         slots: SlotsUsed | None = None,
     ) -> Orders:
         """News of a worker's tasks; without any it is a sign of life."""
+        if worker.name in self._retired:
+            return Orders(abandon=True, cancelled=frozenset())
         now = time.monotonic()
         leave = self._leaves(self._member(worker))
         lost = frozenset(task_id for task_id in task_ids if not self._book.renew(worker, task_id, now))
@@ -374,12 +442,32 @@ class Broker:
             self._attended = time.monotonic()
 
     async def _expire(self) -> None:
-        for loss in self._book.expire(time.monotonic()):
+        now = time.monotonic()
+        for loss in self._book.expire(now):
             await self._lost(loss)
+        for name in [name for name, doubt in self._doubts.items() if doubt.deadline < now]:
+            self._tell(WorkerLost(name, "crash", self._doubts.pop(name).reason))
+
+    async def _machine_lost(self, node: str, address: str) -> None:
+        """One loss, whatever was there."""
+        members = [member for member in self._members.values() if node in member.place.nodes]
+        doubted = [name for name, doubt in self._doubts.items() if node in doubt.nodes]
+        for name in doubted:
+            del self._doubts[name]
+        expected = any(self._leaves(member) for member in members)
+        kind: LossKind = "preemption" if expected else "machine"
+        for member in members:
+            for loss in self._book.lose(member.worker.name, f"{member.worker}: its machine was lost", kind):
+                await self._lost(loss)
+            self._forget(member.worker.name)
+        self._gone.update(doubted, (member.worker.name for member in members))
+        lost = sorted([*doubted, *(member.worker.name for member in members if not member.told)])
+        if lost:
+            self._tell(WorkerLost(f"machine {address}", kind, f"{', '.join(lost)} went with it"))
 
     async def _lost(self, loss: Loss) -> None:
         again = loss.decision is not LossDecision.GIVE_UP
-        self._tell(TaskLost(loss.task.id, str(loss.worker), loss.reason, again))
+        self._tell(TaskLost(loss.task.id, str(loss.worker), loss.reason, again, loss.task.keys))
         if again:
             await self._wake_workers()
         else:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import socket
+from collections.abc import Collection, Mapping, Sequence
 
 import ray
 from ray import PlacementGroupID
@@ -13,21 +14,46 @@ from ray.util.placement_group import PlacementGroup, remove_placement_group
 Resources = Mapping[str, float]
 
 
+ANSWER_S = 1.0
+"""A machine's raylet has so long to take a connection."""
+
+
 def machines() -> Sequence[Resources]:
     """Resources of each machine that is there, in Ray's words."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
-def free_resources() -> Sequence[Resources]:
-    """Of each machine that is there and stays, what nobody holds."""
-    draining = draining_nodes()
+def free_resources() -> Mapping[str, Resources]:
+    """Of each machine that is there and stays, by Ray's name of it, what nobody holds."""
+    draining, alive = draining_nodes(), {node["NodeID"] for node in ray.nodes() if node["Alive"]}
     free = ray._private.state.available_resources_per_node()
-    return [resources for node, resources in free.items() if node not in draining]
+    return {node: resources for node, resources in free.items() if node in alive and node not in draining}
 
 
-def served(actors: Sequence[ActorHandle]) -> bool:
-    """Whether any of these actors has been given what it asked for as a placement group."""
-    return any(group.state == group.CREATED for group in _placement_groups(actors))
+def dead_nodes() -> Mapping[str, str]:
+    """Ray's names of the machines that its table has as dead, each with its address."""
+    return {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if not node["Alive"]}
+
+
+def all_answer(nodes: Collection[str]) -> bool:
+    """Whether the raylets of all these machines are there: in the table of nodes, and when they are asked."""
+    table = {node["NodeID"]: node for node in ray.nodes()}
+    for name in nodes:
+        node = table.get(name)
+        if node is None or not node["Alive"]:
+            return False
+        try:
+            socket.create_connection((node["NodeManagerAddress"], node["NodeManagerPort"]), ANSWER_S).close()
+        except OSError:
+            return False
+    return True
+
+
+def notice_s() -> float:
+    """Seconds in which Ray's head takes a machine for dead that answers no more: its checks, and a look of ours."""
+    config = ray._raylet.Config
+    each = config.health_check_period_ms() + config.health_check_timeout_ms()
+    return (config.health_check_initial_delay_ms() + config.health_check_failure_threshold() * each) / 1000 + ANSWER_S
 
 
 def end_for_good(actors: Sequence[ActorHandle]) -> None:

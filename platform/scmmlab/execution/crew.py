@@ -1,45 +1,44 @@
-"""A crew: a broker, and the trainers whose workers it feeds, each run in a thread of the driver."""
+"""A crew: a broker, and the groups of workers that it feeds, as far as the driver speaks with them."""
 
 from __future__ import annotations
 
-import logging
 import os
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 import ray
-from ray.train.torch import TorchTrainer
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from scmmlab.errors import ResourceError
+from scmmlab.errors import ScmmlabError, TryAgainError
 from scmmlab.execution.broker import Attendance, Broker
-from scmmlab.execution.cluster_view import draining_nodes, end_for_good, served
-from scmmlab.execution.events import Event, TaskEnded, WorkerLost, WorkersAwaited
+from scmmlab.execution.cluster_view import dead_nodes, draining_nodes, free_resources, machines, notice_s
+from scmmlab.execution.engine import Interrupted
+from scmmlab.execution.events import Event, TaskEnded, WorkerLost, WorkersAwaited, WorkersChanged
+from scmmlab.execution.head_watch import HeadWatch
+from scmmlab.execution.interruption import Interruption
 from scmmlab.execution.loss_budget import LossBudget
 from scmmlab.execution.task import Task
+from scmmlab.execution.worker_groups import STOP_TIMEOUT_S, MakeTrainer, WorkerGroups, last_line
+from scmmlab.execution.worker_plan import WorkerPlan, shortage
 
 LOOK_S = 1.0
-"""Whether machines are being taken away is looked up so often."""
+"""What the cluster has, and has lost, is looked up so often."""
+COME_UP_S = 420.0
+"""Workers that have what they need have so much longer to come up: they import much, from a disk that may be far."""
 SAY_S = 10.0
 """That workers are waited for is said so often, at most."""
-TRAIN_S = 60.0
-"""Train's own patience with a cluster is longer than ours by this, so that it is we who say what is missing."""
-STOP_TIMEOUT_S = 20.0
-"""Workers that have done their work are given so long to go home."""
+START_S = 30.0
+"""Train waits so long for the place of workers, of which there was enough when they were asked for."""
 ABANDON_TIMEOUT_S = 3.0
-"""Workers that are called away from their work are; Ray ends those that take longer, when the driver leaves it."""
+"""Workers that are called away from their work are given so long; Ray ends those that take longer."""
 ALONE_S = 10.0
 """A trainer whose workers have all gone home has so long to notice; one that waits for resources never does."""
-LOST_TRAINERS = 3
-"""Times that another trainer takes the place of one that was lost itself, and not its workers."""
-
-_log = logging.getLogger(__name__)
-
-MakeTrainer = Callable[[], TorchTrainer]
+ANSWER_S = 300.0
+"""The broker has so long to answer: it is never busy for long, but takes its time to come up on a busy machine."""
+SLICE_S = 0.5
+"""While an answer is waited for, it is looked up so often whether the run is to stop."""
 
 
 class Crew:
@@ -47,46 +46,65 @@ class Crew:
 
     Parameters
     ----------
-    make_trainers : callable
-        Broker → how each of the trainers is made, again where it is lost.
+    prepare : callable
+        Broker → what workers are given, being got ready; returns how the trainer of a group is made.
+    plan : WorkerPlan
+        What a worker has, and how many there may be.
     budget : LossBudget
         How many workers may be lost.
-    shortage : callable
-        What keeps workers from starting; None where nothing that they need is missing.
     start_timeout_s : float
         See `resources.start_timeout_s`.
+    least : int
+        Workers that there are at the beginning, at least.
+    together : int | None
+        Workers that share a cell; None where each is by itself.
+    interruption : Interruption
+        Whether the run is to stop.
+    head : HeadWatch
+        Whether Ray's head is there.
     logs : str | None
         Where to look after an error.
     """
 
     def __init__(
         self,
-        make_trainers: Callable[[Any], Sequence[MakeTrainer]],
+        prepare: Callable[[Any], MakeTrainer],
+        plan: WorkerPlan,
         budget: LossBudget,
-        shortage: Callable[[], str | None],
         start_timeout_s: float,
+        least: int,
+        together: int | None,
+        interruption: Interruption,
+        head: HeadWatch,
         logs: str | None = None,
     ):
-        self._budget, self._shortage, self._start_timeout_s, self._logs = budget, shortage, start_timeout_s, logs
+        self._plan, self._budget, self._start_timeout_s, self._logs = plan, budget, start_timeout_s, logs
+        self._interruption, self._head = interruption, head
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        # on the driver's machine: without the driver nobody needs it
-        self.broker = ray.remote(Broker).options(num_cpus=0, scheduling_strategy=here).remote()
+        # on the driver's machine, like Train's controllers: without the driver nobody needs them
+        self.broker = ray.remote(Broker).options(num_cpus=0, scheduling_strategy=here).remote(notice_s=notice_s())
         # read when a trainer starts
-        os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = f"{start_timeout_s + TRAIN_S:g}"
-        self._trainings = [
-            _Training(make, partial(_end_controllers, self.broker, group))
-            for group, make in enumerate(make_trainers(self.broker))
-        ]
+        os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = f"{START_S:g}"
+        self._groups = WorkerGroups(self.broker, self._ask, lambda: prepare(self.broker), plan, least, together)
         self._unfinished: set[str] = set()
-        self._looked_at = self._said_at = time.monotonic()
-        self._draining: frozenset[str] = frozenset()
-        for training in self._trainings:
-            training.start()
+        self._dead = frozenset(dead_nodes())  # of the past
+        self._looked_at = self._said_at = float("-inf")
+        self._lacking_since: float | None = None
 
     @property
     def idle(self) -> bool:
         """Whether all tasks have ended."""
         return not self._unfinished
+
+    @property
+    def workers(self) -> int:
+        """That there are, those that are being started included."""
+        return self._groups.workers
+
+    @property
+    def begun(self) -> bool:
+        """Whether any were started."""
+        return self._groups.begun
 
     def submit(self, task: Task) -> None:
         """Queue `task`."""
@@ -107,138 +125,137 @@ class Crew:
 
         Raises
         ------
-        ResourceError
+        TryAgainError
             When there are tasks and more workers were lost than may be, or there have been none for
             `start_timeout_s`; or when the broker is lost.
         """
         self._budget.check(self._logs)
-        self._look_for_drains()
-        events: list[Event] = self._ask("events", timeout_s)
+        self._head.check(self._logs)
+        changes = self._look()
+        events: list[Event] = [*changes, *self._ask("events", 0.0 if changes else timeout_s)]
         for event in events:
             if isinstance(event, TaskEnded):
                 self._unfinished.difference_update(outcome.key for outcome in event.outcomes)
             elif isinstance(event, WorkerLost):
                 self._budget.count(event)
-        if self._unfinished and not events:
+        if self._unfinished and not events and not self._head.silent:
             events += self._check()
         return events
 
     def stop(self) -> None:
         """Send the workers home, away from what they are at, and wait a while until they are gone."""
-        for training in self._trainings:
-            training.stopping = True
-        if any(training.is_alive() for training in self._trainings):
+        if not self._head.answers():
+            return  # Ray's own calls would wait for it
+        if self._groups.threads:
             patience = STOP_TIMEOUT_S if self.idle else ABANDON_TIMEOUT_S
             deadline = time.monotonic() + patience
             with suppress(ray.exceptions.RayError):  # without a broker they find out by themselves
                 ray.get(self.broker.stop.remote(abort=True), timeout=patience)
                 self._wait(deadline)
-                self._end_trainers()
+                self._groups.end()
         ray.kill(self.broker)
 
     def _wait(self, deadline: float) -> None:
         """Until all trainers have ended, or none of them has a worker that could."""
         while (now := time.monotonic()) < deadline:
-            alive = [training for training in self._trainings if training.is_alive()]
-            if not alive:
+            if not (alive := self._groups.threads):
                 return
             alive[0].join(min(0.2, deadline - now))
             attendance: Attendance = ray.get(self.broker.attendance.remote(), timeout=STOP_TIMEOUT_S)
             if not attendance.workers and attendance.alone_s > ALONE_S:
                 return
 
-    def _end_trainers(self) -> None:
-        """End the trainers that have not: what they still hold or wait for would be in the way of others."""
-        if any(training.is_alive() for training in self._trainings):
-            _end_controllers(self.broker)
-
-    def _look_for_drains(self) -> None:
+    def _look(self) -> list[Event]:
+        """See what the cluster has lost and has, and have as many workers as there may be."""
         now = time.monotonic()
-        if now - self._looked_at < LOOK_S:
-            return
+        # without its head Ray knows nothing of the cluster, and does not say so
+        if now - self._looked_at < LOOK_S or self._head.silent:
+            return []
         self._looked_at = now
-        draining = draining_nodes()
-        if draining != self._draining:
-            self._draining = draining
-            self._ask("drain", draining)
+        dead, draining, places = dead_nodes(), draining_nodes(), self._ask("places")
+        self._ask("look", dead, draining)
+        found: list[Event] = []
+        before = self._groups.workers
+        self._groups.locate(places, draining)
+        if self._groups.workers < before:
+            found.append(WorkersChanged(self._groups.workers, before, self._most, "A machine is being taken away"))
+        new, before = dead.keys() - self._dead, self._groups.workers
+        self._dead = frozenset(dead)
+        if self._groups.lose(new) and self._groups.workers < before:
+            gone = " and ".join(sorted({dead[node] for node in new}))
+            found.append(WorkersChanged(self._groups.workers, before, self._most, f"Machine {gone} was lost"))
+        self._groups.look_after()
+        before, begun = self._groups.workers, self._groups.begun
+        # the last tasks need no more than are at them
+        if len(self._unfinished) > before and self._groups.grow(free_resources(), places):
+            if begun:
+                found.append(WorkersChanged(self._groups.workers, before, self._most, "There is room"))
+            elif self._groups.workers < self._plan.workers:
+                found.append(WorkersChanged(self._groups.workers, before, self._most, "Begun with what there is"))
+        return found
+
+    @property
+    def _most(self) -> int:
+        return max(self._plan.workers, self._groups.workers)
 
     def _ask(self, method: str, *arguments: object) -> Any:
         """What the broker answers."""
+        answer, deadline = getattr(self.broker, method).remote(*arguments), time.monotonic() + ANSWER_S
         try:
-            return ray.get(getattr(self.broker, method).remote(*arguments))
+            while True:
+                if self._interruption.requested:
+                    raise Interrupted
+                self._head.check(self._logs)
+                with suppress(ray.exceptions.GetTimeoutError):
+                    return ray.get(answer, timeout=SLICE_S)
+                if time.monotonic() > deadline:
+                    raise self._lost(f"it has not answered for {ANSWER_S:g} s")
         except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError) as error:
-            raise ResourceError(
-                f"The broker, through which the driver and its workers speak, was lost: {_last_line(error)}",
-                hint=f"what is finished is kept, and the same command goes on; Ray's logs are in {self._logs}",
-            ) from error
+            if not self._head.answers():
+                raise self._head.loss("it takes no connection any more, and its actors are gone", self._logs) from error
+            raise self._lost(last_line(error)) from error
+
+    def _lost(self, why: str) -> TryAgainError:
+        return TryAgainError(
+            f"The broker, through which the driver and its workers speak, was lost: {why}",
+            hint=f"what is finished is kept, and the same command goes on; Ray's logs are in {self._logs}",
+        )
 
     def _check(self) -> list[Event]:
         """Whether anybody is there to do what is to be done."""
-        if not any(training.is_alive() for training in self._trainings):
-            error = next((training.error for training in self._trainings if training.error), None)
-            raise ResourceError(
-                f"Train has given up on its workers: {_last_line(error)}",
+        error = self._groups.error
+        if error is not None and not self._groups.workers:
+            if isinstance(error, ScmmlabError):
+                raise error
+            raise TryAgainError(
+                f"Train has given up on its workers: {last_line(error)}",
                 hint=f"what is finished is kept, and the same command goes on; Ray's logs are in {self._logs}",
             ) from error
         attendance: Attendance = self._ask("attendance")
         if attendance.workers:
             return []
-        limit_s = self._start_timeout_s
-        if attendance.alone_s > limit_s:
-            what = self._lacks() or "what they need is there, but none has come up"
-            raise ResourceError(
+        lacks, now = self._lacks(), time.monotonic()
+        if lacks is None:
+            self._lacking_since = None
+            waited_s, limit_s = attendance.alone_s, self._start_timeout_s + COME_UP_S
+        else:
+            self._lacking_since = now if self._lacking_since is None else self._lacking_since
+            waited_s, limit_s = now - self._lacking_since, self._start_timeout_s
+        if waited_s > limit_s or attendance.alone_s > self._start_timeout_s + COME_UP_S:
+            what = lacks or "what they need is there, but none has come up"
+            raise TryAgainError(
                 f"There has been no worker for {limit_s:g} s (resources.start_timeout_s): {what}.",
                 hint="wait until others have finished, ask for less (resources.workers, cpus_per_worker, "
                 f"gpus_per_worker, workers_per_cell) or add machines; Ray's logs are in {self._logs}",
             )
         say_s = min(SAY_S, limit_s / 3)
-        if attendance.alone_s < say_s or time.monotonic() - self._said_at < say_s:
+        if (lacks is None and waited_s < say_s) or now - self._said_at < say_s:
             return []
-        self._said_at = time.monotonic()
-        return [WorkersAwaited(self._lacks() or "they are being started", attendance.alone_s, limit_s)]
+        self._said_at = now
+        return [WorkersAwaited(lacks or "they are being started", waited_s, limit_s)]
 
     def _lacks(self) -> str | None:
         """What is missing; None where the workers have what they need, and are on their way."""
-        return None if served(self._ask("trainers")) else self._shortage()
-
-
-class _Training(threading.Thread):
-    """A trainer at work.
-
-    Train replaces its workers, but not its controller, which is also lost when a worker dies in the moment in which it
-    is being started. Another trainer's workers go on with what the lost one's were at.
-    """
-
-    def __init__(self, make: MakeTrainer, end_controller: Callable[[], None]):
-        super().__init__(name="scmmlab-trainer", daemon=True)
-        self._make, self._end_controller = make, end_controller
-        self.stopping = False
-        """Whether the workers are being sent home."""
-        self.error: BaseException | None = None
-
-    def run(self) -> None:
-        for lost in range(1, LOST_TRAINERS + 2):
-            try:
-                self._make().fit()
-                return
-            except (ray.train.ControllerError, ray.exceptions.RayActorError) as error:
-                self.error = error
-            except BaseException as error:  # for the driver's thread, which decides
-                self.error = error
-                return
-            if self.stopping or lost > LOST_TRAINERS:
-                return
-            # Train's own cleaner asks the dashboard, which may be silent
-            with suppress(ray.exceptions.RayError):
-                self._end_controller()
-            _log.warning("Ray Train's controller was lost (%s); another takes its place.", _last_line(self.error))
-
-
-def _end_controllers(broker: Any, group: int | None = None) -> None:
-    """End the controllers of a group, or all, and free what their workers hold."""
-    end_for_good(ray.get(broker.trainers.remote(group), timeout=STOP_TIMEOUT_S))
-
-
-def _last_line(error: BaseException | None) -> str:
-    lines = [line.strip() for line in f"{error}".splitlines() if line.strip()]
-    return lines[-1] if lines else "no error was given"
+        if self._groups.workers:
+            return None
+        return shortage(self._plan, self._groups.together, machines(), list(free_resources().values()))

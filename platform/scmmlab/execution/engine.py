@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from scmmlab.execution.events import Event
+from scmmlab.execution.interruption import Interruption
 from scmmlab.execution.task import Task
 
 Emit = Callable[[Event], None]
@@ -27,11 +28,13 @@ class Engine(ABC):
     device: str = "cpu"
     """Kind of device that tasks run on, ``cpu`` or ``cuda``; known once entered."""
     workers: int = 1
-    """Tasks that run at a time; known once entered."""
+    """Tasks that run at a time; known once entered, and may change."""
     useful_workers: int | None = None
     """More workers than this would have nothing to do; to be set before entering, where it is known."""
     logs: str | None = None
     """Where to look after an error, besides the error."""
+    interruption: Interruption = Interruption()
+    """Whether the run is to stop, which what waits looks at; to be set before entering."""
 
     @abstractmethod
     def submit(self, task: Task) -> None:

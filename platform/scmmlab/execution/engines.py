@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from typing import Literal
 
@@ -9,6 +10,7 @@ from scmmlab.config import AblationSpec
 from scmmlab.execution.engine import Engine
 from scmmlab.execution.grid import GridRun
 from scmmlab.execution.local import LocalEngine
+from scmmlab.execution.ray_wanted import check_ray
 from scmmlab.execution.summary import RunSummary
 from scmmlab.study import Plan, ResultStore
 from scmmlab.tables import read_table
@@ -55,6 +57,7 @@ def make_engine(name: EngineName, plan: Plan) -> Engine:
     """The engine of that name, with what `plan` may use. Ray is imported for `ray` alone."""
     if name == "local":
         return LocalEngine(plan.study.resources, cache(read_table))
+    check_ray(os.environ)
     from scmmlab.execution.ray_engine import RayEngine
 
     sources = [(transfer.source, plan.channels[transfer.name]) for transfer in plan.study.transfers]

@@ -69,6 +69,8 @@ class TaskLost:
     worker: str
     reason: str
     again: bool
+    keys: tuple[str, ...] = ()
+    """Of its requests."""
 
     def __str__(self) -> str:
         return f"{self.reason}; {'its task is run again' if self.again else 'its task is given up'}"
@@ -76,15 +78,40 @@ class TaskLost:
 
 @dataclass(frozen=True)
 class WorkerLost:
-    """A worker is gone, whether it was at a task or not."""
+    """A worker is gone, whether it was at a task or not; or a machine, with all workers that it had."""
 
     worker: str
+    """The worker, or the machine."""
     kind: LossKind
     """What it was lost by."""
     reason: str
 
     def __str__(self) -> str:
         return f"{self.worker} was {'preempted' if self.kind == 'preemption' else 'lost'}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class WorkersChanged:
+    """There are more or fewer workers than there were."""
+
+    workers: int
+    """That there are now, those that are being started included."""
+    before: int
+    most: int
+    """That the study has use for."""
+    why: str
+
+    def __str__(self) -> str:
+        later = "what comes, or becomes free, is taken up"
+        if self.workers < self.before:
+            return f"{self.why}: {_count(self.workers)} of {self.most} left; {later}."
+        if not self.before:
+            return f"{self.why}: {_count(self.workers)} of {self.most}; {later}."
+        return f"{self.why}: {_count(self.workers - self.before)} more, {self.workers} of {self.most} in all."
+
+
+def _count(workers: int) -> str:
+    return f"{workers} worker{'' if workers == 1 else 's'}"
 
 
 @dataclass(frozen=True)
@@ -101,4 +128,14 @@ class WorkersAwaited:
         return f"waiting for workers: {self.lacks}; gives up in {max(0.0, self.limit_s - self.waited_s):.0f} s"
 
 
-Event = TaskStarted | EpochEnded | SlotsUsed | CheckpointSaved | TaskEnded | TaskLost | WorkerLost | WorkersAwaited
+Event = (
+    TaskStarted
+    | EpochEnded
+    | SlotsUsed
+    | CheckpointSaved
+    | TaskEnded
+    | TaskLost
+    | WorkerLost
+    | WorkersAwaited
+    | WorkersChanged
+)

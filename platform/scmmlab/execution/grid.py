@@ -15,6 +15,7 @@ from scmmlab.execution.events import (
     TaskStarted,
     WorkerLost,
     WorkersAwaited,
+    WorkersChanged,
 )
 from scmmlab.execution.grid_stages import GridStages
 from scmmlab.execution.interruption import Interruption, interruptible
@@ -76,6 +77,7 @@ class GridRun:
         self._progress = progress or Progress(self._total, grid.work(), self._finished_before)
         self._tasks: list[Task] = []
         self._ended: set[str] = set()
+        self._running: set[str] = set()
         self._well: Counter[bool] = Counter()
         self._interruption = Interruption()
 
@@ -118,6 +120,7 @@ class GridRun:
         self._engine.useful_workers = max(counts[StageState.READY], counts[StageState.WAITING])
         self._progress.note("starting")
         keep_worker_losses(self._store.study_folder(self._name), self._losses)
+        self._engine.interruption = self._interruption
         with self._engine:
             self._progress.expect(self._engine.workers)
             self._submit()
@@ -163,6 +166,7 @@ class GridRun:
                 self._progress.note("")
                 for key in (key for key in event.keys if not self._sizes.is_probe(key)):
                     self._progress.begin(event.worker)
+                    self._running.add(key)
                     self._recorder.started(self._grid.cells_of(key))
                 self._show()
             case EpochEnded():
@@ -171,6 +175,10 @@ class GridRun:
             case CheckpointSaved():
                 self._recorder.checkpoint(event)
             case TaskLost():
+                self._running.difference_update(event.keys)
+                self._show()
+                self._progress.say(str(event))
+            case WorkersChanged():
                 self._progress.say(str(event))
             case WorkerLost():
                 self._losses = self._losses.plus(event.kind, str(event))
@@ -186,6 +194,7 @@ class GridRun:
                         self._ended_with(outcome)
                 # a task may have been run in halves
                 self._ended.update(outcome.key for outcome in event.outcomes)
+                self._running.difference_update(self._ended)
                 self._tasks = [task for task in self._tasks if not self._ended.issuperset(task.keys)]
                 self._show()
         if self._interruption.requested:
@@ -226,11 +235,11 @@ class GridRun:
         self._recorder.progress(done, failed, self._total)
 
     def _counts(self) -> tuple[int, int, int]:
-        """Cells done, running (they or their pre-training) and failed."""
+        """Cells done, running (they, or their pre-training, are at a worker) and failed."""
         cells = self._grid.cells
         running = sum(
             self._grid.twins[cell.key]
-            for key in self._scheduler.running
+            for key in self._running
             for cell in self._grid.cells_of(key)
             if cell.key in cells
         )

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+INTERRUPTED = 130
+"""Exit status of a program that was interrupted."""
+INTERRUPTION = "interrupted. What is finished is kept; the same command goes on from here."
+"""What it says."""
+AT_ONCE_S = 5.0
+"""What is left at once may be in another language's hands, where Python hears of nothing; it is not for longer."""
 
 
 class Interruption:
@@ -16,10 +24,61 @@ class Interruption:
 
     def __init__(self) -> None:
         self.requested = False
+        self._at_once = False
 
     def request(self) -> None:
-        """Ask."""
-        self.requested = True
+        """Ask.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            Where what is going on is to be left at once, or it was asked before.
+        """
+        again, self.requested = self.requested, True
+        if again or self._at_once:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Nothing is being written here: a signal ends it where it is."""
+        self._at_once = True
+        try:
+            with _ended_after(AT_ONCE_S):
+                yield
+        finally:
+            self._at_once = False
+
+
+@contextmanager
+def _ended_after(seconds: float) -> Iterator[None]:
+    """End the program so long after a signal, where the context is not left by then.
+
+    Ray connects in C++, and Python's own handlers wait for that.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    left = threading.Event()
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+
+    def watch() -> None:
+        with open(read, "rb", buffering=0) as signals:
+            while (number := signals.read(1)) and number[0] not in SIGNALS:
+                pass
+            if number and not left.wait(seconds):
+                sys.stderr.write(f"scmmlab: {INTERRUPTION}\n")
+                sys.stderr.flush()
+                os._exit(INTERRUPTED)
+
+    threading.Thread(target=watch, name="scmmlab-signals", daemon=True).start()
+    before = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        left.set()
+        signal.set_wakeup_fd(before)
+        os.close(write)
 
 
 @contextmanager
@@ -34,8 +93,6 @@ def interruptible() -> Iterator[Interruption]:
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
-        if interruption.requested:
-            raise KeyboardInterrupt
         interruption.request()
 
     before = {number: signal.signal(number, handle) for number in SIGNALS}

@@ -51,7 +51,7 @@ class LocalEngine(Engine):
         self._threads_before = torch.get_num_threads()
         each, cores = max(1, int(self._resources.cpus_per_worker)), os.cpu_count() or 1
         torch.set_num_threads(each)
-        keep_for_replicas(max(each, min(cores, each * (self._resources.workers or cores))))
+        keep_for_replicas(max(each, min(cores, each * (self._resources.most_workers or cores))))
         self.device = "cuda" if torch.cuda.is_available() and self._resources.gpus_per_worker != 0 else "cpu"
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
-"""How many workers a run may lose: those that failed, and those that were taken away, each for itself."""
+"""How many workers a run may lose: those that failed, and those that were taken away, with their machine or alone."""
 
 from __future__ import annotations
 
-from scmmlab.errors import ResourceError
+from scmmlab.errors import TryAgainError
 from scmmlab.execution.events import WorkerLost
 from scmmlab.study.worker_losses import WorkerLosses
 
@@ -15,7 +15,7 @@ class LossBudget:
     max_failures : int
         Workers that may crash or run out of memory.
     max_preemptions : int | None
-        Workers that may be told to go, or go with their machine; any number when None.
+        Workers that may be told to go, and machines that may be lost; any number when None.
     """
 
     def __init__(self, max_failures: int, max_preemptions: int | None = None):
@@ -24,7 +24,7 @@ class LossBudget:
         self._last_failure: WorkerLost | None = None
 
     def count(self, lost: WorkerLost) -> None:
-        """A worker is gone."""
+        """A worker, or a machine with its workers, is gone."""
         before, self._losses = self._losses, self._losses.plus(lost.kind, str(lost))
         if self._losses.failures > before.failures:
             self._last_failure = lost
@@ -34,7 +34,7 @@ class LossBudget:
 
         Raises
         ------
-        ResourceError
+        TryAgainError
             Saying which one is, and what the last worker was lost by.
         """
         losses, go_on = self._losses, "what is finished is kept, and the same command goes on"
@@ -42,14 +42,14 @@ class LossBudget:
             assert self._last_failure is not None
             memory = self._last_failure.kind == "out_of_memory"
             advice = "lower resources.pack_size, or let fewer workers share a machine; " if memory else ""
-            raise ResourceError(
+            raise TryAgainError(
                 f"Workers failed {losses.failures} times, and resources.max_failures allows {self._max_failures}; the "
                 f"last time {self._last_failure}.",
                 hint=f"{advice}{go_on}; Ray's logs are in {logs}",
             )
         if self._max_preemptions is not None and losses.taken > self._max_preemptions:
-            raise ResourceError(
-                f"Workers were taken away {losses.taken} times (preempted, or lost with their machine), and "
+            raise TryAgainError(
+                f"Workers were taken away {losses.taken} times (preempted, or all of a machine that was lost), and "
                 f"resources.max_preemptions allows {self._max_preemptions}.",
                 hint=f"{go_on}, from the checkpoints; ask for machines that are not taken away, or raise it",
             )

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from contextlib import ExitStack
 from functools import partial
 from typing import Any, Literal
 
+from ray.train.torch import TorchTrainer
+
 from scmmlab.config import CorpusSelection, ResourcesSpec
 from scmmlab.execution.checkpoint_pace import CHECKPOINT_S
-from scmmlab.execution.cluster_view import free_resources, machines
-from scmmlab.execution.crew import Crew, MakeTrainer
+from scmmlab.execution.cluster_view import machines
+from scmmlab.execution.crew import Crew
 from scmmlab.execution.engine import Emit, Engine
+from scmmlab.execution.head_watch import HeadWatch
 from scmmlab.execution.loss_budget import LossBudget
 from scmmlab.execution.own_folder import OwnFolder
 from scmmlab.execution.ray_session import ray_session
@@ -23,7 +26,8 @@ from scmmlab.execution.stream import gathering_s
 from scmmlab.execution.task import Task
 from scmmlab.execution.trainers import data_parallel_trainer, gang_trainer
 from scmmlab.execution.worker import WorkerSettings
-from scmmlab.execution.worker_plan import WorkerPlan, plan_workers, shortage
+from scmmlab.execution.worker_groups import Group, MakeTrainer
+from scmmlab.execution.worker_plan import WorkerPlan, plan_workers
 from scmmlab.tables import read_manifest
 from scmmlab.training.sweep_stage import SweepSlots
 
@@ -71,22 +75,32 @@ class RayEngine(Engine):
         self._checkpoint_s = checkpoint_s
         self._stack = ExitStack()
         self._plan = WorkerPlan(1, 1.0, 0.0)
+        self._begun = False
         self._folder = ""
         self._waiting: deque[Task] = deque()
         self._crew: Crew | None = None
         self._crew_kind: CrewKind = "gang"
         self._budget = LossBudget(resources.max_failures, resources.max_preemptions)
 
+    @property
+    def workers(self) -> int:  # type: ignore[override]
+        """Workers that there are, or will be when they are started."""
+        crew = self._crew
+        return crew.workers if crew is not None and crew.workers else self._plan.workers
+
     def open(self) -> None:
         """Join or start Ray, and see that it has what the study asks for."""
         # Train wants a folder for checkpoints, which we do not give it
         self._folder = self._stack.enter_context(OwnFolder("train"))
-        session = self._stack.enter_context(
-            ray_session(num_cpus=self._num_cpus, object_store_memory=self._object_store_memory)
-        )
+        with self.interruption.at_once():
+            session = self._stack.enter_context(
+                ray_session(num_cpus=self._num_cpus, object_store_memory=self._object_store_memory)
+            )
         self.logs = session.logs
+        self._head = HeadWatch()
+        self._head.start()
+        self._stack.callback(self._head.stop)
         self._plan = plan_workers(self._resources, machines(), self.useful_workers)
-        self.workers = self._plan.workers
         self.device = self._plan.device
 
     def close(self) -> None:
@@ -144,34 +158,33 @@ class RayEngine(Engine):
     def _change_crew(self, kind: CrewKind) -> None:
         if self._crew is not None:
             self._crew.stop()
+            self._begun = self._begun or self._crew.begun
         self._crew_kind = kind
-        make = {"gang": self._gang, "data-parallel": self._data_parallel}[kind]
-        self._crew = Crew(make, self._budget, self._shortage, self._resources.start_timeout_s, self.logs)
+        each = self._resources.workers_per_cell if kind == "data-parallel" else None
+        self._crew = Crew(
+            {"gang": self._gang, "data-parallel": self._data_parallel}[kind],
+            self._plan,
+            self._budget,
+            self._resources.start_timeout_s,
+            least=(each or 1) if self._begun else self._plan.least,
+            together=each,
+            interruption=self.interruption,
+            head=self._head,
+            logs=self.logs,
+        )
 
-    def _shortage(self) -> str | None:
-        together = self._plan.workers if self._crew_kind == "gang" else self._resources.workers_per_cell
-        return shortage(self._plan, together, machines(), free_resources())
+    def _gang(self, broker: Any) -> MakeTrainer:
+        return partial(gang_trainer, self._plan, self._settings(broker), share_tables(self._tables), self._folder)
 
-    def _gang(self, broker: Any) -> Sequence[MakeTrainer]:
-        tables, settings = share_tables(self._tables), self._settings(broker)
-        return [partial(gang_trainer, self._plan, settings, tables, self._folder)]
+    def _data_parallel(self, broker: Any) -> MakeTrainer:
+        def make(group: Group) -> TorchTrainer:
+            # sources of its own, as a data set can be split once at a time
+            sources = {source_name(*source): share_source(*source, workers=group.workers) for source in self._sources}
+            return data_parallel_trainer(self._plan, settings, sources, fingerprints, self._folder, group)
 
-    def _data_parallel(self, broker: Any) -> Sequence[MakeTrainer]:
-        each = self._resources.workers_per_cell
-        return [
-            partial(
-                data_parallel_trainer,
-                self._plan,
-                group,
-                each,
-                self._settings(broker),
-                # of its own, as a data set can be split once at a time
-                {source_name(*source): share_source(*source, workers=each) for source in self._sources},
-                {location: read_manifest(location).fingerprint for location in self._tables},
-                self._folder,
-            )
-            for group in range(self._plan.workers // each)
-        ]
+        settings = self._settings(broker)
+        fingerprints = {location: read_manifest(location).fingerprint for location in self._tables}
+        return make
 
     def _settings(self, broker: Any) -> WorkerSettings:
         return WorkerSettings(

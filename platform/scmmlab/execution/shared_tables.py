@@ -66,9 +66,16 @@ def share_tables(locations: Iterable[str]) -> dict[str, SharedTable]:
     another would not get them (ray 2.60 makes the shares of a group of one, and looks the worker's rank up in it).
     """
     return {
-        location: SharedTable(read_manifest(location).model_dump_json(), tuple(read_dataset(location).to_arrow_refs()))
+        location: SharedTable(read_manifest(location).model_dump_json(), _blocks(location))
         for location in sorted(set(locations))
     }
+
+
+def _blocks(location: str) -> tuple[ray.ObjectRef[pa.Table], ...]:
+    """A table's rows in the object store; for one of this machine, no CPU of the cluster is needed."""
+    if locate(location).local is not None:
+        return tuple(ray.put(rows) for rows in read_rows(location))
+    return tuple(read_dataset(location).to_arrow_refs())
 
 
 def receive_tables(shared: Mapping[str, SharedTable]) -> Callable[[str], FeatureTable]:

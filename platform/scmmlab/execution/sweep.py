@@ -13,6 +13,7 @@ from scmmlab.execution.events import (
     TaskStarted,
     WorkerLost,
     WorkersAwaited,
+    WorkersChanged,
 )
 from scmmlab.execution.grid import STEP_S
 from scmmlab.execution.interruption import Interruption, interruptible
@@ -107,6 +108,7 @@ class SweepRun:
         self._engine.useful_workers = min(self._study.concurrency, len(self._missing))
         self._progress.note("starting")
         keep_worker_losses(self._store.study_folder(self._study.name), self._losses)
+        self._engine.interruption = self._interruption
         with self._engine:
             self._progress.expect(self._engine.workers)
             search = self._make_search(book)
@@ -147,7 +149,7 @@ class SweepRun:
                 self._used_slots += event.used
                 self._slots += event.there
                 self._progress.slots(self._used_slots / self._slots)
-            case TaskLost():
+            case TaskLost() | WorkersChanged():
                 self._progress.say(str(event))
             case WorkerLost():
                 self._losses = self._losses.plus(event.kind, str(event))

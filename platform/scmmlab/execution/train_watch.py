@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from ray.train.v2._internal.execution.callback import ReplicaGroupCallback, Work
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from scmmlab.errors import LossKind
+from scmmlab.execution.cluster_view import all_answer
 from scmmlab.execution.departure import watch_for_departure
 from scmmlab.execution.kernel_kills import kernel_kills
 from scmmlab.execution.worker_deaths import SUDDEN, death
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 LOOK_S = 10.0
 """A machine is asked for its kernel's count for so long."""
+SETTLE_S = 1.0
+"""What dies with its machine dies at one time, more or less: so long after a worker, its raylet is gone too."""
 
 
 class TrainWatch(WorkerGroupCallback, ReplicaGroupCallback):
@@ -28,18 +32,20 @@ class TrainWatch(WorkerGroupCallback, ReplicaGroupCallback):
     ----------
     broker : ActorHandle
         Is told.
-    group : int | None
-        Number of the workers that share a cell and live and die together; None where each worker is by itself.
+    group : int
+        Number of the workers' group.
+    first : int | None
+        Number of the group's first worker; None where the workers share a cell, and live and die together.
     """
 
-    def __init__(self, broker: Any, group: int | None = None):
+    def __init__(self, broker: Any, group: int, first: int | None):
         self._broker = broker
-        self._group = group
+        self._group, self._first = group, first
         self._told: set[str] = set()
 
     def before_worker_group_start(self, worker_group_context: WorkerGroupContext) -> None:
         """Workers are about to be asked for: let the driver know who does so, for the case that it must end it."""
-        self._tell("register", ray.get_runtime_context().current_actor, self._group or 0)
+        self._tell("register", ray.get_runtime_context().current_actor, self._group)
 
     def after_execution_group_start(self, execution_group: ExecutionGroup) -> None:
         """Workers are there: from here on a SIGTERM is a notice to them."""
@@ -53,20 +59,24 @@ class TrainWatch(WorkerGroupCallback, ReplicaGroupCallback):
         deaths: dict[str, list[tuple[LossKind, str]]] = {}
         for rank, error in worker_group_status.errors.items():
             deaths.setdefault(self._name(rank), []).append(death(error))
-        for name, found in deaths.items():
-            if name not in self._told:
-                self._told.add(name)
-                self._tell("died", name, *self._looked_into(name, _root(found)))
+        news = {name: _root(found) for name, found in deaths.items() if name not in self._told}
+        self._told.update(news)
+        if any(kind == "crash" for kind, _ in news.values()):
+            time.sleep(SETTLE_S)
+        for name, (kind, reason) in news.items():
+            counts: list[tuple[str, int | None]] = self._tell("kernel_kills", name) or []
+            # those that share a cell with a lost one fail with errors of their own, maybe before it is missed
+            answers = kind != "crash" or all_answer([node for node, _ in counts])
+            if answers and reason == SUDDEN:
+                kind, reason = self._looked_into(counts)
+            self._tell("died", name, kind, reason, answers)
 
     def _name(self, rank: int) -> str:
-        return worker_name(rank) if self._group is None else group_name(self._group)
+        return group_name(self._group) if self._first is None else worker_name(self._first + rank)
 
-    def _looked_into(self, name: str, found: tuple[LossKind, str]) -> tuple[LossKind, str]:
-        """`found`, where the kernel's killer may have been at work as such."""
-        kind, reason = found
-        if reason != SUDDEN:
-            return found
-        for node, before in self._tell("kernel_kills", name) or ():
+    def _looked_into(self, counts: list[tuple[str, int | None]]) -> tuple[LossKind, str]:
+        """What a sudden death was: the kernel's killer may have been at work."""
+        for node, before in counts:
             look = ray.remote(num_cpus=0)(kernel_kills).options(
                 scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)
             )
@@ -74,7 +84,7 @@ class TrainWatch(WorkerGroupCallback, ReplicaGroupCallback):
                 now = ray.get(look.remote(), timeout=LOOK_S)
                 if now is not None and before is not None and now > before:
                     return "out_of_memory", "it was killed while its machine's kernel killed for want of memory"
-        return kind, reason
+        return "crash", SUDDEN
 
     def _tell(self, what: str, *about: object) -> Any:
         with suppress(ray.exceptions.RayError):  # without a broker nobody needs to know
@@ -82,9 +92,9 @@ class TrainWatch(WorkerGroupCallback, ReplicaGroupCallback):
         return None
 
 
-def worker_name(rank: int) -> str:
+def worker_name(number: int) -> str:
     """What a worker that is by itself is called."""
-    return f"worker {rank}"
+    return f"worker {number}"
 
 
 def group_name(group: int) -> str:
@@ -94,7 +104,7 @@ def group_name(group: int) -> str:
 
 def _root(found: list[tuple[LossKind, str]]) -> tuple[LossKind, str]:
     """Of deaths at one time, the one that the others follow from: who loses its peers fails with an error."""
-    for kind in ("out_of_memory", "preemption", "machine"):
+    for kind in ("out_of_memory", "preemption"):
         for one in found:
             if one[0] == kind:
                 return one

@@ -1,7 +1,7 @@
 """The two kinds of ``TorchTrainer``: one whose workers train by themselves, and one whose workers share a batch.
 
 Starting a trainer takes ten seconds or so, longer than many tasks. So a trainer is started once, and its workers ask
-the broker for tasks until there are no more.
+the broker for tasks until there are no more. Train itself has its controllers on the driver's machine.
 """
 
 from __future__ import annotations
@@ -11,54 +11,73 @@ import uuid
 import ray.data
 import ray.train
 from ray.train.torch import TorchTrainer
+from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2._internal.execution.callback import RayTrainCallback
 
 from scmmlab.execution.data_parallel import data_parallel_worker
 from scmmlab.execution.independent_workers import IndependentConfig
 from scmmlab.execution.shared_tables import SharedTable
 from scmmlab.execution.train_watch import TrainWatch
 from scmmlab.execution.worker import WorkerSettings, gang_worker
+from scmmlab.execution.worker_groups import Group
 from scmmlab.execution.worker_plan import WorkerPlan
 
+NODE_LABEL = "ray.io/node-id"
+"""By which Ray knows a machine."""
 CONTROLLER_FAILURES = 2
 """Times that Train may fail to start its workers."""
 WITHOUT_LIMIT = -1
 """Train replaces every worker that is lost: how many may be is the driver's affair, which knows why they were."""
 
 
+class GangTrainer(TorchTrainer):
+    """A TorchTrainer with two processes less, as there is one for each machine, and all are at home on the driver's.
+
+    One of the two hands out data sets, of which there are none here; one does what the driver does (`end_for_good`).
+    """
+
+    def _create_default_callbacks(self) -> list[RayTrainCallback]:
+        callbacks: list[RayTrainCallback] = super()._create_default_callbacks()
+        idle = (DatasetsCallback, PlacementGroupCleanerCallback)
+        return [callback for callback in callbacks if not isinstance(callback, idle)]
+
+
 def gang_trainer(
-    plan: WorkerPlan, settings: WorkerSettings, tables: dict[str, SharedTable], folder: str
+    plan: WorkerPlan, settings: WorkerSettings, tables: dict[str, SharedTable], folder: str, group: Group
 ) -> TorchTrainer:
-    """A trainer whose workers have nothing to do with each other: there is no process group, and one that dies is
-    replaced alone.
+    """A trainer whose workers are on one machine and have nothing to do with each other: there is no process group, and
+    one that dies is replaced alone.
 
     Parameters
     ----------
     plan : WorkerPlan
-        How many workers, and what each has.
+        What each worker has.
     settings : WorkerSettings
         What they are told.
     tables : dict
         The feature tables, from ``share_tables``.
     folder : str
         For what Train wants to write.
+    group : Group
+        How many workers, where, and what they are called.
     """
-    return TorchTrainer(
+    return GangTrainer(
         gang_worker,
-        train_loop_config={"settings": settings, "tables": tables},
+        train_loop_config={"settings": settings, "tables": tables, "first": group.first},
         torch_config=IndependentConfig(),
-        scaling_config=_scaling(plan, plan.workers),
-        run_config=_run("gang", TrainWatch(settings.broker), folder),
+        scaling_config=_scaling(plan, group),
+        run_config=_run(f"gang-{group.number}", TrainWatch(settings.broker, group.number, group.first), folder),
     )
 
 
 def data_parallel_trainer(
     plan: WorkerPlan,
-    group: int,
-    workers_per_cell: int,
     settings: WorkerSettings,
     sources: dict[str, ray.data.Dataset],
     fingerprints: dict[str, str],
     folder: str,
+    group: Group,
 ) -> TorchTrainer:
     """A trainer whose workers pre-train one encoder at a time together, each with its share of the source's windows.
 
@@ -68,31 +87,30 @@ def data_parallel_trainer(
     ----------
     plan : WorkerPlan
         What each worker has.
-    group : int
-        Number of the trainer, where there are several.
-    workers_per_cell : int
-        Workers of the trainer.
     settings : WorkerSettings
         What they are told.
     sources : dict
         Data sets of source windows by name, from ``share_source``, to be split.
     fingerprints : dict
         Of the feature tables, by location.
-    folder
+    folder, group
         As of :func:`gang_trainer`.
     """
     return TorchTrainer(
         data_parallel_worker,
-        train_loop_config={"settings": settings, "group": group, "fingerprints": fingerprints},
-        scaling_config=_scaling(plan, workers_per_cell),
-        run_config=_run(f"data-parallel-{group}", TrainWatch(settings.broker, group), folder),
+        train_loop_config={"settings": settings, "group": group.number, "fingerprints": fingerprints},
+        scaling_config=_scaling(plan, group),
+        run_config=_run(f"data-parallel-{group.number}", TrainWatch(settings.broker, group.number, None), folder),
         datasets=sources,
     )
 
 
-def _scaling(plan: WorkerPlan, workers: int) -> ray.train.ScalingConfig:
+def _scaling(plan: WorkerPlan, group: Group) -> ray.train.ScalingConfig:
     return ray.train.ScalingConfig(
-        num_workers=workers, use_gpu=plan.gpus > 0, resources_per_worker=plan.resources_per_worker
+        num_workers=group.workers,
+        use_gpu=plan.gpus > 0,
+        resources_per_worker=plan.resources_per_worker,
+        label_selector=None if group.node is None else {NODE_LABEL: group.node},
     )
 
 

@@ -63,7 +63,7 @@ def gang_worker(config: dict[str, Any]) -> None:
     Parameters
     ----------
     config : dict
-        ``settings`` (WorkerSettings) and ``tables`` (from ``share_tables``).
+        ``settings`` (WorkerSettings), ``tables`` (from ``share_tables``) and ``first`` (number of the first worker).
     """
     replace_missing_letters()
     settings: WorkerSettings = config["settings"]
@@ -71,7 +71,7 @@ def gang_worker(config: dict[str, Any]) -> None:
     # this function runs in a thread of its own, and OpenMP counts threads by thread: here, not at the process's start
     torch.set_num_threads(settings.threads)
     broker = settings.broker
-    me = WorkerId(worker_name(ray.train.get_context().get_world_rank()), uuid.uuid4().hex)
+    me = WorkerId(worker_name(config["first"] + ray.train.get_context().get_world_rank()), uuid.uuid4().hex)
     ray.get(broker.arrive.remote(me, this_place()))
     departure.tell(lambda: ray.get(broker.going.remote(me.name), timeout=TELL_S))
     tables = receive_tables(shared)

@@ -22,10 +22,8 @@ def death(error: BaseException) -> tuple[LossKind, str]:
     if isinstance(error, ray.exceptions.OutOfMemoryError):
         return "out_of_memory", f"Ray's memory monitor killed it ({_usage(str(error))})"
     if isinstance(error, ray.exceptions.RayActorError):
-        if error.preempted:
-            return "preemption", "its machine was taken away"
-        # the death of a machine is told in words alone
-        return ("machine", "its machine was lost") if "node has died" in str(error) else ("crash", SUDDEN)
+        # whether its machine went too is for the table of nodes to say: of that, errors tell what came first
+        return ("preemption", "its machine was taken away") if error.preempted else ("crash", SUDDEN)
     text = " ".join(str(error).split())
     return "crash", f"{type(error).__name__}: {text}" if text else type(error).__name__
 

@@ -17,8 +17,13 @@ class WorkerPlan:
     """Workers that are all alike."""
 
     workers: int
+    """For which the cluster has room, whoever holds it at the moment."""
     cpus: float
     gpus: float
+    least: int = 1
+    """With fewer, a study does not begin."""
+    most: int | None = None
+    """More have nothing to do, or are not wanted; None where there may be any number."""
 
     @property
     def device(self) -> str:
@@ -60,13 +65,66 @@ def plan_workers(
         gpus = 1.0 if _total(nodes, "GPU") >= 1 else 0.0
     needs = {"CPU": float(resources.cpus_per_worker), "GPU": float(gpus)}
     room = sum(_room(node, needs) for node in nodes)
-    least = max(resources.workers or 1, resources.workers_per_cell)
+    least, most = resources.least_workers, resources.most_workers
     if room < least:
         raise _lacking(least, needs, nodes)
-    workers = room if resources.workers is None else least
     if useful is not None:
-        workers = min(workers, useful * resources.workers_per_cell)
-    return WorkerPlan(max(workers, resources.workers_per_cell), needs["CPU"], needs["GPU"])
+        needed = max(useful, 1) * resources.workers_per_cell
+        most = needed if most is None else min(most, needed)
+    if most is not None:
+        least = min(least, most)
+    return WorkerPlan(room if most is None else min(room, most), needs["CPU"], needs["GPU"], least, most)
+
+
+def room_on(plan: WorkerPlan, free: Mapping[str, Mapping[str, float]]) -> dict[str, int]:
+    """Machine → how many of the plan's workers fit on what nobody holds of it; machines with none are left out.
+
+    Parameters
+    ----------
+    plan : WorkerPlan
+        What each of them has.
+    free : mapping
+        Machine → its resources that nobody holds.
+    """
+    needs = {"CPU": plan.cpus, "GPU": plan.gpus}
+    return {name: room for name, node in free.items() if (room := _room(node, needs)) > 0}
+
+
+def new_groups(
+    room: Mapping[str, int],
+    absent: Sequence[tuple[str | None, int]],
+    wanted: int | None,
+    together: int | None,
+) -> list[tuple[str | None, int]]:
+    """Groups of workers that can be started: of each, its machine and how many it has.
+
+    Parameters
+    ----------
+    room : mapping
+        Machine → workers that fit on what is free of it.
+    absent : sequence of (str or None, int)
+        Groups that are being started, whose place is free as long as they have not come.
+    wanted : int | None
+        Workers, at most; any number when None.
+    together : int | None
+        Workers of a group that share a cell, wherever they are; None where each is by itself, and a group is a
+        machine's.
+    """
+    left = dict(room)
+    for node, workers in absent:
+        for name in tuple(left) if node is None else (node,):
+            taken = min(workers, left.get(name, 0))
+            left[name] = left.get(name, 0) - taken
+            workers -= taken
+    wanted = sum(left.values()) if wanted is None else max(0, min(wanted, sum(left.values())))
+    if together is not None:
+        return [(None, together)] * (wanted // together)
+    groups: list[tuple[str | None, int]] = []
+    for name, places in left.items():
+        if (workers := min(places, wanted)) > 0:
+            groups.append((name, workers))
+            wanted -= workers
+    return groups
 
 
 def shortage(

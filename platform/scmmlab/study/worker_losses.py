@@ -1,4 +1,4 @@
-"""How many workers a run has lost, and of what; kept in the study's folder for `scmmlab status`."""
+"""How many workers and machines a run has lost, and of what; kept in the study's folder for `scmmlab status`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class WorkerLosses:
     out_of_memory: int = 0
     """Killed for want of memory."""
     machine: int = 0
-    """With their machine, of which nobody had said that it would go."""
+    """Machines of which nobody had said that they would go, each with all its workers."""
     preemption: int = 0
     """Told to go, with their machine or alone."""
     last: str = ""
@@ -45,7 +45,7 @@ class WorkerLosses:
         words = {
             "crashed": self.crash,
             "killed for want of memory": self.out_of_memory,
-            "lost with their machine": self.machine,
+            f"machine{'s' if self.machine > 1 else ''} lost": self.machine,
             "preempted": self.preemption,
         }
         found = [f"{number} {what}" for what, number in words.items() if number]
