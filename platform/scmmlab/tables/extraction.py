@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scmmlab.corpora import FeatureRecording, LeftOut, Reader, Recording, SignalMarks, TrialFeatures, TrialSpan
+from scmmlab.corpora.unused import count_of
 from scmmlab.errors import CorpusError
 from scmmlab.features import FeatureSpec, extract_features, kept_windows
 from scmmlab.tables.file_rows import FileRows
@@ -92,7 +93,8 @@ def _left_out(file: str, trial: TrialSpan, kept_W: NDArray[np.bool_]) -> LeftOut
     why = ", ".join(dict.fromkeys(each.why for each in trial.bad))
     if not kept_W.any():
         return LeftOut(where=file, what=f"trial {trial.trial}", why=f"{why} in each window", trials=1)
-    return LeftOut(where=file, what=f"{np.count_nonzero(~kept_W)} windows of trial {trial.trial}", why=why)
+    lost = count_of(int(np.count_nonzero(~kept_W)), "window")
+    return LeftOut(where=file, what=f"{lost} of trial {trial.trial}", why=why)
 
 
 def rows_of(file: str, parts: Iterator[FeatureRecording | LeftOut], classes: int) -> FileRows:

@@ -72,7 +72,7 @@ def without_class(
     elif others and any(label is not None for _, label in labelled):
         left_out.append(LeftOut(where=recording.file, what=f"marks {_names(others)}", why=START_NO_TRIAL))
     if not left_out and not any(label is not None for _, label in labelled):
-        found = f"only {_names(others)}" if others else "nor anything else"
+        found = f"only {_counts(others)}" if others else "nor anything else"
         why = f"has no mark that stands for {expected_values(layout.labels.classes)}, {found}"
         left_out.append(LeftOut(where=recording.file, what="the recording", why=why))
     return tuple(left_out)
@@ -91,6 +91,12 @@ def _trials(
 def _is_event(layout: LayoutSpec, mark: Mark) -> bool:
     ends = getattr(layout.trials, "ends", ())
     return not is_bad(mark) and not any(is_same(mark.description, one) for one in ends)
+
+
+def _counts(marks: Sequence[Mark]) -> str:
+    counts = Counter(mark.description[:_LONGEST] for mark in marks)
+    more = " …" if len(counts) > _MOST_NAMED else ""
+    return ", ".join(f"{count} of {name!r}" for name, count in list(counts.items())[:_MOST_NAMED]) + more
 
 
 def _names(marks: Sequence[Mark]) -> str:
