@@ -53,7 +53,7 @@ def main(folder: Path, drained: Path, gone: Path, lost: Path, told_in: Path) -> 
     plan = plan_of(study_of_two_packs(folder, LONG))
     engine = ray_engine(plan)
     heard = heard_by(engine)
-    told["complete"] = run(plan, ResultStore(drained), engine, At(10, drain)).complete
+    told["complete"] = run(plan, ResultStore(drained), engine, At(10, drain, of=2)).complete
     told["losses"] = [event.kind for event in heard if isinstance(event, WorkerLost)]
     tasks = [event.task_id.removeprefix("pretrain-") for event in heard if isinstance(event, TaskLost)]
     told["epochs"] = [
@@ -83,7 +83,7 @@ def main(folder: Path, drained: Path, gone: Path, lost: Path, told_in: Path) -> 
     plan = plan_of(study_of_two_packs(folder, LONG, seeds=[0, 1]))
     engine = ray_engine(plan)
     heard, seen = heard_by(engine), dict[str, object]()
-    seen["complete"] = run(plan, ResultStore(gone), engine, At(10, replace)).complete
+    seen["complete"] = run(plan, ResultStore(gone), engine, At(10, replace, of=3)).complete
     seen["losses"] = [event.kind for event in heard if isinstance(event, WorkerLost)]
     seen["changes"] = [str(event) for event in heard if isinstance(event, WorkersChanged)]
     told["gone"] = seen

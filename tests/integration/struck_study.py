@@ -21,12 +21,15 @@ def study_of_two_packs(folder: Path, epochs: int = EPOCHS, seeds: Sequence[int] 
 
 
 class At(Tracker):
-    """Does something once, when a pre-training has got to some epoch."""
+    """Does something once, when pre-trainings (so many of them) have got to some epoch."""
 
-    def __init__(self, epoch, act):
-        self._epoch, self._act, self.done = epoch, act, False
+    def __init__(self, epoch, act, of=1):
+        self._epoch, self._act, self._of, self.done = epoch, act, of, False
+        self._there = set()
 
     def epoch(self, key, stage, epoch, metrics):
-        if stage == "pretrain" and epoch >= self._epoch and not self.done:
+        if stage == "pretrain" and epoch >= self._epoch:
+            self._there.add(key)
+        if len(self._there) >= self._of and not self.done:
             self.done = True
             self._act()

@@ -19,6 +19,7 @@ import failing_errands
 import psutil
 import pytest
 import ray
+import yaml
 from comparing import csv, heard_by, local_engine, objects, pids_of_workers, ray_engine, run
 from failing_errands import (
     AsksPythonForTooMuch,
@@ -27,6 +28,7 @@ from failing_errands import (
     IsKilled,
 )
 from losing_machines import LONG, START_S
+from ray_head import clean_environment, wait_for
 from struck_study import EPOCHS, At, study_of_two_packs
 from tiny_study import ablation, plan_of, sweep
 
@@ -188,6 +190,21 @@ def test_worker_that_rays_memory_monitor_kills_is_out_of_memory():
     assert "ResourceError: Workers failed 1 times, and resources.max_failures allows 0" in ended
     assert "worker 0 was lost: Ray's memory monitor killed it" in ended
     assert "lower resources.pack_size" in ended
+
+
+def test_run_whose_head_is_lost_ends_in_a_sentence_and_is_to_be_tried_again(folder, tmp_path):
+    file, log = tmp_path / "study.yaml", tmp_path / "log"
+    file.write_text(yaml.safe_dump(study_of_two_packs(folder, epochs=1_000_000).model_dump(mode="json")))
+    command = [sys.executable, "-m", "scmmlab.cli.main", "run", str(file), "--tracking-uri", "none"]
+    with log.open("w") as stream:
+        run = subprocess.Popen([*command, "--store", str(tmp_path / "runs")], stderr=stream, env=clean_environment())
+    wait_for(lambda: run.poll() is not None or re.search(r"[1-9] running", log.read_text()))
+    (head,) = [one for one in psutil.Process(run.pid).children(recursive=True) if one.name() == "gcs_server"]
+    head.kill()
+    assert run.wait(180) == os.EX_TEMPFAIL, log.read_text()
+    assert re.search(r"^scmmlab: Ray's head at \S+ is lost: ", log.read_text(), re.MULTILINE)
+    assert "the same command goes on" in log.read_text()
+    assert "Traceback" not in log.read_text()
 
 
 def program(text: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
