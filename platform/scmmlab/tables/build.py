@@ -150,9 +150,7 @@ def _table(
     left_out = (*(each for part in parts for each in part.left_out), *reader.left_out(root))
     parts = [part for part in parts if len(part.label)]
     if not parts:
-        raise CorpusError(
-            f"There is no trial in '{root}': expected at least one, found all left out: {left_out[0]}."
-        )
+        raise CorpusError(f"There is no trial in '{root}': expected at least one, found all left out: {left_out[0]}.")
     first, names = parts[0], reader.subject_names(root)
     for part in parts:
         check_alike(part.file, part, first)
