@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from scmmlab.cli.progress_line import ProgressLine
+from scmmlab.config.code_digest import edited_code
 from scmmlab.config.overrides import apply_override
 from scmmlab.config.problems import SpecT, raise_problems, validate
 from scmmlab.config.yaml_text import parse_yaml
@@ -129,6 +130,8 @@ def check(arguments: argparse.Namespace) -> int:
 def build(arguments: argparse.Namespace) -> int:
     """Build a feature table."""
     reader, features = _reader(arguments)
+    if note := edited_code("tables"):
+        print(f"Note: {note}", file=sys.stderr)
     outcome = build_table(
         reader,
         arguments.root,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +17,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 Scope = Literal["cells", "tables"]
+_MOST_SHOWN = 5
+
+KEYS_VERSION = 2
+"""Raised when keys are made in another way: what was stored before has others."""
 
 PACKAGE = Path(__file__).parents[1]
 KNOWN = Path(__file__).with_name("known_code.json")
@@ -94,6 +99,17 @@ def installed_code(scope: Scope, package: Path = PACKAGE) -> Code:
     edited = [name for name, (_, parsed) in found.items() if newest.get(name, ["", ""])[1] != parsed]
     gone = [name for name in newest if name not in found]
     return Code(digest, digest in book["known"], tuple(sorted(edited + gone)))
+
+
+def edited_code(scope: Scope) -> str | None:
+    """What is to be said where the code that computes is not known to give the released results; else None."""
+    code = installed_code(scope)
+    if code.known:
+        return None
+    shown = ", ".join(f"{name}.py" for name in code.edited[:_MOST_SHOWN])
+    more = f" and {len(code.edited) - _MOST_SHOWN} more" if len(code.edited) > _MOST_SHOWN else ""
+    what = "Results are stored under keys" if scope == "cells" else "Tables are built under identities"
+    return f"The installed code is not a released one: {shown}{more} edited. {what} of their own (code {code.digest})."
 
 
 def module_digests(
@@ -219,3 +235,9 @@ def _locals(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
             waiting.extend(reversed(list(ast.iter_child_nodes(node))))
     return [name for name in bound if name not in elsewhere]
+
+
+if __name__ == "__main__":
+    for each in SCOPES:
+        print(edited_code(each) or f"{each}: code {installed_code(each).digest}, known")
+    sys.exit(0 if all(installed_code(each).known for each in SCOPES) else 1)

@@ -1,8 +1,8 @@
-"""Keys: a hash of all that may matter to a stage, so that what is finished is recognised and what is shared is run once.
+"""Keys: a hash of what may matter to a stage, so that what is finished is recognised and what is shared is run once.
 
-A key has everything that is in a spec, less what a rule says does not matter: a setting that nobody thought of is in it.
-`tests/study/test_study_keys.py` walks the fields of every spec, and holds each rule. Resources, names and the places of
-tables are in no key. The code that computes is in it wherever it is not known to give the released results.
+A key has all that is in a spec, less what a rule says does not matter: a setting that nobody thought of is in it.
+`tests/study/test_study_keys_walk.py` walks the fields of every spec. Resources, names and the places of tables are in no
+key. The code that computes is in it wherever it is not known to give the released results.
 """
 
 from __future__ import annotations
@@ -17,12 +17,9 @@ from scmmlab.config import (
     TransferSpec,
     fingerprint,
 )
-from scmmlab.config.code_digest import installed_code
+from scmmlab.config.code_digest import KEYS_VERSION, installed_code
 from scmmlab.model.version import NUMERICS_VERSION
 from scmmlab.tables import Manifest
-
-KEYS_VERSION = 2
-"""Raised when keys are made in another way: what was stored before has others."""
 
 
 @dataclass(frozen=True)
@@ -188,17 +185,6 @@ def _remove(part: dict[str, Any], path: list[str]) -> None:
     for name in way:
         part = part.get(name, {})
     part.pop(last, None)
-
-
-def released_code() -> str | None:
-    """What is to be said of code that is not known to give the released results; None where it is known."""
-    code = installed_code("cells")
-    if code.known:
-        return None
-    return (
-        f"The code that computes is not a released one ({', '.join(code.edited)} edited): its results have keys of "
-        f"their own, with the code's digest {code.digest} in them."
-    )
 
 
 def _numerics() -> dict[str, Any]:
