@@ -1,8 +1,8 @@
 """Keys: a hash of what may matter to a stage, so that what is finished is recognised and what is shared is run once.
 
 A key has all that is in a spec, less what a rule says does not matter: a setting that nobody thought of is in it.
-`tests/study/test_study_keys_walk.py` walks the fields of every spec. Resources, names and the places of tables are in no
-key. The code that computes is in it wherever it is not known to give the released results.
+`tests/study/test_study_keys_walk.py` walks the fields of every spec. Resources, names and the places of tables are in
+no key. The code that computes is in it wherever it is not known to give the released results.
 """
 
 from __future__ import annotations
