@@ -7,7 +7,7 @@ SEED ?= 1
 ROUNDS ?= 3
 JOBS ?= 2
 
-.PHONY: help setup demo test test-fast chaos check manifests format bench bench-study bench-overhead lock clean
+.PHONY: help setup demo test test-fast chaos check numerics manifests format bench bench-study bench-overhead lock clean
 
 help:  ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,10 @@ check: setup  ## Format, lint, types, import contracts
 	@$(BIN)/ruff check platform tests
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m scmmlab.config.code_digest || { echo "Hint: make numerics BASE=COMMIT shows that results are still those of COMMIT and writes the digest down; else raise NUMERICS_VERSION."; exit 1; }
+
+numerics: setup  ## Show that results are those of BASE=COMMIT (minutes), and write down the digest of the code
+	@$(BIN)/python tests/known_code.py $(BASE)
 
 manifests: setup  ## Check cluster/kubernetes against Kubernetes' schemas and KubeRay's (SCHEMAS=DIR: another version's)
 	@$(BIN)/python tests/cluster/manifests.py $(SCHEMAS)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from study_fakes import CHANNELS, manifest, transfer
 
 from scmmlab.config import CorpusSelection, ExperimentSpec, resolve_variant
+from scmmlab.config.code_digest import Code
 from scmmlab.study import keys
 from scmmlab.study.keys import cell_key, pretrain_key, sweep_key
 
@@ -78,12 +79,6 @@ MATTERS_AFTER_PRETRAINING = [
 
 RELEASED = {"protocol.kind": "released"}
 FIXED = {"loss.weighting": "fixed"}
-
-
-def test_keys_of_before_precision_could_be_chosen_are_those_of_float32():
-    experiment = ExperimentSpec()
-    assert "precision" not in keys.pretraining_part(experiment)
-    assert "precision" not in keys.finetuning_part(experiment)
 
 
 def test_precision_matters_to_fine_tuning_without_pretraining():
@@ -294,6 +289,16 @@ def test_other_numerics_change_both_keys(monkeypatch):
     before = both({})
     monkeypatch.setattr(keys, "NUMERICS_VERSION", "next")
     assert not set(before) & set(both({}))
+
+
+def test_code_that_is_not_known_has_keys_of_its_own(monkeypatch):
+    pairs = [both({})]
+    for code in (Code("a", True, ()), Code("a", False, ("model/contrast",)), Code("b", False, ("model/contrast",))):
+        monkeypatch.setattr(keys, "installed_code", lambda scope, code=code: code)
+        pairs.append(both({}))
+    released, known, one, other = pairs
+    assert known == released
+    assert len({*released, *one, *other}) == 6
 
 
 def test_a_sweep_setting_does_not_know_of_finetuning():

@@ -14,6 +14,7 @@ import numpy as np
 
 from scmmlab.cli.lasting_places import check_places_of_job
 from scmmlab.cli.progress_line import ProgressLine
+from scmmlab.config.code_digest import edited_code
 from scmmlab.config.overrides import apply_override
 from scmmlab.config.problems import SpecT, raise_problems, validate
 from scmmlab.config.yaml_text import parse_yaml
@@ -138,6 +139,8 @@ def build(arguments: argparse.Namespace) -> int:
     """Build a feature table."""
     check_places_of_job(arguments)
     reader, features = _reader(arguments)
+    if note := edited_code("tables"):
+        print(f"Note: {note}", file=sys.stderr)
     outcome = build_table(
         reader,
         arguments.root,

@@ -39,6 +39,7 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     )
     add_study_options(plan, engine=True)
     plan.add_argument("--no-estimate", action="store_true", help="leave the probe and the estimate out")
+    plan.add_argument("--json", action="store_true", help="print the cells with their keys and stage keys instead")
     plan.set_defaults(func=run_plan)
 
     run = subparsers.add_parser(
@@ -103,6 +104,10 @@ def run_plan(arguments: argparse.Namespace) -> int:
     from scmmlab.study import describe, study_status
 
     _, plan, store = open_study(arguments, check_folds=True)
+    _say_other_keys(plan, store)
+    if arguments.json:
+        print(json.dumps(plan.to_json(), indent=1))
+        return 0
     status = study_status(plan, store)
     print(describe(plan, status.done), end="")
     if not arguments.no_estimate:
@@ -121,6 +126,7 @@ def run_run(arguments: argparse.Namespace) -> int:
     if arguments.engine == "ray":
         check_ray(os.environ)
     loaded, plan, store = open_study(arguments, check_folds=True)
+    _say_other_keys(plan, store)
     if plan.study.kind == "sweep":
         search_records(plan, store)  # refuses another search's folder, before anything is written there
     check_tracking_uri(arguments.tracking_uri)
@@ -223,6 +229,7 @@ def run_status(arguments: argparse.Namespace) -> int:
     from scmmlab.study.status import work_lines
 
     _, plan, store = open_study(arguments)
+    _say_other_keys(plan, store)
     if arguments.part is not None:
         plan = plan_of_part(plan, arguments.part)
     if plan.study.kind == "sweep":
@@ -259,6 +266,7 @@ def run_results(arguments: argparse.Namespace) -> int:
     from scmmlab.study import result_rows, rows_csv, rows_json, search_records, trial_rows
 
     _, plan, store = open_study(arguments)
+    _say_other_keys(plan, store)
     study = plan.study
     rows: list[ResultRow] | list[dict[str, Any]]
     if study.kind == "sweep":
@@ -278,6 +286,7 @@ def run_report(arguments: argparse.Namespace) -> int:
 
     check_places_of_job(arguments)
     _, plan, store = open_study(arguments)
+    _say_other_keys(plan, store)
     if not _begun(plan, store):
         raise StoreError(
             f"There is nothing to report: nothing of study '{plan.study.name}' is finished in {store.uri}.",
@@ -300,6 +309,16 @@ def open_study(arguments: argparse.Namespace, check_folds: bool = False) -> tupl
     if check_folds:
         check_splits(plan, read_table)
     return loaded, plan, ResultStore(arguments.store)
+
+
+def _say_other_keys(plan: Plan, store: ResultStore) -> None:
+    """Say why results may be under other keys than the user expects."""
+    from scmmlab.config.code_digest import edited_code
+    from scmmlab.study.attempts import earlier_keys
+
+    for note in (edited_code("cells"), earlier_keys(store.study_folder(plan.study.name))):
+        if note:
+            print(f"Note: {note}", file=sys.stderr)
 
 
 def _begun(plan: Plan, store: ResultStore) -> bool:

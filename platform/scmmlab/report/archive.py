@@ -25,6 +25,7 @@ from typing import Literal
 from pydantic import TypeAdapter, ValidationError
 
 from scmmlab.config import AblationSpec, ExperimentSpec, StudySpec, SweepSpec, study_yaml
+from scmmlab.config.code_digest import KEYS_VERSION, installed_code
 from scmmlab.config.yaml_text import parse_yaml
 from scmmlab.errors import ScmmlabError, StoreError
 from scmmlab.model.version import NUMERICS_VERSION
@@ -206,11 +207,16 @@ def _with_tables(study: AblationSpec | SweepSpec, names: Mapping[str, str]) -> A
 def _plan(files: Mapping[str, bytes]) -> Plan:
     """The plan of the study in the files; nothing outside of them is read."""
     versions = json.loads(files["versions.json"])
-    if versions["numerics"] != NUMERICS_VERSION:
+    code = installed_code("cells")
+    here = (NUMERICS_VERSION, str(KEYS_VERSION), "the released code" if code.known else f"code {code.digest}")
+    # archives from before keys had a version are of the first
+    other = versions.get("code")
+    there = (versions["numerics"], versions.get("keys", "1"), f"code {other}" if other else "the released code")
+    if there != here:
         raise StoreError(
-            f"The study was computed with version {versions['numerics']} of the numerics, and this scmmlab has "
-            f"{NUMERICS_VERSION}: keys differ. Check it with scmmlab {versions['scmmlab']} "
-            f"({versions.get('commit', 'commit unknown')})."
+            f"The study was computed with version {there[0]} of the numerics, version {there[1]} of keys and "
+            f"{there[2]}, and this scmmlab has {here[0]}, {here[1]} and {here[2]}: keys differ.",
+            f"check it with scmmlab {versions['scmmlab']} ({versions.get('commit', 'commit unknown')}).",
         )
     try:
         study: AblationSpec | SweepSpec = TypeAdapter(StudySpec).validate_python(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scmmlab.config import SweepSpec
+from scmmlab.config.code_digest import KEYS_VERSION
 from scmmlab.study.folder import StudyFolder
 from scmmlab.study.plan import Plan
 from scmmlab.study.searches import settled_records
@@ -69,6 +70,24 @@ def latest_versions(folder: StudyFolder) -> dict[str, str]:
         return _versions(json.loads(folder.read_text(_LATEST) or "{}"))
     except (ValueError, TypeError):
         return {}
+
+
+def earlier_keys(folder: StudyFolder) -> str | None:
+    """What is to be said of results that an earlier version stored under other keys; None where there are none."""
+    try:
+        version = json.loads(folder.read_text("plan.json") or "{}").get("keys", 1 if folder.has("plan.json") else None)
+    except (ValueError, AttributeError):
+        return None
+    if version in (None, KEYS_VERSION):
+        return None
+    versions = latest_versions(folder)
+    by = (
+        f"scmmlab {versions['scmmlab']} ({versions.get('commit', 'commit unknown')})" if versions else "its own version"
+    )
+    return (
+        f"{folder.uri} has results under keys of version {version}, and this scmmlab makes keys of version "
+        f"{KEYS_VERSION}: they are not used here, and stay where they are for {by}."
+    )
 
 
 def by_versions(folder: StudyFolder, ended: Iterable[str]) -> list[tuple[dict[str, str], list[str]]]:

@@ -16,6 +16,7 @@ from scmmlab.config import (
     resolve_transfer,
     resolve_variant,
 )
+from scmmlab.config.code_digest import KEYS_VERSION
 from scmmlab.study.cells import Cell
 from scmmlab.study.checks import check_experiment, check_transfer
 from scmmlab.study.keys import cell_key, pretrain_key, sweep_key
@@ -128,6 +129,7 @@ class Plan:
         return {
             "study": self.study.name,
             "kind": self.study.kind,
+            "keys": KEYS_VERSION,
             "key": self.key,
             "cells": [
                 {

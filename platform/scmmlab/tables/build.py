@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from scmmlab.config import fingerprint
+from scmmlab.config.code_digest import installed_code
 from scmmlab.corpora import LeftOut, Reader, open_below, summarize
 from scmmlab.errors import CorpusError
 from scmmlab.features import EXTRACTION_VERSION, FORM, LOG_BASE, UNIT, FeatureSpec
@@ -124,6 +125,7 @@ def build_table(
 
 
 def _build_identity(reader: Reader, features: FeatureSpec, hashes: dict[str, str], companions: dict[str, str]) -> str:
+    code = installed_code("tables")
     return fingerprint(
         {
             "reader": reader.name,
@@ -135,6 +137,7 @@ def _build_identity(reader: Reader, features: FeatureSpec, hashes: dict[str, str
             "features": features.model_dump(mode="json"),
             "raw_files": hashes,
             "companions": companions,
+            **({} if code.known else {"code": code.digest}),
         },
         length=64,
     )

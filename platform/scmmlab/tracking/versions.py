@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from scmmlab import __version__
+from scmmlab.config.code_digest import KEYS_VERSION, installed_code
 from scmmlab.model.version import NUMERICS_VERSION
 
 COMMIT_VARIABLE = "SCMMLAB_COMMIT"
@@ -25,7 +26,11 @@ def versions(folder: Path | None = None) -> dict[str, str]:
     folder : Path | None
         Whose commit is told; the current one when None.
     """
-    found = {"scmmlab": __version__, "numerics": NUMERICS_VERSION, "python": platform.python_version()}
+    found = {"scmmlab": __version__, "numerics": NUMERICS_VERSION, "keys": str(KEYS_VERSION)}
+    code = installed_code("cells")
+    if not code.known:
+        found["code"] = code.digest
+    found["python"] = platform.python_version()
     for package in _PACKAGES:
         found[package] = metadata.version(package)
     # a job's copy of a working directory comes without its history

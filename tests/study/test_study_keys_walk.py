@@ -1,0 +1,191 @@
+"""Every field of every spec is in a key, or in a rule that takes it out; and so is a field that nobody thought of."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator
+from typing import Any, Literal, Union, get_args, get_origin
+
+import pytest
+from annotated_types import Ge, Gt, Le, Lt, MultipleOf
+from pydantic.fields import FieldInfo
+from study_fakes import CHANNELS, manifest, transfer
+
+from scmmlab.config import (
+    CorpusSelection,
+    ExperimentSpec,
+    HonestProtocol,
+    LosoProtocol,
+    ReleasedProtocol,
+    TransferSpec,
+    ZeroShotProtocol,
+    resolve_variant,
+)
+from scmmlab.config.base import Spec
+from scmmlab.config.experiment import ContrastSpec, MaskingSpec, NetworkSpec
+from scmmlab.study.keys import FINETUNING_RULES, PRETRAINING_RULES, PROBE_RULES, cell_key, pretrain_key, sweep_key
+
+PROTOCOLS = {
+    "honest": HonestProtocol,
+    "loso": LosoProtocol,
+    "zero_shot": ZeroShotProtocol,
+    "released": ReleasedProtocol,
+}
+CONTEXTS: list[dict[str, Any]] = [
+    {},
+    {"loss.weighting": "fixed"},
+    {"protocol.kind": "loso"},
+    {"protocol.kind": "zero_shot"},
+    {"protocol.kind": "released"},
+    {"protocol.kind": "released", "protocol.constant_learning_rate": False},
+]
+"""Experiments in which all that may matter does matter."""
+
+
+def leaves(spec: type[Spec], before: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
+    for name, field in spec.model_fields.items():
+        if name == "protocol":
+            for kind, protocol in PROTOCOLS.items():
+                yield from leaves(protocol, (f"protocol:{kind}",))
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, Spec):
+            yield from leaves(field.annotation, (*before, name))
+        elif name != "kind":  # another kind is another protocol, with fields of its own
+            yield (*before, name), field
+
+
+def another(field: FieldInfo, value: Any) -> Any:
+    """A value that the field allows and that differs from `value`."""
+    kind = field.annotation
+    if get_origin(kind) in (Union, types.UnionType):
+        kind = next(each for each in get_args(kind) if each is not type(None))
+    if get_origin(kind) is Literal:
+        return next(each for each in get_args(kind) if each != value)
+    if kind is bool:
+        return not value
+    low, high, step = 0.0, 1e6, 1
+    for bound in field.metadata:
+        if isinstance(bound, Ge | Gt):
+            low = getattr(bound, "ge", getattr(bound, "gt", low))
+        elif isinstance(bound, Le | Lt):
+            high = getattr(bound, "le", getattr(bound, "lt", high))
+        elif isinstance(bound, MultipleOf):
+            step = bound.multiple_of
+    if kind is int:
+        return next(one for one in range(int(low), int(high) + 1) if one % step == 0 and one > low and one != value)
+    assert kind is float, f"{kind} has no other value here: name one"
+    return next(one for one in (low + (min(high, low + 1) - low) * share for share in (0.3, 0.7)) if one != value)
+
+
+FIELDS = dict(leaves(ExperimentSpec))
+
+
+def keys_of(experiment: ExperimentSpec, of: TransferSpec | None = None) -> tuple[str | None, str, str]:
+    facts = (of or transfer(), manifest("one"))
+    return (
+        pretrain_key(experiment, *facts, CHANNELS, 0),
+        cell_key(experiment, *facts, manifest("two"), CHANNELS, 0),
+        sweep_key(experiment, *facts, manifest("two"), CHANNELS, 0, 5),
+    )
+
+
+def value_at(experiment: ExperimentSpec, path: str) -> Any:
+    value: Any = experiment
+    for name in path.split("."):
+        value = getattr(value, name)
+    return value
+
+
+@pytest.mark.parametrize("path", FIELDS, ids=".".join)
+def test_every_field_of_an_experiment_is_in_the_keys_of_what_it_can_change(path):
+    first, *_ = path
+    kind = first.partition(":")[2]
+    dotted = ".".join(["protocol", *path[1:]] if kind else path)
+    contexts = [each for each in CONTEXTS if not kind or each.get("protocol.kind", "honest") == kind]
+    changed = []
+    for context in contexts:
+        before = resolve_variant(ExperimentSpec(), context)
+        value = another(FIELDS[path], value_at(before, dotted))
+        after = resolve_variant(before, {dotted: value})
+        changed.append([one != other for one, other in zip(keys_of(before), keys_of(after), strict=True)])
+    # in the cell's key always; a cell that starts from another encoder is another cell
+    assert any(cell for _, cell, _ in changed), f"no rule may take {dotted} out of all keys"
+    assert all(cell for pretrain, cell, _ in changed if pretrain)
+    always = [rule for rule in PRETRAINING_RULES if (dotted == rule.path or dotted.startswith(f"{rule.path}."))]
+    assert any(pretrain for pretrain, _, _ in changed) or always, f"{dotted} is out of the encoder's key without a rule"
+
+
+@pytest.mark.parametrize(
+    ("rules", "of"),
+    [(PRETRAINING_RULES, 0), (FINETUNING_RULES, 1), (PROBE_RULES, 2)],
+    ids=["pre-training", "fine-tuning", "probe"],
+)
+def test_every_rule_names_a_field_and_gives_a_reason(rules, of):
+    every = {".".join(["protocol", *path[1:]] if ":" in path[0] else path) for path in FIELDS} | {"protocol.kind"}
+    for rule in rules:
+        assert any(name == rule.path or name.startswith(f"{rule.path}.") for name in every), rule.path
+        assert len(rule.why) > 10
+
+
+class WiderMasking(MaskingSpec):
+    shape: str = "square"
+
+
+class WiderContrast(ContrastSpec):
+    margin: float = 0.0
+
+
+class WiderNetwork(NetworkSpec):
+    depth: int = 3
+
+
+class WiderProtocol(HonestProtocol):
+    purge_trials: int = 0
+
+
+class WiderExperiment(ExperimentSpec):
+    augmentation: str = "none"
+
+
+class WiderSelection(CorpusSelection):
+    tasks: tuple[str, ...] = ()
+
+
+class WiderTransfer(TransferSpec):
+    alignment: str = "none"
+
+
+def experiments(name: str) -> Iterator[ExperimentSpec]:
+    """The same experiment with a new field, of two values."""
+    spec = ExperimentSpec()
+    new: dict[str, tuple[Any, Any]] = {
+        "masking": (WiderMasking(), WiderMasking(shape="round")),
+        "contrast": (WiderContrast(), WiderContrast(margin=0.5)),
+        "network": (WiderNetwork(), WiderNetwork(depth=4)),
+        "protocol": (WiderProtocol(), WiderProtocol(purge_trials=1)),
+    }
+    if name in new:
+        return (spec.model_copy(update={name: value}) for value in new[name])
+    return iter((WiderExperiment(), WiderExperiment(augmentation="noise")))
+
+
+@pytest.mark.parametrize("name", ["masking", "contrast", "network", "protocol", "experiment"])
+def test_a_field_that_nobody_thought_of_is_in_the_keys(name):
+    one, other = (keys_of(experiment) for experiment in experiments(name))
+    assert not set(one) & set(other)
+
+
+@pytest.mark.parametrize("side", ["source", "target", "transfer"])
+def test_a_field_that_nobody_thought_of_in_a_transfer_is_in_the_keys(side):
+    plain = transfer()
+    values = plain.model_dump(exclude={"source", "target"}) | {"source": plain.source, "target": plain.target}
+    if side == "transfer":
+        pairs = [WiderTransfer(**values), WiderTransfer(**{**values, "alignment": "euclidean"})]
+    else:
+        chosen = getattr(plain, side).model_dump()
+        pairs = [
+            plain.model_copy(update={side: WiderSelection(**{**chosen, "tasks": tasks})}) for tasks in ((), ("rest",))
+        ]
+    one, other = (keys_of(ExperimentSpec(), each) for each in pairs)
+    assert one[1] != other[1]
+    assert one[2] != other[2]
+    assert (one[0] != other[0]) == (side != "target")
