@@ -68,6 +68,12 @@ class StoreError(ScmmlabError):
     """A result store that cannot be read or written."""
 
 
+class StoreAwayError(StoreError):
+    """A store that has worked and now refuses: nothing is lost, and the same command goes on when it is back."""
+
+    exit_status = os.EX_TEMPFAIL
+
+
 class BusyError(StoreError):
     """A study that another driver is running."""
 

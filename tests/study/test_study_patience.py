@@ -94,8 +94,10 @@ def test_objects_that_s3_refuses_for_a_while_are_there_afterwards(s3, caplog) ->
             assert writer.is_alive()
             time.sleep(0.05)
         assert store.keys("cells") == {"before"}, "what can be read is read"
-        with pytest.raises(StoreError, match=r"Cannot write 'cells/other.json' in s3://results/refusing: .*SLOW_DOWN"):
+        message = r"Cannot write 'cells/other.json' in s3://results/refusing: .*SLOW_DOWN"
+        with pytest.raises(StoreError, match=message) as refused:
             ResultStore(s3.uri("refusing")).put_cell("other", {})
+        assert refused.value.exit_status == 2, "it has never worked"
     writer.join(60)
     assert "Could write 'cells/during.json' in s3://results/refusing" in caplog.text
     assert store.get_cell("during") == {"figure": 2}
@@ -105,8 +107,9 @@ def test_objects_that_s3_refuses_for_a_while_are_there_afterwards(s3, caplog) ->
 def test_a_store_that_stays_away_is_an_error_in_the_end(s3) -> None:
     store = ResultStore(s3.uri("away"), patience_s=1.0)
     store.put_cell("before", {})
-    with s3.refusing(), pytest.raises(StoreError, match=r"Cannot write 'cells/k.json' in s3://results/away"):
+    with s3.refusing(), pytest.raises(StoreError, match=r"Cannot write 'cells/k.json' in s3://results/away") as away:
         store.put_cell("k", {})
+    assert away.value.exit_status == 75, "it has worked, and the same command goes on when it is back"
 
 
 @pytest.mark.slow

@@ -128,7 +128,7 @@ def test_status_tells_which_workers_the_last_run_lost(plan, store):
     losses = losses.plus("machine", "worker 2 was lost: its machine was lost").plus("preemption", losses.last)
     keep_worker_losses(folder, losses)
     text = study_status(plan, store, ask_drivers=True).text()
-    assert "The last run lost workers: 1 crashed, 1 lost with their machine, 2 preempted; the last time" in text
+    assert "The last run lost workers: 1 crashed, 1 machine lost, 2 preempted; the last time" in text
     assert "worker 1 was preempted.\n" in text
     keep_worker_losses(folder, WorkerLosses())
     assert "lost workers" not in study_status(plan, store, ask_drivers=True).text()

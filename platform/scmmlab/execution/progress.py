@@ -179,7 +179,7 @@ class Progress:
         since, before = self._samples[0]
         shares = ((key, share) for key, share in self._share.items() if key not in self._ended)
         left = sum(self._work[key] * max(0.0, self._ends_at(share) - share) for key, share in shares)
-        if done - before < LEAST_SHARE * (done - before + left):
+        if done <= before or done - before < LEAST_SHARE * (done - before + left):
             return None
         # the pace is one of workers that are there, and those that are on their way will share the rest
         worker_seconds = sum(now - max(since, start) for start in self._workers.values())

@@ -21,7 +21,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.tune.search.optuna import OptunaSearch
 
-from scmmlab.errors import ResourceError
+from scmmlab.errors import TryAgainError
 from scmmlab.execution.engine import Emit
 from scmmlab.execution.optuna_book import DIRECTIONS, OptunaBook
 from scmmlab.execution.own_folder import OwnFolder
@@ -91,7 +91,7 @@ class TuneSearch(Search):
         self._engine.step(heard, timeout_s)
         records = self._take_records()
         if self._left and not records and not self._thread.is_alive() and self._records.empty():
-            raise ResourceError(
+            raise TryAgainError(
                 f"Ray Tune has ended with {self._left} settings left to try: {self._error or self._trouble}",
                 hint=f"what is finished is kept, and the same command goes on; Ray's logs are in {self._engine.logs}",
             ) from self._error

@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 from pyarrow import ArrowException, fs
 
 from scmmlab.config.file_names import check_file_name
-from scmmlab.errors import StoreError
+from scmmlab.errors import StoreAwayError, StoreError
 from scmmlab.study.patience import PATIENCE_S, Patience, first_line
 from scmmlab.study.places import Place, find_place
 
@@ -197,7 +197,8 @@ class Files:
         try:
             return self._patience.access(kind, what, action)
         except (ArrowException, OSError) as error:
-            raise StoreError(f"Cannot {what}: {first_line(error)}.") from error
+            away = self._patience.has_granted(kind)
+            raise (StoreAwayError if away else StoreError)(f"Cannot {what}: {first_line(error)}.") from error
 
     def _write_and_rename(self, path: str, data: bytes) -> None:
         temporary = self._path(f"tmp/{uuid.uuid4().hex}")

@@ -44,6 +44,10 @@ class Patience:
         self._limit_s, self._sleep, self._clock = limit_s, sleep, clock
         self._granted: set[str] = set()
 
+    def has_granted(self, kind: str) -> bool:
+        """Whether the store has granted such an access before."""
+        return kind in self._granted
+
     def access(self, kind: str, what: str, action: Callable[[], Result]) -> Result:
         """The result of `action`, once it is granted.
 
