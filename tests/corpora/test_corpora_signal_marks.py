@@ -55,6 +55,17 @@ def test_what_repeats_itself_tells_nothing():
     assert same_signals([marks(tone_CT, 200) for tone_CT in tones], [0, 1]) == []
 
 
+@pytest.mark.parametrize("rate", [128.0, 500.0])
+def test_a_generators_signal_is_recognised_by_nothing(rate):
+    # sums of the same tones, at amplitudes of their own in each channel, that rise by thirds
+    rng = np.random.default_rng(3)
+    time_s = np.arange(int(30 * rate)) / rate
+    tones = np.sin(2 * np.pi * np.array([2, 6, 11, 22, 40])[:, None] * time_s)
+    rise = 1 + np.floor(time_s / 10) / 3
+    one, other = (rng.uniform(1, 3, (8, 5)) @ tones * rise for _ in range(2))
+    assert not are_same(one, other, rate=rate)
+
+
 def test_short_trials_are_recognised_by_what_their_recording_shares():
     signal_CT = make(200, seed=1)
     rounded_CT = np.round(signal_CT / np.ptp(signal_CT) * 2**16)

@@ -48,8 +48,6 @@ class MneReader(Reader):
     version: ClassVar[int] = 2
     """2: what is left out is told apart from what was never there, gaps end trials, trigger codes are rounded."""
 
-    needs_every_class: ClassVar[bool] = True
-
     layout: LayoutSpec
     """Where subjects, sessions, trials and labels come from (YAML, docs/corpora.md)."""
 

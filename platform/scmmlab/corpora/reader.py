@@ -56,8 +56,6 @@ class Reader(Spec, ABC):
     """What the root folder must hold, in a line."""
     version: ClassVar[int] = 1
     """Raised whenever the same files would be read otherwise, so that tables made before are known to be stale."""
-    needs_every_class: ClassVar[bool] = False
-    """Whether a corpus without a trial of one of its classes is a mistake, as where a user names what stands for it."""
     attribution: ClassVar[str | None] = None
     """Whom to cite."""
     licence: ClassVar[str | None] = None

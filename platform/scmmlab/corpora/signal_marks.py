@@ -24,6 +24,9 @@ TIME_S, RATIO = 0.02, 0.25
 """What times (in s) and logarithms of ratios are rounded to in a mark."""
 LEAST_VARIED = 5
 """Different steps in a mark, or more: what repeats itself, as flicker or a test signal does, tells nothing."""
+MOST_REPEATED = 0.2
+"""Share of marks that stand in a trial more than once, above which all of it tells nothing: a generator's signal, a sum
+of a few sinusoids, is the same in every recording of it. EEG has next to none."""
 SHARE, LEAST_KEPT = 8, 32
 """One mark in so many is kept, and at least so many of a trial."""
 LEAST_SHARED, LEAST_SHARE = 3, 0.05
@@ -202,5 +205,7 @@ def _marks(power_T: NDArray[np.float32], rate: float) -> NDArray[np.uint32]:
 
 
 def _kept(marks: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    marks = np.unique(marks)
+    marks, times = np.unique(marks, return_counts=True)
+    if times[times > 1].sum() > MOST_REPEATED * times.sum():
+        return marks[:0]
     return marks[: max(int(np.searchsorted(marks, 2**32 // SHARE)), LEAST_KEPT)]

@@ -13,7 +13,7 @@ import numpy as np
 
 from scmmlab.config import fingerprint
 from scmmlab.config.code_digest import installed_code
-from scmmlab.corpora import LeftOut, Reader, open_below, summarize
+from scmmlab.corpora import Reader, open_below
 from scmmlab.errors import CorpusError
 from scmmlab.features import EXTRACTION_VERSION, FORM, LOG_BASE, UNIT, FeatureSpec
 from scmmlab.tables.amplitudes import check_amplitudes
@@ -166,10 +166,11 @@ def _table(
         name: np.concatenate([getattr(part, name) for part in parts])
         for name in ("subject", "session", "trial", "window", "label", "features")
     }
-    if reader.needs_every_class:
-        _check_classes(reader, np.unique(columns["label"]).tolist(), left_out, root)
     origin = reader.feature_origin
     notes = [note for part in parts for note in part.notes]
+    absent = [name for label, name in enumerate(reader.classes) if label not in columns["label"]]
+    if absent:
+        notes.append(f"there is no trial of {' and '.join(absent)}")
     if origin is None:
         notes += check_amplitudes(parts, root)
     manifest = Manifest(
@@ -195,18 +196,6 @@ def _table(
         build=build,
     )
     return FeatureTable.assemble(manifest, **columns, where=f"'{root}'")
-
-
-def _check_classes(reader: Reader, labels: list[int], left_out: Sequence[LeftOut], root: Path) -> None:
-    missing = [name for label, name in enumerate(reader.classes) if label not in labels]
-    files = reader.files(root) if missing else ()
-    if missing:
-        others = "; ".join(summarize(each for each in left_out if each.where in files))
-        raise CorpusError(
-            f"There is no trial of {' and '.join(missing)} in '{root}': expected one or more of each class, found none"
-            f"{f', and left out: {others}' if others else ''}.",
-            "corpus check says what each recording has.",
-        )
 
 
 def _provenance(reader: Reader, features: FeatureSpec, notes: list[str]) -> dict[str, Any]:
