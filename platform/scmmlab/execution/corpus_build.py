@@ -59,5 +59,6 @@ class _Extraction:
             rows = self.extract(row["file"]).to_bytes()
         except ScmmlabError as error:
             # as a value: raised here, it would reach the user inside Ray's own error and after several attempts
-            return {"rows": b"", "error": type(error).__name__, "message": error.message, "hint": error.hint or ""}
+            kind = next(each.__name__ for each in type(error).__mro__ if hasattr(errors, each.__name__))
+            return {"rows": b"", "error": kind, "message": error.message, "hint": error.hint or ""}
         return {"rows": rows, "error": "", "message": "", "hint": ""}
