@@ -119,6 +119,8 @@ class SweepOrder:
             if setting.known is None and stops and lane.decisions:
                 setting.stop(reported)
                 return True
-        if setting.probe(epoch) is None and setting.error is None:
+        # one that fails later is not over before the decisions that it has a probe for: one of them may stop it
+        broke_off = setting.probe(epoch) is None
+        if broke_off and setting.error is None:
             setting.error = f"it ended without a probe after epoch {epoch}"
-        return not lane.decisions or setting.error is not None or setting.was_stopped(epoch)
+        return not lane.decisions or broke_off or setting.was_stopped(epoch)
