@@ -162,15 +162,13 @@ def _read(root: Path, path: Path, spec: RecordingsSpec, part: EdfPart | None, sa
             options["overrides"] = {"sfreq": sampling_rate}
         elif sampling_rate is None:
             _refuse_rounding(path, interval)
-    if part is not None:
-        options["encoding"] = spec.encoding
-    own = None
-    if part is not None:
-        own = open_edf(path, part.header, list(part.names), spec.encoding)
-        own.rename_channels({str(place): name for place, name in part.names.items()}, verbose="ERROR")
     if ending == ".fif" and spec.bids is not None:
         options["allow_maxshield"] = True
-    raw = mne.io.read_raw(path, preload=False, verbose="ERROR", **options) if own is None else own
+    if part is None:
+        raw = mne.io.read_raw(path, preload=False, verbose="ERROR", **options)
+    else:
+        raw = open_edf(path, part.header, list(part.names), spec.encoding)
+        raw.rename_channels({str(place): name for place, name in part.names.items()}, verbose="ERROR")
     if spec.bids is not None:
         file = path.relative_to(root).as_posix()
         refuse_epochs(root, file)
