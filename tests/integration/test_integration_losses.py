@@ -187,7 +187,7 @@ def test_worker_that_rays_memory_monitor_kills_is_out_of_memory():
     threshold = (memory.total - memory.available + room) / memory.total
     limits = {"RAY_memory_usage_threshold": f"{threshold:.4f}", "RAY_memory_monitor_refresh_ms": "50"}
     ended = program(MEMORY, limits).stderr
-    assert "ResourceError: Workers failed 1 times, and resources.max_failures allows 0" in ended
+    assert "TryAgainError: Workers failed 1 times, and resources.max_failures allows 0" in ended
     assert "worker 0 was lost: Ray's memory monitor killed it" in ended
     assert "lower resources.pack_size" in ended
 

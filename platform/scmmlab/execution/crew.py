@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -22,6 +24,8 @@ from scmmlab.execution.loss_budget import LossBudget
 from scmmlab.execution.task import Task
 from scmmlab.execution.worker_groups import STOP_TIMEOUT_S, MakeTrainer, WorkerGroups, last_line
 from scmmlab.execution.worker_plan import WorkerPlan, shortage
+
+T = TypeVar("T")
 
 LOOK_S = 1.0
 """What the cluster has, and has lost, is looked up so often."""
@@ -172,7 +176,7 @@ class Crew:
         if now - self._looked_at < LOOK_S or self._head.silent:
             return []
         self._looked_at = now
-        dead, draining, places = dead_nodes(), draining_nodes(), self._ask("places")
+        dead, draining, places = self._tell(dead_nodes), self._tell(draining_nodes), self._ask("places")
         self._ask("look", dead, draining)
         found: list[Event] = []
         before = self._groups.workers
@@ -187,7 +191,7 @@ class Crew:
         self._groups.look_after()
         before, begun = self._groups.workers, self._groups.begun
         # the last tasks need no more than are at them
-        if len(self._unfinished) > before and self._groups.grow(free_resources(), places):
+        if len(self._unfinished) > before and self._groups.grow(self._tell(free_resources), places):
             if begun:
                 found.append(WorkersChanged(self._groups.workers, before, self._most, "There is room"))
             elif self._groups.workers < self._plan.workers:
@@ -203,9 +207,7 @@ class Crew:
         answer, deadline = getattr(self.broker, method).remote(*arguments), time.monotonic() + ANSWER_S
         try:
             while True:
-                if self._interruption.requested:
-                    raise Interrupted
-                self._head.check(self._logs)
+                self._stop_or_go_on()
                 with suppress(ray.exceptions.GetTimeoutError):
                     return ray.get(answer, timeout=SLICE_S)
                 if time.monotonic() > deadline:
@@ -214,6 +216,19 @@ class Crew:
             if not self._head.answers():
                 raise self._head.loss("it takes no connection any more, and its actors are gone", self._logs) from error
             raise self._lost(last_line(error)) from error
+
+    def _tell(self, question: Callable[[], T]) -> T:
+        """What Ray's head says: its calls wait for a head that has just gone, hear no signal, and end the program."""
+        answer: Future[T] = Future()
+        threading.Thread(target=_answer, args=(question, answer), name="scmmlab-look", daemon=True).start()
+        while not wait([answer], SLICE_S).done:
+            self._stop_or_go_on()
+        return answer.result()
+
+    def _stop_or_go_on(self) -> None:
+        if self._interruption.requested:
+            raise Interrupted
+        self._head.check(self._logs)
 
     def _lost(self, why: str) -> TryAgainError:
         return TryAgainError(
@@ -258,4 +273,13 @@ class Crew:
         """What is missing; None where the workers have what they need, and are on their way."""
         if self._groups.workers:
             return None
-        return shortage(self._plan, self._groups.together, machines(), list(free_resources().values()))
+        return shortage(
+            self._plan, self._groups.together, self._tell(machines), list(self._tell(free_resources).values())
+        )
+
+
+def _answer(question: Callable[[], T], answer: Future[T]) -> None:
+    try:
+        answer.set_result(question())
+    except BaseException as error:  # for the thread that waits
+        answer.set_exception(error)
