@@ -16,12 +16,12 @@ from scmmlab.execution.events import TaskEnded
 from scmmlab.execution.grid import GridRun
 from scmmlab.execution.local import LocalEngine
 from scmmlab.execution.progress import Progress
-from scmmlab.model.replicas import replica_threads
+from scmmlab.methods.scmm.finetune_pack import FinetunePack
+from scmmlab.methods.scmm.pretrain_pack import PretrainPack
+from scmmlab.replica.replicas import replica_threads
 from scmmlab.study import ResultStore, result_rows, rows_csv
 from scmmlab.tables import read_table
 from scmmlab.tracking import Tracker
-from scmmlab.training.finetune import FinetunePack
-from scmmlab.training.pretrain import PretrainPack
 
 pytestmark = pytest.mark.slow
 

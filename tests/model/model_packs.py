@@ -8,7 +8,13 @@ import torch
 from torch import Tensor
 
 from scmmlab.config import ExperimentSpec
-from scmmlab.model import Adam, Parameters, Settings, Shape, initial_pretraining, masks, pretraining_gradient
+from scmmlab.methods.scmm.masking import masks
+from scmmlab.methods.scmm.parameters import initial_pretraining
+from scmmlab.methods.scmm.pretraining import pretraining_gradient
+from scmmlab.methods.scmm.settings import Settings
+from scmmlab.methods.scmm.shape import Shape
+from scmmlab.replica.optimizer import Adam
+from scmmlab.replica.parameters import Parameters
 
 SHAPE = Shape(channels=6, bands=5, width=8, classifier_width=10, classes=3)
 

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from scmmlab.config import ExperimentSpec
-from scmmlab.model import Parameters, Shape
+from scmmlab.methods.scmm.shape import Shape
+from scmmlab.replica.parameters import Parameters
 
 
 def _block(inputs: int, outputs: int) -> list[nn.Module]:

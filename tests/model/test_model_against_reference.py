@@ -7,15 +7,12 @@ import torch
 from model_packs import SHAPE, experiment, pack, windows
 from reference_scmm import ReferenceScmm
 
-from scmmlab.model import (
-    Shape,
-    classify,
-    encode,
-    finetuning_gradient,
-    initial_classifier,
-    pretraining_gradient,
-    replicas,
-)
+from scmmlab.methods.scmm.encoder import encode
+from scmmlab.methods.scmm.finetuning import classify, finetuning_gradient
+from scmmlab.methods.scmm.parameters import initial_classifier
+from scmmlab.methods.scmm.pretraining import pretraining_gradient
+from scmmlab.methods.scmm.shape import Shape
+from scmmlab.replica import replicas
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import torch
 from model_packs import SHAPE, experiment, pack, windows
 
-from scmmlab.model import Parameters, classify, encode, finetuning_gradient, initial_classifier
+from scmmlab.methods.scmm.encoder import encode
+from scmmlab.methods.scmm.finetuning import classify, finetuning_gradient
+from scmmlab.methods.scmm.parameters import initial_classifier
+from scmmlab.replica.parameters import Parameters
 
 
 def encoders(replicas: int) -> Parameters:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from scmmlab.training import benchmark as bench
+from scmmlab.methods.scmm import benchmark as bench
 
 
 def test_quick_rates() -> None:

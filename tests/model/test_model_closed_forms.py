@@ -10,17 +10,20 @@ import torch
 from model_packs import experiment
 from torch.autograd import gradcheck
 
-from scmmlab.model import SINGLE_PROCESS, Parameters, Settings, Shape
-from scmmlab.model.adaptive_weights import weigh
-from scmmlab.model.batch_norm import row_weights
-from scmmlab.model.classifier import NAMES, classifier_backward, classifier_forward
-from scmmlab.model.convolution import _placement, toeplitz, toeplitz_adjoint
-from scmmlab.model.encoder import encoder_backward, encoder_forward, encoder_weights
-from scmmlab.model.pair_softmax import pair_gradient, pair_softmax
-from scmmlab.model.parameters import classifier_sizes, encoder_sizes, pretraining_sizes
-from scmmlab.model.pooling import max_pool, max_pool_gradient, pooling_order
-from scmmlab.model.projector import project, project_backward
-from scmmlab.model.reconstruction import decode, decode_backward, squared_error
+from scmmlab.methods.scmm.adaptive_weights import weigh
+from scmmlab.methods.scmm.classifier import NAMES, classifier_backward, classifier_forward
+from scmmlab.methods.scmm.encoder import encoder_backward, encoder_forward, encoder_weights
+from scmmlab.methods.scmm.pair_softmax import pair_gradient, pair_softmax
+from scmmlab.methods.scmm.parameters import classifier_sizes, encoder_sizes, pretraining_sizes
+from scmmlab.methods.scmm.projector import project, project_backward
+from scmmlab.methods.scmm.reconstruction import decode, decode_backward, squared_error
+from scmmlab.methods.scmm.settings import Settings
+from scmmlab.methods.scmm.shape import Shape
+from scmmlab.replica.batch_norm import row_weights
+from scmmlab.replica.collectives import SINGLE_PROCESS
+from scmmlab.replica.convolution import _placement, toeplitz, toeplitz_adjoint
+from scmmlab.replica.parameters import Parameters
+from scmmlab.replica.pooling import max_pool, max_pool_gradient, pooling_order
 
 Tensors = tuple[torch.Tensor, ...]
 SMALL = Shape(channels=2, width=8, classifier_width=3)

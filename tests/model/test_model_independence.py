@@ -10,15 +10,12 @@ import torch
 from model_packs import SHAPE, experiment, pack, train, windows
 
 from scmmlab.config import ExperimentSpec, OptimizerSpec
-from scmmlab.model import (
-    Adam,
-    Parameters,
-    Shape,
-    classify,
-    finetuning_gradient,
-    initial_classifier,
-    replicas,
-)
+from scmmlab.methods.scmm.finetuning import classify, finetuning_gradient
+from scmmlab.methods.scmm.parameters import initial_classifier
+from scmmlab.methods.scmm.shape import Shape
+from scmmlab.replica import replicas
+from scmmlab.replica.optimizer import Adam
+from scmmlab.replica.parameters import Parameters
 
 VARIED = [
     experiment(),

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from model_packs import SHAPE, experiment, pack, windows
 from reference_scmm import reference_soft_weights
 
-from scmmlab.model import Losses, Settings, pretraining_gradient
-from scmmlab.model.aggregator import keep_top_k
-from scmmlab.model.pair_softmax import pair_softmax
-from scmmlab.model.pretraining import batch_rows
-from scmmlab.model.soft_weights import cosine_distances, distances, soft_weights
+from scmmlab.methods.scmm.aggregator import keep_top_k
+from scmmlab.methods.scmm.pair_softmax import pair_softmax
+from scmmlab.methods.scmm.pretraining import Losses, batch_rows, pretraining_gradient
+from scmmlab.methods.scmm.settings import Settings
+from scmmlab.methods.scmm.soft_weights import cosine_distances, distances, soft_weights
 
 PUBLISHED = experiment()
 

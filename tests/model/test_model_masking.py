@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from model_packs import experiment
 
 from scmmlab.errors import SpecError
-from scmmlab.model import Settings, masks
+from scmmlab.methods.scmm.masking import masks
+from scmmlab.methods.scmm.settings import Settings
 
 MODES = ("none", "random", "channel", "parallel", "hybrid")
 SEEDS = torch.arange(5)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from scmmlab.config import OptimizerSpec
-from scmmlab.model import Adam
+from scmmlab.replica.optimizer import Adam
 
 SPECS = [
     OptimizerSpec(),

@@ -9,7 +9,8 @@ import torch
 from model_packs import SHAPE, experiment, pack
 
 from scmmlab.errors import TrainingError
-from scmmlab.model import Shape, initial_classifier, initial_pretraining
+from scmmlab.methods.scmm.parameters import initial_classifier, initial_pretraining
+from scmmlab.methods.scmm.shape import Shape
 
 RELEASED = {
     "encoder.0.weight": (32, 62, 8),

@@ -11,8 +11,14 @@ from model_packs import experiment, pack, train, windows
 
 from scmmlab.config import ExperimentSpec, OptimizerSpec
 from scmmlab.errors import SpecError
-from scmmlab.model import Adam, Settings, Shape, finetuning_gradient, initial_classifier, masks, pretraining_gradient
-from scmmlab.model.products import BF16
+from scmmlab.methods.scmm.finetuning import finetuning_gradient
+from scmmlab.methods.scmm.masking import masks
+from scmmlab.methods.scmm.parameters import initial_classifier
+from scmmlab.methods.scmm.pretraining import pretraining_gradient
+from scmmlab.methods.scmm.settings import Settings
+from scmmlab.methods.scmm.shape import Shape
+from scmmlab.replica.optimizer import Adam
+from scmmlab.replica.products import BF16
 
 SHAPE = Shape(channels=19, width=32)
 DIGITS = 2.0**-8

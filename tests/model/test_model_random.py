@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from scmmlab.model import permutation, uniform
-from scmmlab.model.random import _hash_number, _hash_words, _signed, words
+from scmmlab.replica.random import _hash_number, _hash_words, _signed, permutation, uniform, words
 
 SEEDS = torch.tensor([0, 1, 2**40 + 3, -5])
 WORD = st.integers(0, 2**32 - 1)

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from scmmlab.errors import CorpusError
-from scmmlab.model import replicas
-from scmmlab.training.verification import Check, relative_error, verify_file
+from scmmlab.methods.scmm.verification import Check, relative_error, verify_file
+from scmmlab.replica import replicas
 
 FOLDER = Path(__file__).parent.parent / "golden"
 FILES = sorted(FOLDER.glob("*.npz"))

@@ -11,7 +11,9 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from model_packs import experiment, pack, windows
 
-from scmmlab.model import SINGLE_PROCESS, Adam, Collectives, TorchDistributed, pretraining_gradient
+from scmmlab.methods.scmm.pretraining import pretraining_gradient
+from scmmlab.replica.collectives import SINGLE_PROCESS, Collectives, TorchDistributed
+from scmmlab.replica.optimizer import Adam
 
 BATCH, STEPS = 12, 4
 PACKS = {

@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scmmlab.config import OptimizerSpec
-from scmmlab.training.batches import epoch_batches, steps_per_epoch
-from scmmlab.training.schedule import learning_rate
-from scmmlab.training.seeding import derive_seed, finetune_purpose
+from scmmlab.replica.batches import epoch_batches, steps_per_epoch
+from scmmlab.replica.schedule import learning_rate
+from scmmlab.replica.seeding import derive_seed, finetune_purpose
 
 replicas = st.lists(st.tuples(st.integers(0, 2**62), st.integers(0, 5), st.integers(1, 40)), min_size=1, max_size=6)
 

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from training_cases import SOURCE, TABLES_OF, MemoryReporter, assert_same, pretrain_request
 
 from scmmlab.features import Scaler
-from scmmlab.model import SINGLE_PROCESS, TorchDistributed
+from scmmlab.methods.scmm.pretrain_pack import Encoder, PretrainPack
+from scmmlab.replica.collectives import SINGLE_PROCESS, TorchDistributed
+from scmmlab.replica.windows import WindowPool
 from scmmlab.training import Reporter, StageFailure, StageOutput
 from scmmlab.training.data import PretrainData
 from scmmlab.training.data_parallel import ShardedPool, fit_together, pretrain_data_parallel
-from scmmlab.training.pretrain import Encoder, PretrainPack
 from scmmlab.training.stages import run_pretrain_stage
-from scmmlab.training.windows import WindowPool
 
 ROWS = np.arange(len(SOURCE))
 

@@ -18,13 +18,13 @@ from training_cases import (
 )
 
 from scmmlab.evaluation import scores
+from scmmlab.methods.scmm.finetune_pack import FinetunePack
+from scmmlab.replica.windows import WindowPool
 from scmmlab.training import Reporter, StageFailure, StageOutput
 from scmmlab.training.data import Selections
-from scmmlab.training.finetune import FinetunePack
 from scmmlab.training.finetune_stage import pack_folds, ready_cell
 from scmmlab.training.predictions import probabilities
 from scmmlab.training.stages import run_cell_stage
-from scmmlab.training.windows import WindowPool
 
 pytestmark = pytest.mark.slow
 

@@ -9,12 +9,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from scmmlab.training import captured, graph_check
-from scmmlab.training.benchmark import finetuning_epoch, pretraining_epoch
-from scmmlab.training.captured import Graph, GraphedTensor
-from scmmlab.training.graph_check import verify_graphs
-from scmmlab.training.launches import Launches
-from scmmlab.training.precision import multiplications
+from scmmlab.methods.scmm import graph_check
+from scmmlab.methods.scmm.benchmark import finetuning_epoch, pretraining_epoch
+from scmmlab.methods.scmm.graph_check import verify_graphs
+from scmmlab.replica import captured
+from scmmlab.replica.captured import Graph, GraphedTensor
+from scmmlab.replica.launches import Launches
+from scmmlab.replica.precision import multiplications
 
 META = torch.device("meta")
 

@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from scmmlab.config import OptimizerSpec
-from scmmlab.model import Parameters, Shape, classify, finetuning_gradient
-from scmmlab.model.parameters import classifier_sizes, encoder_sizes
-from scmmlab.training.learner import Learner
+from scmmlab.methods.scmm.finetuning import classify, finetuning_gradient
+from scmmlab.methods.scmm.parameters import classifier_sizes, encoder_sizes
+from scmmlab.methods.scmm.shape import Shape
+from scmmlab.replica.learner import Learner
+from scmmlab.replica.parameters import Parameters
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

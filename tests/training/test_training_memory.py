@@ -13,10 +13,10 @@ import pytest
 import torch
 from training_cases import TABLES_OF, MemoryReporter, assert_same, cell_request, pretrain_request
 
+from scmmlab.methods.scmm.finetune_pack import FinetunePack
+from scmmlab.methods.scmm.pretrain_pack import PretrainPack
+from scmmlab.replica.memory import Meter, Room, free_memory, let_go, out_of_memory
 from scmmlab.training import Reporter, StageFailure, StageOutput
-from scmmlab.training.finetune import FinetunePack
-from scmmlab.training.memory import Meter, Room, free_memory, let_go, out_of_memory
-from scmmlab.training.pretrain import PretrainPack
 from scmmlab.training.stages import run_cell_stage, run_pretrain_stage
 
 pytestmark = pytest.mark.slow
@@ -178,7 +178,7 @@ sys.path[:0] = sys.argv[1].split(":")
 import torch
 from training_cases import TABLES_OF, pretrain_request
 from scmmlab.training import Reporter, StageOutput
-from scmmlab.training.memory import _status
+from scmmlab.replica.memory import _status
 from scmmlab.training.stages import run_pretrain_stage
 
 def run(count):

@@ -18,8 +18,8 @@ from training_cases import (
 )
 
 from scmmlab.config import CorpusSelection
+from scmmlab.methods.scmm.pretrain_pack import PretrainPack
 from scmmlab.training import Reporter, StageFailure, StageOutput
-from scmmlab.training.pretrain import PretrainPack
 from scmmlab.training.stages import run_pretrain_stage
 
 pytestmark = pytest.mark.slow
@@ -197,7 +197,7 @@ def test_request_that_cannot_be_prepared_fails_alone():
 
 
 def test_pack_that_raises_is_halved_until_the_replica_at_fault_is_alone(monkeypatch):
-    from scmmlab.training.pretrain import PretrainPack
+    from scmmlab.methods.scmm.pretrain_pack import PretrainPack
 
     train = PretrainPack.train_epoch
 

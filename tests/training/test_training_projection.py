@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from scmmlab.corpora import deap_facts, seed_facts, seed_facts_iv
-from scmmlab.training import projection
-from scmmlab.training.projection import TARGETS, pretraining_steps, project
+from scmmlab.methods.scmm import projection
+from scmmlab.methods.scmm.projection import TARGETS, pretraining_steps, project
 
 
 def first_four_trials(classes):

@@ -11,17 +11,17 @@ from test_training_pretraining import VARIED_TABLES, varied_pack
 from training_cases import CHANNELS, PROTOCOLS, TABLES_OF, TRANSFER, assert_same, cell_request, experiment
 
 from scmmlab.config import OptimizerSpec
+from scmmlab.methods.scmm import finetune as finetune_module
+from scmmlab.methods.scmm import pretrain as pretrain_module
+from scmmlab.methods.scmm.finetune_pack import FinetunePack
+from scmmlab.methods.scmm.pretrain_pack import Encoder, PretrainPack
+from scmmlab.replica.launches import Launches
+from scmmlab.replica.windows import WindowPool
 from scmmlab.training import Reporter, StageFailure, SweepRequest
-from scmmlab.training import finetune as finetune_module
-from scmmlab.training import pretrain as pretrain_module
 from scmmlab.training.data import Selections, pretrain_data
-from scmmlab.training.finetune import FinetunePack
 from scmmlab.training.finetune_stage import ready_cell
-from scmmlab.training.launches import Launches
-from scmmlab.training.pretrain import Encoder, PretrainPack
 from scmmlab.training.stages import run_cell_stage, run_pretrain_stage, run_sweep_stage
 from scmmlab.training.sweep_stage import SweepSlots
-from scmmlab.training.windows import WindowPool
 
 SLOW = pytest.mark.slow
 

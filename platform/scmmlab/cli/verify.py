@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from scmmlab.cli.options import device_name
 
 if TYPE_CHECKING:  # the command imports it when it runs
-    from scmmlab.training.verification import Check
+    from scmmlab.methods.scmm.verification import Check
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -33,8 +33,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Check every file and print one line a quantity."""
-    from scmmlab.training.precision import check_precision, multiplications
-    from scmmlab.training.verification import verify_file
+    from scmmlab.methods.scmm.verification import verify_file
+    from scmmlab.replica.precision import check_precision, multiplications
 
     check_precision(arguments.precision, arguments.device)
     checks: list[Check] = []
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(file)
             checks += _shown(verify_file(file, device=arguments.device, pack=arguments.pack))
         if arguments.device != "cpu":
-            from scmmlab.training.graph_check import verify_graphs
+            from scmmlab.methods.scmm.graph_check import verify_graphs
 
             print("CUDA graphs beside the same kernels one by one")
             of_graphs, reasons = verify_graphs(arguments.device)

@@ -19,6 +19,9 @@ from typing import Any, Literal
 Scope = Literal["cells", "tables"]
 _MOST_SHOWN = 5
 
+NUMERICS_VERSION = "2"
+"""Raised when a change of the code that computes changes results: what was stored before is then made again."""
+
 KEYS_VERSION = 2
 """Raised when keys are made in another way: what was stored before has others."""
 
@@ -31,7 +34,8 @@ SCOPES: Mapping[Scope, tuple[str, ...]] = {
     "cells": (
         "evaluation",
         "features/scaling",
-        "model",
+        "methods",
+        "replica",
         "study/requests",
         "tables/compatibility",
         "tables/feature_table",
@@ -48,16 +52,15 @@ COMPUTES_NOTHING: Mapping[str, str] = {
     "evaluation/statistics": "is computed anew from the stored results by each report",
     "features/benchmark": "measures",
     "features/whole_process": "measures",
-    "model/version": "is in the keys by itself",
-    "training/benchmark": "measures",
+    "methods/scmm/benchmark": "measures",
     "training/causes": "names what failed",
-    "training/golden": "reads what numerics are verified against",
-    "training/graph_check": "compares CUDA graphs with single kernels",
-    "training/launches": "counts what a step sends to the device",
+    "methods/scmm/golden": "reads what numerics are verified against",
+    "methods/scmm/graph_check": "compares CUDA graphs with single kernels",
+    "replica/launches": "counts what a step sends to the device",
     "training/pack_probe": "measures how many replicas train at a time, which changes no result",
-    "training/projection": "estimates",
-    "training/rates": "measures",
-    "training/verification": "compares numerics with golden vectors",
+    "methods/scmm/projection": "estimates",
+    "methods/scmm/rates": "measures",
+    "methods/scmm/verification": "compares numerics with golden vectors",
 }
 """Modules within `SCOPES` that bear on no result, and why. A new module counts until it is named here."""
 

@@ -25,7 +25,7 @@ from scmmlab.execution.stream import StreamingReporter
 from scmmlab.execution.task import Outcome, Task
 from scmmlab.execution.train_watch import group_name
 from scmmlab.execution.worker import ASK_S, TELL_S, WorkerSettings, preempted, this_place, with_log
-from scmmlab.model import TorchDistributed
+from scmmlab.replica.collectives import TorchDistributed
 from scmmlab.training import PretrainRequest, Reporter
 from scmmlab.training.data_parallel import pretrain_data_parallel
 

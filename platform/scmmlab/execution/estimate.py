@@ -10,11 +10,11 @@ import torch
 from scmmlab.config import ResourcesSpec
 from scmmlab.errors import ResourceError
 from scmmlab.execution.worker_plan import WorkerPlan, plan_workers
-from scmmlab.model.replicas import keep_for_replicas
+from scmmlab.methods.scmm.rates import steps_of_finetuning, steps_of_pretraining
+from scmmlab.replica.replicas import keep_for_replicas
 from scmmlab.study import Plan, Rates, estimate_seconds
 from scmmlab.training.pack_probe import Kind
 from scmmlab.training.packs import finetune_pack_size, pretrain_pack_size
-from scmmlab.training.rates import steps_of_finetuning, steps_of_pretraining
 
 KINDS: tuple[Kind, Kind] = ("pretrain", "finetune")
 SECONDS = 1.0

@@ -16,7 +16,7 @@ from scmmlab.execution.events import CheckpointSaved, EpochEnded, Event, SlotsUs
 from scmmlab.execution.run_task import run_task
 from scmmlab.execution.slots import Slots, slots_of
 from scmmlab.execution.task import Outcome, Tables, Task
-from scmmlab.model.replicas import keep_for_replicas
+from scmmlab.replica.replicas import keep_for_replicas
 from scmmlab.training import Reporter
 
 

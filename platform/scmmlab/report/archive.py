@@ -25,10 +25,9 @@ from typing import Literal
 from pydantic import TypeAdapter, ValidationError
 
 from scmmlab.config import AblationSpec, ExperimentSpec, StudySpec, SweepSpec, study_yaml
-from scmmlab.config.code_digest import KEYS_VERSION, installed_code
+from scmmlab.config.code_digest import KEYS_VERSION, NUMERICS_VERSION, installed_code
 from scmmlab.config.yaml_text import parse_yaml
 from scmmlab.errors import ScmmlabError, StoreError
-from scmmlab.model.version import NUMERICS_VERSION
 from scmmlab.report.collect import collect_results
 from scmmlab.report.write import write_report
 from scmmlab.study import (

@@ -17,8 +17,7 @@ from scmmlab.config import (
     TransferSpec,
     fingerprint,
 )
-from scmmlab.config.code_digest import KEYS_VERSION, installed_code
-from scmmlab.model.version import NUMERICS_VERSION
+from scmmlab.config.code_digest import KEYS_VERSION, NUMERICS_VERSION, installed_code
 from scmmlab.tables import Manifest
 
 

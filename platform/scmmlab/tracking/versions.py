@@ -9,8 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from scmmlab import __version__
-from scmmlab.config.code_digest import KEYS_VERSION, installed_code
-from scmmlab.model.version import NUMERICS_VERSION
+from scmmlab.config.code_digest import KEYS_VERSION, NUMERICS_VERSION, installed_code
 
 COMMIT_VARIABLE = "SCMMLAB_COMMIT"
 """Environment variable that tells a job the commit of the working directory that it was submitted from."""

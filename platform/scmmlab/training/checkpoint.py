@@ -17,8 +17,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from scmmlab.model.version import NUMERICS_VERSION
-from scmmlab.training.memory import let_go, out_of_memory
+from scmmlab.config.code_digest import NUMERICS_VERSION
+from scmmlab.replica.memory import let_go, out_of_memory
 from scmmlab.training.reporter import Reporter
 
 FORMAT = 1

@@ -17,10 +17,10 @@ from scmmlab.config import ReleasedProtocol
 from scmmlab.config.experiment import ScalingKind
 from scmmlab.errors import ResourceError, SpecError, TrainingError
 from scmmlab.features import Scaler
-from scmmlab.model import Collectives
+from scmmlab.methods.scmm.pretrain_pack import Encoder
+from scmmlab.replica.collectives import Collectives
 from scmmlab.training.data import PretrainData
 from scmmlab.training.encoder_slots import stage_failure, train_encoders
-from scmmlab.training.pretrain import Encoder
 from scmmlab.training.pretrain_stage import pretrain_output
 from scmmlab.training.reporter import Reporter
 from scmmlab.training.requests import PretrainRequest, StageFailure, StageOutput

@@ -14,14 +14,14 @@ from typing import Literal
 
 from torch import Tensor
 
-from scmmlab.model import SINGLE_PROCESS, Collectives
+from scmmlab.methods.scmm.pretrain_pack import LOSSES, Encoder, PretrainPack
+from scmmlab.replica.collectives import SINGLE_PROCESS, Collectives
+from scmmlab.replica.memory import Room, let_go, no_room_for_one, out_of_memory
+from scmmlab.replica.windows import Windows
 from scmmlab.training.causes import describe, failure_cause
 from scmmlab.training.checkpoint import from_bytes, save_if_there_is_room
-from scmmlab.training.memory import Room, let_go, no_room_for_one, out_of_memory
-from scmmlab.training.pretrain import LOSSES, Encoder, PretrainPack
 from scmmlab.training.reporter import Reporter
 from scmmlab.training.requests import StageFailure, StageKind
-from scmmlab.training.windows import Windows
 
 _KINDS: dict[str, StageKind] = {"pretrain": "pretrain", "probe": "sweep"}
 

@@ -12,23 +12,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from scmmlab.config.code_digest import NUMERICS_VERSION
 from scmmlab.errors import TrainingError
 from scmmlab.evaluation import json_scores, scores
-from scmmlab.model import initial_pretraining
-from scmmlab.model.version import NUMERICS_VERSION
+from scmmlab.methods.scmm.finetune_pack import FinetunePack, FoldResult, FoldRun
+from scmmlab.methods.scmm.parameters import initial_pretraining
+from scmmlab.methods.scmm.pretrain_pack import pretrain_shape
+from scmmlab.replica.memory import Room, let_go, no_room_for_one, out_of_memory
+from scmmlab.replica.seeding import PRETRAIN, derive_seed
+from scmmlab.replica.windows import WindowPool
 from scmmlab.training.checkpoint import from_bytes, save_if_there_is_room
 from scmmlab.training.data import CellData, Selections, cell_data
 from scmmlab.training.encoder_slots import stage_failure
-from scmmlab.training.finetune import FinetunePack, FoldResult, FoldRun
-from scmmlab.training.memory import Room, let_go, no_room_for_one, out_of_memory
 from scmmlab.training.packs import FinetuneFit, evenly, finetune_fit
 from scmmlab.training.predictions import probabilities
-from scmmlab.training.pretrain import pretrain_shape
 from scmmlab.training.pretrain_stage import RECORD_FORMAT, curve_from_arrays
 from scmmlab.training.reporter import Reporter
 from scmmlab.training.requests import CellRequest, StageFailure, StageOutput, data_of
-from scmmlab.training.seeding import PRETRAIN, derive_seed
-from scmmlab.training.windows import WindowPool
 
 FIGURES = ("loss", "train_accuracy", "validation_accuracy", "validation_balanced_accuracy")
 """Figures of an epoch that the curves of a cell show, means over its folds."""

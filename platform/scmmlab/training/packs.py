@@ -10,7 +10,7 @@ import torch
 
 from scmmlab.config import ExperimentSpec, ReleasedProtocol
 from scmmlab.config.experiment import Precision
-from scmmlab.training.finetune import Mode
+from scmmlab.methods.scmm.finetune_pack import Mode
 from scmmlab.training.requests import SweepRequest
 
 Item = TypeVar("Item")

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from scmmlab.model.version import NUMERICS_VERSION
+from scmmlab.config.code_digest import NUMERICS_VERSION
+from scmmlab.methods.scmm.pretrain_pack import LOSSES
 from scmmlab.training.encoder_slots import TrainedEncoder
-from scmmlab.training.pretrain import LOSSES
 from scmmlab.training.requests import PretrainRequest, StageOutput
 
 RECORD_FORMAT = 1

@@ -21,11 +21,12 @@ from torch import Tensor
 from scmmlab.config import ExperimentSpec
 from scmmlab.errors import SpecError, TrainingError
 from scmmlab.evaluation.metrics import balanced_accuracy, confusion
-from scmmlab.model import Parameters, encode
-from scmmlab.model.parameters import encoder_sizes
+from scmmlab.methods.scmm.encoder import encode
+from scmmlab.methods.scmm.parameters import encoder_sizes
+from scmmlab.methods.scmm.pretrain_pack import pretrain_shape
+from scmmlab.replica.parameters import Parameters
+from scmmlab.replica.windows import Scaling, WindowPool
 from scmmlab.training.data import CellData, FoldData
-from scmmlab.training.pretrain import pretrain_shape
-from scmmlab.training.windows import Scaling, WindowPool
 
 RIDGE = 0.1
 """Penalty λ, in units of the variance of a standardised feature."""

@@ -8,25 +8,18 @@ from typing import TypeVar
 
 import torch
 
+from scmmlab.methods.scmm.pretrain_pack import Encoder
+from scmmlab.replica.memory import Room
+from scmmlab.replica.windows import WindowPool
 from scmmlab.training.data import Selections, Tables, pretrain_data
 from scmmlab.training.encoder_slots import stage_failure, train_encoders
 from scmmlab.training.evaluate import evaluate_cell
 from scmmlab.training.finetune_stage import finetune_cells, ready_cell
-from scmmlab.training.memory import Room
 from scmmlab.training.packs import finetune_pack_size, in_groups, pretrain_fit, pretrain_pack_size
-from scmmlab.training.pretrain import Encoder
 from scmmlab.training.pretrain_stage import pretrain_output
 from scmmlab.training.reporter import Reporter
-from scmmlab.training.requests import (
-    CellRequest,
-    PretrainRequest,
-    StageFailure,
-    StageKind,
-    StageOutput,
-    SweepRequest,
-)
+from scmmlab.training.requests import CellRequest, PretrainRequest, StageFailure, StageKind, StageOutput, SweepRequest
 from scmmlab.training.sweep_stage import SweepSlots
-from scmmlab.training.windows import WindowPool
 
 Request = TypeVar("Request", PretrainRequest, CellRequest)
 Prepared = TypeVar("Prepared")

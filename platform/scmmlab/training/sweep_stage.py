@@ -9,17 +9,17 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from scmmlab.model import initial_pretraining
-from scmmlab.model.version import NUMERICS_VERSION
+from scmmlab.config.code_digest import NUMERICS_VERSION
+from scmmlab.methods.scmm.parameters import initial_pretraining
+from scmmlab.methods.scmm.pretrain_pack import LOSSES, Encoder, pretrain_shape
+from scmmlab.replica.seeding import PRETRAIN, derive_seed
+from scmmlab.replica.windows import WindowPool
 from scmmlab.training.data import CellData, PretrainData, Selections, Tables, cell_data, pretrain_data
 from scmmlab.training.encoder_slots import EncoderSlots, Ended, stage_failure
-from scmmlab.training.pretrain import LOSSES, Encoder, pretrain_shape
 from scmmlab.training.pretrain_stage import RECORD_FORMAT
 from scmmlab.training.probe import EmbeddingProbe
 from scmmlab.training.reporter import Reporter
 from scmmlab.training.requests import StageFailure, StageOutput, SweepRequest, data_of
-from scmmlab.training.seeding import PRETRAIN, derive_seed
-from scmmlab.training.windows import WindowPool
 
 
 class Sweep:

@@ -1,0 +1,1 @@
+"""What is trained: SCMM and other methods, behind one contract."""

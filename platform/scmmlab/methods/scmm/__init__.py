@@ -1,0 +1,1 @@
+"""SCMM: soft contrastive masked modelling (arXiv 2408.09186)."""

@@ -1,0 +1,110 @@
+"""How fast packs train here: steps of random windows, counted for a moment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from scmmlab.config import ExperimentSpec, HonestProtocol
+from scmmlab.evaluation import Fold
+from scmmlab.features import Scaler
+from scmmlab.methods.scmm.finetune_pack import FinetunePack, FoldRun
+from scmmlab.methods.scmm.parameters import initial_pretraining
+from scmmlab.methods.scmm.pretrain_pack import Encoder, PretrainPack, pretrain_shape
+from scmmlab.replica.windows import WindowPool
+from scmmlab.training.data import FoldData, PretrainData
+from scmmlab.training.sealed import SealedLabels
+
+CPU_STEPS, GPU_STEPS = 2, 16
+"""Steps of an epoch: enough of them that its beginning and end, where a GPU waits, count for little."""
+
+
+@dataclass(frozen=True)
+class StepRunner:
+    """A pack on random windows, whose steps can be counted."""
+
+    train_epoch: Callable[[], object]
+    steps: int
+    """Replica-steps of an epoch."""
+    device: str
+
+    def rate(self, seconds: float) -> float:
+        """Replica-steps a second, measured for about so many seconds, and for one epoch at least."""
+        self.train_epoch()  # the first epoch also allocates and chooses kernels
+        epochs, start = 0, _now(self.device)
+        while not epochs or _now(self.device) - start < seconds:
+            self.train_epoch()
+            epochs += 1
+        return epochs * self.steps / (_now(self.device) - start)
+
+
+def steps_of_pretraining(
+    experiment: ExperimentSpec, channels: int, bands: int, classes: int, device: str, size: int
+) -> StepRunner:
+    """A pack of `size` encoders of `experiment`; classes are nothing to it."""
+    steps = _steps(device)
+    pack = _pretrain_pack(experiment, channels, bands, device, size, steps)
+    return StepRunner(pack.train_epoch, steps * size, device)
+
+
+def steps_of_finetuning(
+    experiment: ExperimentSpec, channels: int, bands: int, classes: int, device: str, size: int
+) -> StepRunner:
+    """A pack of `size` folds of `experiment`, in epochs in which nothing is predicted."""
+    steps = _steps(device)
+    pack = _finetune_pack(experiment, channels, bands, classes, device, size, steps)
+    return StepRunner(pack.train_epoch, steps * size, device)
+
+
+def _steps(device: str) -> int:
+    return CPU_STEPS if torch.device(device).type == "cpu" else GPU_STEPS
+
+
+def _now(device: str) -> float:
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def _random_windows(count: int, channels: int, bands: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(count, channels, bands)).astype(np.float32)
+
+
+def _pretrain_pack(
+    experiment: ExperimentSpec, channels: int, bands: int, device: str, size: int, steps: int
+) -> PretrainPack:
+    features = _random_windows(steps * experiment.pretrain.batch_size, channels, bands)
+    data = PretrainData(features, len(features), Scaler.fit("min_max", features), fingerprint="")
+    encoders = [Encoder(f"probe {seed}", experiment, seed, data) for seed in range(size)]
+    return PretrainPack(encoders, WindowPool([features], device, torch.float32))
+
+
+def _finetune_pack(
+    experiment: ExperimentSpec, channels: int, bands: int, classes: int, device: str, size: int, steps: int
+) -> FinetunePack:
+    # the last epoch counts: nothing is predicted, as in all but the last epoch of a training without validation
+    experiment = experiment.model_copy(update={"protocol": HonestProtocol()})
+    count = steps * experiment.finetune.batch_size
+    features = _random_windows(count, channels, bands)
+    label = np.arange(count) % classes
+    nothing = np.zeros(0, dtype=np.int64)
+    scaler = Scaler.fit("min_max", features)
+    data = FoldData(
+        fold=Fold("probe", (), "target", np.arange(count), nothing, np.arange(1)),
+        seen_features=features,
+        finetune_label=label,
+        validation_label=nothing,
+        test_features=features,
+        test_subject=np.zeros(1, dtype=np.int32),
+        sealed=SealedLabels(label[:1]),
+        scaler=scaler,
+        test_scaler=scaler,
+    )
+    shape = pretrain_shape(experiment, channels, bands)
+    encoder = initial_pretraining(shape, torch.tensor([0]), "cpu", torch.float32).replica_state(0)
+    runs = [FoldRun("probe", number, experiment, 0, data, classes, encoder) for number in range(size)]
+    return FinetunePack(runs, WindowPool([features], device, torch.float32))

@@ -1,0 +1,167 @@
+"""Memory: what running out of it looks like, how to let go of what was lost, how much there is and was used."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import re
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from scmmlab.errors import MemoryShortageError
+from scmmlab.replica.replicas import replica_threads
+
+CPU_WORDS = ("can't allocate memory", "not enough memory", "bad_alloc", "unable to mmap")
+"""What PyTorch says on a CPU, where it raises a plain RuntimeError, on Linux, on Windows and from C++."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether `error` says that there was no memory left, on a GPU or on the host."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in CPU_WORDS)
+
+
+def let_go(error: BaseException) -> None:
+    """Free what `error` keeps alive: the tensors of the step that raised it are locals of the frames of its trace.
+
+    The trace can still be printed afterwards.
+    """
+    linked: BaseException | None = error
+    while linked is not None:
+        traceback.clear_frames(linked.__traceback__)
+        linked = linked.__cause__ or linked.__context__
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def no_room_for_one(key: str, error: BaseException) -> MemoryShortageError:
+    """What is said of a training that does not even fit alone."""
+    return MemoryShortageError(
+        f"There is not enough memory to train {key} alone: {' '.join(str(error).split()) or type(error).__name__}",
+        hint="lower its batch size, masking.views or network.width, or give it a larger device.",
+    )
+
+
+@dataclass
+class Room:
+    """How many replicas there is memory for, as far as that is known."""
+
+    replicas: int | None = None
+    """None as long as memory has not run out."""
+
+    def ran_out(self, replicas: int) -> None:
+        """There was no memory for `replicas` at a time: half as many are tried next."""
+        half = max(1, replicas // 2)
+        self.replicas = half if self.replicas is None else min(self.replicas, half)
+
+
+class Meter:
+    """Measures the most memory that was in use above what was in use when the meter was made.
+
+    On a GPU, PyTorch's own count; on a CPU, the process's resident memory, whose high-water mark Linux lets a process
+    reset. Elsewhere nothing is measured.
+
+    Parameters
+    ----------
+    device : device or str
+        Where.
+    """
+
+    def __init__(self, device: torch.device | str):
+        self._device = torch.device(device)
+        _give_back_freed_memory()
+        self._start = self._used()
+
+    def restart(self) -> None:
+        """Forget the most so far; what was in use when the meter was made stays the reference."""
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+        else:
+            _give_back_freed_memory()
+            with suppress(OSError):
+                Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+
+    def most(self) -> int | None:
+        """Bytes; None where that cannot be measured."""
+        if self._device.type == "cuda":
+            return max(0, torch.cuda.max_memory_allocated(self._device) - self._start)
+        high = _status("VmHWM")
+        return None if high is None else max(0, high - self._start)
+
+    def _used(self) -> int:
+        if self._device.type == "cuda":
+            return int(torch.cuda.memory_allocated(self._device))
+        return _status("VmRSS") or 0
+
+
+def free_memory(device: torch.device | str, share: float = 1.0) -> int | None:
+    """Bytes that this process may still take.
+
+    Parameters
+    ----------
+    device : device or str
+        Where.
+    share : float
+        Of a GPU: the part of it that this process may use. On a CPU a process's part is that of the CPUs whose threads
+        it runs.
+
+    Returns
+    -------
+    int or None
+        None where that cannot be told.
+    """
+    device = torch.device(device)
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int((free + kept) * share)
+    own = min(1.0, replica_threads() / (os.cpu_count() or 1))
+    limits = [free * own for free in (_available(), _control_group()) if free is not None]
+    with suppress(ImportError):  # Windows has no such limits
+        import resource
+
+        most, _ = resource.getrlimit(resource.RLIMIT_AS)
+        taken = _status("VmSize")
+        if most != resource.RLIM_INFINITY and taken is not None:
+            limits.append(max(0, most - taken))
+    return int(min(limits)) if limits else None
+
+
+def _give_back_freed_memory() -> None:
+    """Have the C library return what it keeps for later, which would count as used."""
+    with suppress(OSError, AttributeError):  # other C libraries than GNU's have no such function
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _status(name: str) -> int | None:
+    """A figure of this process in bytes, as Linux gives it."""
+    return _kilobytes(Path("/proc/self/status"), name)
+
+
+def _available() -> int | None:
+    return _kilobytes(Path("/proc/meminfo"), "MemAvailable")
+
+
+def _kilobytes(file: Path, name: str) -> int | None:
+    with suppress(OSError):
+        found = re.search(rf"^{name}:\s+(\d+) kB$", file.read_text(encoding="utf-8"), re.MULTILINE)
+        return 1024 * int(found[1]) if found else None
+    return None
+
+
+def _control_group() -> int | None:
+    """What the container's limit leaves (control groups, version 2); page cache counts as free."""
+    folder = Path("/sys/fs/cgroup")
+    with suppress(OSError, ValueError, IndexError):
+        limit = int((folder / "memory.max").read_text(encoding="utf-8"))
+        used = int((folder / "memory.current").read_text(encoding="utf-8"))
+        cached = re.search(r"^inactive_file (\d+)$", (folder / "memory.stat").read_text(encoding="utf-8"), re.MULTILINE)
+        return max(0, limit - used + (int(cached[1]) if cached else 0))
+    return None
