@@ -6,14 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scmmlab.config import (
-    Choices,
-    is_among,
-    is_searched,
-    load_study,
-    never_searched,
-    sampling_order,
-)
+from scmmlab.config import Choices, is_among, is_searched, load_study, never_searched, sampling_order
 from scmmlab.errors import SpecError
 
 SWEEP = """

@@ -2,8 +2,9 @@
 
 import pytest
 
-from scmmlab.config import CorpusSelection, ExperimentSpec, HonestProtocol, TransferSpec, load_study, resolve_transfer
+from scmmlab.config import CorpusSelection, HonestProtocol, TransferSpec, load_study, resolve_transfer
 from scmmlab.errors import SpecError
+from scmmlab.methods.scmm.spec import ScmmSpec
 
 GRID = """
 kind: ablation
@@ -35,7 +36,7 @@ def study(tmp_path):
 
 
 def test_a_variant_comes_after_the_transfer_and_the_transfer_after_the_base():
-    base = ExperimentSpec(finetune={"epochs": 5}, protocol=HonestProtocol(finetune_trials=9))
+    base = ScmmSpec(finetune={"epochs": 5}, protocol=HonestProtocol(finetune_trials=9))
     own = transfer(**{"finetune.epochs": 50, "contrast.temperature": 0.05})
     assert resolve_transfer(base, transfer(), {}) == base
     assert resolve_transfer(base, own, {}).finetune.epochs == 50
@@ -44,7 +45,7 @@ def test_a_variant_comes_after_the_transfer_and_the_transfer_after_the_base():
 
 
 def test_what_a_transfer_says_of_its_split_stays_when_a_variant_changes_the_protocol():
-    base = ExperimentSpec(protocol=HonestProtocol(finetune_trials=9))
+    base = ScmmSpec(protocol=HonestProtocol(finetune_trials=9))
     own = transfer(**{"protocol.finetune_trials": 4, "protocol.trial_order": "time_within_class"})
     protocol = resolve_transfer(base, own, {"protocol.kind": "released"}).protocol
     assert (protocol.kind, protocol.finetune_trials, protocol.trial_order) == ("released", 4, "time_within_class")

@@ -4,23 +4,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scmmlab.config import ExperimentSpec, HonestProtocol, LosoProtocol, MaskingSpec, ReleasedProtocol, resolve_variant
+from scmmlab.config import HonestProtocol, LosoProtocol, ReleasedProtocol, resolve_variant
 from scmmlab.errors import SpecError
+from scmmlab.methods.scmm.spec import MaskingSpec, ScmmSpec
 
 
 def test_no_change_is_the_base():
-    base = ExperimentSpec(masking=MaskingSpec(ratio=0.3), protocol=LosoProtocol(subjects_per_fold=2))
+    base = ScmmSpec(masking=MaskingSpec(ratio=0.3), protocol=LosoProtocol(subjects_per_fold=2))
     assert resolve_variant(base, {}) == base
 
 
 def test_a_mapping_changes_the_keys_that_it_names():
-    base = ExperimentSpec(masking=MaskingSpec(ratio=0.3))
+    base = ScmmSpec(masking=MaskingSpec(ratio=0.3))
     assert resolve_variant(base, {"masking": {"mode": "none"}}) == resolve_variant(base, {"masking.mode": "none"})
     assert resolve_variant(base, {"masking": {"mode": "none"}}).masking.ratio == 0.3
 
 
 def test_another_protocol_keeps_what_was_set_and_means_the_same():
-    base = ExperimentSpec(
+    base = ScmmSpec(
         protocol=HonestProtocol(
             subjects_per_fold=3,
             trial_order="time_within_class",
@@ -39,8 +40,8 @@ def test_another_protocol_keeps_what_was_set_and_means_the_same():
 
 
 def test_a_quirk_may_stand_before_the_kind_that_has_it():
-    one = resolve_variant(ExperimentSpec(), {"protocol.zero_grad": True, "protocol.kind": "released"})
-    two = resolve_variant(ExperimentSpec(), {"protocol": {"kind": "released", "zero_grad": True}})
+    one = resolve_variant(ScmmSpec(), {"protocol.zero_grad": True, "protocol.kind": "released"})
+    two = resolve_variant(ScmmSpec(), {"protocol": {"kind": "released", "zero_grad": True}})
     assert one == two
     assert isinstance(one.protocol, ReleasedProtocol)
     assert one.protocol.zero_grad
@@ -70,7 +71,7 @@ def test_a_quirk_may_stand_before_the_kind_that_has_it():
 )
 def test_a_wrong_change_is_refused_with_its_path(changes, expected):
     with pytest.raises(SpecError) as caught:
-        resolve_variant(ExperimentSpec(), changes)
+        resolve_variant(ScmmSpec(), changes)
     assert expected in str(caught.value)
 
 
@@ -83,5 +84,5 @@ def test_a_wrong_change_is_refused_with_its_path(changes, expected):
 )
 def test_the_order_of_changes_has_no_meaning(ratio, epochs, top_k, order):
     changes = [("masking.ratio", ratio), ("pretrain.epochs", epochs), ("aggregator.top_k", top_k)]
-    resolved = resolve_variant(ExperimentSpec(), dict(changes[i] for i in order))
+    resolved = resolve_variant(ScmmSpec(), dict(changes[i] for i in order))
     assert (resolved.masking.ratio, resolved.pretrain.epochs, resolved.aggregator.top_k) == (ratio, epochs, top_k)

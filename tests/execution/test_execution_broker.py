@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from test_execution_leases import ONE, ONE_AGAIN, TWO, task
 
-from scmmlab.config import CorpusSelection, ExperimentSpec, TransferSpec
+from scmmlab.config import CorpusSelection, TransferSpec
 from scmmlab.execution.broker import Attendance, Broker, Place
 from scmmlab.execution.events import (
     CheckpointSaved,
@@ -23,6 +23,7 @@ from scmmlab.execution.events import (
 from scmmlab.execution.leases import WorkerId
 from scmmlab.execution.stream import gathering_s
 from scmmlab.execution.task import Task
+from scmmlab.methods.scmm.spec import ScmmSpec
 from scmmlab.training import StageFailure, StageOutput, SweepRequest
 
 
@@ -40,7 +41,7 @@ def epoch(key: str, number: int) -> EpochEnded:
 
 def setting(key: str, **experiment: object) -> Task:
     transfer = TransferSpec(name="t", source=CorpusSelection(table="a"), target=CorpusSelection(table="b"))
-    return Task(key, [SweepRequest(key, ExperimentSpec.model_validate(experiment), 0, transfer, ("Cz",), 1)])
+    return Task(key, [SweepRequest(key, ScmmSpec.model_validate(experiment), 0, transfer, ("Cz",), 1)])
 
 
 def test_worker_that_waits_gets_a_task_as_soon_as_there_is_one():

@@ -7,25 +7,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scmmlab.config import ExperimentSpec
 from scmmlab.methods.scmm.masking import masks
 from scmmlab.methods.scmm.parameters import initial_pretraining
 from scmmlab.methods.scmm.pretraining import pretraining_gradient
 from scmmlab.methods.scmm.settings import Settings
 from scmmlab.methods.scmm.shape import Shape
+from scmmlab.methods.scmm.spec import ScmmSpec
 from scmmlab.replica.optimizer import Adam
 from scmmlab.replica.parameters import Parameters
 
 SHAPE = Shape(channels=6, bands=5, width=8, classifier_width=10, classes=3)
 
 
-def experiment(**changes: Any) -> ExperimentSpec:
+def experiment(**changes: Any) -> ScmmSpec:
     """The published settings but for dotted paths with a double underscore: ``experiment(masking__mode="random")``."""
-    settings = ExperimentSpec(network={"width": SHAPE.width}).model_dump()
+    settings = ScmmSpec(network={"width": SHAPE.width}).model_dump()
     for path, value in changes.items():
         part, _, name = path.partition("__")
         settings[part][name] = value
-    return ExperimentSpec.model_validate(settings)
+    return ScmmSpec.model_validate(settings)
 
 
 def windows(
@@ -37,7 +37,7 @@ def windows(
 
 
 def pack(
-    experiments: list[ExperimentSpec],
+    experiments: list[ScmmSpec],
     seeds: list[int] | None = None,
     overwrite: list[bool] | None = None,
     dtype: torch.dtype = torch.float64,

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from scmmlab.config import ExperimentSpec
 from scmmlab.methods.scmm.shape import Shape
+from scmmlab.methods.scmm.spec import ScmmSpec
 from scmmlab.replica.parameters import Parameters
 
 
@@ -37,7 +37,7 @@ class ReferenceScmm(nn.Module):
             self.load_state_dict(part.replica_state(replica), strict=False)
         return self
 
-    def losses(self, x: Tensor, keep: Tensor, experiment: ExperimentSpec, overwrite: bool = False) -> list[Tensor]:
+    def losses(self, x: Tensor, keep: Tensor, experiment: ScmmSpec, overwrite: bool = False) -> list[Tensor]:
         """Total, contrastive and reconstruction loss of windows [B, C, F] and what their copies keep."""
         windows, views = len(x), len(keep) // len(x)
         copies = x.repeat(views, 1, 1) * keep
@@ -83,7 +83,7 @@ class ReferenceScmm(nn.Module):
         return self.classifier(self.fc(self.encoder(x).flatten(1)).sigmoid())
 
 
-def reference_soft_weights(flat: Tensor, experiment: ExperimentSpec) -> Tensor:
+def reference_soft_weights(flat: Tensor, experiment: ScmmSpec) -> Tensor:
     """Weights of all pairs, by broadcasting every row against every other."""
     a, b = flat[:, None], flat[None]
     d = {

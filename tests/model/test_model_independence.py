@@ -9,10 +9,11 @@ import pytest
 import torch
 from model_packs import SHAPE, experiment, pack, train, windows
 
-from scmmlab.config import ExperimentSpec, OptimizerSpec
+from scmmlab.config import OptimizerSpec
 from scmmlab.methods.scmm.finetuning import classify, finetuning_gradient
 from scmmlab.methods.scmm.parameters import initial_classifier
 from scmmlab.methods.scmm.shape import Shape
+from scmmlab.methods.scmm.spec import ScmmSpec
 from scmmlab.replica import replicas
 from scmmlab.replica.optimizer import Adam
 from scmmlab.replica.parameters import Parameters
@@ -157,7 +158,7 @@ def test_fine_tuning_with_folds_of_different_sizes(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_fine_tuning_of_the_published_network(batch: int, classes: int, together: bool, dtype: torch.dtype) -> None:
     """Where replicas may be computed together, and in packs of any size."""
-    shape, experiments = Shape(channels=19, classes=classes), [ExperimentSpec()] * 6
+    shape, experiments = Shape(channels=19, classes=classes), [ScmmSpec()] * 6
     x = windows(4, batch, shape=shape)
     assert (replicas.finetuning_replicas(x, 32, (128, classes)) > 1) == together
     states = []

@@ -9,7 +9,7 @@ import pytest
 import torch
 from model_packs import experiment, pack, train, windows
 
-from scmmlab.config import ExperimentSpec, OptimizerSpec
+from scmmlab.config import OptimizerSpec
 from scmmlab.errors import SpecError
 from scmmlab.methods.scmm.finetuning import finetuning_gradient
 from scmmlab.methods.scmm.masking import masks
@@ -17,6 +17,7 @@ from scmmlab.methods.scmm.parameters import initial_classifier
 from scmmlab.methods.scmm.pretraining import pretraining_gradient
 from scmmlab.methods.scmm.settings import Settings
 from scmmlab.methods.scmm.shape import Shape
+from scmmlab.methods.scmm.spec import ScmmSpec
 from scmmlab.replica.optimizer import Adam
 from scmmlab.replica.products import BF16
 
@@ -24,7 +25,7 @@ SHAPE = Shape(channels=19, width=32)
 DIGITS = 2.0**-8
 
 
-def rounded(**changes: object) -> ExperimentSpec:
+def rounded(**changes: object) -> ScmmSpec:
     """An experiment whose products are rounded, of the width of `SHAPE`."""
     return experiment(network__width=SHAPE.width, **changes).model_copy(update={"precision": "bf16"})
 
@@ -38,7 +39,7 @@ VARIED = [
 ]
 
 
-def pretrained(experiments: Sequence[ExperimentSpec], seeds: Sequence[int], steps: int = 4) -> list[torch.Tensor]:
+def pretrained(experiments: Sequence[ScmmSpec], seeds: Sequence[int], steps: int = 4) -> list[torch.Tensor]:
     """Parameters and running statistics of each replica, one row each, after some steps."""
     parameters, settings, seed_R = pack(list(experiments), list(seeds), dtype=torch.float32, shape=SHAPE)
     x = torch.cat([windows(1, 32, seed, SHAPE, torch.float32) for seed in seeds])
@@ -58,7 +59,7 @@ def test_pre_training_alone_and_in_a_pack() -> None:
 def finetuned(seeds: Sequence[int], precision: str, freeze: bool = False) -> list[torch.Tensor]:
     """Encoder and classifier of folds of the published width and of different sizes, after three steps."""
     shape = Shape(channels=19, classes=3)
-    full, _, seed_R = pack([ExperimentSpec()] * len(seeds), list(seeds), dtype=torch.float32, shape=shape)
+    full, _, seed_R = pack([ScmmSpec()] * len(seeds), list(seeds), dtype=torch.float32, shape=shape)
     learners = [full.part("encoder."), initial_classifier(shape, seed_R, "cpu", torch.float32)]
     adams = [Adam(parameters.values, [OptimizerSpec()] * len(seeds)) for parameters in learners]
     x = torch.cat([windows(1, 32, seed, shape, torch.float32) for seed in seeds])
@@ -121,9 +122,9 @@ def test_float32_beside_bf16_keeps_its_last_bit() -> None:
 
 def test_precisions_are_not_mixed() -> None:
     with pytest.raises(SpecError, match=r"same 'precision', got \['bf16', 'float32'\]"):
-        Settings.stack([ExperimentSpec(), ExperimentSpec(precision="bf16")], [False] * 2, "cpu", torch.float32)
+        Settings.stack([ScmmSpec(), ScmmSpec(precision="bf16")], [False] * 2, "cpu", torch.float32)
 
 
 def test_float64_is_not_rounded() -> None:
     with pytest.raises(SpecError, match=r"float32 arithmetic, got torch\.float64"):
-        Settings.stack([ExperimentSpec(precision="bf16")], [False], "cpu", torch.float64)
+        Settings.stack([ScmmSpec(precision="bf16")], [False], "cpu", torch.float64)

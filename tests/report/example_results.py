@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from scmmlab.config import AblationSpec, ExperimentSpec, SweepSpec, resolve_variant
+from scmmlab.config import AblationSpec, SweepSpec, resolve_variant
 from scmmlab.evaluation import confusion, json_scores, scores
+from scmmlab.methods.scmm.spec import ScmmSpec
 from scmmlab.report import CellResult, StudyResults, TuneTrial
 from scmmlab.tables import Manifest
 
@@ -78,7 +79,7 @@ def ablation(
     )
 
 
-def experiment(study: AblationSpec, variant: str) -> ExperimentSpec:
+def experiment(study: AblationSpec, variant: str) -> ScmmSpec:
     return resolve_variant(study.base, study.variants[variant].set)
 
 
@@ -145,7 +146,7 @@ def _predictions(
     return label, exponential / exponential.sum(axis=1, keepdims=True)
 
 
-def _curves(variant: str, transfer: str, seed: int, what: ExperimentSpec, chance: float) -> dict[str, Any]:
+def _curves(variant: str, transfer: str, seed: int, what: ScmmSpec, chance: float) -> dict[str, Any]:
     # variants that differ in fine-tuning or protocol alone share their pre-training, and so its curve
     rng = np.random.default_rng([0 if variant == "released" else list(VARIANTS).index(variant), seed, len(transfer), 1])
     start = rng.uniform(0.8, 1.2)

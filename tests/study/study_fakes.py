@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from scmmlab.config import AblationSpec, CorpusSelection, ExperimentSpec, SweepSpec, TransferSpec
+from scmmlab.config import AblationSpec, CorpusSelection, SweepSpec, TransferSpec
 from scmmlab.evaluation import METRICS
+from scmmlab.methods.scmm.spec import ScmmSpec
 from scmmlab.study import Cell, Plan, make_plan
 from scmmlab.tables import Manifest
 
@@ -46,7 +47,7 @@ def transfer(**changes: Any) -> TransferSpec:
 def ablation(**changes: Any) -> AblationSpec:
     facts: dict[str, Any] = {
         "name": "small",
-        "base": ExperimentSpec(),
+        "base": ScmmSpec(),
         "variants": {
             "full": {},
             "no_aggregator": {"set": {"aggregator.enabled": False}},

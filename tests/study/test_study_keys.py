@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from study_fakes import CHANNELS, manifest, transfer
 
-from scmmlab.config import CorpusSelection, ExperimentSpec, resolve_variant
+from scmmlab.config import CorpusSelection, resolve_variant
 from scmmlab.config.code_digest import Code
+from scmmlab.methods.scmm.spec import ScmmSpec
 from scmmlab.study import keys
 from scmmlab.study.keys import cell_key, pretrain_key, sweep_key
 
@@ -17,7 +18,7 @@ SOURCE, TARGET = manifest("one"), manifest("two")
 
 def both(changes: dict[str, Any], **other: Any) -> tuple[str | None, str]:
     """The pre-training's key and the cell's, of the default experiment with `changes`."""
-    experiment = resolve_variant(ExperimentSpec(), changes)
+    experiment = resolve_variant(ScmmSpec(), changes)
     facts: dict[str, Any] = {
         "transfer": transfer(),
         "source": SOURCE,
@@ -303,7 +304,7 @@ def test_code_that_is_not_known_has_keys_of_its_own(monkeypatch):
 
 def test_a_sweep_setting_does_not_know_of_finetuning():
     def key(changes):
-        experiment = resolve_variant(ExperimentSpec(), changes)
+        experiment = resolve_variant(ScmmSpec(), changes)
         return sweep_key(experiment, transfer(), SOURCE, TARGET, CHANNELS, 0, report_every=5)
 
     assert key({"finetune.epochs": 1, "protocol.epoch_selection": "best_validation"}) == key({})

@@ -13,7 +13,6 @@ from study_fakes import CHANNELS, manifest, transfer
 
 from scmmlab.config import (
     CorpusSelection,
-    ExperimentSpec,
     HonestProtocol,
     LosoProtocol,
     ReleasedProtocol,
@@ -22,7 +21,7 @@ from scmmlab.config import (
     resolve_variant,
 )
 from scmmlab.config.base import Spec
-from scmmlab.config.experiment import ContrastSpec, MaskingSpec, NetworkSpec
+from scmmlab.methods.scmm.spec import ContrastSpec, MaskingSpec, NetworkSpec, ScmmSpec
 from scmmlab.study.keys import FINETUNING_RULES, PRETRAINING_RULES, PROBE_RULES, cell_key, pretrain_key, sweep_key
 
 PROTOCOLS = {
@@ -76,10 +75,10 @@ def another(field: FieldInfo, value: Any) -> Any:
     return next(one for one in (low + (min(high, low + 1) - low) * share for share in (0.3, 0.7)) if one != value)
 
 
-FIELDS = dict(leaves(ExperimentSpec))
+FIELDS = dict(leaves(ScmmSpec))
 
 
-def keys_of(experiment: ExperimentSpec, of: TransferSpec | None = None) -> tuple[str | None, str, str]:
+def keys_of(experiment: ScmmSpec, of: TransferSpec | None = None) -> tuple[str | None, str, str]:
     facts = (of or transfer(), manifest("one"))
     return (
         pretrain_key(experiment, *facts, CHANNELS, 0),
@@ -88,7 +87,7 @@ def keys_of(experiment: ExperimentSpec, of: TransferSpec | None = None) -> tuple
     )
 
 
-def value_at(experiment: ExperimentSpec, path: str) -> Any:
+def value_at(experiment: ScmmSpec, path: str) -> Any:
     value: Any = experiment
     for name in path.split("."):
         value = getattr(value, name)
@@ -103,7 +102,7 @@ def test_every_field_of_an_experiment_is_in_the_keys_of_what_it_can_change(path)
     contexts = [each for each in CONTEXTS if not kind or each.get("protocol.kind", "honest") == kind]
     changed = []
     for context in contexts:
-        before = resolve_variant(ExperimentSpec(), context)
+        before = resolve_variant(ScmmSpec(), context)
         value = another(FIELDS[path], value_at(before, dotted))
         after = resolve_variant(before, {dotted: value})
         changed.append([one != other for one, other in zip(keys_of(before), keys_of(after), strict=True)])
@@ -142,7 +141,7 @@ class WiderProtocol(HonestProtocol):
     purge_trials: int = 0
 
 
-class WiderExperiment(ExperimentSpec):
+class WiderExperiment(ScmmSpec):
     augmentation: str = "none"
 
 
@@ -154,9 +153,9 @@ class WiderTransfer(TransferSpec):
     alignment: str = "none"
 
 
-def experiments(name: str) -> Iterator[ExperimentSpec]:
+def experiments(name: str) -> Iterator[ScmmSpec]:
     """The same experiment with a new field, of two values."""
-    spec = ExperimentSpec()
+    spec = ScmmSpec()
     new: dict[str, tuple[Any, Any]] = {
         "masking": (WiderMasking(), WiderMasking(shape="round")),
         "contrast": (WiderContrast(), WiderContrast(margin=0.5)),
@@ -185,7 +184,7 @@ def test_a_field_that_nobody_thought_of_in_a_transfer_is_in_the_keys(side):
         pairs = [
             plain.model_copy(update={side: WiderSelection(**{**chosen, "tasks": tasks})}) for tasks in ((), ("rest",))
         ]
-    one, other = (keys_of(ExperimentSpec(), each) for each in pairs)
+    one, other = (keys_of(ScmmSpec(), each) for each in pairs)
     assert one[1] != other[1]
     assert one[2] != other[2]
     assert (one[0] != other[0]) == (side != "target")

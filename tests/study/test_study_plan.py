@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from study_fakes import BANDS, CHANNELS, MANIFESTS, ablation, manifest, plan_of, sweep, transfer
 
-from scmmlab.config import CorpusSelection, ExperimentSpec, PretrainSpec, ReleasedProtocol, resolve_variant
+from scmmlab.config import CorpusSelection, ReleasedProtocol, resolve_variant
 from scmmlab.errors import CorpusError, SpecError, SplitError
+from scmmlab.methods.scmm.spec import PretrainSpec, ScmmSpec
 from scmmlab.study import (
     Rates,
     cell_request,
@@ -113,7 +114,7 @@ def test_features_that_were_made_differently_are_refused():
 
 def test_a_batch_larger_than_the_source_is_refused():
     with pytest.raises(SpecError, match=r"'pretrain.batch_size' of variant 'full': it must be at most the 800 windows"):
-        plan_of(ablation(base=ExperimentSpec(pretrain=PretrainSpec(batch_size=801))))
+        plan_of(ablation(base=ScmmSpec(pretrain=PretrainSpec(batch_size=801))))
 
 
 def test_zero_shot_needs_the_same_classes():
@@ -221,7 +222,7 @@ def table(corpus, trials):
 
 
 def with_batches_of(windows):
-    return ablation(base=resolve_variant(ExperimentSpec(), {"pretrain.batch_size": windows}))
+    return ablation(base=resolve_variant(ScmmSpec(), {"pretrain.batch_size": windows}))
 
 
 def test_every_split_is_tried_before_anything_starts():

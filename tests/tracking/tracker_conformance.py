@@ -6,14 +6,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from scmmlab.config import CorpusSelection, ExperimentSpec, TransferSpec
+from scmmlab.config import CorpusSelection, TransferSpec
+from scmmlab.methods.scmm.spec import ScmmSpec
 from scmmlab.tracking import DataInput, Tracker, TuneTrialRecord
 
 METRICS = ("accuracy", "balanced_accuracy")
 
 
 TRANSFER = TransferSpec(name="a-to-b", source=CorpusSelection(table="a"), target=CorpusSelection(table="b"))
-EXPERIMENT = ExperimentSpec()
+EXPERIMENT = ScmmSpec()
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class FakeCell:
     key: str
     pretrain_key: str | None
     transfer: TransferSpec = TRANSFER
-    experiment: ExperimentSpec = EXPERIMENT
+    experiment: ScmmSpec = EXPERIMENT
     channels: tuple[str, ...] = ("Fp1", "Fp2")
 
     @property

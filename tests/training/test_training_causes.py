@@ -10,9 +10,9 @@ import torch
 from training_cases import TABLES_OF, pretrain_request
 
 from scmmlab.errors import CorpusError, DivergedError, TrainingError
-from scmmlab.replica.memory import no_room_for_one
 from scmmlab.training import Reporter
 from scmmlab.training.causes import describe, failure_cause
+from scmmlab.training.memory import no_room_for_one
 from scmmlab.training.stages import run_pretrain_stage
 
 

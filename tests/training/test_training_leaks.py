@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scmmlab.training.sealed import SealedLabels
 from training_cases import (
     PROTOCOLS,
     SOURCE,
@@ -20,11 +21,10 @@ from training_cases import (
 )
 
 import scmmlab
-from scmmlab.config import ExperimentSpec
 from scmmlab.evaluation import make_folds
+from scmmlab.methods.scmm.spec import ScmmSpec
 from scmmlab.training import Reporter, StageOutput, SweepRequest
 from scmmlab.training import data as training_data
-from scmmlab.training.sealed import SealedLabels
 from scmmlab.training.stages import run_cell_stage, run_evaluate_stage, run_sweep_stage
 
 EVERY_PROTOCOL = sorted(PROTOCOLS)
@@ -156,5 +156,5 @@ def test_released_protocol_reports_another_epoch_for_other_test_labels_but_the_s
 
 
 def test_every_protocol_of_the_specs_is_tested_here():
-    kinds = {ExperimentSpec.model_validate({"protocol": protocol}).protocol.kind for protocol in PROTOCOLS.values()}
+    kinds = {ScmmSpec.model_validate({"protocol": protocol}).protocol.kind for protocol in PROTOCOLS.values()}
     assert kinds == {"honest", "loso", "zero_shot", "released"}

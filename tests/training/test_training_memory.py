@@ -15,8 +15,9 @@ from training_cases import TABLES_OF, MemoryReporter, assert_same, cell_request,
 
 from scmmlab.methods.scmm.finetune_pack import FinetunePack
 from scmmlab.methods.scmm.pretrain_pack import PretrainPack
-from scmmlab.replica.memory import Meter, Room, free_memory, let_go, out_of_memory
+from scmmlab.replica.shortage import let_go, out_of_memory
 from scmmlab.training import Reporter, StageFailure, StageOutput
+from scmmlab.training.memory import Meter, Room, free_memory
 from scmmlab.training.stages import run_cell_stage, run_pretrain_stage
 
 pytestmark = pytest.mark.slow
@@ -178,7 +179,7 @@ sys.path[:0] = sys.argv[1].split(":")
 import torch
 from training_cases import TABLES_OF, pretrain_request
 from scmmlab.training import Reporter, StageOutput
-from scmmlab.replica.memory import _status
+from scmmlab.training.memory import _status
 from scmmlab.training.stages import run_pretrain_stage
 
 def run(count):

@@ -2,9 +2,9 @@ import json
 
 import pytest
 import torch
+from scmmlab.methods.scmm.rates import StepRunner, steps_of_finetuning, steps_of_pretraining
 from training_cases import experiment
 
-from scmmlab.methods.scmm.rates import StepRunner, steps_of_finetuning, steps_of_pretraining
 from scmmlab.training import pack_probe
 from scmmlab.training.pack_probe import PackRates, Workload, device_name, probe_pack_size
 

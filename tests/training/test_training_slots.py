@@ -11,7 +11,7 @@ from training_cases import CHANNELS, TABLES_OF, TRANSFER, MemoryReporter, assert
 
 from scmmlab.training import Reporter, StageFailure, StageOutput, SweepRequest
 from scmmlab.training.encoder_slots import EncoderSlots
-from scmmlab.training.packs import sweep_fit
+from scmmlab.training.packs import sweep_signature
 from scmmlab.training.stages import run_sweep_stage
 from scmmlab.training.sweep_stage import SweepSlots
 
@@ -143,8 +143,8 @@ def test_probes_before_a_checkpoint_are_told_to_who_goes_on_from_it(alone):
 
 
 def test_settings_fit_together_whatever_their_masks_and_losses():
-    fits = {name: sweep_fit(request(name)) for name in SETTINGS if name != "short"}
+    fits = {name: sweep_signature(request(name)) for name in SETTINGS if name != "short"}
     assert len(set(fits.values())) == 1
     wide = replace(request("top"), experiment=experiment(network={"width": 64}))
-    assert sweep_fit(wide) != fits["top"]
-    assert sweep_fit(replace(request("top"), experiment=experiment(pretrain={"enabled": False}))) is None
+    assert sweep_signature(wide) != fits["top"]
+    assert sweep_signature(replace(request("top"), experiment=experiment(pretrain={"enabled": False}))) is None

@@ -20,9 +20,10 @@ from training_cases import (
     tables_with,
 )
 
-from scmmlab.config import CorpusSelection, ExperimentSpec
+from scmmlab.config import CorpusSelection
 from scmmlab.errors import TrainingError
 from scmmlab.evaluation import METRICS, make_folds, scores
+from scmmlab.methods.scmm.spec import ScmmSpec
 from scmmlab.training import PretrainRequest, Reporter, StageFailure, StageOutput
 from scmmlab.training.evaluate import leaks
 from scmmlab.training.packs import finetune_fit, in_groups, pretrain_fit
@@ -151,7 +152,7 @@ def test_only_requests_with_tensors_of_other_shapes_go_to_other_packs():
 
 
 def test_folds_of_two_precisions_do_not_share_a_pack():
-    experiments = [ExperimentSpec(precision=precision) for precision in ("float32", "bf16", "float32")]
+    experiments = [ScmmSpec(precision=precision) for precision in ("float32", "bf16", "float32")]
     packs = in_groups(experiments, lambda experiment: finetune_fit(experiment, 4, 5, 2), 4)
     assert [[experiment.precision for experiment in pack] for pack in packs] == [["float32", "float32"], ["bf16"]]
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from scmmlab.config import CorpusSelection, ExperimentSpec, TransferSpec
+from scmmlab.config import CorpusSelection, TransferSpec
+from scmmlab.methods.scmm.spec import ScmmSpec
 from scmmlab.tables import FeatureTable, Manifest
 from scmmlab.training import CellRequest, PretrainRequest, Reporter, StageFailure, StageOutput
 from scmmlab.training.stages import run_pretrain_stage
@@ -77,7 +78,7 @@ def with_columns(table: FeatureTable, **columns: np.ndarray) -> FeatureTable:
     return replace(table, **columns)
 
 
-def experiment(**changes: Any) -> ExperimentSpec:
+def experiment(**changes: Any) -> ScmmSpec:
     """A tiny experiment; `changes` are top-level parts, as in YAML."""
     base: dict[str, Any] = {
         "network": {"width": 16, "classifier_width": 16},
@@ -87,7 +88,7 @@ def experiment(**changes: Any) -> ExperimentSpec:
     }
     for name, part in changes.items():
         base[name] = {**base[name], **part} if name in base and name != "protocol" else part
-    return ExperimentSpec.model_validate(base)
+    return ScmmSpec.model_validate(base)
 
 
 def pretrain_request(key: str = "p", seed: int = 0, **changes: Any) -> PretrainRequest:

@@ -102,11 +102,11 @@ def _measured(arguments: argparse.Namespace) -> dict[str, object]:
             arguments.scale, arguments.real, lambda figure: print(figure, file=sys.stderr, flush=True)
         )
         return dict(scale)
-    from scmmlab.methods.scmm.benchmark import benchmark
+    from scmmlab.benchmarks.steps import benchmark
 
     rates = dict(benchmark(arguments.device, arguments.quick, arguments.threads, arguments.precision))
     if arguments.project:
-        from scmmlab.methods.scmm.projection import project
+        from scmmlab.benchmarks.projection import project
 
         rates["paper_study"] = project(rates, (os.cpu_count() or 1) if arguments.device == "cpu" else 1)
     if arguments.device == "cpu" and not arguments.no_features:

@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(file)
             checks += _shown(verify_file(file, device=arguments.device, pack=arguments.pack))
         if arguments.device != "cpu":
-            from scmmlab.methods.scmm.graph_check import verify_graphs
+            from scmmlab.benchmarks.graph_check import verify_graphs
 
             print("CUDA graphs beside the same kernels one by one")
             of_graphs, reasons = verify_graphs(arguments.device)

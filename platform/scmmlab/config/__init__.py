@@ -3,16 +3,10 @@
 from scmmlab.config.base import Spec, canonical_json, fingerprint
 from scmmlab.config.data import CorpusSelection, TransferSpec
 from scmmlab.config.experiment import (
-    AggregatorSpec,
-    ContrastSpec,
     ExperimentSpec,
-    FinetuneSpec,
-    LossSpec,
-    MaskingSpec,
-    NetworkSpec,
+    MovedSettingWarning,
     OptimizerSpec,
-    PretrainSpec,
-    ReconstructionSpec,
+    default_experiment,
 )
 from scmmlab.config.loading import LoadedStudy, json_schema, load_study, study_yaml
 from scmmlab.config.protocol import (
@@ -47,26 +41,19 @@ from scmmlab.config.variants import resolve_transfer, resolve_variant
 
 __all__ = [
     "AblationSpec",
-    "AggregatorSpec",
     "AshaSpec",
     "Choices",
-    "ContrastSpec",
     "CorpusSelection",
     "Domain",
     "ExperimentSpec",
-    "FinetuneSpec",
     "FloatRange",
     "HonestProtocol",
     "IntRange",
     "LoadedStudy",
     "LosoProtocol",
-    "LossSpec",
-    "MaskingSpec",
-    "NetworkSpec",
+    "MovedSettingWarning",
     "OptimizerSpec",
-    "PretrainSpec",
     "ProtocolSpec",
-    "ReconstructionSpec",
     "ReleasedProtocol",
     "ResourcesSpec",
     "Spec",
@@ -79,6 +66,7 @@ __all__ = [
     "ZeroShotProtocol",
     "canonical_json",
     "conditions",
+    "default_experiment",
     "fingerprint",
     "is_among",
     "is_searched",

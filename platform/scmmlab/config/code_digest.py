@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,14 +53,11 @@ COMPUTES_NOTHING: Mapping[str, str] = {
     "evaluation/statistics": "is computed anew from the stored results by each report",
     "features/benchmark": "measures",
     "features/whole_process": "measures",
-    "methods/scmm/benchmark": "measures",
     "training/causes": "names what failed",
     "methods/scmm/golden": "reads what numerics are verified against",
-    "methods/scmm/graph_check": "compares CUDA graphs with single kernels",
     "replica/launches": "counts what a step sends to the device",
+    "training/rates": "measures",
     "training/pack_probe": "measures how many replicas train at a time, which changes no result",
-    "methods/scmm/projection": "estimates",
-    "methods/scmm/rates": "measures",
     "methods/scmm/verification": "compares numerics with golden vectors",
 }
 """Modules within `SCOPES` that bear on no result, and why. A new module counts until it is named here."""
@@ -136,6 +134,27 @@ def module_digests(
         before = (seen or {}).get(name, ["", ""])
         found[name] = [raw, before[1] if before[0] == raw else statements_digest(content)]
     return found
+
+
+@cache
+def package_digest(module: str) -> str | None:
+    """A digest of the statements of the package that a module belongs to; None for this one.
+
+    Parameters
+    ----------
+    module : str
+        Dotted name of a module that is installed.
+    """
+    top = module.partition(".")[0]
+    if top == PACKAGE.name:
+        return None
+    found = find_spec(top)
+    assert found is not None, f"{module} is imported, so it is there"
+    folders = [Path(each) for each in found.submodule_search_locations or ()]
+    files = {path.relative_to(folder).as_posix(): path for folder in folders for path in sorted(folder.rglob("*.py"))}
+    if not files and found.origin:
+        files = {Path(found.origin).name: Path(found.origin)}
+    return _combined({name: ["", statements_digest(path.read_bytes())] for name, path in files.items()})
 
 
 def statements_digest(source: bytes) -> str:

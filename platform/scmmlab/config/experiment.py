@@ -1,88 +1,37 @@
-"""What one cell does: the model's switches, how it is trained, and how it is judged.
+"""What one cell does: the method that is trained, how features are scaled, and how it is judged.
 
-The defaults are the published settings of SCMM for the transfer SEED-IV to SEED (arXiv 2408.09186 and its code).
+A method adds its own settings to these; `method` says which it is, and `scmm` stands where it is absent.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+import json
+import warnings
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import (
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from scmmlab.config.base import Spec
+from scmmlab.config.plugins import DEFAULT_METHOD, find_method, method_names
 from scmmlab.config.protocol import HonestProtocol, ProtocolSpec
 
-MaskMode = Literal["none", "random", "channel", "parallel", "hybrid"]
-Distance = Literal["cosine", "euclidean", "manhattan"]
 ScalingKind = Literal["min_max", "standard", "none"]
 Precision = Literal["float32", "bf16"]
 
-
-class NetworkSpec(Spec):
-    """Sizes of the network."""
-
-    width: int = Field(128, ge=8, le=1024, multiple_of=4)
-    """Channels D of the encoder's last block; the blocks have D/4, D/2 and D, and the embedding z has D."""
-    classifier_width: int = Field(128, ge=1, le=4096)
-    """Units of the classifier's hidden layer."""
+Self = TypeVar("Self", bound="ExperimentSpec")
 
 
-class MaskingSpec(Spec):
-    """Which input values a view hides."""
-
-    mode: MaskMode = "hybrid"
-    """`random`: each value; `channel`: whole channels; `parallel`: each sample draws one of the two; `hybrid`: each
-    channel of each sample draws; `none`: views are plain copies."""
-    ratio: float = Field(0.5, ge=0, lt=1)
-    """Probability that a value (or channel) is hidden."""
-    threshold: float = Field(0.1, ge=0, le=1)
-    """`parallel` and `hybrid`: a uniform draw above it means `random`, else `channel`."""
-    views: int = Field(1, ge=1, le=8)
-    """Masked copies V of each window."""
-
-
-class ContrastSpec(Spec):
-    """The soft contrastive loss."""
-
-    enabled: bool = True
-    """Whether the loss takes part at all. The aggregator uses `temperature` even where it does not."""
-    weights: Literal["soft", "hard"] = "soft"
-    """`soft`: pairs weigh by their distance in the input; `hard`: 1 for views of one window, 0 for the rest."""
-    distance: Distance = "cosine"
-    """Distance of two input rows."""
-    upper_bound: float = Field(0.5, gt=0, le=1)
-    """Largest weight α of a pair that are not views of one window."""
-    soft_weight_temperature: float = Field(0.05, gt=0, le=100)
-    """τ_s, how sharply weights fall with distance (the released code calls it sharpness)."""
-    temperature: float = Field(0.5, gt=0, le=100)
-    """τ of the similarities in the contrastive softmax and in the aggregator."""
-
-
-class AggregatorSpec(Spec):
-    """The aggregator: each row's embedding rebuilt from the batch's others by similarity."""
-
-    enabled: bool = True
-    """If not, each row reconstructs itself."""
-    top_k: int | None = Field(None, ge=1)
-    """Only the k most similar rows take part; all of them (as published) when absent."""
-
-
-class ReconstructionSpec(Spec):
-    """The reconstruction loss."""
-
-    enabled: bool = True
-    """Whether the loss takes part at all."""
-
-
-class LossSpec(Spec):
-    """How the two losses are added."""
-
-    weighting: Literal["adaptive", "fixed"] = "adaptive"
-    """`adaptive`: weights learned by uncertainty; `fixed`: the two numbers below."""
-    contrast_weight: float = Field(1.0, ge=0)
-    """Weight of the contrastive loss under `fixed`."""
-    reconstruction_weight: float = Field(1.0, ge=0)
-    """Weight of the reconstruction loss under `fixed`."""
+class MovedSettingWarning(UserWarning):
+    """A setting has a new path; the old one still means the same."""
 
 
 class OptimizerSpec(Spec):
@@ -100,55 +49,133 @@ class OptimizerSpec(Spec):
     """`cosine`: half a cosine from the step size to 0 over the epochs, changed once an epoch."""
 
 
-class PretrainSpec(Spec):
-    """Pre-training on the source corpus, without labels."""
-
-    enabled: bool = True
-    """If not, fine-tuning starts from the initial encoder."""
-    epochs: int = Field(200, ge=1)
-    """Passes over the source windows."""
-    batch_size: int = Field(256, ge=2)
-    """Windows B a step, before their masked copies; an incomplete last batch is dropped."""
-    optimizer: OptimizerSpec = OptimizerSpec()
-    """Step rule."""
-
-
-class FinetuneSpec(Spec):
-    """Fine-tuning of encoder and classifier, once for each fold."""
-
-    epochs: int = Field(50, ge=1)
-    """Passes over the fold's fine-tune part."""
-    batch_size: int = Field(128, ge=2)
-    """Windows a step; the last batch may be smaller."""
-    freeze_encoder: bool = False
-    """Whether only the classifier learns; batch norm then keeps its pre-training statistics."""
-    optimizer: OptimizerSpec = OptimizerSpec()
-    """Step rule, one state for encoder and one for classifier at the same settings."""
-
-
 class ExperimentSpec(Spec):
-    """Everything that decides one cell's numbers, but its data and its seed."""
+    """Everything that decides one cell's numbers, but its data and its seed: what all methods share.
 
-    network: NetworkSpec = NetworkSpec()
-    """Sizes of the network."""
-    masking: MaskingSpec = MaskingSpec()
-    """Which input values a view hides."""
-    contrast: ContrastSpec = ContrastSpec()
-    """The soft contrastive loss."""
-    aggregator: AggregatorSpec = AggregatorSpec()
-    """The aggregator."""
-    reconstruction: ReconstructionSpec = ReconstructionSpec()
-    """The reconstruction loss."""
-    loss: LossSpec = LossSpec()
-    """How the two losses are added."""
-    pretrain: PretrainSpec = PretrainSpec()
-    """Pre-training."""
-    finetune: FinetuneSpec = FinetuneSpec()
-    """Fine-tuning."""
+    It is read as the spec of the method that it names, so an instance is always one of a method's own class.
+    """
+
+    FORMER_PATHS: ClassVar[Mapping[str, str]] = {}
+    """Dotted path that a setting had → the one that it has; read as if the new one stood there, and said."""
+
+    method: str
+    """What is trained; `scmmlab methods` lists what there is."""
     scaling: ScalingKind = "min_max"
     """How each feature is scaled, by numbers fitted only on what the protocol lets be seen."""
-    precision: Precision = "float32"
-    """Of matrix multiplications in training. `float32`: as published; `bf16`: operands of 8 binary digits, summed in
-    float32, several times as fast on a processor with AMX. All else stays in float32, predictions too."""
     protocol: ProtocolSpec = HonestProtocol()
     """Who may see what, and which epoch is judged."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _read_as_its_method(
+        cls: type[Self], data: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> Self:
+        if not isinstance(data, Mapping):
+            return handler(data)
+        chosen = cls.narrowed(data)
+        if chosen is not cls:
+            # JSON comes from the check that takes no text for a number; validators see plain values of it
+            if info.mode == "json":
+                return chosen.model_validate_json(json.dumps(data), strict=True)  # type: ignore[return-value]
+            return chosen.model_validate(data)  # type: ignore[return-value]
+        return handler(chosen.with_present_paths(data))
+
+    @classmethod
+    def narrowed(cls, data: object) -> type[ExperimentSpec]:
+        """The class of the method that `data` names.
+
+        Raises
+        ------
+        ValidationError
+            If there is no such method.
+        """
+        if cls is not ExperimentSpec:
+            return cls
+        name = data.get("method", DEFAULT_METHOD) if isinstance(data, Mapping) else DEFAULT_METHOD
+        found = find_method(name) if isinstance(name, str) else None
+        if found is None:
+            names = method_names()
+            error = PydanticCustomError(
+                "unknown_method", "Input should be one of {listed}", {"listed": ", ".join(names), "allowed": names}
+            )
+            details = InitErrorDetails(type=error, loc=("method",), input=name)
+            raise ValidationError.from_exception_data(cls.__name__, [details])
+        spec: type[ExperimentSpec] = found.spec
+        return spec
+
+    @classmethod
+    def with_present_paths(cls, data: Mapping[str, Any]) -> dict[str, Any]:
+        """`data`, nested, with settings that have moved at their new places; each is said by a warning."""
+        moved = {name: dict(value) if isinstance(value, Mapping) else value for name, value in data.items()}
+        for old, new in cls.FORMER_PATHS.items():
+            group, _, name = old.partition(".")
+            if not isinstance(moved.get(group), dict) or name not in moved[group]:
+                continue
+            value = moved[group].pop(name)
+            place = moved
+            *way, last = new.split(".")
+            for key in way:
+                inner = place.get(key)
+                place[key] = dict(inner) if isinstance(inner, Mapping) else {}
+                place = place[key]
+            place[last] = cls.present_value(old, value)
+            tell_of_move(old, new)
+        return moved
+
+    @classmethod
+    def present_value(cls, old: str, value: Any) -> Any:
+        """What the value of a former path is at its new one."""
+        return value
+
+    @property
+    def pretrains(self) -> bool:
+        """Whether there is a pre-train stage, without labels."""
+        return False
+
+    def epochs(self, stage: Literal["pretrain", "finetune"]) -> int:
+        """Epochs of a stage; a method that is fitted at once has one."""
+        return 1
+
+    @property
+    def test_batch_size(self) -> int | None:
+        """Windows of a batch, where the protocol asks for the mean of batches' accuracies; all at once when None."""
+        return None
+
+    @property
+    def pretrain_batch(self) -> int:
+        """Windows of a pre-training step, of which there must be one at least."""
+        return 1
+
+    def pretrain_windows(self, there: int) -> int:
+        """How many of the source's windows, from the first, are pre-trained on."""
+        return there
+
+    def contradictions(self) -> list[tuple[str, str]]:
+        """Settings that are each allowed and together leave nothing to do: dotted path, and what is wrong."""
+        return []
+
+    def resolved(self: Self) -> Self:
+        """The same experiment, with what a setting leaves to others written out."""
+        return self
+
+    def without_quirks(self: Self) -> Self:
+        """The same experiment without what the released code does beside its protocol."""
+        return self
+
+    def quirks_in_words(self) -> list[str]:
+        """What it does as the released code does, beside its protocol."""
+        return []
+
+
+Experiment = SerializeAsAny[ExperimentSpec]
+"""A field of that type is read, and written, as the spec of the method that it names."""
+
+
+def default_experiment() -> ExperimentSpec:
+    """SCMM at its published settings."""
+    return ExperimentSpec.model_validate({})
+
+
+def tell_of_move(old: str, new: str) -> None:
+    """Say that a setting has a new path."""
+    warnings.warn(f"'{old}' is now '{new}'; the old path still means the same.", MovedSettingWarning, stacklevel=2)

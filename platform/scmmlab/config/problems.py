@@ -136,6 +136,7 @@ def _locate(model: type[BaseModel], data: object, location: Sequence[str | int])
             place = replace(place, annotation=chosen)
             continue
         annotation = members[0]
+        annotation = _narrowed(annotation, data)
         part = rest.pop(0)
         data = _child(data, part)
         path = (*place.path, str(part))
@@ -152,6 +153,14 @@ def _locate(model: type[BaseModel], data: object, location: Sequence[str | int])
                 return _Place(path)
             place = _Place(path, annotation=arguments[-1])  # dict[str, X], tuple[X, ...], list[X]
     return place
+
+
+def _narrowed(annotation: Any, data: object) -> Any:
+    """The class that `data` is read as, where the annotation is one that leaves it to the data."""
+    try:
+        return annotation.narrowed(data) if hasattr(annotation, "narrowed") else annotation
+    except ValidationError:
+        return annotation
 
 
 def _members(annotation: Any) -> list[Any]:
@@ -201,6 +210,9 @@ def _translate(model: type[BaseModel], data: object, error: ErrorDetails) -> Pro
     if kind == "extra_forbidden":
         assert place.owner is not None
         return Problem(place.path, _unknown_key(place), unknown=True)
+    if kind == "unknown_method":
+        names = context["allowed"]
+        return Problem(place.path, name_one_of(got, names) if isinstance(got, str) else _must(error))
     if kind == "missing":
         return Problem(place.path, "it is missing")
     if kind == "value_error":

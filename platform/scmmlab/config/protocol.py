@@ -1,4 +1,7 @@
-"""Who may see what: the protocols, and each quirk of the released code as a setting of its own."""
+"""Who may see what: the protocols, and each leak of the released code as a setting of its own.
+
+What the released code does beside, in how it trains, are settings of the method.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,11 @@ EpochSelection = Literal["last", "best_validation"]
 class _FoldedProtocol(Spec):
     subjects_per_fold: int = Field(1, ge=1)
     """Target subjects that share a fold."""
+
+    @property
+    def validates(self) -> bool:
+        """Whether a part of what may be trained on is kept to validate."""
+        return True
 
 
 class _TrialSplitProtocol(_FoldedProtocol):
@@ -67,22 +75,17 @@ class ReleasedProtocol(_TrialSplitProtocol):
     """Name of the protocol."""
     split: Literal["within_subject", "leave_subjects_out"] = "within_subject"
     """Which split carries the quirks: `within_subject` is that of `honest`, `leave_subjects_out` that of `loso`."""
-    overwrite_originals: bool = True
-    """With one view, masking overwrites the originals, so that both halves of a pre-training batch are the same."""
-    pretrain_batches: int | None = Field(10, ge=1)
-    """Pre-training sees only the first so many batches of source windows; all of them when null."""
     scale_each_part: bool = True
     """The test part is scaled by its own numbers."""
-    zero_grad: bool = False
-    """Whether gradients are zeroed between fine-tuning steps; if not they add up over the whole fine-tuning."""
-    reload_best_training: bool = True
-    """Each epoch starts from the weights of the best training accuracy so far."""
-    constant_learning_rate: bool = True
-    """The fine-tuning step size stays what it was."""
     accuracy: Literal["mean_of_batches", "all_windows"] = "mean_of_batches"
     """The reported accuracy: mean of the test batches' accuracies, or share of all windows."""
     epoch_selection: Literal["best_test", "last"] = "best_test"
     """The epoch reported; `best_test` chooses it by the test labels."""
+
+    @property
+    def validates(self) -> bool:
+        """Nothing validates."""
+        return False
 
 
 ProtocolSpec = Annotated[

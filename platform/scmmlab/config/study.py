@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from scmmlab.config.base import Changes, Scalar, Spec
 from scmmlab.config.data import TransferSpec
-from scmmlab.config.experiment import ExperimentSpec
+from scmmlab.config.experiment import Experiment, default_experiment
 from scmmlab.config.search_space import Choices, FloatRange, IntRange
 
 StudyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_\-]+$", max_length=80)]
@@ -101,7 +101,7 @@ class AblationSpec(Spec):
     """Name of the study: its folder, its MLflow experiment."""
     description: str = ""
     """What the study asks, in a sentence or two."""
-    base: ExperimentSpec = ExperimentSpec()
+    base: Experiment = Field(default_factory=default_experiment)
     """The experiment that variants change."""
     variants: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]+$")], VariantSpec] = Field(min_length=1)
     """Variants by name, in the order of the tables."""
@@ -147,7 +147,7 @@ class SweepSpec(Spec):
     """Name of the study: its folder, its MLflow experiment."""
     description: str = ""
     """What the study asks, in a sentence or two."""
-    base: ExperimentSpec = ExperimentSpec()
+    base: Experiment = Field(default_factory=default_experiment)
     """The experiment that the search varies."""
     space: dict[str, IntRange | FloatRange | Choices] = Field(min_length=1)
     """Dotted path of the experiment → what it may be."""

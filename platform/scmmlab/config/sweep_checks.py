@@ -25,7 +25,7 @@ from scmmlab.config.search_space import (
     value_at,
 )
 from scmmlab.config.study import SweepSpec
-from scmmlab.config.variants import contradictions, try_variant
+from scmmlab.config.variants import try_variant
 from scmmlab.errors import nearest
 
 _DOMAIN: TypeAdapter[Domain] = TypeAdapter(Domain)
@@ -45,7 +45,7 @@ def space_problems(base: ExperimentSpec, space: object, unreadable: Container[st
     unreadable : container of str
         Paths whose domain is wrong in itself, which are left out.
     """
-    problems = [problem.beneath("base") for problem in contradictions(base)]
+    problems = [Problem(("base", *path.split(".")), message) for path, message in base.contradictions()]
     domains = _readable(space, unreadable)
     wrong = [problem for path in domains for problem in _condition_problems(base, domains, path)]
     if not wrong and (cycle := cycle_of(domains)):

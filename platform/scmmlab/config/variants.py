@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from scmmlab.config.base import Spec
 from scmmlab.config.data import TransferSpec
 from scmmlab.config.experiment import ExperimentSpec
@@ -39,7 +41,7 @@ def resolve_variant(base: ExperimentSpec, changes: Mapping[str, Any]) -> Experim
         A change of ``protocol.kind`` replaces the protocol by one of that kind. What the base set is kept where both
         kinds have the field and mean the same by it (``subjects_per_fold``, ``trial_order``, ``finetune_trials``,
         ``finetune_share``; between the kinds without leaks also ``validation_share`` and ``epoch_selection``); all
-        else is the new kind's default.
+        else is the new kind's default. A change of ``method`` likewise keeps what the two methods share.
 
     Raises
     ------
@@ -58,25 +60,23 @@ def try_variant(base: ExperimentSpec, changes: Mapping[str, Any]) -> tuple[Exper
     if problems:
         return None, problems
     data = base.model_dump(exclude_unset=True)
-    data["protocol"] = _protocol(base, tree.get("protocol"))
-    _merge(data, tree)
+    try:
+        kind = ExperimentSpec.narrowed({"method": base.method, **tree})
+    except ValidationError:
+        kind = type(base)  # said when it is validated
+    if kind is not type(base):
+        data = {name: value for name, value in data.items() if _means_the_same(name, type(base), kind)}
+    data |= {"method": base.method, "protocol": _protocol(base, tree.get("protocol"))}
+    _merge(data, kind.with_present_paths(tree))
     experiment, problems = validate(ExperimentSpec, data)
     if experiment is not None:
-        problems = contradictions(experiment)
+        problems = [Problem(tuple(path.split(".")), message) for path, message in experiment.contradictions()]
     return (None, problems) if problems else (experiment, [])
 
 
-def contradictions(experiment: ExperimentSpec) -> list[Problem]:
-    """Settings that are each allowed and together leave nothing to do."""
-    loss = experiment.loss
-    contrast = experiment.contrast.enabled and (loss.weighting == "adaptive" or loss.contrast_weight > 0)
-    reconstruction = experiment.reconstruction.enabled and (
-        loss.weighting == "adaptive" or loss.reconstruction_weight > 0
-    )
-    if experiment.pretrain.enabled and not contrast and not reconstruction:
-        message = "neither the contrastive nor the reconstruction loss takes part, so it must be false, got true"
-        return [Problem(("pretrain", "enabled"), message)]
-    return []
+def _means_the_same(field: str, one: type[Spec], other: type[Spec]) -> bool:
+    """Whether two specs have a field of the same type."""
+    return field in other.model_fields and other.model_fields[field].annotation == one.model_fields[field].annotation
 
 
 def _tree(changes: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
@@ -111,12 +111,7 @@ def _protocol(base: ExperimentSpec, changed: Any) -> dict[str, Any]:
     kind = changed.get("kind", old.kind) if isinstance(changed, Mapping) else old.kind
     if kind == old.kind or kind not in _PROTOCOLS:
         return kept
-    fields = _PROTOCOLS[kind].model_fields
-    return {
-        name: value
-        for name, value in kept.items()
-        if name in fields and fields[name].annotation == type(old).model_fields[name].annotation
-    }
+    return {name: value for name, value in kept.items() if _means_the_same(name, type(old), _PROTOCOLS[kind])}
 
 
 def _merge(data: dict[str, Any], changes: Mapping[str, Any]) -> None:

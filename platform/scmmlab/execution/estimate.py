@@ -10,11 +10,12 @@ import torch
 from scmmlab.config import ResourcesSpec
 from scmmlab.errors import ResourceError
 from scmmlab.execution.worker_plan import WorkerPlan, plan_workers
-from scmmlab.methods.scmm.rates import steps_of_finetuning, steps_of_pretraining
+from scmmlab.methods.registry import trainer_of
 from scmmlab.replica.replicas import keep_for_replicas
 from scmmlab.study import Plan, Rates, estimate_seconds
 from scmmlab.training.pack_probe import Kind
 from scmmlab.training.packs import finetune_pack_size, pretrain_pack_size
+from scmmlab.training.rates import steps_of_finetuning, steps_of_pretraining
 
 KINDS: tuple[Kind, Kind] = ("pretrain", "finetune")
 SECONDS = 1.0
@@ -66,19 +67,26 @@ def estimate(plan: Plan, done: Collection[str], engine: str = "ray") -> str:
 
 
 def _rate(plan: Plan, kind: Kind, workers: WorkerPlan) -> float:
-    """Replica-steps a second of one worker: the study's base, in packs of the size that is usual for the device."""
+    """Replica-steps a second of one worker, of the work that SCMM's have at its published settings: measured with the
+    study's base, or with its first cell that has such a stage, in packs of the size that is usual for the device; 1
+    where no cell has one.
+    """
     study, transfer = plan.study, plan.study.transfers[0]
+    experiments = [study.base, *(cell.experiment for cell in plan.cells)]
+    experiment = next((one for one in experiments if kind == "finetune" or one.pretrains), None)
+    if experiment is None:
+        return 1.0
     usual = pretrain_pack_size(workers.device) if kind == "pretrain" else finetune_pack_size(workers.device)
     make = steps_of_pretraining if kind == "pretrain" else steps_of_finetuning
     runner = make(
-        study.base,
+        experiment,
         len(plan.channels[transfer.name]),
         len(plan.source(transfer).bands),
         len(_classes(plan)),
         workers.device,
         study.resources.pack_size or usual,
     )
-    return runner.rate(SECONDS)
+    return runner.rate(SECONDS) * trainer_of(experiment).weight(experiment, kind)
 
 
 def workers_here(resources: ResourcesSpec) -> WorkerPlan:

@@ -8,11 +8,13 @@ from collections.abc import Collection, Iterator
 
 from scmmlab.execution.scheduler import Stage
 from scmmlab.execution.task import Request
+from scmmlab.methods.contract import InputShape
 from scmmlab.study import Cell, Plan, ResultStore, cell_request, finetune_steps, pretrain_request, pretrain_steps
 from scmmlab.study.checks import selected_subjects
+from scmmlab.study.estimate import weight
 from scmmlab.training import CellRequest
 from scmmlab.training.pack_probe import Workload
-from scmmlab.training.packs import finetune_fit, pretrain_fit
+from scmmlab.training.packs import signature
 
 PACKED_STEP_WEIGHT = 6.0
 """Time of a pre-training step in fine-tuning steps on CPUs: from 5 in a study's first packs to 8 in full ones
@@ -51,26 +53,30 @@ class GridStages:
         """All of them, those that others need first."""
         plan = self._plan
         for key, (cell, *_) in self.pretraining.items():
-            steps = pretrain_steps(cell, plan.source(cell.transfer)) / cell.experiment.pretrain.epochs
-            shapes = pretrain_fit(cell.experiment, len(cell.channels), self.bands(cell))
+            steps = pretrain_steps(cell, plan.source(cell.transfer)) / cell.experiment.epochs("pretrain")
+            shapes = signature(cell.experiment, "pretrain", InputShape(len(cell.channels), self.bands(cell)))
             yield Stage(key, "pretrain", None, shapes, replicas=1, steps=steps)
         for cell in self.cells.values():
             folds = self.folds(cell)
             steps = finetune_steps(cell, plan.source(cell.transfer), plan.target(cell.transfer))
-            fit = finetune_fit(cell.experiment, len(cell.channels), self.bands(cell), self.classes(cell))
-            each = steps / (folds * cell.experiment.finetune.epochs)
+            shape = InputShape(len(cell.channels), self.bands(cell), self.classes(cell))
+            fit = signature(cell.experiment, "finetune", shape)
+            each = steps / (folds * cell.experiment.epochs("finetune"))
             yield Stage(cell.key, "finetune", cell.pretrain_key, fit, replicas=folds, steps=each)
 
     def work(self) -> dict[str, float]:
         """Work of each stage that is to be run, in fine-tuning steps of one fold."""
         plan = self._plan
         work = {
-            key: PACKED_STEP_WEIGHT * pretrain_steps(cells[0], plan.source(cells[0].transfer))
+            key: PACKED_STEP_WEIGHT
+            * weight(cells[0], "pretrain")
+            * pretrain_steps(cells[0], plan.source(cells[0].transfer))
             for key, cells in self.pretraining.items()
             if key not in self.done
         }
         for key, cell in self.cells.items():
-            work[key] = finetune_steps(cell, plan.source(cell.transfer), plan.target(cell.transfer))
+            steps = finetune_steps(cell, plan.source(cell.transfer), plan.target(cell.transfer))
+            work[key] = weight(cell, "finetune") * steps
         return work
 
     def workload(self, stage: Stage, workers: int) -> Workload:
@@ -92,8 +98,7 @@ class GridStages:
         )
 
     def _epochs(self, stage: Stage) -> int:
-        experiment = self.cells_of(stage.key)[0].experiment
-        return experiment.pretrain.epochs if stage.kind == "pretrain" else experiment.finetune.epochs
+        return self.cells_of(stage.key)[0].experiment.epochs(stage.kind)
 
     def cells_of(self, key: str) -> list[Cell]:
         """The cells that a stage is a part of."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any
 
 from scmmlab.config import ResourcesSpec
@@ -20,7 +20,7 @@ from scmmlab.execution.task import Errand, Outcome
 from scmmlab.study.folder import StudyFolder
 from scmmlab.training import StageFailure, StageOutput
 from scmmlab.training.pack_probe import PackRates, Workload, probe_pack_size
-from scmmlab.training.packs import FinetuneFit, PretrainFit, finetune_pack_size, pretrain_pack_size
+from scmmlab.training.packs import finetune_pack_size, packs_pay, pretrain_pack_size
 
 FILE = "packs.json"
 FORMAT = 1
@@ -92,6 +92,9 @@ class PackSizes:
         if self._resources.pack_size is not None or alone or fit in self._measured or fit in self._asked.values():
             return None
         workload = self._grid.workload(stage, self._engine.workers)
+        if not packs_pay(workload.experiment, stage.kind):
+            self._measured[fit] = self._usual(stage.kind)
+            return None
         if workload.replicas < LEAST_REPLICAS:
             self._measured[fit] = workload.replicas
             return None
@@ -133,9 +136,12 @@ class PackSizes:
         self._limits[fit] = replicas
         self._lower(fit, replicas)
         values = _fit_values(*fit)
+        shown = [(values.get("width"), "width {}"), (values.get("channels"), "{} channels")]
+        shown.append((values.get("batch_size"), "batches of {}"))
+        sizes = ", ".join(text.format(value) for value, text in shown if value is not None) or values["method"]
         return (
-            f"Memory ran out in packs of {NOUNS[stage.kind]} (width {values['width']}, {values['channels']} channels, "
-            f"batches of {values['batch_size']}): from now on {replicas} train together, at most. Results are the same."
+            f"Memory ran out in packs of {NOUNS[stage.kind]} ({sizes}): from now on {replicas} train together, at "
+            "most. Results are the same."
         )
 
     def _lower(self, fit: Fit, replicas: int) -> None:
@@ -155,10 +161,11 @@ class PackSizes:
         self._folder.write_text(FILE, json.dumps({"format": FORMAT, "packs": self._record}, indent=1) + "\n")
 
 
-def _fit_values(kind: str, fit: Hashable) -> dict[str, Any]:
+def _fit_values(kind: str, fit: Any) -> dict[str, Any]:
     """A fit as plain values, to be compared with what was read."""
-    assert isinstance(fit, PretrainFit | FinetuneFit), f"not a fit: {fit!r}"
-    return {"kind": kind, **asdict(fit)}
+    method, alike = fit
+    values = asdict(alike) if is_dataclass(alike) and not isinstance(alike, type) else {"alike": repr(alike)}
+    return {"kind": kind, "method": method, **values}
 
 
 def _read(folder: StudyFolder) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from scmmlab.errors import FailureCause, ScmmlabError
 from scmmlab.execution.optuna_book import plain_params
 from scmmlab.execution.optuna_words import Value
 from scmmlab.execution.task import Task
+from scmmlab.methods.registry import method_of
 from scmmlab.study import Plan, sweep_request
 from scmmlab.tracking import TuneTrialRecord
 from scmmlab.training import SweepRequest
@@ -47,12 +48,12 @@ class Setting:
     @property
     def trains(self) -> bool:
         """Whether there is pre-training."""
-        return self._request.experiment.pretrain.enabled
+        return self._request.experiment.pretrains
 
     @property
     def reports(self) -> list[int]:
         """Epochs after which it reports a probe, where nothing comes between."""
-        epochs, every = self._request.experiment.pretrain.epochs, self._request.report_every
+        epochs, every = self._request.experiment.epochs("pretrain"), self._request.report_every
         return [*range(every, epochs, every), epochs] if self.trains else [epochs]
 
     @property
@@ -128,7 +129,8 @@ def make_setting(plan: Plan, number: int, params: dict[str, Value]) -> Setting:
 
 def longest(study: SweepSpec) -> int:
     """Epochs of the longest setting."""
-    base, domain = study.base.pretrain.epochs, study.space.get("pretrain.epochs")
+    budget = method_of(study.base).budget
+    base, domain = study.base.epochs("pretrain"), study.space.get(budget) if budget else None
     if domain is None:
         return base
     sampled = domain.choices if isinstance(domain, Choices) else (domain.high,)

@@ -11,7 +11,7 @@ from scmmlab.errors import FailureCause
 from scmmlab.tables import FeatureTable
 from scmmlab.training import CellRequest, PretrainRequest, StageFailure, StageKind, StageOutput, SweepRequest
 from scmmlab.training.causes import describe, failure_cause
-from scmmlab.training.packs import sweep_fit
+from scmmlab.training.packs import sweep_signature
 
 
 class Errand(ABC):
@@ -61,7 +61,7 @@ class Task:
     def fit(self) -> Hashable | None:
         """Equal for tasks that can join each other at an epoch's boundary: settings of a sweep; None for others."""
         (first, *others) = self.requests
-        return sweep_fit(first) if isinstance(first, SweepRequest) and not others else None
+        return sweep_signature(first) if isinstance(first, SweepRequest) and not others else None
 
     def halves(self) -> tuple[Task, Task]:
         """Two tasks with half of the requests each."""

@@ -12,7 +12,8 @@ from functools import lru_cache
 
 import torch
 
-from scmmlab.replica.memory import out_of_memory
+from scmmlab.replica.collectives import Collectives
+from scmmlab.replica.shortage import out_of_memory
 
 logger = logging.getLogger(__name__)
 
@@ -143,3 +144,8 @@ def _lack_of_memory(error: BaseException | None) -> BaseException | None:
     while error is not None and not out_of_memory(error):
         error = error.__cause__ or error.__context__
     return error
+
+
+def stays_on_device(device: torch.device, group: Collectives) -> bool:
+    """Whether epochs are trained from buffers that stay where they are (`EpochBuffers`): on a GPU, by one worker."""
+    return device.type != "cpu" and group.workers == 1

@@ -59,7 +59,7 @@ def _keep_freed_memory() -> None:
 class Parameters:
     """Learned numbers and batch-norm buffers of R replicas.
 
-    ``parameters["encoder.0.weight"]``, say, is a view [R, out, in, 8] of `values`: a change of `values` in place is seen
+    ``parameters["encoder.0.weight"]`` is a view [R, out, in, 8] of `values`: a change of `values` in place is seen
     through it. In `values` kernels lie tap-major, (out, 8, in), which is how the encoder reads them; by name they have
     PyTorch's layout. The gradient of a step is written beside them, laid out alike.
 

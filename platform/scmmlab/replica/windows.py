@@ -10,16 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-if TYPE_CHECKING:
-    # not needed to run: the benchmark of the steps does without the signal processing of `features`
-    from scmmlab.features import Scaler
+
+class Scaler(Protocol):
+    """How one replica's windows are scaled: (x − offset) / span, arrays [C, F]; `features.Scaler` is one."""
+
+    @property
+    def offset(self) -> NDArray[np.float64]:
+        """What is subtracted."""
+
+    @property
+    def span(self) -> NDArray[np.float64]:
+        """What is divided by, then."""
 
 
 class Windows(Protocol):

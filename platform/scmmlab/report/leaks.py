@@ -40,11 +40,15 @@ def leak_pairs(results: StudyResults) -> list[LeakPair]:
         found = [
             LeakPair(released, name, split_of(other.protocol) == split_of(experiment.protocol))
             for name, other in experiments.items()
-            if not isinstance(other.protocol, ReleasedProtocol) and _but_protocol(other) == settings
+            if _leak_free(other) and _but_protocol(other) == settings
         ]
         pairs += [pair for pair in found if pair.same_split] or found
     return pairs
 
 
 def _but_protocol(experiment: ExperimentSpec) -> str:
-    return canonical_json(experiment.model_dump(mode="json", exclude={"protocol"}))
+    return canonical_json(experiment.without_quirks().model_dump(mode="json", exclude={"protocol"}))
+
+
+def _leak_free(experiment: ExperimentSpec) -> bool:
+    return not isinstance(experiment.protocol, ReleasedProtocol) and not experiment.quirks_in_words()

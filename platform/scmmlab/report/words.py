@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from scmmlab.config import HonestProtocol, LosoProtocol, ProtocolSpec, ReleasedProtocol, ZeroShotProtocol
+from scmmlab.config import ExperimentSpec, HonestProtocol, LosoProtocol, ReleasedProtocol, ZeroShotProtocol
 
 RELEASED_MARK = "‡"
 
 
-def protocol_in_words(protocol: ProtocolSpec) -> str:
+def protocol_in_words(experiment: ExperimentSpec) -> str:
     """A few sentences: who is trained on, who is tested, which epoch is judged."""
-    match protocol:
+    match protocol := experiment.protocol:
         case HonestProtocol():
             return (
                 f"{_trial_split(protocol)} The last {_percent(protocol.validation_share)} of the fine-tune part's "
@@ -33,24 +33,20 @@ def protocol_in_words(protocol: ProtocolSpec) -> str:
                 if protocol.split == "within_subject"
                 else f"{_tested(protocol.subjects_per_fold)} The model is fine-tuned on all other target subjects."
             )
-            quirks = "; ".join(quirks_in_words(protocol)) or "no quirk is on"
+            quirks = "; ".join(quirks_in_words(experiment)) or "no quirk is on"
             return f"{split} Nothing validates. As the released code does: {quirks}."
 
 
-def quirks_in_words(protocol: ReleasedProtocol) -> list[str]:
+def quirks_in_words(experiment: ExperimentSpec) -> list[str]:
     """What the released code does that the leak-free protocols do not, as far as it is switched on."""
-    batches = protocol.pretrain_batches
-    quirks = [
+    protocol = experiment.protocol
+    assert isinstance(protocol, ReleasedProtocol)
+    leaks = [
         (protocol.epoch_selection == "best_test", "the epoch that is reported is the best one by the test labels"),
         (protocol.scale_each_part, "the test part is scaled by its own numbers"),
         (protocol.accuracy == "mean_of_batches", "a fold's accuracy is the mean of its test batches' accuracies"),
-        (protocol.overwrite_originals, "with one view, masking overwrites the originals"),
-        (batches is not None, f"pre-training sees the first {batches} batches of windows only"),
-        (not protocol.zero_grad, "gradients are never zeroed in fine-tuning"),
-        (protocol.reload_best_training, "each epoch starts from the weights of the best training accuracy"),
-        (protocol.constant_learning_rate, "the fine-tuning step size stays what it was"),
     ]
-    return [words for on, words in quirks if on]
+    return [*(words for on, words in leaks if on), *experiment.quirks_in_words()]
 
 
 def released_note(protocol: ReleasedProtocol) -> str:

@@ -58,11 +58,10 @@ def check_experiment(
         If a batch is larger than the whole source, or `zero_shot` lacks the same classes on both sides; `where` names
         the variant.
     """
-    pretrain = experiment.pretrain
-    if pretrain.enabled and pretrain.batch_size > source.windows:
+    if experiment.pretrains and experiment.pretrain_batch > source.windows:
         raise SpecError(
             f"Invalid value for 'pretrain.batch_size' of {where}: it must be at most the {source.windows} windows of "
-            f"the source of transfer '{transfer.name}', got {pretrain.batch_size}."
+            f"the source of transfer '{transfer.name}', got {experiment.pretrain_batch}."
         )
     if experiment.protocol.kind == "zero_shot":
         of_source, of_target = selected_classes(transfer.source, source), selected_classes(transfer.target, target)

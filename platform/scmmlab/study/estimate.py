@@ -7,6 +7,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from scmmlab.config import ExperimentSpec, HonestProtocol, ReleasedProtocol, TransferSpec
+from scmmlab.methods.contract import TrainedStage
+from scmmlab.methods.registry import trainer_of
 from scmmlab.study.cells import Cell
 from scmmlab.study.checks import selected_subjects
 from scmmlab.study.plan import Plan
@@ -21,7 +23,8 @@ class Rates:
     """What was measured in a short probe of the study's base."""
 
     pretrain_steps: float
-    """Pre-training steps a second of one replica, all workers together (packs count each replica)."""
+    """Pre-training steps a second of one replica, all workers together (packs count each replica); of SCMM's at its
+    published settings, or as much work."""
     finetune_steps: float
     """Fine-tuning steps a second of one fold, likewise."""
     start_up: float = 0.0
@@ -43,21 +46,33 @@ def estimate_seconds(plan: Plan, done: Collection[str], rates: Rates) -> float:
     if not plan.cells:
         base = plan.sampled("base", {})
         settings = getattr(plan.study, "tune_trials", 0)
-        return rates.start_up + settings * pretrain_steps(base, plan.source(base.transfer)) / rates.pretrain_steps
+        return rates.start_up + settings * _judging_seconds(plan, base, rates)
     todo = [cell for key, cell in plan.distinct.items() if key not in done]
     pretraining = {cell.pretrain_key: cell for cell in todo if cell.pretrain_key and cell.pretrain_key not in done}
-    pretrain = sum(pretrain_steps(cell, plan.source(cell.transfer)) for cell in pretraining.values())
-    finetune = sum(finetune_steps(cell, plan.source(cell.transfer), plan.target(cell.transfer)) for cell in todo)
-    return (rates.start_up if todo else 0) + pretrain / rates.pretrain_steps + finetune / rates.finetune_steps
+    seconds = sum(_pretrain_seconds(plan, cell, rates) for cell in pretraining.values())
+    seconds += sum(_finetune_seconds(plan, cell, rates) for cell in todo)
+    return (rates.start_up if todo else 0) + seconds
+
+
+def _pretrain_seconds(plan: Plan, cell: Cell, rates: Rates) -> float:
+    return weight(cell, "pretrain") * pretrain_steps(cell, plan.source(cell.transfer)) / rates.pretrain_steps
+
+
+def _finetune_seconds(plan: Plan, cell: Cell, rates: Rates) -> float:
+    steps = finetune_steps(cell, plan.source(cell.transfer), plan.target(cell.transfer))
+    return weight(cell, "finetune") * steps / rates.finetune_steps
+
+
+def _judging_seconds(plan: Plan, cell: Cell, rates: Rates) -> float:
+    """Of one setting of a sweep: pre-trained, or fine-tuned by a method that has no pre-training."""
+    return (_pretrain_seconds if cell.experiment.pretrains else _finetune_seconds)(plan, cell, rates)
 
 
 def pretrain_steps(cell: Cell, source: Manifest) -> int:
     """Steps of a cell's pre-training; exact where every subject has as many windows as the next."""
-    pretrain, protocol = cell.experiment.pretrain, cell.experiment.protocol
-    batches = max(1, _windows(cell.transfer, source, "source") // pretrain.batch_size)
-    if isinstance(protocol, ReleasedProtocol) and protocol.pretrain_batches is not None:
-        batches = min(batches, protocol.pretrain_batches)
-    return pretrain.epochs * batches
+    experiment = cell.experiment
+    windows = _windows(cell.transfer, source, "source")
+    return experiment.epochs("pretrain") * trainer_of(experiment).steps(experiment, "pretrain", windows)
 
 
 def finetune_steps(cell: Cell, source: Manifest, target: Manifest) -> int:
@@ -68,8 +83,13 @@ def finetune_steps(cell: Cell, source: Manifest, target: Manifest) -> int:
     windows = _windows(cell.transfer, target, "target")
     if experiment.protocol.kind == "zero_shot":
         windows = _windows(cell.transfer, source, "source")
-    seen = windows * _share(experiment, folds)
-    return folds * experiment.finetune.epochs * max(1, math.ceil(seen / experiment.finetune.batch_size))
+    seen = math.ceil(windows * _share(experiment, folds))
+    return folds * experiment.epochs("finetune") * trainer_of(experiment).steps(experiment, "finetune", seen)
+
+
+def weight(cell: Cell, stage: TrainedStage) -> float:
+    """Time of a step of a cell's stage, in steps of SCMM's at its published settings, about."""
+    return trainer_of(cell.experiment).weight(cell.experiment, stage)
 
 
 def _windows(transfer: TransferSpec, manifest: Manifest, side: str) -> int:
@@ -80,7 +100,7 @@ def _windows(transfer: TransferSpec, manifest: Manifest, side: str) -> int:
 def _share(experiment: ExperimentSpec, folds: int) -> float:
     """Share of the windows that one fold is fine-tuned on."""
     protocol = experiment.protocol
-    validates = 0.0 if isinstance(protocol, ReleasedProtocol) else protocol.validation_share
+    validates = getattr(protocol, "validation_share", 0.0)
     if protocol.kind == "zero_shot":
         return 1 - validates
     within = isinstance(protocol, HonestProtocol) or (

@@ -7,8 +7,6 @@ no key. The code that computes is in it wherever it is not known to give the rel
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from scmmlab.config import (
@@ -17,112 +15,42 @@ from scmmlab.config import (
     TransferSpec,
     fingerprint,
 )
-from scmmlab.config.code_digest import KEYS_VERSION, NUMERICS_VERSION, installed_code
+from scmmlab.config.code_digest import KEYS_VERSION, NUMERICS_VERSION, installed_code, package_digest
+from scmmlab.methods.contract import Rule
+from scmmlab.methods.registry import method_of
 from scmmlab.tables import Manifest
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A setting, or a group of them, that does not matter under a condition.
-
-    Parameters
-    ----------
-    path : str
-        Dotted path in the experiment.
-    when : callable
-        Whether it does not matter in an experiment that has it.
-    why : str
-        The reason.
-    """
-
-    path: str
-    when: Callable[[ExperimentSpec], bool]
-    why: str
 
 
 def _always(experiment: ExperimentSpec) -> bool:
     return True
 
 
-def _released(experiment: ExperimentSpec, setting: str) -> Any:
-    """A setting of the protocol `released`; None under the others."""
-    return getattr(experiment.protocol, setting, None)
-
-
-def _aggregates(experiment: ExperimentSpec) -> bool:
-    return experiment.reconstruction.enabled and experiment.aggregator.enabled
-
-
-def _soft(experiment: ExperimentSpec) -> bool:
-    return experiment.contrast.enabled and experiment.contrast.weights == "soft"
+def _split_by_subjects(experiment: ExperimentSpec) -> bool:
+    return getattr(experiment.protocol, "split", None) == "leave_subjects_out"
 
 
 _BY_SUBJECTS_ALONE = "a split by subjects cuts no subject's trials"
-_AFTERWARDS = "pre-training is over before it is looked at"
 
-PRETRAINING_RULES = (
-    Rule("pretrain.enabled", _always, "where it is off, there is no such stage and no key"),
-    Rule("finetune", _always, _AFTERWARDS),
-    Rule("network.classifier_width", _always, "the classifier is made in fine-tuning"),
-    Rule("masking.ratio", lambda e: e.masking.mode == "none", "nothing is hidden"),
-    Rule(
-        "masking.threshold", lambda e: e.masking.mode not in ("parallel", "hybrid"), "only they draw between two ways"
-    ),
-    Rule("contrast.weights", lambda e: not e.contrast.enabled, "they weigh pairs of the contrastive loss"),
-    Rule("contrast.distance", lambda e: not _soft(e), "only soft weights look at distances"),
-    Rule("contrast.upper_bound", lambda e: not _soft(e), "only soft weights are bounded"),
-    Rule("contrast.soft_weight_temperature", lambda e: not _soft(e), "only soft weights have it"),
-    Rule(
-        "contrast.temperature",
-        lambda e: not e.contrast.enabled and not _aggregates(e),
-        "contrastive loss and aggregator alone look at similarities",
-    ),
-    Rule("aggregator", lambda e: not e.reconstruction.enabled, "what it makes is only reconstructed from"),
-    Rule("aggregator.top_k", lambda e: not _aggregates(e), "it says how many rows are aggregated"),
-    Rule(
-        "loss.contrast_weight",
-        lambda e: e.loss.weighting != "fixed" or not e.contrast.enabled,
-        "a fixed weight of the contrastive loss",
-    ),
-    Rule(
-        "loss.reconstruction_weight",
-        lambda e: e.loss.weighting != "fixed" or not e.reconstruction.enabled,
-        "a fixed weight of the reconstruction loss",
-    ),
-    Rule("protocol.kind", _always, "what it does to pre-training are settings of its own"),
-    *(
-        Rule(f"protocol.{setting}", _always, _AFTERWARDS)
-        for setting in (
-            "subjects_per_fold",
-            "trial_order",
-            "finetune_trials",
-            "finetune_share",
-            "validation_share",
-            "epoch_selection",
-            "split",
-            "scale_each_part",
-            "zero_grad",
-            "reload_best_training",
-            "constant_learning_rate",
-            "accuracy",
-        )
-    ),
-    Rule(
-        "protocol.overwrite_originals",
-        lambda e: not _released(e, "overwrite_originals") or e.masking.views != 1 or e.masking.mode == "none",
-        "without it as under any other protocol; only one masked view is written over what it was made from",
-    ),
-    Rule(
-        "protocol.pretrain_batches",
-        lambda e: _released(e, "pretrain_batches") is None,
-        "all batches, as under any other protocol",
-    ),
+PRETRAINING_RULES = tuple(
+    Rule(f"protocol.{setting}", _always, "pre-training is over before it is looked at")
+    for setting in (
+        "kind",
+        "subjects_per_fold",
+        "trial_order",
+        "finetune_trials",
+        "finetune_share",
+        "validation_share",
+        "epoch_selection",
+        "split",
+        "scale_each_part",
+        "accuracy",
+    )
 )
-"""What does not matter to the pre-trained encoder."""
+"""What, of what all methods share, does not matter to what pre-training leaves."""
 
 _SPLIT_RULES = (
     *(
-        Rule(f"protocol.{setting}", lambda e: _released(e, "split") == "leave_subjects_out", _BY_SUBJECTS_ALONE)
+        Rule(f"protocol.{setting}", _split_by_subjects, _BY_SUBJECTS_ALONE)
         for setting in ("trial_order", "finetune_trials", "finetune_share")
     ),
     Rule(
@@ -132,47 +60,23 @@ _SPLIT_RULES = (
     ),
 )
 
-_ENCODER_RULES = tuple(
-    Rule(path, _always, "decides the encoder alone, whose key is part of this one")
-    for path in (
-        "masking",
-        "contrast",
-        "aggregator",
-        "reconstruction",
-        "loss",
-        "pretrain",
-        "protocol.overwrite_originals",
-        "protocol.pretrain_batches",
-    )
-)
-
 FINETUNING_RULES = (
-    *_ENCODER_RULES,
     *_SPLIT_RULES,
     Rule("protocol.scale_each_part", lambda e: e.scaling == "none", "nothing is scaled"),
-    Rule(
-        "finetune.optimizer.schedule",
-        lambda e: bool(_released(e, "constant_learning_rate")),
-        "the step size stays what it was, whatever the schedule",
-    ),
 )
-"""What does not matter to fine-tuning and figures, given the encoder."""
+"""What does not matter to fine-tuning and figures, given what pre-training left."""
 
 PROBE_RULES = (
-    *_ENCODER_RULES,
     *_SPLIT_RULES,
-    Rule("finetune", _always, "a probe is no fine-tuning"),
-    Rule("network.classifier_width", _always, "a probe has a classifier of its own"),
-    Rule("precision", _always, "of the encoder's training, whose key is part of this one; a probe is float32"),
     Rule("protocol.epoch_selection", _always, "a probe has no epochs to choose from"),
 )
-"""What does not matter to a sweep's probe of an encoder on validation parts."""
+"""What does not matter to a sweep's probe on validation parts."""
 
 
 def what_matters(experiment: ExperimentSpec, rules: tuple[Rule, ...]) -> dict[str, Any]:
     """An experiment as plain values, less what rules say does not matter."""
     # as what they are, and not as what they are declared as: a spec that was extended brings all its fields
-    part = experiment.model_dump(mode="json", serialize_as_any=True)
+    part = experiment.resolved().model_dump(mode="json", serialize_as_any=True)
     for rule in rules:
         if rule.when(experiment):
             _remove(part, rule.path.split("."))
@@ -186,10 +90,14 @@ def _remove(part: dict[str, Any], path: list[str]) -> None:
     part.pop(last, None)
 
 
-def _numerics() -> dict[str, Any]:
-    code = installed_code("cells")
-    known = {"keys": KEYS_VERSION, "version": NUMERICS_VERSION}
-    return known if code.known else {**known, "code": code.digest}
+def _numerics(experiment: ExperimentSpec) -> dict[str, Any]:
+    code, method = installed_code("cells"), method_of(experiment)
+    known = {"keys": KEYS_VERSION, "version": NUMERICS_VERSION, "method": method.version}
+    if not code.known:
+        known["code"] = code.digest
+    if brought := package_digest(method.spec.__module__):
+        known["package"] = brought
+    return known
 
 
 def pretrain_key(
@@ -215,13 +123,13 @@ def pretrain_key(
     str | None
         None where there is no pre-training.
     """
-    if not experiment.pretrain.enabled:
+    if not experiment.pretrains:
         return None
     return fingerprint(
         {
             "stage": "pretrain",
-            "numerics": _numerics(),
-            "experiment": what_matters(experiment, PRETRAINING_RULES),
+            "numerics": _numerics(experiment),
+            "experiment": what_matters(experiment, PRETRAINING_RULES + method_of(experiment).rules.pretrain),
             "source": _data(transfer.source, source, labels_matter=False),
             "channels": _spelling_removed(channels),
             "transfer": _transfer(transfer),
@@ -245,9 +153,9 @@ def cell_key(
     return fingerprint(
         {
             "stage": "cell",
-            "numerics": _numerics(),
+            "numerics": _numerics(experiment),
             "pretrain": pretrain_key(experiment, transfer, source, channels, seed),
-            "experiment": what_matters(experiment, FINETUNING_RULES),
+            "experiment": what_matters(experiment, FINETUNING_RULES + method_of(experiment).rules.finetune),
             # a cell's record names its source even where there is no pre-training
             "source": _data(transfer.source, source, labels_matter=experiment.protocol.kind == "zero_shot"),
             "target": _data(transfer.target, target, labels_matter=True),
@@ -274,9 +182,9 @@ def sweep_key(
     return fingerprint(
         {
             "stage": "sweep",
-            "numerics": _numerics(),
+            "numerics": _numerics(experiment),
             "pretrain": pretrain_key(experiment, transfer, source, channels, seed),
-            "experiment": what_matters(experiment, PROBE_RULES),
+            "experiment": what_matters(experiment, PROBE_RULES + method_of(experiment).rules.probe),
             "source": _data(transfer.source, source, labels_matter=experiment.protocol.kind == "zero_shot"),
             "target": _data(transfer.target, target, labels_matter=True),
             "channels": _spelling_removed(channels),

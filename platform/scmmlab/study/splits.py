@@ -57,9 +57,9 @@ def check_splits(plan: Plan, table_of: Callable[[str], FeatureTable]) -> dict[st
 
 
 def _check_batch(cell: Cell, windows: int) -> None:
-    pretrain = cell.experiment.pretrain
-    if pretrain.enabled and pretrain.batch_size > windows:
+    experiment = cell.experiment
+    if experiment.pretrains and experiment.pretrain_batch > windows:
         raise SpecError(
             f"Invalid value for 'pretrain.batch_size' of variant '{cell.variant}': it must be at most the {windows} "
-            f"windows of the source of transfer '{cell.transfer.name}', got {pretrain.batch_size}."
+            f"windows of the source of transfer '{cell.transfer.name}', got {experiment.pretrain_batch}."
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 from scmmlab.errors import DivergedError, FailureCause, MemoryShortageError, ScmmlabError
-from scmmlab.replica.memory import out_of_memory
+from scmmlab.replica.shortage import out_of_memory
 
 GPU_WORDS = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 """What CUDA and its libraries say where PyTorch raises a plain RuntimeError."""

@@ -9,7 +9,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import safetensors.torch
@@ -18,25 +17,14 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from scmmlab.config.code_digest import NUMERICS_VERSION
-from scmmlab.replica.memory import let_go, out_of_memory
+from scmmlab.methods.contract import Checkpoint
+from scmmlab.replica.shortage import let_go, out_of_memory
 from scmmlab.training.reporter import Reporter
 
 FORMAT = 1
 _HEADER = "scmmlab"
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """The state of one replica at the end of an epoch."""
-
-    epoch: int
-    """Epochs done."""
-    tensors: dict[str, Tensor]
-    """Parameters, batch-norm buffers, optimiser moments, and what else the training carries from epoch to epoch."""
-    state: dict[str, Any]
-    """JSON-able: curves, best figures so far, choices."""
 
 
 def to_bytes(checkpoint: Checkpoint, key: str, stage: str) -> bytes:

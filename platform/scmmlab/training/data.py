@@ -1,4 +1,8 @@
-"""The data of a request: which windows train, which validate, and which wait with sealed labels to be tested."""
+"""The data of a request: which windows train, which validate, and which are tested.
+
+Test labels are read by `sealed_parts` alone, which the evaluate stage alone calls: nothing that is handed to a trainer
+holds them, or leads to them.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scmmlab.config import CorpusSelection, ExperimentSpec, ReleasedProtocol
+from scmmlab.config import CorpusSelection, ExperimentSpec
 from scmmlab.config.base import canonical_json
 from scmmlab.evaluation import Fold, make_folds
 from scmmlab.features import Scaler
+from scmmlab.methods.contract import FoldData, PretrainData
 from scmmlab.tables import FeatureTable, check_mixable
 from scmmlab.training.requests import CellRequest, PretrainRequest, SweepRequest
-from scmmlab.training.sealed import SealedLabels
 
 Tables = Callable[[str], FeatureTable]
 """Location of a feature table → the table."""
-
-Features = NDArray[np.float32]
 
 
 class Selections:
@@ -43,60 +45,17 @@ class Selections:
         return self._parts[name]
 
 
-@dataclass(frozen=True)
-class PretrainData:
-    """What one encoder is pre-trained on."""
-
-    features: Features
-    """Windows [n, C, F], not scaled."""
-    windows: int
-    """How many of them, from the first, are trained on."""
-    scaler: Scaler
-    """Fitted on those."""
-    fingerprint: str
-    """Of the source's table."""
-
-
 def pretrain_data(request: PretrainRequest | SweepRequest, selections: Selections) -> PretrainData:
-    """The source windows of `request`; no label is read.
-
-    Under `released` with `pretrain_batches`, only the first so many batches of windows take part.
-    """
+    """The source windows of `request`; no label is read."""
     source = request.source if isinstance(request, PretrainRequest) else request.transfer.source
     table = selections.get(source, request.channels)
-    protocol, windows = request.experiment.protocol, len(table)
-    if isinstance(protocol, ReleasedProtocol) and protocol.pretrain_batches is not None:
-        windows = min(windows, protocol.pretrain_batches * request.experiment.pretrain.batch_size)
+    windows = request.experiment.pretrain_windows(len(table))
     return PretrainData(
         features=table.features,
         windows=windows,
         scaler=Scaler.fit(request.experiment.scaling, table.features[:windows]),
         fingerprint=table.manifest.fingerprint,
     )
-
-
-@dataclass(frozen=True)
-class FoldData:
-    """One fold: windows and labels to train and validate on, and windows to test whose labels are sealed."""
-
-    fold: Fold
-    """Which rows are which."""
-    seen_features: Features
-    """Windows [n, C, F] of the table that is trained on, not scaled; the fold's rows index it."""
-    finetune_label: NDArray[np.int64]
-    """Labels of the fine-tune part."""
-    validation_label: NDArray[np.int64]
-    """Labels of the validation part; empty under `released`."""
-    test_features: Features
-    """Windows of the target, not scaled; the fold's test rows index it."""
-    test_subject: NDArray[np.int32]
-    """Whose window each test window is."""
-    sealed: SealedLabels
-    """Labels of the test part. Only the evaluate stage opens them."""
-    scaler: Scaler
-    """For the fine-tune and the validation part: fitted on the fine-tune part."""
-    test_scaler: Scaler
-    """For the test part: the same, but under `released` with `scale_each_part` fitted on the test part itself."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +75,7 @@ class CellData:
 
 
 def cell_data(request: CellRequest | SweepRequest, selections: Selections) -> CellData:
-    """The folds of `request` by its protocol.
+    """The folds of `request` by its protocol; no label of a test part is read.
 
     Raises
     ------
@@ -139,16 +98,29 @@ def cell_data(request: CellRequest | SweepRequest, selections: Selections) -> Ce
 def _fold_data(experiment: ExperimentSpec, fold: Fold, source: FeatureTable, target: FeatureTable) -> FoldData:
     seen = source if fold.trained_on == "source" else target
     scaler = Scaler.fit(experiment.scaling, seen.features[fold.finetune])
-    protocol = experiment.protocol
-    by_itself = isinstance(protocol, ReleasedProtocol) and protocol.scale_each_part
+    by_itself = getattr(experiment.protocol, "scale_each_part", False)
     return FoldData(
         fold=fold,
         seen_features=seen.features,
         finetune_label=seen.label[fold.finetune],
         validation_label=seen.label[fold.validation],
         test_features=target.features,
-        test_subject=target.subject[fold.test],
-        sealed=SealedLabels(target.label[fold.test]),
         scaler=scaler,
         test_scaler=Scaler.fit(experiment.scaling, target.features[fold.test]) if by_itself else scaler,
     )
+
+
+@dataclass(frozen=True)
+class SealedPart:
+    """The test part of a fold, opened."""
+
+    label: NDArray[np.int64]
+    """Labels of its windows."""
+    subject: NDArray[np.int32]
+    """Whose window each is."""
+
+
+def sealed_parts(request: CellRequest, data: CellData, selections: Selections) -> tuple[SealedPart, ...]:
+    """The labels of the test parts of all folds. To be called by the evaluate stage alone."""
+    target = selections.get(request.transfer.target, request.channels)
+    return tuple(SealedPart(target.label[own.fold.test], target.subject[own.fold.test]) for own in data.folds)

@@ -8,19 +8,19 @@ on windows w·B/W … (w + 1)·B/W − 1 of it.
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scmmlab.config import ReleasedProtocol
 from scmmlab.config.experiment import ScalingKind
 from scmmlab.errors import ResourceError, SpecError, TrainingError
 from scmmlab.features import Scaler
-from scmmlab.methods.scmm.pretrain_pack import Encoder
+from scmmlab.methods.contract import PretrainData
 from scmmlab.replica.collectives import Collectives
-from scmmlab.training.data import PretrainData
-from scmmlab.training.encoder_slots import stage_failure, train_encoders
+from scmmlab.training.encoder_slots import pretrain_run, stage_failure, train_encoders
 from scmmlab.training.pretrain_stage import pretrain_output
 from scmmlab.training.reporter import Reporter
 from scmmlab.training.requests import PretrainRequest, StageFailure, StageOutput
@@ -71,27 +71,28 @@ def pretrain_data_parallel(
             scaler=fit_together(request.experiment.scaling, pool.shard, group, pool.windows.device),
             fingerprint=fingerprint,
         )
-        encoder = Encoder(request.key, request.experiment, request.seed, data)
+        run = pretrain_run(request.key, request.experiment, request.seed, data)
     except Exception as error:
         return stage_failure(request.key, "pretrain", error)
     shared = SharedReporter(reporter, group, pool.windows.device)
-    (outcome,) = train_encoders([encoder], pool, shared, checkpoint_every, group=group)
+    (outcome,) = train_encoders([run], pool, shared, checkpoint_every, group=group)
     return outcome if isinstance(outcome, StageFailure) else pretrain_output(request, outcome)
 
 
 def _check(request: PretrainRequest, group: Collectives) -> None:
-    batch = request.experiment.pretrain.batch_size
-    if batch % group.workers:
+    experiment = request.experiment
+    if experiment.pretrain_batch % group.workers:
         raise ResourceError(
-            f"The workers of a cell must share its batch evenly, but 'pretrain.batch_size' is {batch} and "
-            f"'resources.workers_per_cell' {group.workers}.",
+            f"The workers of a cell must share its batch evenly, but 'pretrain.batch_size' is "
+            f"{experiment.pretrain_batch} and 'resources.workers_per_cell' {group.workers}.",
             hint="choose a number of workers that divides the batch.",
         )
-    protocol = request.experiment.protocol
-    if isinstance(protocol, ReleasedProtocol) and protocol.pretrain_batches is not None:
+    # which windows come first is known to nobody who has a part of them
+    some = experiment.pretrain_windows(sys.maxsize)
+    if some < sys.maxsize:
         raise SpecError(
-            "With several workers a cell, 'protocol.pretrain_batches' must be null, got "
-            f"{protocol.pretrain_batches}: ten batches of windows need no second worker.",
+            f"With several workers a cell, 'pretrain.batches' must be 'all', got {some // experiment.pretrain_batch}: "
+            "so few batches of windows need no second worker.",
             hint="set resources.workers_per_cell: 1.",
         )
 

@@ -14,18 +14,22 @@ from typing import Literal
 
 from torch import Tensor
 
-from scmmlab.methods.scmm.pretrain_pack import LOSSES, Encoder, PretrainPack
+from scmmlab.config import ExperimentSpec
+from scmmlab.errors import TrainingError
+from scmmlab.methods.contract import Pack, PretrainData, PretrainRun
+from scmmlab.methods.registry import method_of, trainer_of
 from scmmlab.replica.collectives import SINGLE_PROCESS, Collectives
-from scmmlab.replica.memory import Room, let_go, no_room_for_one, out_of_memory
+from scmmlab.replica.shortage import let_go, out_of_memory
 from scmmlab.replica.windows import Windows
 from scmmlab.training.causes import describe, failure_cause
 from scmmlab.training.checkpoint import from_bytes, save_if_there_is_room
+from scmmlab.training.memory import Room, no_room_for_one
 from scmmlab.training.reporter import Reporter
 from scmmlab.training.requests import StageFailure, StageKind
 
 _KINDS: dict[str, StageKind] = {"pretrain": "pretrain", "probe": "sweep"}
 
-Figures = Callable[[Encoder, Callable[[], dict[str, Tensor]]], dict[str, float] | None]
+Figures = Callable[[PretrainRun, Callable[[], dict[str, Tensor]]], dict[str, float] | None]
 """An encoder at the end of an epoch, and how to get its tensors → what to report, or None for nothing."""
 
 
@@ -33,7 +37,7 @@ Figures = Callable[[Encoder, Callable[[], dict[str, Tensor]]], dict[str, float] 
 class TrainedEncoder:
     """An encoder whose pre-training has ended."""
 
-    encoder: Encoder
+    run: PretrainRun
     """With its curves."""
     state: Literal["finished", "stopped"]
     """`stopped` where the reporter ended it early."""
@@ -44,9 +48,30 @@ class TrainedEncoder:
 Ended = TrainedEncoder | StageFailure
 
 
-def epoch_losses(encoder: Encoder, _: Callable[[], dict[str, Tensor]]) -> dict[str, float]:
+def pretrain_run(key: str, experiment: ExperimentSpec, seed: int, data: PretrainData) -> PretrainRun:
+    """A pre-training that has not begun.
+
+    Raises
+    ------
+    TrainingError
+        If the source has not one full batch.
+    """
+    if data.windows < experiment.pretrain_batch:
+        raise TrainingError(
+            "Pre-training needs at least one full batch of windows, but 'pretrain.batch_size' is "
+            f"{experiment.pretrain_batch} and the source has {data.windows}.",
+            hint="lower pretrain.batch_size.",
+        )
+    return PretrainRun(key, experiment, seed, data)
+
+
+def epoch_losses(encoder: PretrainRun, _: Callable[[], dict[str, Tensor]]) -> dict[str, float]:
     """The losses of the last epoch."""
-    return {name: encoder.curve[-1][name] for name in LOSSES}
+    return _figures_of(encoder, encoder.epoch)
+
+
+def _figures_of(run: PretrainRun, epoch: int) -> dict[str, float]:
+    return {name: run.curve[epoch - 1][name] for name in method_of(run.experiment).names("pretrain")}
 
 
 class EncoderSlots:
@@ -86,8 +111,8 @@ class EncoderSlots:
     ):
         self._pool, self._reporter, self._group = pool, reporter, group
         self._checkpoint_every, self._stage, self._figures = checkpoint_every, stage, figures
-        self._packs: list[PretrainPack] = []
-        self._outside: list[Encoder] = []
+        self._packs: list[Pack] = []
+        self._outside: list[PretrainRun] = []
         self._room = room or Room()
 
     @property
@@ -97,14 +122,14 @@ class EncoderSlots:
 
     @property
     def _inside(self) -> int:
-        return sum(len(pack.encoders) for pack in self._packs)
+        return sum(len(pack.runs) for pack in self._packs)
 
-    def join(self, encoders: Sequence[Encoder]) -> list[Ended]:
+    def join(self, encoders: Sequence[PretrainRun]) -> list[Ended]:
         """Let encoders in; those with a checkpoint go on from it.
 
         Parameters
         ----------
-        encoders : sequence of Encoder
+        encoders : sequence of PretrainRun
             None of them begun. Their batches have the shape of those that are here.
 
         Returns
@@ -131,7 +156,7 @@ class EncoderSlots:
 
     def _save(self) -> None:
         for pack in self._packs:
-            for replica, encoder in enumerate(pack.encoders):
+            for replica, encoder in enumerate(pack.runs):
                 save_if_there_is_room(partial(pack.checkpoint, replica), encoder.key, self._stage, self._reporter)
 
     def _let_in(self) -> list[Ended]:
@@ -141,20 +166,22 @@ class EncoderSlots:
         if not entering:
             return []
         pack = self._packs[0] if self._packs else None
-        return self._regroup(pack, range(len(pack.encoders)) if pack else (), entering)
+        return self._regroup(pack, range(len(pack.runs)) if pack else (), entering)
 
-    def _regroup(self, pack: PretrainPack | None, staying: Sequence[int], arriving: Sequence[Encoder]) -> list[Ended]:
+    def _regroup(self, pack: Pack | None, staying: Sequence[int], arriving: Sequence[PretrainRun]) -> list[Ended]:
         """Put a pack in the place of `pack`: of its replicas those that stay, and those that arrive."""
-        kept = [pack.encoders[replica] for replica in staying] if pack else []
+        kept = [pack.runs[replica] for replica in staying] if pack else []
         if pack is not None:
             self._packs.remove(pack)
         if not kept and not arriving:
             return []
         try:
-            if pack is not None and pack.exchange(staying, arriving):
+            if pack is not None and pack.swap(staying, arriving):
                 new = pack
             else:
-                new = PretrainPack([*kept, *arriving], self._pool, self._group)
+                new = trainer_of((kept or arriving)[0].experiment).pretrain_pack(
+                    [*kept, *arriving], self._pool, self._group
+                )
                 for place, replica in enumerate(staying):
                     assert pack is not None, "only a pack has replicas that stay"
                     new.restore(place, pack.checkpoint(replica))
@@ -163,28 +190,26 @@ class EncoderSlots:
         except Exception as error:
             return self._split(error, [*kept, *arriving])
         self._packs.append(new)
-        before = [place for place, encoder in enumerate(new.encoders) if encoder.epoch >= encoder.epochs]
-        ended: list[Ended] = [
-            TrainedEncoder(new.encoders[place], "finished", new.replica_state(place)) for place in before
-        ]
+        before = [place for place, encoder in enumerate(new.runs) if encoder.epoch >= encoder.epochs]
+        ended: list[Ended] = [TrainedEncoder(new.runs[place], "finished", new.replica_state(place)) for place in before]
         if before:
-            ended += self._regroup(new, [place for place in range(len(new.encoders)) if place not in before], ())
+            ended += self._regroup(new, [place for place in range(len(new.runs)) if place not in before], ())
         return ended
 
-    def _resume(self, pack: PretrainPack, place: int, encoder: Encoder) -> None:
+    def _resume(self, pack: Pack, place: int, encoder: PretrainRun) -> None:
         saved = self._reporter.load_checkpoint(encoder.key, self._stage)
         checkpoint = from_bytes(saved, encoder.key, self._stage, pack.checkpoint(place).tensors)
         if checkpoint is None:
             return
         pack.restore(place, checkpoint)
-        encoder = pack.encoders[place]
+        encoder = pack.runs[place]
         for probe in encoder.probes:
             # told once more: who hears it for the first time may have been started anew
             epoch = int(probe["epoch"])
-            losses = {name: encoder.curve[epoch - 1][name] for name in LOSSES}
-            self._reporter.epoch(encoder.key, self._stage, epoch, encoder.epochs, {"probe": probe["probe"], **losses})
+            news = {"probe": probe["probe"], **_figures_of(encoder, epoch)}
+            self._reporter.epoch(encoder.key, self._stage, epoch, encoder.epochs, news)
 
-    def _split(self, error: Exception, encoders: Sequence[Encoder]) -> list[Ended]:
+    def _split(self, error: Exception, encoders: Sequence[PretrainRun]) -> list[Ended]:
         """What becomes of a pack that raised."""
         let_go(error)
         if out_of_memory(error):
@@ -202,15 +227,15 @@ class EncoderSlots:
     def _failure(self, key: str, error: Exception) -> StageFailure:
         return stage_failure(key, _KINDS[self._stage], error)
 
-    def _train(self, pack: PretrainPack) -> list[Ended]:
+    def _train(self, pack: Pack) -> list[Ended]:
         try:
             errors: list[Exception | None] = list(pack.train_epoch())
         except Exception as error:
             self._packs.remove(pack)
-            return self._split(error, pack.encoders)
+            return self._split(error, pack.runs)
         ended: list[Ended] = []
         staying = []
-        for replica, (encoder, failure) in enumerate(zip(pack.encoders, errors, strict=True)):
+        for replica, (encoder, failure) in enumerate(zip(pack.runs, errors, strict=True)):
             outcome = self._after_epoch(pack, replica, encoder, failure)
             if outcome is None:
                 staying.append(replica)
@@ -220,9 +245,7 @@ class EncoderSlots:
             ended += self._regroup(pack, staying, ())
         return ended
 
-    def _after_epoch(
-        self, pack: PretrainPack, replica: int, encoder: Encoder, failure: Exception | None
-    ) -> Ended | None:
+    def _after_epoch(self, pack: Pack, replica: int, encoder: PretrainRun, failure: Exception | None) -> Ended | None:
         """Report one encoder; how it has ended, if it has."""
         tensors = partial(pack.replica_state, replica)
         news: dict[str, float] | None = None
@@ -242,7 +265,7 @@ class EncoderSlots:
 
 
 def train_encoders(
-    encoders: Sequence[Encoder],
+    encoders: Sequence[PretrainRun],
     pool: Windows,
     reporter: Reporter,
     checkpoint_every: int,
@@ -253,7 +276,7 @@ def train_encoders(
 
     Parameters
     ----------
-    encoders : sequence of Encoder
+    encoders : sequence of PretrainRun
         None of them begun; where there is a checkpoint, they go on from it.
     pool, reporter, checkpoint_every, group, room
         As of `EncoderSlots`.

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from scmmlab.config import ExperimentSpec, ReleasedProtocol
 from scmmlab.errors import TrainingError
-from scmmlab.evaluation import confusion, json_scores, scores
-from scmmlab.training.data import CellData, FoldData, Selections, Tables, cell_data
+from scmmlab.evaluation import Fold, confusion, json_scores, scores
+from scmmlab.training.data import CellData, SealedPart, Selections, Tables, cell_data, sealed_parts
 from scmmlab.training.predictions import mean_of_batches, probabilities, share_right
 from scmmlab.training.requests import CellRequest, StageOutput
 
@@ -52,12 +52,15 @@ def evaluate_cell(request: CellRequest, finetuned: StageOutput, tables: Tables) 
     TrainingError
         If `finetuned` is not of this cell, or its predictions are not those of the cell's folds.
     """
-    data = cell_data(request, Selections(tables))
+    selections = Selections(tables)
+    data = cell_data(request, selections)
     _check(request, finetuned, data)
     experiment = request.experiment
     folds = [
-        _fold_record(experiment, fold, made, finetuned.tensors[f"test_logits.{number}"])
-        for number, (fold, made) in enumerate(zip(data.folds, finetuned.record["folds"], strict=True))
+        _fold_record(experiment, fold.fold, sealed, made, finetuned.tensors[f"test_logits.{number}"])
+        for number, (fold, sealed, made) in enumerate(
+            zip(data.folds, sealed_parts(request, data, selections), finetuned.record["folds"], strict=True)
+        )
     ]
     record = {name: finetuned.record[name] for name in _CARRIED}
     record |= {"protocol": experiment.protocol.kind, "leaks": leaks(experiment), "folds": folds}
@@ -79,7 +82,7 @@ def leaks(experiment: ExperimentSpec) -> list[str]:
 
 def _check(request: CellRequest, finetuned: StageOutput, data: CellData) -> None:
     made = [(tuple(f["subjects"]), f["windows"]["test"]) for f in finetuned.record["folds"]]
-    expected = [(fold.fold.subjects, len(fold.sealed)) for fold in data.folds]
+    expected = [(fold.fold.subjects, len(fold.fold.test)) for fold in data.folds]
     if finetuned.key != request.key or finetuned.kind != "finetune" or made != expected:
         raise TrainingError(
             f"The predictions to be judged must be those of cell {request.key} with test windows {expected}, found "
@@ -89,9 +92,9 @@ def _check(request: CellRequest, finetuned: StageOutput, data: CellData) -> None
 
 
 def _fold_record(
-    experiment: ExperimentSpec, fold: FoldData, made: dict[str, Any], logits: NDArray[np.float32]
+    experiment: ExperimentSpec, fold: Fold, sealed: SealedPart, made: dict[str, Any], logits: NDArray[np.float32]
 ) -> dict[str, Any]:
-    label = fold.sealed.open()
+    label, subject = sealed.label, sealed.subject
     record = {name: made[name] for name in ("name", "subjects", "windows", "epoch", "validation")}
     if made["epoch"] is None:
         # [epochs, windows, classes]: the released protocol looks at the test accuracy of every epoch ...
@@ -102,9 +105,8 @@ def _fold_record(
         logits = logits[chosen]
     record["test"] = _figures(experiment, label, logits)
     record["confusion"] = confusion(label, logits.argmax(axis=-1), logits.shape[-1]).tolist()
-    subject = fold.test_subject
     record["by_subject"] = {
-        str(one): _figures(experiment, label[subject == one], logits[subject == one]) for one in fold.fold.subjects
+        str(one): _figures(experiment, label[subject == one], logits[subject == one]) for one in fold.subjects
     }
     return record
 
@@ -119,5 +121,5 @@ def _figures(
 def _accuracy(experiment: ExperimentSpec, label: NDArray[np.int64], logits: NDArray[np.float32]) -> float:
     protocol = experiment.protocol
     if isinstance(protocol, ReleasedProtocol) and protocol.accuracy == "mean_of_batches":
-        return mean_of_batches(label, logits, experiment.finetune.batch_size)
+        return mean_of_batches(label, logits, experiment.test_batch_size or len(label))
     return share_right(label, logits)

@@ -15,23 +15,19 @@ from torch import Tensor
 from scmmlab.config.code_digest import NUMERICS_VERSION
 from scmmlab.errors import TrainingError
 from scmmlab.evaluation import json_scores, scores
-from scmmlab.methods.scmm.finetune_pack import FinetunePack, FoldResult, FoldRun
-from scmmlab.methods.scmm.parameters import initial_pretraining
-from scmmlab.methods.scmm.pretrain_pack import pretrain_shape
-from scmmlab.replica.memory import Room, let_go, no_room_for_one, out_of_memory
-from scmmlab.replica.seeding import PRETRAIN, derive_seed
+from scmmlab.methods.contract import FoldPack, FoldResult, FoldRun, InputShape
+from scmmlab.methods.registry import method_of, trainer_of
+from scmmlab.replica.shortage import let_go, out_of_memory
 from scmmlab.replica.windows import WindowPool
 from scmmlab.training.checkpoint import from_bytes, save_if_there_is_room
 from scmmlab.training.data import CellData, Selections, cell_data
 from scmmlab.training.encoder_slots import stage_failure
-from scmmlab.training.packs import FinetuneFit, evenly, finetune_fit
+from scmmlab.training.memory import Room, no_room_for_one
+from scmmlab.training.packs import evenly, signature
 from scmmlab.training.predictions import probabilities
-from scmmlab.training.pretrain_stage import RECORD_FORMAT, curve_from_arrays
+from scmmlab.training.pretrain_stage import CURVE, RECORD_FORMAT, curve_from_arrays
 from scmmlab.training.reporter import Reporter
 from scmmlab.training.requests import CellRequest, StageFailure, StageOutput, data_of
-
-FIGURES = ("loss", "train_accuracy", "validation_accuracy", "validation_balanced_accuracy")
-"""Figures of an epoch that the curves of a cell show, means over its folds."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +50,12 @@ def ready_cell(request: CellRequest, selections: Selections) -> Cell:
     ScmmlabError
         If the data do not allow its protocol, or it comes without the encoder it needs.
     """
-    data = cell_data(request, selections)
-    encoder = starting_encoder(request, data.bands)
+    return ready(request, cell_data(request, selections))
+
+
+def ready(request: CellRequest, data: CellData) -> Cell:
+    """The cell of `request`, whose data are there."""
+    start = starting_state(request, data.bands)
     runs = (
         FoldRun(
             key=request.key,
@@ -64,42 +64,42 @@ def ready_cell(request: CellRequest, selections: Selections) -> Cell:
             seed=request.seed,
             data=fold,
             classes=len(data.classes),
-            encoder=encoder,
+            start=start,
         )
         for number, fold in enumerate(data.folds)
     )
     return Cell(request, data, tuple(runs))
 
 
-def starting_encoder(request: CellRequest, bands: int) -> Mapping[str, Tensor]:
-    """The tensors that fine-tuning starts from: pre-trained ones, or those that pre-training would start from.
+def starting_state(request: CellRequest, bands: int) -> Mapping[str, Tensor]:
+    """What fine-tuning starts from: what pre-training left, or what pre-training would start from.
 
     Raises
     ------
     TrainingError
-        If the request has an encoder and its experiment no pre-training, or the other way round.
+        If the request has something pre-trained and its experiment no pre-training, or the other way round.
     """
-    if (request.encoder is not None) != request.experiment.pretrain.enabled:
+    experiment = request.experiment
+    if (request.encoder is not None) != experiment.pretrains:
         raise TrainingError(
             f"A cell must come with a pre-trained encoder exactly where 'pretrain.enabled' is true, but {request.key} "
-            f"has pretrain.enabled {request.experiment.pretrain.enabled} and {'an' if request.encoder else 'no'} "
-            "encoder."
+            f"has pretrain.enabled {experiment.pretrains} and {'an' if request.encoder else 'no'} encoder."
         )
     if request.encoder is not None:
         return {
             name: torch.from_numpy(np.array(array))
             for name, array in request.encoder.items()
-            if name.startswith("encoder.")
+            if not name.startswith(CURVE)
         }
-    shape = pretrain_shape(request.experiment, len(request.channels), bands)
-    seed_R = torch.tensor([derive_seed(request.seed, PRETRAIN)])
-    return initial_pretraining(shape, seed_R, "cpu", torch.float32).replica_state(0)
+    shape = InputShape(len(request.channels), bands)
+    return trainer_of(experiment).initial_state(experiment, shape, request.seed)
 
 
-def cell_fit(cell: Cell) -> FinetuneFit:
+def cell_fit(cell: Cell) -> Hashable:
     """Equal for cells whose folds can share a pack."""
     request = cell.request
-    return finetune_fit(request.experiment, len(request.channels), cell.data.bands, len(cell.data.classes))
+    shape = InputShape(len(request.channels), cell.data.bands, len(cell.data.classes))
+    return signature(request.experiment, "finetune", shape)
 
 
 def pack_folds(cells: Sequence[Cell], size: int) -> list[list[FoldRun]]:
@@ -206,7 +206,7 @@ def _train_pack(
         return
     saved = [reporter.load_checkpoint(run.key, run.stage) for run in runs]
     try:
-        pack = FinetunePack(runs, pool)
+        pack = trainer_of(runs[0].experiment).finetune_pack(runs, pool)
         for replica, (run, data) in enumerate(zip(runs, saved, strict=True)):
             expected = pack.checkpoint(replica).tensors
             if (checkpoint := from_bytes(data, run.key, run.stage, expected)) is not None:
@@ -240,7 +240,9 @@ def _train_pack(
             # folds of a cell that were resumed at different epochs are reported apart
             for epoch in sorted({run.epoch for run in members}):
                 same = [run for run in members if run.epoch == epoch]
-                if not reporter.epoch(key, "finetune", epoch, same[0].epochs, _means(run.curve[-1] for run in same)):
+                if not reporter.epoch(
+                    key, "finetune", epoch, same[0].epochs, _means(same[0], [run.curve[-1] for run in same])
+                ):
                     failed.add(key)
                     stopped = TrainingError(
                         f"Fine-tuning of {key} was stopped after epoch {epoch} of {same[0].epochs}."
@@ -254,7 +256,7 @@ def _train_pack(
                 save_if_there_is_room(partial(pack.checkpoint, replica), run.key, run.stage, reporter)
 
 
-def _without(pack: FinetunePack, leaving: Sequence[int]) -> FinetunePack:
+def _without(pack: FoldPack, leaving: Sequence[int]) -> FoldPack:
     staying = [r for r in range(len(pack.runs)) if r not in leaving]
     if staying:
         return pack.only(staying)
@@ -269,13 +271,12 @@ def _by_cell(runs: Iterable[FoldRun]) -> dict[str, list[FoldRun]]:
     return cells
 
 
-def _means(rows: Iterable[Mapping[str, float | None]]) -> dict[str, float]:
-    """Means over folds of the figures that all of them have."""
-    table = list(rows)
+def _means(run: FoldRun, rows: Sequence[Mapping[str, float | None]]) -> dict[str, float]:
+    """Means over folds, of which `run` is one, of the figures that all of them have."""
     means = {}
-    for name in FIGURES:
-        values = [value for row in table if (value := row.get(name)) is not None]
-        if len(values) == len(table):
+    for name in method_of(run.experiment).names("finetune"):
+        values = [value for row in rows if (value := row.get(name)) is not None]
+        if len(values) == len(rows):
             means[name] = sum(values) / len(values)
     return means
 
@@ -344,8 +345,10 @@ def finetune_output(cell: Cell, results: Sequence[FoldResult]) -> StageOutput:
             "classes": list(cell.data.classes),
             "folds": [_fold_record(result) for result in results],
             "curves": {
-                "pretrain": curve_from_arrays(request.encoder),
-                "finetune": [{"epoch": epoch, **_means(rows)} for epoch, rows in enumerate(curves, start=1)],
+                "pretrain": curve_from_arrays(request.encoder, method_of(request.experiment).names("pretrain")),
+                "finetune": [
+                    {"epoch": epoch, **_means(results[0].run, rows)} for epoch, rows in enumerate(curves, start=1)
+                ],
             },
             "source_fingerprint": cell.data.source_fingerprint,
             "target_fingerprint": cell.data.target_fingerprint,

@@ -13,10 +13,11 @@ import torch
 
 from scmmlab.config import ExperimentSpec
 from scmmlab.config.code_digest import NUMERICS_VERSION
-from scmmlab.methods.scmm.rates import StepRunner, steps_of_finetuning, steps_of_pretraining
-from scmmlab.replica.memory import Meter, free_memory, let_go, out_of_memory
 from scmmlab.replica.replicas import replica_threads
+from scmmlab.replica.shortage import let_go, out_of_memory
+from scmmlab.training.memory import Meter, free_memory
 from scmmlab.training.packs import finetune_pack_size, pretrain_pack_size
+from scmmlab.training.rates import StepRunner, steps_of_finetuning, steps_of_pretraining
 
 Kind = Literal["pretrain", "finetune"]
 Bound = Literal["rate", "memory", "work", "time"]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 
-from scmmlab.config import ExperimentSpec, ReleasedProtocol
-from scmmlab.config.experiment import Precision
-from scmmlab.methods.scmm.finetune_pack import Mode
+from scmmlab.config import ExperimentSpec
+from scmmlab.methods.contract import InputShape, TrainedStage
+from scmmlab.methods.registry import trainer_of
 from scmmlab.training.requests import SweepRequest
 
 Item = TypeVar("Item")
@@ -31,68 +30,22 @@ def finetune_pack_size(device: str | torch.device) -> int:
     return CPU_FINETUNE_PACK if torch.device(device).type == "cpu" else GPU_PACK
 
 
-@dataclass(frozen=True)
-class PretrainFit:
-    """What pre-trainings that share a pack have in common; everything else may differ."""
-
-    channels: int
-    """How many; which they are is nothing to the tensors, so that sources of different corpora fit together."""
-    bands: int
-    width: int
-    views: int
-    batch_size: int
-    precision: Precision
+def signature(experiment: ExperimentSpec, stage: TrainedStage, shape: InputShape) -> Hashable:
+    """Equal for stages that may share a pack: of one method, and alike in what its trainer says."""
+    return experiment.method, trainer_of(experiment).pack_signature(experiment, stage, shape)
 
 
-@dataclass(frozen=True)
-class FinetuneFit:
-    """What fine-tunings that share a pack have in common; everything else may differ."""
-
-    channels: int
-    bands: int
-    classes: int
-    width: int
-    classifier_width: int
-    batch_size: int
-    precision: Precision
-    mode: Mode
-    validates: bool
-    """Whether there is a validation part."""
+def packs_pay(experiment: ExperimentSpec, stage: TrainedStage) -> bool:
+    """Whether replicas gain by a pack: a method that says nothing of who may share one trains them one by one."""
+    return trainer_of(experiment).pack_signature(experiment, stage, InputShape(1, 1, 1)) is not None
 
 
-def pretrain_fit(experiment: ExperimentSpec, channels: int, bands: int) -> PretrainFit:
-    """The fit of an experiment's pre-training on windows of so many channels and bands."""
-    return PretrainFit(
-        channels=channels,
-        bands=bands,
-        width=experiment.network.width,
-        views=experiment.masking.views,
-        batch_size=experiment.pretrain.batch_size,
-        precision=experiment.precision,
-    )
-
-
-def finetune_fit(experiment: ExperimentSpec, channels: int, bands: int, classes: int) -> FinetuneFit:
-    """The fit of an experiment's fine-tuning, by whatever protocol, on windows of so many channels and bands."""
-    return FinetuneFit(
-        channels=channels,
-        bands=bands,
-        classes=classes,
-        width=experiment.network.width,
-        classifier_width=experiment.network.classifier_width,
-        batch_size=experiment.finetune.batch_size,
-        precision=experiment.precision,
-        mode=Mode.of(experiment),
-        validates=not isinstance(experiment.protocol, ReleasedProtocol),
-    )
-
-
-def sweep_fit(request: SweepRequest) -> Hashable | None:
-    """Equal for settings of one sweep that can train together; None for one that needs no training."""
-    if not request.experiment.pretrain.enabled:
+def sweep_signature(request: SweepRequest) -> Hashable | None:
+    """Equal for settings of one sweep that can train together; None for one that is not pre-trained."""
+    if not request.experiment.pretrains:
         return None
     # the settings of a sweep have one transfer, and so the same bands
-    return pretrain_fit(request.experiment, len(request.channels), bands=0)
+    return signature(request.experiment, "pretrain", InputShape(len(request.channels), bands=0))
 
 
 def in_groups(items: Sequence[Item], fit: Callable[[Item], Hashable], size: int) -> list[list[Item]]:

@@ -8,23 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scmmlab.config.code_digest import NUMERICS_VERSION
-from scmmlab.methods.scmm.pretrain_pack import LOSSES
+from scmmlab.methods.registry import method_of
 from scmmlab.training.encoder_slots import TrainedEncoder
 from scmmlab.training.requests import PretrainRequest, StageOutput
 
 RECORD_FORMAT = 1
-
-PRETRAIN_PARTS = (
-    "network",
-    "masking",
-    "contrast",
-    "aggregator",
-    "reconstruction",
-    "loss",
-    "pretrain",
-    "scaling",
-)
-"""Parts of an experiment that decide an encoder (with two quirks of the `released` protocol)."""
+CURVE = "curve."
+"""What the names of a curve's arrays begin with, among the tensors of a pre-training."""
 
 
 def pretrain_output(request: PretrainRequest, trained: TrainedEncoder) -> StageOutput:
@@ -33,7 +23,7 @@ def pretrain_output(request: PretrainRequest, trained: TrainedEncoder) -> StageO
     The curves travel with the tensors too (``curve.loss`` and so on), so that the cells that use the encoder can show
     them.
     """
-    encoder = trained.encoder
+    method, encoder = method_of(request.experiment), trained.run
     return StageOutput(
         key=request.key,
         kind="pretrain",
@@ -41,7 +31,7 @@ def pretrain_output(request: PretrainRequest, trained: TrainedEncoder) -> StageO
             "format": RECORD_FORMAT,
             "key": request.key,
             # what pre-training sees of the experiment; cells that differ in the rest share this record
-            "experiment": request.experiment.model_dump(mode="json", include=set(PRETRAIN_PARTS)),
+            "experiment": request.experiment.model_dump(mode="json", include={"method", *method.pretrain_parts}),
             "source": request.source.model_dump(mode="json"),
             "seed": request.seed,
             "channels": list(request.channels),
@@ -51,21 +41,22 @@ def pretrain_output(request: PretrainRequest, trained: TrainedEncoder) -> StageO
             "source_fingerprint": encoder.data.fingerprint,
             "numerics": NUMERICS_VERSION,
         },
-        tensors={name: tensor.cpu().numpy() for name, tensor in trained.tensors.items()} | curve_arrays(encoder.curve),
+        tensors={name: tensor.cpu().numpy() for name, tensor in trained.tensors.items()}
+        | curve_arrays(encoder.curve, method.names("pretrain")),
     )
 
 
-def curve_arrays(curve: Sequence[dict[str, float]]) -> dict[str, NDArray[np.float64]]:
+def curve_arrays(curve: Sequence[dict[str, float]], names: Sequence[str]) -> dict[str, NDArray[np.float64]]:
     """A pre-training curve as arrays, one a figure."""
-    return {f"curve.{name}": np.array([row[name] for row in curve]) for name in LOSSES}
+    return {f"{CURVE}{name}": np.array([row[name] for row in curve]) for name in names}
 
 
-def curve_from_arrays(tensors: dict[str, NDArray[np.generic]] | None) -> list[dict[str, float]]:
+def curve_from_arrays(tensors: dict[str, NDArray[np.generic]] | None, names: Sequence[str]) -> list[dict[str, float]]:
     """The curve that `curve_arrays` put among the tensors; empty where there is none."""
-    if tensors is None or any(f"curve.{name}" not in tensors for name in LOSSES):
+    if tensors is None or not names or any(f"{CURVE}{name}" not in tensors for name in names):
         return []
-    columns = [tensors[f"curve.{name}"].tolist() for name in LOSSES]
+    columns = [tensors[f"{CURVE}{name}"].tolist() for name in names]
     return [
-        {"epoch": epoch, **dict(zip(LOSSES, row, strict=True))}
+        {"epoch": epoch, **dict(zip(names, row, strict=True))}
         for epoch, row in enumerate(zip(*columns, strict=True), start=1)
     ]

@@ -21,12 +21,10 @@ from torch import Tensor
 from scmmlab.config import ExperimentSpec
 from scmmlab.errors import SpecError, TrainingError
 from scmmlab.evaluation.metrics import balanced_accuracy, confusion
-from scmmlab.methods.scmm.encoder import encode
-from scmmlab.methods.scmm.parameters import encoder_sizes
-from scmmlab.methods.scmm.pretrain_pack import pretrain_shape
-from scmmlab.replica.parameters import Parameters
+from scmmlab.methods.contract import FoldData
+from scmmlab.methods.registry import trainer_of
 from scmmlab.replica.windows import Scaling, WindowPool
-from scmmlab.training.data import CellData, FoldData
+from scmmlab.training.data import CellData
 
 RIDGE = 0.1
 """Penalty λ, in units of the variance of a standardised feature."""
@@ -41,34 +39,21 @@ class EmbeddingProbe:
     Parameters
     ----------
     experiment : ExperimentSpec
-        Width and views of the encoders.
+        Of the encoders.
     data : CellData
         The folds.
     device, dtype
         Of the encoder's arithmetic.
-
-    Raises
-    ------
-    SpecError
-        If the protocol has no validation part.
     """
 
     def __init__(
         self, experiment: ExperimentSpec, data: CellData, device: torch.device | str, dtype: torch.dtype = torch.float32
     ):
-        if not all(len(fold.validation_label) for fold in data.folds):
-            raise SpecError(
-                "A sweep needs a protocol with a validation part to judge its settings by, but 'protocol.kind' is "
-                f"{experiment.protocol.kind!r}, which has none.",
-                hint="use honest, loso or zero_shot.",
-            )
         self.folds = data.folds
         self.classes = len(data.classes)
         self.pool = WindowPool([fold.seen_features for fold in data.folds], device, dtype)
         self.scalings = [Scaling.stack([fold.scaler], device, dtype) for fold in data.folds]
-        channels = data.folds[0].seen_features.shape[1]
-        sizes = encoder_sizes(pretrain_shape(experiment, channels, data.bands))
-        self.encoder = Parameters(sizes, 1, device, dtype)
+        self.experiment, self.trainer = experiment, trainer_of(experiment)
 
     def __call__(self, tensors: Mapping[str, Tensor]) -> float:
         """Validation balanced accuracy of an encoder, mean over folds.
@@ -83,26 +68,38 @@ class EmbeddingProbe:
         TrainingError
             If its embeddings are not finite.
         """
-        self.encoder.load_replica(0, tensors)
-        return float(np.mean([self._fold(*pair) for pair in zip(self.folds, self.scalings, strict=True)]))
+        pairs = zip(self.folds, self.scalings, strict=True)
+        return float(np.mean([self._fold(tensors, fold, scaling) for fold, scaling in pairs]))
 
-    def _fold(self, data: FoldData, scaling: Scaling) -> float:
-        finetune = self._embed(self.pool.rows(data.seen_features, data.fold.finetune), scaling)
-        validation = self._embed(self.pool.rows(data.seen_features, data.fold.validation), scaling)
+    def _fold(self, tensors: Mapping[str, Tensor], data: FoldData, scaling: Scaling) -> float:
+        finetune = self._embed(tensors, self.pool.rows(data.seen_features, data.fold.finetune), scaling)
+        validation = self._embed(tensors, self.pool.rows(data.seen_features, data.fold.validation), scaling)
         label = torch.from_numpy(data.finetune_label).to(finetune.device)
         predicted = ridge_predictions(finetune, label, self.classes, validation)
         return balanced_accuracy(confusion(data.validation_label, predicted.cpu().numpy(), self.classes))
 
     @torch.no_grad()
-    def _embed(self, rows: Tensor, scaling: Scaling) -> Tensor:
-        parts = [
-            encode(self.encoder, scaling.apply(self.pool.gather(part.unsqueeze(0))), False)[0]
-            for part in rows.split(ENCODED_ROWS)
-        ]
+    def _embed(self, tensors: Mapping[str, Tensor], rows: Tensor, scaling: Scaling) -> Tensor:
+        parts = []
+        for part in rows.split(ENCODED_ROWS):
+            x_NCF = scaling.apply(self.pool.gather(part.unsqueeze(0)))[0]
+            h = self.trainer.embed(self.experiment, tensors, x_NCF)
+            assert h is not None, f"{self.experiment.method} pre-trains, and so it embeds"
+            parts.append(h)
         h = torch.cat(parts).to(torch.float64)
         if not bool(h.isfinite().all()):
             raise TrainingError("The embeddings to be probed must be finite numbers, but some are not.")
         return h
+
+
+def check_validates(experiment: ExperimentSpec, data: CellData) -> None:
+    """Refuse with a SpecError a protocol without a validation part."""
+    if not all(len(fold.validation_label) for fold in data.folds):
+        raise SpecError(
+            "A sweep needs a protocol with a validation part to judge its settings by, but 'protocol.kind' is "
+            f"{experiment.protocol.kind!r}, which has none.",
+            hint="use honest, loso or zero_shot.",
+        )
 
 
 def ridge_predictions(x: Tensor, label: Tensor, classes: int, new_x: Tensor) -> Tensor:

@@ -8,14 +8,14 @@ from typing import TypeVar
 
 import torch
 
-from scmmlab.methods.scmm.pretrain_pack import Encoder
-from scmmlab.replica.memory import Room
+from scmmlab.methods.contract import InputShape, PretrainRun
 from scmmlab.replica.windows import WindowPool
 from scmmlab.training.data import Selections, Tables, pretrain_data
-from scmmlab.training.encoder_slots import stage_failure, train_encoders
+from scmmlab.training.encoder_slots import pretrain_run, stage_failure, train_encoders
 from scmmlab.training.evaluate import evaluate_cell
 from scmmlab.training.finetune_stage import finetune_cells, ready_cell
-from scmmlab.training.packs import finetune_pack_size, in_groups, pretrain_fit, pretrain_pack_size
+from scmmlab.training.memory import Room
+from scmmlab.training.packs import finetune_pack_size, in_groups, pretrain_pack_size, signature
 from scmmlab.training.pretrain_stage import pretrain_output
 from scmmlab.training.reporter import Reporter
 from scmmlab.training.requests import CellRequest, PretrainRequest, StageFailure, StageKind, StageOutput, SweepRequest
@@ -58,19 +58,19 @@ def run_pretrain_stage(
         In the order of `requests`. An error of one request is its failure; the others go on.
     """
     selections = Selections(tables)
-    encoders, outcomes = _prepare(
-        requests, "pretrain", lambda r: Encoder(r.key, r.experiment, r.seed, pretrain_data(r, selections))
+    runs, outcomes = _prepare(
+        requests, "pretrain", lambda r: pretrain_run(r.key, r.experiment, r.seed, pretrain_data(r, selections))
     )
     by_key = {request.key: request for request in requests}
     size, room = pack_size or pretrain_pack_size(device), Room()
-    for pack in in_groups(list(encoders), lambda key: _encoder_fit(encoders[key]), size):
-        members = [encoders[key] for key in pack]
-        pool = WindowPool([encoder.data.features for encoder in members], device, torch.float32)
+    for pack in in_groups(list(runs), lambda key: _run_signature(runs[key]), size):
+        members = [runs[key] for key in pack]
+        pool = WindowPool([run.data.features for run in members], device, torch.float32)
         for outcome in train_encoders(members, pool, reporter, checkpoint_every, room=room):
             if isinstance(outcome, StageFailure):
                 outcomes[outcome.key] = outcome
             else:
-                outcomes[outcome.encoder.key] = pretrain_output(by_key[outcome.encoder.key], outcome)
+                outcomes[outcome.run.key] = pretrain_output(by_key[outcome.run.key], outcome)
     return [_halved_to(room, outcomes[request.key]) for request in requests]
 
 
@@ -128,9 +128,9 @@ def run_sweep_stage(
     return outcome
 
 
-def _encoder_fit(encoder: Encoder) -> Hashable:
-    _, channels, bands = encoder.data.features.shape
-    return pretrain_fit(encoder.experiment, channels, bands)
+def _run_signature(run: PretrainRun) -> Hashable:
+    _, channels, bands = run.data.features.shape
+    return signature(run.experiment, "pretrain", InputShape(channels, bands))
 
 
 def _halved_to(room: Room, outcome: Outcome) -> Outcome:

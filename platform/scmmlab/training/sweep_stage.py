@@ -6,20 +6,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from scmmlab.config.code_digest import NUMERICS_VERSION
-from scmmlab.methods.scmm.parameters import initial_pretraining
-from scmmlab.methods.scmm.pretrain_pack import LOSSES, Encoder, pretrain_shape
-from scmmlab.replica.seeding import PRETRAIN, derive_seed
+from scmmlab.errors import TrainingError
+from scmmlab.methods.contract import InputShape, PretrainData, PretrainRun
+from scmmlab.methods.registry import method_of, trainer_of
 from scmmlab.replica.windows import WindowPool
-from scmmlab.training.data import CellData, PretrainData, Selections, Tables, cell_data, pretrain_data
-from scmmlab.training.encoder_slots import EncoderSlots, Ended, stage_failure
+from scmmlab.training.data import CellData, Selections, Tables, cell_data, pretrain_data
+from scmmlab.training.encoder_slots import EncoderSlots, Ended, pretrain_run, stage_failure
+from scmmlab.training.finetune_stage import finetune_cells, ready
+from scmmlab.training.memory import Room
+from scmmlab.training.packs import finetune_pack_size
 from scmmlab.training.pretrain_stage import RECORD_FORMAT
-from scmmlab.training.probe import EmbeddingProbe
+from scmmlab.training.probe import EmbeddingProbe, check_validates
 from scmmlab.training.reporter import Reporter
-from scmmlab.training.requests import StageFailure, StageOutput, SweepRequest, data_of
+from scmmlab.training.requests import CellRequest, StageFailure, StageOutput, SweepRequest, data_of
 
 
 class Sweep:
@@ -42,29 +46,45 @@ class Sweep:
 
     def __init__(self, request: SweepRequest, source: PretrainData, data: CellData, device: torch.device | str):
         self.request, self.data, self.device = request, data, device
-        self.probe = EmbeddingProbe(request.experiment, data, device)
-        self.encoder = (
-            Encoder(request.key, request.experiment, request.seed, source)
-            if request.experiment.pretrain.enabled
-            else None
-        )
+        experiment = request.experiment
+        check_validates(experiment, data)
+        self.probe = EmbeddingProbe(experiment, data, device) if method_of(experiment).budget else None
+        self.run = pretrain_run(request.key, experiment, request.seed, source) if experiment.pretrains else None
 
-    def figures(self, encoder: Encoder, tensors: Callable[[], dict[str, Tensor]]) -> dict[str, float] | None:
+    def figures(self, run: PretrainRun, tensors: Callable[[], dict[str, Tensor]]) -> dict[str, float] | None:
         """The probe of an epoch and its losses, every `report_every` epochs and at the last; None at the others."""
-        if encoder.epoch % self.request.report_every and encoder.epoch != encoder.epochs:
+        if run.epoch % self.request.report_every and run.epoch != run.epochs:
             return None
+        assert self.probe is not None, "a method that pre-trains has a budget and is probed"
         value = self.probe(tensors())
-        encoder.probes.append({"epoch": encoder.epoch, "probe": value})
-        return {"probe": value, **{name: encoder.curve[-1][name] for name in LOSSES}}
+        run.probes.append({"epoch": run.epoch, "probe": value})
+        return {"probe": value, **{name: run.curve[-1][name] for name in method_of(run.experiment).names("pretrain")}}
 
-    def probe_initial(self, reporter: Reporter) -> StageOutput:
-        """The outcome of a setting without pre-training: the initial encoder, probed once."""
-        request, epochs = self.request, self.request.experiment.pretrain.epochs
-        shape = pretrain_shape(request.experiment, len(request.channels), self.data.bands)
-        seed_R = torch.tensor([derive_seed(request.seed, PRETRAIN)])
-        value = self.probe(initial_pretraining(shape, seed_R, self.device, torch.float32).replica_state(0))
+    def judge_at_once(self, reporter: Reporter) -> StageOutput:
+        """The outcome of a setting without pre-training: its initial embedding probed once, or, of a method without
+        one, the validation score of its fine-tuned folds.
+        """
+        request, experiment = self.request, self.request.experiment
+        epochs = experiment.epochs("pretrain")
+        if self.probe is None:
+            value = self._validation_score()
+        else:
+            shape = InputShape(len(request.channels), self.data.bands)
+            state = trainer_of(experiment).initial_state(experiment, shape, request.seed)
+            value = self.probe(state)
         reporter.epoch(request.key, "probe", epochs, epochs, {"probe": value})
         return _output(request, self.data, "finished", [{"epoch": epochs, "probe": value}], [])
+
+    def _validation_score(self) -> float:
+        """Validation balanced accuracy, mean over folds."""
+        asked = self.request
+        request = CellRequest(asked.key, asked.experiment, asked.seed, asked.transfer, asked.channels, encoder=None)
+        cell = ready(request, self.data)
+        size = finetune_pack_size(self.device)
+        (outcome,) = finetune_cells([cell], Reporter(), self.device, 1, size, Room())
+        if isinstance(outcome, StageFailure):
+            raise TrainingError(outcome.error)
+        return float(np.mean([fold["validation"]["balanced_accuracy"] for fold in outcome.record["folds"]]))
 
 
 class SweepSlots:
@@ -102,7 +122,7 @@ class SweepSlots:
         Parameters
         ----------
         requests : sequence of SweepRequest
-            Of one transfer, and of the same `packs.sweep_fit` as those that are here.
+            Of one transfer, and of the same `packs.sweep_signature` as those that are here.
 
         Returns
         -------
@@ -110,15 +130,15 @@ class SweepSlots:
             Those that need no training, and those that cannot be trained.
         """
         ended: list[StageOutput | StageFailure] = []
-        entering: list[Encoder] = []
+        entering: list[PretrainRun] = []
         for request in requests:
             try:
                 sweep = self._ready(request)
-                if sweep.encoder is None:
-                    ended.append(sweep.probe_initial(self._reporter))
+                if sweep.run is None:
+                    ended.append(sweep.judge_at_once(self._reporter))
                 else:
                     self._sweeps[request.key] = sweep
-                    entering.append(sweep.encoder)
+                    entering.append(sweep.run)
             except Exception as error:
                 ended.append(stage_failure(request.key, "sweep", error))
         if entering:
@@ -137,15 +157,15 @@ class SweepSlots:
             request, pretrain_data(request, self._selections), cell_data(request, self._selections), self._device
         )
 
-    def _figures(self, encoder: Encoder, tensors: Callable[[], dict[str, Tensor]]) -> dict[str, float] | None:
-        return self._sweeps[encoder.key].figures(encoder, tensors)
+    def _figures(self, run: PretrainRun, tensors: Callable[[], dict[str, Tensor]]) -> dict[str, float] | None:
+        return self._sweeps[run.key].figures(run, tensors)
 
     def _outcome(self, ended: Ended) -> StageOutput | StageFailure:
         if isinstance(ended, StageFailure):
             del self._sweeps[ended.key]
             return ended
-        sweep = self._sweeps.pop(ended.encoder.key)
-        return _output(sweep.request, sweep.data, ended.state, ended.encoder.probes, ended.encoder.curve)
+        sweep = self._sweeps.pop(ended.run.key)
+        return _output(sweep.request, sweep.data, ended.state, ended.run.probes, ended.run.curve)
 
 
 def _output(

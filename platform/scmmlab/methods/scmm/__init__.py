@@ -1,1 +1,48 @@
 """SCMM: soft contrastive masked modelling (arXiv 2408.09186)."""
+
+from __future__ import annotations
+
+from scmmlab.methods.contract import Method, Metric, Trainer
+from scmmlab.methods.scmm.key_rules import RULES
+from scmmlab.methods.scmm.spec import ScmmSpec
+
+
+def _load() -> Trainer:
+    from scmmlab.methods.scmm.trainer import ScmmTrainer
+
+    return ScmmTrainer()
+
+
+METHOD = Method(
+    name="scmm",
+    version="1",
+    title="soft contrastive masked modelling: pre-training without labels on the source, fine-tuning on the target",
+    spec=ScmmSpec,
+    load=_load,
+    budget="pretrain.epochs",
+    metrics={
+        "pretrain": (
+            Metric("loss", "total loss"),
+            Metric("contrast", "contrastive loss"),
+            Metric("reconstruction", "reconstruction loss"),
+        ),
+        "finetune": (
+            Metric("loss", "cross-entropy"),
+            Metric("train_accuracy", "training accuracy", "higher"),
+            Metric("validation_accuracy", "validation accuracy", "higher"),
+            Metric("validation_balanced_accuracy", "validation balanced accuracy", "higher"),
+        ),
+    },
+    rules=RULES,
+    pretrain_parts=(
+        "network",
+        "masking",
+        "contrast",
+        "aggregator",
+        "reconstruction",
+        "loss",
+        "pretrain",
+        "scaling",
+    ),
+)
+"""What everybody else knows of it."""

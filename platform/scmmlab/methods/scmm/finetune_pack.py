@@ -12,25 +12,24 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from scmmlab.config import ExperimentSpec, ReleasedProtocol
 from scmmlab.errors import DivergedError, TrainingError
 from scmmlab.evaluation.metrics import balanced_accuracy, cohen_kappa, json_scores, macro_f1
+from scmmlab.methods.contract import Checkpoint, FoldPack, FoldResult, FoldRun
 from scmmlab.methods.scmm.finetune_step import FinetuneEpoch, FinetuneStep
 from scmmlab.methods.scmm.finetuning import classify
 from scmmlab.methods.scmm.parameters import encoder_sizes, initial_classifier
-from scmmlab.methods.scmm.pretrain_pack import stays_on_device
 from scmmlab.methods.scmm.shape import Shape
+from scmmlab.methods.scmm.spec import ScmmSpec
 from scmmlab.replica.batches import epoch_batches
-from scmmlab.replica.captured import GraphedTensor
+from scmmlab.replica.captured import GraphedTensor, stays_on_device
 from scmmlab.replica.collectives import SINGLE_PROCESS
 from scmmlab.replica.learner import Learner, below
 from scmmlab.replica.parameters import Parameters
@@ -39,8 +38,6 @@ from scmmlab.replica.replicas import threads_for_replicas
 from scmmlab.replica.schedule import learning_rate
 from scmmlab.replica.seeding import derive_seed, finetune_purpose
 from scmmlab.replica.windows import Scaling, WindowPool, padded
-from scmmlab.training.checkpoint import Checkpoint
-from scmmlab.training.data import FoldData
 
 BATCHES = "finetune/batches"
 """Purpose of the random order of windows."""
@@ -64,79 +61,17 @@ class Mode:
     """Whether each epoch starts from the weights of the best training accuracy so far."""
 
     @staticmethod
-    def of(experiment: ExperimentSpec) -> Mode:
+    def of(experiment: ScmmSpec) -> Mode:
         """The mode of `experiment`'s protocol and fine-tuning."""
-        protocol = experiment.protocol
-        released = protocol if isinstance(protocol, ReleasedProtocol) else None
         return Mode(
-            selection=protocol.epoch_selection,
+            selection=experiment.protocol.epoch_selection,
             freeze_encoder=experiment.finetune.freeze_encoder,
-            zero_grad=released is None or released.zero_grad,
-            reload_best_training=released is not None and released.reload_best_training,
+            zero_grad=experiment.zeroes_gradients,
+            reload_best_training=experiment.reloads_best_training,
         )
 
 
-@dataclass
-class FoldRun:
-    """One fold of one cell on its way through fine-tuning."""
-
-    key: str
-    """Key of the cell."""
-    number: int
-    """Number of the fold in the cell."""
-    experiment: ExperimentSpec
-    """The cell's settings."""
-    seed: int
-    """Seed of the cell."""
-    data: FoldData
-    """Windows, labels, and sealed labels that nothing here opens."""
-    classes: int
-    """K."""
-    encoder: Mapping[str, Tensor]
-    """Tensors that the encoder starts from; may hold more."""
-    epoch: int = 0
-    """Epochs done."""
-    curve: list[dict[str, float | None]] = field(default_factory=list)
-    """Figures of each epoch done."""
-    best: float = -math.inf
-    """Best training accuracy so far (`reload_best_training`), or validation figure (`best_validation`)."""
-    best_epoch: int = 0
-    """Epoch of `best`."""
-
-    @property
-    def epochs(self) -> int:
-        """Epochs that there are to be."""
-        return self.experiment.finetune.epochs
-
-    @property
-    def stage(self) -> str:
-        """Name of its checkpoints."""
-        return f"finetune-{self.number}"
-
-    @property
-    def constant_learning_rate(self) -> bool:
-        """Whether the schedule is left aside."""
-        protocol = self.experiment.protocol
-        return isinstance(protocol, ReleasedProtocol) and protocol.constant_learning_rate
-
-
-@dataclass(frozen=True)
-class FoldResult:
-    """A fold that was fine-tuned to the end. Its test windows are predicted, and nobody knows how well."""
-
-    run: FoldRun
-    """With its curve."""
-    epoch: int | None
-    """The epoch that counts, from 1; None where the evaluate stage is to choose (`best_test`)."""
-    test_logits: NDArray[np.float32]
-    """[N, K]; with `best_test` of every epoch, [epochs, N, K]."""
-    validation_logits: NDArray[np.float32] | None
-    """[N, K] of the epoch that counts; None without a validation part."""
-    model_digest: str
-    """SHA-256 of encoder and classifier, to tell whether two models are the same."""
-
-
-class FinetunePack:
+class FinetunePack(FoldPack):
     """Folds that fine-tune together, an epoch at a time, each at an epoch of its own.
 
     Parameters
@@ -183,7 +118,7 @@ class FinetunePack:
         self.classifier = initial_classifier(shape, self.seed_R, self.device, self.dtype)
         self.encoder = Parameters(encoder_sizes(shape), len(self.runs), self.device, self.dtype)
         for replica, run in enumerate(self.runs):
-            self.encoder.load_replica(replica, run.encoder)
+            self.encoder.load_replica(replica, run.start)
 
         optimizers = [experiment.finetune.optimizer for experiment in experiments]
         learning = {"classifier": self.classifier} | ({} if self.mode.freeze_encoder else {"encoder": self.encoder})
@@ -209,7 +144,7 @@ class FinetunePack:
         """Where the steps are taken on a GPU; None before the first of them, and elsewhere."""
         self._graphed = {part: GraphedTensor(self.device) for part in ("validation", "test")}
 
-    def train_epoch(self) -> list[TrainingError | None]:
+    def train_epoch(self) -> list[Exception | None]:
         """Train each replica through its next epoch, validate it, and put the figures on its curve.
 
         Returns
@@ -235,7 +170,7 @@ class FinetunePack:
         """
         rate_R = torch.tensor(
             [
-                learning_rate(r.experiment.finetune.optimizer, r.epoch, r.epochs, r.constant_learning_rate)
+                learning_rate(r.experiment.finetune.optimizer, r.epoch, r.epochs, r.experiment.constant_learning_rate)
                 for r in self.runs
             ],
             device=self.device,
@@ -400,10 +335,10 @@ class FinetunePack:
         run.epoch, run.curve, run.best_epoch = checkpoint.epoch, list(state["curve"]), state["best_epoch"]
         run.best = state["best"] if run.best_epoch else -math.inf
 
-    def only(self, replicas: Sequence[int]) -> FinetunePack:
+    def only(self, rs: Sequence[int]) -> FinetunePack:
         """The pack without its other replicas, whose work is spared from then on."""
-        rest = FinetunePack([self.runs[r] for r in replicas], self.pool)
-        for new, old in enumerate(replicas):
+        rest = FinetunePack([self.runs[r] for r in rs], self.pool)
+        for new, old in enumerate(rs):
             rest.restore(new, self.checkpoint(old))
         return rest
 

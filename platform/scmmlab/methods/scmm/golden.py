@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor
 
-from scmmlab.config import ExperimentSpec
 from scmmlab.errors import CorpusError
 from scmmlab.methods.scmm.parameters import NORMS, classifier_sizes, encoder_sizes, pretraining_sizes
 from scmmlab.methods.scmm.shape import Shape
+from scmmlab.methods.scmm.spec import ScmmSpec
 
 OUTPUTS = (
     "h_train",
@@ -44,7 +44,7 @@ class Golden:
     dtype: torch.dtype
     """Of the released code's arithmetic."""
     shape: Shape
-    experiment: ExperimentSpec
+    experiment: ScmmSpec
     """The settings that took part."""
     zero_grad: bool
     """Fine-tuning: whether gradients were zeroed between steps."""
@@ -162,7 +162,7 @@ def _length(arrays: Mapping[str, NDArray[Any]], name: str) -> int:
     return max(1, len(arrays[name])) if name in arrays and arrays[name].ndim == 1 else 1
 
 
-def _experiment(config: Mapping[str, Any]) -> ExperimentSpec:
+def _experiment(config: Mapping[str, Any]) -> ScmmSpec:
     optimizer = {
         "learning_rate": config["learning_rate"],
         "beta1": config["beta1"],
@@ -170,7 +170,7 @@ def _experiment(config: Mapping[str, Any]) -> ExperimentSpec:
         "weight_decay": config["weight_decay"],
         "schedule": "constant",
     }
-    return ExperimentSpec.model_validate(
+    return ScmmSpec.model_validate(
         {
             "network": {"width": config["encoder_out_dim"]},
             "masking": {

@@ -11,89 +11,43 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from scmmlab.config import ExperimentSpec, ReleasedProtocol
 from scmmlab.errors import DivergedError, TrainingError
+from scmmlab.methods.contract import Checkpoint, Pack, PretrainRun
 from scmmlab.methods.scmm.masking import mask_streams
 from scmmlab.methods.scmm.parameters import initial_pretraining
 from scmmlab.methods.scmm.pretrain_step import LOSSES, PretrainEpoch, PretrainStep, epoch_streams
 from scmmlab.methods.scmm.settings import Settings
 from scmmlab.methods.scmm.shape import Shape
+from scmmlab.methods.scmm.spec import ScmmSpec
 from scmmlab.replica.batches import EpochBatches, epoch_batches, steps_per_epoch
-from scmmlab.replica.captured import tell_once
+from scmmlab.replica.captured import stays_on_device, tell_once
 from scmmlab.replica.collectives import SINGLE_PROCESS, Collectives
 from scmmlab.replica.learner import Learner
 from scmmlab.replica.precision import multiplications
 from scmmlab.replica.schedule import learning_rate
 from scmmlab.replica.seeding import PRETRAIN, derive_seed
 from scmmlab.replica.windows import Scaling, Windows
-from scmmlab.training.checkpoint import Checkpoint
-from scmmlab.training.data import PretrainData
 
 BATCHES = "pretrain/batches"
 """Purpose of the random order of windows."""
 
 
-@dataclass
-class Encoder:
-    """One encoder on its way through pre-training."""
-
-    key: str
-    """Key of the request."""
-    experiment: ExperimentSpec
-    """Its settings."""
-    seed: int
-    """Seed of the cell."""
-    data: PretrainData
-    """What it is trained on."""
-    epoch: int = 0
-    """Epochs done."""
-    curve: list[dict[str, float]] = field(default_factory=list)
-    """Figures of each epoch done."""
-    probes: list[dict[str, float]] = field(default_factory=list)
-    """In a sweep: the probe's figure at each epoch that was probed."""
-
-    def __post_init__(self) -> None:
-        batch = self.experiment.pretrain.batch_size
-        if self.data.windows < batch:
-            raise TrainingError(
-                f"Pre-training needs at least one full batch of windows, but 'pretrain.batch_size' is {batch} and the "
-                f"source has {self.data.windows}.",
-                hint="lower pretrain.batch_size.",
-            )
-
-    @property
-    def epochs(self) -> int:
-        """Epochs that there are to be."""
-        return self.experiment.pretrain.epochs
-
-
-def pretrain_shape(experiment: ExperimentSpec, channels: int, bands: int) -> Shape:
+def pretrain_shape(experiment: ScmmSpec, channels: int, bands: int) -> Shape:
     """Sizes of the network that is pre-trained (its classifier is not)."""
     return Shape(channels=channels, bands=bands, width=experiment.network.width, views=experiment.masking.views)
 
 
-def overwrites_originals(experiment: ExperimentSpec) -> bool:
-    """Whether masking also hides the windows themselves, as the released code does with one view."""
-    protocol = experiment.protocol
-    return isinstance(protocol, ReleasedProtocol) and protocol.overwrite_originals
-
-
-def stays_on_device(device: torch.device, group: Collectives) -> bool:
-    """Whether epochs are trained from buffers that stay where they are (`PretrainEpoch`): on a GPU, by one worker."""
-    return device.type != "cpu" and group.workers == 1
-
-
-class PretrainPack:
+class PretrainPack(Pack):
     """Encoders that train together, an epoch at a time, each at an epoch of its own.
 
     Parameters
     ----------
-    encoders : sequence of Encoder
+    runs : sequence of PretrainRun
         The replicas. Their batches must have the same shape: channels, bands, width, views and batch size; the number
         of windows may differ (a replica with fewer steps is idle in the rest).
     pool : Windows
@@ -102,19 +56,19 @@ class PretrainPack:
         The workers that share each batch; all of them build the same pack and call the same methods.
     """
 
-    def __init__(self, encoders: Sequence[Encoder], pool: Windows, group: Collectives = SINGLE_PROCESS):
-        self.encoders = [_unbegun(encoder) for encoder in encoders]
+    def __init__(self, runs: Sequence[PretrainRun], pool: Windows, group: Collectives = SINGLE_PROCESS):
+        self.runs = [_unbegun(run) for run in runs]
         self.pool, self.group = pool, group
         self.device, self.dtype = pool.windows.device, pool.windows.dtype
-        experiments = [encoder.experiment for encoder in self.encoders]
-        data = [encoder.data for encoder in self.encoders]
+        experiments = [encoder.experiment for encoder in self.runs]
+        data = [encoder.data for encoder in self.runs]
         _, channels, bands = data[0].features.shape
         self.shape = pretrain_shape(experiments[0], channels, bands)
 
         self._experiments = list(experiments)  # of each place
         self._places = list(range(len(experiments)))  # of each encoder
         self.first_R = torch.tensor([pool.first_row(own.features) for own in data], device=self.device)
-        self.seed_R = torch.tensor([derive_seed(e.seed, PRETRAIN) for e in self.encoders], device=self.device)
+        self.seed_R = torch.tensor([derive_seed(e.seed, PRETRAIN) for e in self.runs], device=self.device)
         self.parameters = initial_pretraining(self.shape, self.seed_R, self.device, self.dtype)
         self.step = PretrainStep(
             Learner(self.parameters, [e.pretrain.optimizer for e in experiments]),
@@ -129,15 +83,15 @@ class PretrainPack:
         """Where the steps are taken on a GPU; None before the first of them, and elsewhere."""
 
     def _settings(self) -> Settings:
-        overwrites = [overwrites_originals(experiment) for experiment in self._experiments]
+        overwrites = [experiment.overwrites_originals for experiment in self._experiments]
         return Settings.stack(self._experiments, overwrites, self.device, self.dtype)
 
     @property
     def windows(self) -> list[int]:
         """How many windows each encoder is trained on."""
-        return [encoder.data.windows for encoder in self.encoders]
+        return [encoder.data.windows for encoder in self.runs]
 
-    def train_epoch(self) -> list[TrainingError | None]:
+    def train_epoch(self) -> list[Exception | None]:
         """Train each replica through its next epoch, and put the figures on its curve.
 
         Returns
@@ -148,12 +102,12 @@ class PretrainPack:
         found_4r = self.run_epoch()
         # the one question of an epoch to the device
         *sums_3r, finite_r = found_4r.tolist()
-        for encoder, *sums in zip(self.encoders, *sums_3r, strict=True):
+        for encoder, *sums in zip(self.runs, *sums_3r, strict=True):
             encoder.epoch += 1
             steps = steps_per_epoch(encoder.data.windows, self.step.batch_size, drop_last=True)
             figures = {name: total / steps for name, total in zip(LOSSES, sums, strict=True)}
             encoder.curve.append({"epoch": encoder.epoch, **figures})
-        return [diverged(encoder, finite == 1) for encoder, finite in zip(self.encoders, finite_r, strict=True)]
+        return [diverged(encoder, finite == 1) for encoder, finite in zip(self.runs, finite_r, strict=True)]
 
     def run_epoch(self) -> Tensor:
         """Take the steps of the next epoch, without a question to the device.
@@ -165,11 +119,11 @@ class PretrainPack:
         """
         places = torch.tensor(self._places, device=self.device)
         rate_r = torch.tensor(
-            [learning_rate(e.experiment.pretrain.optimizer, e.epoch, e.epochs) for e in self.encoders],
+            [learning_rate(e.experiment.pretrain.optimizer, e.epoch, e.epochs) for e in self.runs],
             device=self.device,
             dtype=self.dtype,
         )
-        epoch_r = torch.tensor([e.epoch for e in self.encoders], device=self.device)
+        epoch_r = torch.tensor([e.epoch for e in self.runs], device=self.device)
         seed_r = self.seed_R[places]
         batches = epoch_batches(seed_r, BATCHES, epoch_r, self.windows, self.step.batch_size, drop_last=True)
         rows_rSB = batches.window_RSB + self.first_R[places][:, None, None]
@@ -198,7 +152,7 @@ class PretrainPack:
         self, rows_RSB: Tensor, batches: EpochBatches, seed_R: Tensor, epoch_R: Tensor, rate_R: Tensor
     ) -> Tensor:
         """The steps one by one, masking only those that not all replicas take."""
-        sums_3R = torch.zeros(len(LOSSES), len(self.encoders), device=self.device, dtype=torch.float64)
+        sums_3R = torch.zeros(len(LOSSES), len(self.runs), device=self.device, dtype=torch.float64)
         for step in range(batches.steps):
             active_R = None if batches.full[step] else batches.active_RS[:, step]
             losses_3R = self.step(rows_RSB[:, step], mask_streams(seed_R, epoch_R, step), rate_R, active_R)
@@ -211,7 +165,7 @@ class PretrainPack:
         shape[dim] = len(self._experiments)
         return tensor.new_zeros(shape).index_copy_(dim, places, tensor)
 
-    def exchange(self, staying: Sequence[int], arriving: Sequence[Encoder]) -> bool:
+    def swap(self, staying: Sequence[int], arriving: Sequence[PretrainRun]) -> bool:
         """Let encoders leave and others take their places, where nothing else has to move for that.
 
         A CUDA graph, and the memory that it works on, outlive such an exchange. An empty place costs as much as one
@@ -221,7 +175,7 @@ class PretrainPack:
         ----------
         staying : sequence of int
             Numbers of the encoders that stay.
-        arriving : sequence of Encoder
+        arriving : sequence of PretrainRun
             Those that follow them, none of them begun.
 
         Returns
@@ -236,7 +190,7 @@ class PretrainPack:
             return False
         kept = [self._places[replica] for replica in staying]
         free = [place for place in range(places) if place not in kept]
-        self.encoders = [self.encoders[replica] for replica in staying]
+        self.runs = [self.runs[replica] for replica in staying]
         self._places = kept
         for place, encoder in zip(free, arriving, strict=False):
             self._seat(place, _unbegun(encoder))
@@ -248,9 +202,9 @@ class PretrainPack:
             self.step.settings = settings or fresh
         return True
 
-    def _seat(self, place: int, encoder: Encoder) -> None:
+    def _seat(self, place: int, encoder: PretrainRun) -> None:
         """Put an encoder at a place, with its initial parameters."""
-        self.encoders.append(encoder)
+        self.runs.append(encoder)
         self._places.append(place)
         self._experiments[place] = encoder.experiment
         self.first_R[place] = self.pool.first_row(encoder.data.features)
@@ -265,7 +219,7 @@ class PretrainPack:
 
     def checkpoint(self, replica: int) -> Checkpoint:
         """The state of one encoder."""
-        encoder = self.encoders[replica]
+        encoder = self.runs[replica]
         return Checkpoint(
             epoch=encoder.epoch,
             tensors=self.learner.replica_state(self._places[replica]),
@@ -275,16 +229,16 @@ class PretrainPack:
     def restore(self, replica: int, checkpoint: Checkpoint) -> None:
         """Let one encoder go on from `checkpoint`."""
         self.learner.load_replica(self._places[replica], checkpoint.tensors)
-        encoder = self.encoders[replica]
+        encoder = self.runs[replica]
         encoder.epoch = checkpoint.epoch
         encoder.curve, encoder.probes = list(checkpoint.state["curve"]), list(checkpoint.state["probes"])
 
 
-def _unbegun(encoder: Encoder) -> Encoder:
-    return replace(encoder, epoch=0, curve=[], probes=[])
+def _unbegun(run: PretrainRun) -> PretrainRun:
+    return replace(run, epoch=0, curve=[], probes=[])
 
 
-def diverged(encoder: Encoder, finite: bool) -> TrainingError | None:
+def diverged(encoder: PretrainRun, finite: bool) -> TrainingError | None:
     """The error of an encoder whose last epoch had a loss, or left parameters, that are not finite; else None."""
     figures = encoder.curve[-1]
     bad = next((name for name in LOSSES if not math.isfinite(figures[name])), None)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, fields, replace
 import torch
 from torch import Tensor
 
-from scmmlab.config import ExperimentSpec
 from scmmlab.config.experiment import Precision
 from scmmlab.errors import SpecError
+from scmmlab.methods.scmm.spec import ScmmSpec
 
 MASK_MODES = ("none", "random", "channel", "parallel", "hybrid")
 DISTANCES = ("cosine", "euclidean", "manhattan")
@@ -70,7 +70,7 @@ class Settings:
     fixed_weight_R2: Tensor
     """Fixed weights of both losses."""
 
-    experiments: tuple[ExperimentSpec, ...]
+    experiments: tuple[ScmmSpec, ...]
     """What they were made of."""
     _parts: dict[int, list[Settings]] = field(default_factory=dict, repr=False)
     _indices: dict[tuple[int, ...], Tensor] = field(default_factory=dict, repr=False)
@@ -131,7 +131,7 @@ class Settings:
 
     @staticmethod
     def stack(
-        experiments: Sequence[ExperimentSpec],
+        experiments: Sequence[ScmmSpec],
         overwrite_originals: Sequence[bool],
         device: torch.device | str,
         dtype: torch.dtype,
@@ -140,7 +140,7 @@ class Settings:
 
         Parameters
         ----------
-        experiments : sequence of ExperimentSpec
+        experiments : sequence of ScmmSpec
             One a replica; all with the same precision, and with the same number of views, since views decide the shape
             of a batch.
         overwrite_originals : sequence of bool

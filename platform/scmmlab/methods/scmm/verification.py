@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from scmmlab.config import ExperimentSpec, OptimizerSpec
+from scmmlab.config import OptimizerSpec
 from scmmlab.methods.scmm.encoder import encode, encode_columns
 from scmmlab.methods.scmm.finetuning import classify, finetuning_gradient
 from scmmlab.methods.scmm.golden import Golden, read_golden
@@ -27,6 +27,7 @@ from scmmlab.methods.scmm.projector import project
 from scmmlab.methods.scmm.reconstruction import decode
 from scmmlab.methods.scmm.settings import Settings
 from scmmlab.methods.scmm.soft_weights import soft_weights
+from scmmlab.methods.scmm.spec import ScmmSpec
 from scmmlab.replica.optimizer import Adam
 from scmmlab.replica.parameters import Parameters
 from scmmlab.replica.random import uniform
@@ -141,7 +142,7 @@ class _Scene:
         return lambda gradient: adam.step(parameters.values, gradient, rate_R)
 
 
-def _neighbours(own: ExperimentSpec) -> list[ExperimentSpec]:
+def _neighbours(own: ScmmSpec) -> list[ScmmSpec]:
     """Six experiments that differ from `own`, and from each other, in switches, distances, temperatures and rates."""
     changes: list[dict[str, dict[str, object]]] = [
         {"masking": {"mode": "channel", "ratio": 0.2}, "contrast": {"weights": "hard", "temperature": 0.9}},
@@ -158,7 +159,7 @@ def _neighbours(own: ExperimentSpec) -> list[ExperimentSpec]:
         optimizer = {**base["pretrain"]["optimizer"], "learning_rate": 1e-4 * number, "weight_decay": 1e-3 / number}
         for stage in ("pretrain", "finetune"):
             changed[stage] = {**base[stage], "optimizer": optimizer}
-        experiments.append(ExperimentSpec.model_validate({**base, **changed}))
+        experiments.append(ScmmSpec.model_validate({**base, **changed}))
     return experiments
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scmmlab.config import ReleasedProtocol
 from scmmlab.evaluation import bootstrap_interval, mean_and_sd
 from scmmlab.report import drawing as draw
 from scmmlab.report.analyses import markers
@@ -52,16 +51,14 @@ class LeakPage(Analysis):
 
 def _leaks_in_words(results: StudyResults, variant: str) -> str:
     """The leaks that its records name, then the quirks that its settings switch on."""
-    protocol = results.experiments()[variant].protocol
-    assert isinstance(protocol, ReleasedProtocol)
+    experiment = results.experiments()[variant]
     named: dict[str, None] = {}
     for cell in results.cells:
         if cell.variant == variant and cell.record:
             named |= dict.fromkeys(cell.record.get("leaks") or ())
     leaks = f"Leaks found in its records: {'; '.join(named)}. " if named else ""
-    return (
-        f"`{variant}` {RELEASED_MARK}. {leaks}Its settings: {'; '.join(quirks_in_words(protocol)) or 'no quirk is on'}."
-    )
+    quirks = "; ".join(quirks_in_words(experiment)) or "no quirk is on"
+    return f"`{variant}` {RELEASED_MARK}. {leaks}Its settings: {quirks}."
 
 
 def _gap(results: StudyResults, pairs: list[LeakPair]) -> list[Block]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scmmlab.methods.registry import method
 from scmmlab.report import drawing as draw
 from scmmlab.report.analyses import markers
 from scmmlab.report.analysis import Analysis, NotReady
@@ -16,7 +17,6 @@ from scmmlab.report.inputs import StudyResults
 from scmmlab.report.measures import chance_level
 from scmmlab.report.values import mean_curve, test_windows
 
-_PRETRAINING = {"loss": "total loss", "contrast": "contrastive loss", "reconstruction": "reconstruction loss"}
 _FINETUNING = {"train_accuracy": "training accuracy (%)", "validation_balanced_accuracy": "validation bal. acc. (%)"}
 
 
@@ -44,7 +44,9 @@ class LearningCurves(Analysis):
 
 
 def _pretraining(results: StudyResults) -> Figure | None:
-    drawing = _grid(results, "pretrain", _PRETRAINING, 1.0, chance=False)
+    names = dict.fromkeys(cell.experiment.method for cell in results.cells)
+    labels = {one.name: one.label for name in names for one in method(name).metrics.get("pretrain", ())}
+    drawing = _grid(results, "pretrain", labels, 1.0, chance=False) if labels else None
     if drawing is None:
         return None
     return Figure(
@@ -115,8 +117,8 @@ def _lines(results: StudyResults, transfer: str, part: str, name: str) -> list[_
     reference = results.ablation.statistics.reference
     for variant in sorted(results.ablation.variants, key=lambda variant: variant != reference):
         epochs, values = mean_curve(results.finished(variant, transfer), part, name)
-        if not values.any():
-            # no curve, or a loss that is switched off and so recorded as 0
+        if len(values) < 2 or not values.any():
+            # no curve, as of a method that is fitted at once, or a loss that is switched off and so recorded as 0
             continue
         for position, line in enumerate(lines):
             if np.array_equal(line.epochs, epochs) and np.array_equal(line.values, values):

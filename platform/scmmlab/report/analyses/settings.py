@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from scmmlab.config import ExperimentSpec
 from scmmlab.report.analysis import Analysis
 from scmmlab.report.card import Card, Row, Table
 from scmmlab.report.inputs import StudyResults
@@ -20,7 +19,8 @@ class Settings(Analysis):
 
     def compute(self, results: StudyResults) -> Card:
         """Two tables."""
-        defaults = dict(_flat(ExperimentSpec().model_dump(mode="json")))
+        published = type(results.study.base).model_validate({"method": results.study.base.method})
+        defaults = dict(_flat(published.model_dump(mode="json")))
         rows = []
         for path, value in _flat(results.study.base.model_dump(mode="json")):
             default = setting(defaults[path]) if path in defaults else ""

@@ -36,7 +36,7 @@ def _protocols(results: StudyResults) -> list[str]:
     if results.study.kind == "sweep":
         protocol = results.search.base.protocol
         return [
-            f"Protocol `{protocol.kind}`. {protocol_in_words(protocol)}",
+            f"Protocol `{protocol.kind}`. {protocol_in_words(results.search.base)}",
             "A setting is judged by a probe: the validation balanced accuracy, mean over folds, of a quick classifier "
             "on the frozen embedding. No test label takes part in the search, and no figure here is a test figure.",
             *([] if results.search.repeatable else [NOT_REPEATABLE]),
@@ -45,7 +45,7 @@ def _protocols(results: StudyResults) -> list[str]:
     everywhere = len(results.study.transfers)
     judged_by: dict[str, dict[str, list[str]]] = {}
     for cell in results.cells:
-        text = protocol_in_words(cell.experiment.protocol)
+        text = protocol_in_words(cell.experiment)
         transfers = judged_by.setdefault(text, {}).setdefault(cell.variant, [])
         if cell.transfer not in transfers:
             transfers.append(cell.transfer)

@@ -7,7 +7,7 @@ import math
 import torch
 from torch.utils._pytree import tree_leaves
 
-from scmmlab.methods.scmm.benchmark import Workload, finetuning_epoch, pretraining_epoch
+from scmmlab.benchmarks.steps import Workload, finetuning_epoch, pretraining_epoch
 from scmmlab.methods.scmm.verification import FORWARD, Check, relative_error
 
 REPLICAS, EPOCHS, STEPS = 3, 2, 4

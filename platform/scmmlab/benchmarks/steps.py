@@ -20,7 +20,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scmmlab.config import ExperimentSpec
 from scmmlab.methods.scmm.finetune_step import FinetuneEpoch, FinetuneStep
 from scmmlab.methods.scmm.finetuning import finetuning_gradient
 from scmmlab.methods.scmm.masking import masks
@@ -29,22 +28,24 @@ from scmmlab.methods.scmm.pretrain_step import PretrainEpoch, PretrainStep, epoc
 from scmmlab.methods.scmm.pretraining import pretraining_gradient
 from scmmlab.methods.scmm.settings import Settings
 from scmmlab.methods.scmm.shape import Shape
+from scmmlab.methods.scmm.spec import ScmmSpec
 from scmmlab.replica.captured import Graph
 from scmmlab.replica.convolution import conv_length
 from scmmlab.replica.launches import Launches
 from scmmlab.replica.learner import Learner
-from scmmlab.replica.memory import Meter, let_go, out_of_memory
 from scmmlab.replica.optimizer import Adam
 from scmmlab.replica.pooling import pooled_length
 from scmmlab.replica.precision import check_precision, multiplications
 from scmmlab.replica.random import uniform
 from scmmlab.replica.replicas import threads_for_replicas
+from scmmlab.replica.shortage import let_go, out_of_memory
 from scmmlab.replica.windows import Scaling
+from scmmlab.training.memory import Meter
 
 CHANNELS, BANDS, CLASSES = 62, 5, 3
 """Sizes of SEED."""
 
-PUBLISHED = ExperimentSpec()
+PUBLISHED = ScmmSpec()
 """Settings of the steps."""
 
 BURST = 0.05
@@ -122,7 +123,7 @@ def benchmark(
     if gpu:
         torch.cuda.init()  # before its memory is asked about
     packs = QUICK[device.type] if quick else GPU_PACKS if gpu else CPU_PACKS
-    experiment = ExperimentSpec(precision="bf16") if precision == "bf16" else ExperimentSpec()
+    experiment = ScmmSpec(precision="bf16") if precision == "bf16" else ScmmSpec()
     operands = torch.bfloat16 if precision == "bf16" else torch.float32
     rounds = 5 if quick else 25
     before = torch.get_num_threads()
@@ -255,7 +256,7 @@ def _wait(device: torch.device) -> None:
 
 
 def pretraining_workload(
-    replicas: int, device: torch.device, batch: int = 256, experiment: ExperimentSpec = PUBLISHED
+    replicas: int, device: torch.device, batch: int = 256, experiment: ScmmSpec = PUBLISHED
 ) -> Workload:
     """A pre-training step of a pack at the published settings, one view, as a CPU takes it, of windows at hand."""
     shape = Shape(CHANNELS, BANDS)
@@ -276,7 +277,7 @@ def pretraining_workload(
 
 
 def finetuning_workload(
-    replicas: int, device: torch.device, batch: int = 128, experiment: ExperimentSpec = PUBLISHED
+    replicas: int, device: torch.device, batch: int = 128, experiment: ScmmSpec = PUBLISHED
 ) -> Workload:
     """A fine-tuning step of a pack of folds at the published settings, as a CPU takes it, of windows at hand."""
     shape = Shape(CHANNELS, BANDS, classes=CLASSES)
@@ -315,7 +316,7 @@ def pretraining_epoch(
     captured: bool = True,
     batch: int = 256,
     steps: int = GPU_STEPS,
-    experiment: ExperimentSpec = PUBLISHED,
+    experiment: ScmmSpec = PUBLISHED,
 ) -> Workload:
     """The same step as packs take it on a GPU: an epoch of them, over windows that lie on the device."""
     shape = Shape(CHANNELS, BANDS)
@@ -342,7 +343,7 @@ def finetuning_epoch(
     captured: bool = True,
     batch: int = 128,
     steps: int = GPU_STEPS,
-    experiment: ExperimentSpec = PUBLISHED,
+    experiment: ScmmSpec = PUBLISHED,
 ) -> Workload:
     """The same step as packs of folds take it on a GPU."""
     shape = Shape(CHANNELS, BANDS, classes=CLASSES)

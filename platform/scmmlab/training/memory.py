@@ -1,12 +1,10 @@
-"""Memory: what running out of it looks like, how to let go of what was lost, how much there is and was used."""
+"""Memory: how much there is and was used, and how many replicas there is room for."""
 
 from __future__ import annotations
 
 import ctypes
-import gc
 import os
 import re
-import traceback
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,30 +13,6 @@ import torch
 
 from scmmlab.errors import MemoryShortageError
 from scmmlab.replica.replicas import replica_threads
-
-CPU_WORDS = ("can't allocate memory", "not enough memory", "bad_alloc", "unable to mmap")
-"""What PyTorch says on a CPU, where it raises a plain RuntimeError, on Linux, on Windows and from C++."""
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether `error` says that there was no memory left, on a GPU or on the host."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in CPU_WORDS)
-
-
-def let_go(error: BaseException) -> None:
-    """Free what `error` keeps alive: the tensors of the step that raised it are locals of the frames of its trace.
-
-    The trace can still be printed afterwards.
-    """
-    linked: BaseException | None = error
-    while linked is not None:
-        traceback.clear_frames(linked.__traceback__)
-        linked = linked.__cause__ or linked.__context__
-    gc.collect()
-    if torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
 
 
 def no_room_for_one(key: str, error: BaseException) -> MemoryShortageError:

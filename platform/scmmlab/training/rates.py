@@ -12,12 +12,13 @@ import torch
 from scmmlab.config import ExperimentSpec, HonestProtocol
 from scmmlab.evaluation import Fold
 from scmmlab.features import Scaler
-from scmmlab.methods.scmm.finetune_pack import FinetunePack, FoldRun
-from scmmlab.methods.scmm.parameters import initial_pretraining
-from scmmlab.methods.scmm.pretrain_pack import Encoder, PretrainPack, pretrain_shape
+from scmmlab.methods.contract import FoldData, FoldPack, FoldRun, InputShape, Pack, PretrainData, PretrainRun
+from scmmlab.methods.registry import trainer_of
+from scmmlab.replica.collectives import SINGLE_PROCESS
 from scmmlab.replica.windows import WindowPool
-from scmmlab.training.data import FoldData, PretrainData
-from scmmlab.training.sealed import SealedLabels
+
+AT_ONCE = 128
+"""Windows of a step, of a method that has no batches."""
 
 CPU_STEPS, GPU_STEPS = 2, 16
 """Steps of an epoch: enough of them that its beginning and end, where a GPU waits, count for little."""
@@ -74,21 +75,20 @@ def _random_windows(count: int, channels: int, bands: int) -> np.ndarray:
     return np.random.default_rng(0).normal(size=(count, channels, bands)).astype(np.float32)
 
 
-def _pretrain_pack(
-    experiment: ExperimentSpec, channels: int, bands: int, device: str, size: int, steps: int
-) -> PretrainPack:
-    features = _random_windows(steps * experiment.pretrain.batch_size, channels, bands)
+def _pretrain_pack(experiment: ExperimentSpec, channels: int, bands: int, device: str, size: int, steps: int) -> Pack:
+    features = _random_windows(steps * experiment.pretrain_batch, channels, bands)
     data = PretrainData(features, len(features), Scaler.fit("min_max", features), fingerprint="")
-    encoders = [Encoder(f"probe {seed}", experiment, seed, data) for seed in range(size)]
-    return PretrainPack(encoders, WindowPool([features], device, torch.float32))
+    runs = [PretrainRun(f"probe {seed}", experiment, seed, data) for seed in range(size)]
+    pool = WindowPool([features], device, torch.float32)
+    return trainer_of(experiment).pretrain_pack(runs, pool, SINGLE_PROCESS)
 
 
 def _finetune_pack(
     experiment: ExperimentSpec, channels: int, bands: int, classes: int, device: str, size: int, steps: int
-) -> FinetunePack:
+) -> FoldPack:
     # the last epoch counts: nothing is predicted, as in all but the last epoch of a training without validation
     experiment = experiment.model_copy(update={"protocol": HonestProtocol()})
-    count = steps * experiment.finetune.batch_size
+    count = steps * (experiment.test_batch_size or AT_ONCE)
     features = _random_windows(count, channels, bands)
     label = np.arange(count) % classes
     nothing = np.zeros(0, dtype=np.int64)
@@ -99,12 +99,10 @@ def _finetune_pack(
         finetune_label=label,
         validation_label=nothing,
         test_features=features,
-        test_subject=np.zeros(1, dtype=np.int32),
-        sealed=SealedLabels(label[:1]),
         scaler=scaler,
         test_scaler=scaler,
     )
-    shape = pretrain_shape(experiment, channels, bands)
-    encoder = initial_pretraining(shape, torch.tensor([0]), "cpu", torch.float32).replica_state(0)
-    runs = [FoldRun("probe", number, experiment, 0, data, classes, encoder) for number in range(size)]
-    return FinetunePack(runs, WindowPool([features], device, torch.float32))
+    trainer = trainer_of(experiment)
+    start = trainer.initial_state(experiment, InputShape(channels, bands, classes), 0)
+    runs = [FoldRun("probe", number, experiment, 0, data, classes, start) for number in range(size)]
+    return trainer.finetune_pack(runs, WindowPool([features], device, torch.float32))

@@ -1,0 +1,1 @@
+"""What `scmmlab bench` measures."""

@@ -1,0 +1,66 @@
+"""Methods that are installed: each is an entry point of the group `scmmlab.methods`, ours like anybody's."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Protocol
+
+from scmmlab.errors import SpecError
+
+if TYPE_CHECKING:
+    from scmmlab.config.experiment import ExperimentSpec
+
+GROUP = "scmmlab.methods"
+DEFAULT_METHOD = "scmm"
+
+
+class HasSpec(Protocol):
+    """A method, as far as reading its settings goes; `methods.contract.Method` is the whole of it."""
+
+    name: str
+    spec: type[ExperimentSpec]
+
+
+@cache
+def _entries() -> dict[str, EntryPoint]:
+    found: dict[str, EntryPoint] = {}
+    for entry in entry_points(group=GROUP):
+        other = found.setdefault(entry.name, entry)
+        if other.value != entry.value:
+            raise SpecError(
+                f"Two installed packages bring a method '{entry.name}': {other.value} and {entry.value}.",
+                hint="uninstall one of them, or have it use another name",
+            )
+    return found
+
+
+def method_names() -> list[str]:
+    """Names of the methods that are installed, ours first."""
+    return sorted(_entries(), key=lambda name: (not _entries()[name].value.startswith("scmmlab."), name))
+
+
+@cache
+def find_method(name: str) -> HasSpec | None:
+    """The method of that name; None where none is installed.
+
+    Raises
+    ------
+    SpecError
+        If its package cannot be imported, or brings something else.
+    """
+    entry = _entries().get(name)
+    if entry is None:
+        return None
+    try:
+        method: HasSpec = entry.load()
+    except Exception as error:
+        raise SpecError(
+            f"The method '{name}' ({entry.value}) cannot be loaded: {type(error).__name__}: {error}.",
+            hint="mend or uninstall the package that brings it",
+        ) from error
+    if getattr(method, "name", None) != name or not hasattr(method, "spec"):
+        raise SpecError(
+            f"The entry point '{name}' of {GROUP} must be a Method of that name, found {method!r} in {entry.value}."
+        )
+    return method

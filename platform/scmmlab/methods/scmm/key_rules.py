@@ -1,0 +1,82 @@
+"""What of SCMM's settings does not matter to which stage."""
+
+from __future__ import annotations
+
+from scmmlab.methods.contract import KeyRules, Rule
+from scmmlab.methods.scmm.spec import ScmmSpec
+
+
+def _always(experiment: ScmmSpec) -> bool:
+    return True
+
+
+def _aggregates(experiment: ScmmSpec) -> bool:
+    return experiment.reconstruction.enabled and experiment.aggregator.enabled
+
+
+def _soft(experiment: ScmmSpec) -> bool:
+    return experiment.contrast.enabled and experiment.contrast.weights == "soft"
+
+
+_AFTERWARDS = "pre-training is over before it is looked at"
+
+_PRETRAINING = (
+    Rule("pretrain.enabled", _always, "where it is off, there is no such stage and no key"),
+    Rule("finetune", _always, _AFTERWARDS),
+    Rule("network.classifier_width", _always, "the classifier is made in fine-tuning"),
+    Rule("masking.ratio", lambda e: e.masking.mode == "none", "nothing is hidden"),
+    Rule(
+        "masking.threshold", lambda e: e.masking.mode not in ("parallel", "hybrid"), "only they draw between two ways"
+    ),
+    Rule(
+        "masking.overwrite_originals",
+        lambda e: not e.overwrites_originals or e.masking.views != 1 or e.masking.mode == "none",
+        "absent as off; only one masked view is written over what it was made from",
+    ),
+    Rule("pretrain.batches", lambda e: e.pretrain_batches is None, "all batches, said or not"),
+    Rule("contrast.weights", lambda e: not e.contrast.enabled, "they weigh pairs of the contrastive loss"),
+    Rule("contrast.distance", lambda e: not _soft(e), "only soft weights look at distances"),
+    Rule("contrast.upper_bound", lambda e: not _soft(e), "only soft weights are bounded"),
+    Rule("contrast.soft_weight_temperature", lambda e: not _soft(e), "only soft weights have it"),
+    Rule(
+        "contrast.temperature",
+        lambda e: not e.contrast.enabled and not _aggregates(e),
+        "contrastive loss and aggregator alone look at similarities",
+    ),
+    Rule("aggregator", lambda e: not e.reconstruction.enabled, "what it makes is only reconstructed from"),
+    Rule("aggregator.top_k", lambda e: not _aggregates(e), "it says how many rows are aggregated"),
+    Rule(
+        "loss.contrast_weight",
+        lambda e: e.loss.weighting != "fixed" or not e.contrast.enabled,
+        "a fixed weight of the contrastive loss",
+    ),
+    Rule(
+        "loss.reconstruction_weight",
+        lambda e: e.loss.weighting != "fixed" or not e.reconstruction.enabled,
+        "a fixed weight of the reconstruction loss",
+    ),
+)
+
+_OF_THE_ENCODER = tuple(
+    Rule(path, _always, "decides the encoder alone, whose key is part of this one")
+    for path in ("masking", "contrast", "aggregator", "reconstruction", "loss", "pretrain")
+)
+
+_FINETUNING = (
+    *_OF_THE_ENCODER,
+    Rule(
+        "finetune.optimizer.schedule",
+        lambda e: e.constant_learning_rate,
+        "the step size stays what it was, whatever the schedule",
+    ),
+)
+
+_PROBE = (
+    *_OF_THE_ENCODER,
+    Rule("finetune", _always, "a probe is no fine-tuning"),
+    Rule("network.classifier_width", _always, "a probe has a classifier of its own"),
+    Rule("precision", _always, "of the encoder's training, whose key is part of this one; a probe is float32"),
+)
+
+RULES = KeyRules(pretrain=_PRETRAINING, finetune=_FINETUNING, probe=_PROBE)
+"""The rules of each stage."""
