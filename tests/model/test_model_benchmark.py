@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from scmmlab.methods.scmm import benchmark as bench
+from scmmlab.benchmarks import steps as bench
 
 
 def test_quick_rates() -> None:
