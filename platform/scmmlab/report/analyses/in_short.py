@@ -96,16 +96,12 @@ def _other_methods(results: StudyResults, comparisons: Comparisons, transfer: st
         )
         shared = sorted(set(pair[0]) & set(pair[1]))
         reached = [measure.value(float(np.mean([side[subject] for subject in shared]))) for side in pair]
-        says = {
-            Verdict.BETTER: f"better than `{statistics.reference}`",
-            Verdict.WORSE: f"worse than `{statistics.reference}`",
-            Verdict.INCONCLUSIVE: f"not shown to differ from `{statistics.reference}`",
-        }[found.verdict]
+        difference = f"{measure.difference(found.difference)}{measure.difference_suffix}"
+        interval = f"{_level(statistics.alpha)} interval {measure.interval(found.low, found.high)}"
+        says = "not shown to differ" if found.verdict is Verdict.INCONCLUSIVE else str(found.verdict)
         sentences.append(
-            f"`{transfer}`: `{variant}`, which is another method (`{name}`), reaches {reached[1]}{measure.suffix} where "
-            f"`{statistics.reference}` reaches {reached[0]}{measure.suffix}: {measure.difference(found.difference)}"
-            f"{measure.difference_suffix}, {_level(statistics.alpha)} interval {measure.interval(found.low, found.high)}, "
-            f"{says}."
+            f"`{transfer}`: `{variant}`, which is another method (`{name}`), reaches {reached[1]}{measure.suffix} "
+            f"where `{statistics.reference}` reaches {reached[0]}{measure.suffix}: {difference}, {interval}, {says}."
         )
     return sentences
 
