@@ -8,10 +8,10 @@ from typing import Literal
 import pandas as pd
 
 from scmmlab.api.frames import frame_of
-from scmmlab.config import ReleasedProtocol
 from scmmlab.errors import SpecError, nearest
 from scmmlab.evaluation import mean_and_sd
 from scmmlab.report import StudyResults
+from scmmlab.report.analyses import markers
 from scmmlab.report.comparisons import compare
 from scmmlab.report.measures import MEASURES
 from scmmlab.report.values import subject_means
@@ -24,13 +24,11 @@ def summary(results: StudyResults, metric: str | None) -> pd.DataFrame:
     released protocol.
     """
     metric, rows = _metric(results, metric), []
-    experiments = results.experiments()
     for transfer in results.ablation.transfers:
         for variant in results.ablation.variants:
             finished = results.finished(variant, transfer.name)
             values = list(subject_means(finished, metric).values())
             mean, sd = mean_and_sd(values)
-            leaks = variant in experiments and isinstance(experiments[variant].protocol, ReleasedProtocol)
             rows.append(
                 {
                     "transfer": transfer.name,
@@ -39,7 +37,7 @@ def summary(results: StudyResults, metric: str | None) -> pd.DataFrame:
                     "seeds": len(finished),
                     "mean": mean,
                     "sd": sd,
-                    "leaks": leaks,
+                    "leaks": markers.is_released(results, variant),
                 }
             )
     return frame_of(rows, types={"leaks": "bool"})

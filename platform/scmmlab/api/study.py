@@ -100,7 +100,8 @@ class Study:
         site : Site or path | None
             Description of the site (cluster/site.example.yaml); ``SCMMLAB_SITE``, else none.
         check_folds : bool
-            Whether every fold of every cell is made now, to see that none leaks or lacks a class; `run` does it.
+            Whether every fold of every cell is made now, to see that none leaks or lacks a class; `plan` and
+            `run` do it.
         tell : callable | None
             Is told why results may be under other keys than one expects; a warning is logged when None.
 
@@ -157,9 +158,16 @@ class Study:
     # --- what is to be done, and doing it
 
     def plan(self) -> PlanView:
-        """Its cells, the stages that they share, and what of them is finished."""
+        """Its cells, the stages that they share, and what of them is finished; every fold is made, so that none leaks.
+
+        Raises
+        ------
+        SplitError
+            If a fold would leak, or lacks a class.
+        """
         from scmmlab.api.views import PlanView
 
+        self._check_folds()
         return PlanView(self.resolved, study_status(self.resolved, self.store).done)
 
     def status(self, part: Part | str | None = None) -> StatusView:
