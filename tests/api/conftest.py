@@ -44,13 +44,15 @@ def run_by_command(spec: AblationSpec | SweepSpec, folder: Path) -> tuple[Path, 
 @pytest.fixture(scope="session")
 def ablation_run(tmp_path_factory: pytest.TempPathFactory) -> RunTwice:
     """Run by Python as a notebook does: in the main thread, in which an event loop is running. Not to be written to."""
-    from tiny_study import VARIANTS, ablation
+    from tiny_study import BASE, VARIANTS, ablation
 
     folder = tmp_path_factory.mktemp("ablation")
     variants = {name: VARIANTS[name] for name in ("full", "no_pretraining")} | {
         "released": {"set": {"protocol": {"kind": "released", "split": "within_subject"}}}
     }
-    file, store = run_by_command(ablation(folder, variants=variants), folder)
+    file, store = run_by_command(
+        ablation(folder, variants=variants, base=BASE | {"finetune": {"epochs": 12, "batch_size": 16}}), folder
+    )
 
     async def cell() -> tuple[Study, Run]:
         study = Study.open(file, folder / "in-python")

@@ -10,7 +10,6 @@ from command_line import scmmlab  # noqa: F401 - a fixture
 from s3_server import S3Server, s3_server
 from scmmlab.cli.main import main
 
-
 STUDY = """
 kind: ablation
 name: tiny

@@ -124,7 +124,9 @@ class Encoder(nn.Module):
         parameters.load_replica(0, self.state_dict())
         scaling = Scaling.stack([self.scaler], "cpu", torch.float32)
         parts = [
-            encode(parameters, scaling.apply(rows.clone().unsqueeze(0)), False)[0]
-            for rows in torch.from_numpy(windows.features).split(ENCODED_ROWS)
+            encode(
+                parameters, scaling.apply(torch.tensor(windows.features[None, start : start + ENCODED_ROWS])), False
+            )[0]
+            for start in range(0, len(windows), ENCODED_ROWS)
         ]
         return pd.DataFrame(torch.cat(parts).numpy(), index=Table(windows).index())
