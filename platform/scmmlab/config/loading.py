@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,15 +37,20 @@ class LoadedStudy:
     """The file's text as it stands."""
 
 
-def load_study(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> LoadedStudy:
+Override = str | tuple[str, Any]
+"""`path=value`, or a dotted path and a plain value."""
+
+
+def load_study(path: str | os.PathLike[str], overrides: Sequence[Override] = ()) -> LoadedStudy:
     """Read and check a study file.
 
     Parameters
     ----------
     path : path
         A YAML file, for example ``ablations/demo.yaml``.
-    overrides : sequence of str
-        ``path=value`` each, for example ``base.finetune.epochs=5`` or ``seeds=[0]``; applied in order.
+    overrides : sequence of str or tuple
+        ``path=value`` each, for example ``base.finetune.epochs=5`` or ``seeds=[0]``, or a path and a value; applied in
+        order.
 
     Returns
     -------
@@ -62,8 +68,31 @@ def load_study(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> L
     data = parse_yaml(text, str(path))
     if not isinstance(data, dict):
         raise SpecError(f"A study must be a mapping of keys to values, got {show(data)} in {path}.")
-    files = {"": str(path), "space": str(path)}
-    _to_long_form(data, path.parent, files)
+    return LoadedStudy(_study(data, str(path), path.parent, overrides), path, text)
+
+
+def study_from_values(values: Mapping[str, Any], overrides: Sequence[Override] = ()) -> AblationSpec | SweepSpec:
+    """Check a study that is at hand as plain values, in the forms that a file may have.
+
+    Parameters
+    ----------
+    values : mapping
+        What a study file would hold; left as it is. Relative paths are taken from the current folder.
+    overrides : sequence of str or tuple
+        As for `load_study`.
+
+    Raises
+    ------
+    SpecError
+        As from `load_study`.
+    """
+    return _study(deepcopy(dict(values)), "the values given", Path.cwd(), overrides)
+
+
+def _study(data: dict[str, Any], source: str, folder: Path, overrides: Sequence[Override]) -> AblationSpec | SweepSpec:
+    """The study that `data`, which are changed, come to; `source` is what errors name, `folder` where paths begin."""
+    files = {"": source, "space": source}
+    _to_long_form(data, folder, files)
     overridden: list[str] = []
     for override in overrides:
         overridden.append(apply_override(data, override))
@@ -73,13 +102,13 @@ def load_study(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> L
         dotted = f"{'.'.join(problem.path)}."
         # an unknown key may stand on the way to what was changed
         if any(dotted.startswith(f"{p}.") or (problem.unknown and f"{p}.".startswith(dotted)) for p in overridden):
-            return f"{path} (changed by --set)"
+            return f"{source} (changed by --set)"
         return files["space"] if problem.path[:1] == ("space",) else files[""]
 
     study, problems = _check(data)
     raise_problems((problem, where(problem)) for problem in problems)
     assert study is not None
-    return LoadedStudy(study, path, text)
+    return study
 
 
 def study_yaml(study: AblationSpec | SweepSpec) -> str:
