@@ -30,7 +30,8 @@ class Report:
         return self.paths.html.read_text(encoding="utf-8")
 
     def _repr_html_(self) -> str:
-        page = html.escape(self.html, quote=True)
+        # without a base of its own a page in a page would look for its headings in the outer one
+        page = html.escape(self.html.replace("<head>", '<head><base href="about:srcdoc">', 1), quote=True)
         return f'<iframe srcdoc="{page}" style="width: 100%; height: 80vh; border: 0" sandbox></iframe>'
 
 

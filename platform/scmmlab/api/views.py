@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from scmmlab.errors import is_settled
 from scmmlab.execution.summary import RunSummary
 from scmmlab.report.summary import summary_table
 from scmmlab.study import Cell, Part, Plan, ResultStore, describe, search_records, study_status
+from scmmlab.study.differences import Difference
 from scmmlab.study.objects import Record
 from scmmlab.study.status import work_lines
 
@@ -25,8 +27,13 @@ class PlanView:
 
     plan: Plan
     """The plan itself."""
-    done: frozenset[str]
-    """Keys of finished stages."""
+    store: ResultStore
+    """Where its results are."""
+
+    @cached_property
+    def done(self) -> frozenset[str]:
+        """Keys of finished stages, when they were first asked for."""
+        return study_status(self.plan, self.store).done
 
     def __str__(self) -> str:
         return describe(self.plan, self.done)
@@ -179,6 +186,26 @@ class Run:
         from scmmlab.api.frames import preformatted
 
         return preformatted("\n".join([str(self), *(f"failed: {failure}" for failure in self.failures)]))
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """A cell that was computed once more."""
+
+    cell: Cell
+    """The cell."""
+    differences: tuple[Difference, ...]
+    """One for each figure that came out otherwise."""
+
+
+@dataclass(frozen=True)
+class Synced:
+    """What was written to MLflow."""
+
+    tracked_at: str
+    """Where."""
+    counts: Mapping[str, int]
+    """Number of cells or settings by state."""
 
 
 def _named(cell: Cell) -> dict[str, Any]:
