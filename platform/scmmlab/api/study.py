@@ -112,9 +112,11 @@ class Study:
         in_force = site if isinstance(site, Site) else load_site(site, os.environ)
         spec, path = read_study(study, [*in_force.overrides(), *as_overrides(set)])
         name = os.fspath(in_force.spec.store or DEFAULT_STORE if store is None else store)
-        opened = cls(make_plan(spec, read_manifest), ResultStore(name), in_force, path, name)
+        plan = make_plan(spec, read_manifest)
         if check_folds:
-            opened._check_folds()
+            check_splits(plan, read_table)
+        opened = cls(plan, ResultStore(name), in_force, path, name)
+        opened._folds_checked = check_folds
         for note in opened._notes():
             (tell or _log.warning)(note)
         return opened
