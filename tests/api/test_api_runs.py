@@ -110,6 +110,7 @@ def test_the_plan_the_status_and_the_run_are_what_the_commands_print(scmmlab, ei
     assert str(either_run.run) in scmmlab("run", *given, "--engine", "local", "--tracking-uri", "none").out
     for shown in (either_run.study, either_run.study.plan(), either_run.study.status(), either_run.run):
         assert shown._repr_html_().startswith("<pre>")
+        assert shown is either_run.study or repr(shown) == str(shown)
 
 
 def test_cells_are_rows_of_plan_and_status(ablation_run, sweep_run) -> None:
@@ -273,6 +274,7 @@ def test_a_report_is_shown_and_written_where_one_likes(ablation_run, tmp_path: P
     assert report.paths.html == tmp_path / "report" / "report.html"
     assert report.html == ablation_run.run.report.html
     assert report._repr_html_().startswith("<iframe srcdoc=")
+    assert repr(report) == f"<Report {tmp_path}/report/report.html>"
 
 
 def test_a_cell_that_fails_is_told_of_and_raises_nothing(scmmlab, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from scmmlab.study.attempts import latest_versions
 from scmmlab.tracking import versions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """A report that was written."""
 
@@ -23,6 +23,9 @@ class Report:
     """What it shows."""
     stored: str | None
     """Where it is beside the results as well, if the store is no folder."""
+
+    def __repr__(self) -> str:
+        return f"<Report {self.paths.html}>"
 
     @property
     def html(self) -> str:

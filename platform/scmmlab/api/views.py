@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from scmmlab.api.reports import Report
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PlanView:
     """What a study will run; `str` of it is what ``scmmlab plan`` prints."""
 
@@ -35,7 +35,7 @@ class PlanView:
         """Keys of finished stages, when they were first asked for."""
         return study_status(self.plan, self.store).done
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return describe(self.plan, self.done)
 
     @property
@@ -80,7 +80,7 @@ class PlanView:
         return preformatted(str(self))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StatusView:
     """Where a study stands; `str` of it is what ``scmmlab status`` prints."""
 
@@ -91,7 +91,7 @@ class StatusView:
     rows: tuple[Mapping[str, Any], ...]
     """One for each cell, or for each setting of a sweep that has ended."""
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return self.text
 
     @property
@@ -144,7 +144,7 @@ def _search_status(plan: Plan, store: ResultStore, records: list[Record]) -> Sta
     return StatusView("\n".join(lines) + "\n", settled >= plan.study.tune_trials, rows)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """What a run has come to; `str` of it is the table that ``scmmlab run`` prints."""
 
@@ -176,7 +176,7 @@ class Run:
         """Where people look at it in MLflow: the study's page on a server, else the database; None without MLflow."""
         return (self.find_page and self.find_page()) or self.tracked_at
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         if self.report is not None:
             return summary_table(self.report.results)
         of = f"Part {self.part}: " if self.part else ""
