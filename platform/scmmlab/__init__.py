@@ -8,11 +8,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from scmmlab.api.encoder import Encoder
-    from scmmlab.api.study import Study, open_study
-    from scmmlab.api.table import Table, read_table
-
 __version__ = "0.1.0"
 
 __all__ = ["Encoder", "Study", "Table", "__version__", "open_study", "read_table"]
@@ -20,12 +15,17 @@ __all__ = ["Encoder", "Study", "Table", "__version__", "open_study", "read_table
 _MODULES = {"Encoder": "encoder", "Study": "study", "open_study": "study", "Table": "table", "read_table": "table"}
 """Name → module of `scmmlab.api` that it is of."""
 
+if TYPE_CHECKING:
+    from scmmlab.api.encoder import Encoder
+    from scmmlab.api.study import Study, open_study
+    from scmmlab.api.table import Table, read_table
+else:  # for a type checker, a name that is not there is a mistake
 
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(f"scmmlab.api.{_MODULES[name]}"), name)
-    return found
+    def __getattr__(name: str) -> Any:
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = globals()[name] = getattr(import_module(f"scmmlab.api.{_MODULES[name]}"), name)
+        return found
 
 
 def __dir__() -> list[str]:

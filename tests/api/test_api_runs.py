@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from scmmlab.api.study import Study
+from scmmlab.config import study_yaml
 from scmmlab.errors import BusyError, SpecError, StoreError
 from scmmlab.evaluation import Verdict
 from scmmlab.report import Table
@@ -109,6 +110,7 @@ def test_the_plan_the_status_and_the_run_are_what_the_commands_print(scmmlab, ei
     assert str(either_run.run) in scmmlab("run", *given, "--engine", "local", "--tracking-uri", "none").out
     for shown in (either_run.study, either_run.study.plan(), either_run.study.status(), either_run.run):
         assert shown._repr_html_().startswith("<pre>")
+        assert shown is either_run.study or repr(shown) == str(shown)
 
 
 def test_cells_are_rows_of_plan_and_status(ablation_run, sweep_run) -> None:
@@ -272,3 +274,27 @@ def test_a_report_is_shown_and_written_where_one_likes(ablation_run, tmp_path: P
     assert report.paths.html == tmp_path / "report" / "report.html"
     assert report.html == ablation_run.run.report.html
     assert report._repr_html_().startswith("<iframe srcdoc=")
+    assert repr(report) == f"<Report {tmp_path}/report/report.html>"
+
+
+def test_a_cell_that_fails_is_told_of_and_raises_nothing(scmmlab, tmp_path: Path) -> None:
+    from tiny_study import ablation_with_a_failure
+
+    study = Study.open(ablation_with_a_failure(tmp_path), tmp_path / "runs", set={"variants.no_contrast": None})
+    run = study.run("local", progress=False, tracking_uri="none")
+    assert not run.complete
+    assert [failure.partition(" · ")[0] for failure in run.failures] == ["unscaled", "unscaled_frozen"]
+    assert "failed: unscaled · " in run._repr_html_()
+    cells = study.status().cells.set_index("variant")
+    assert cells.state.to_dict() == {
+        "full": "finished",
+        "unscaled": "failed",
+        "unscaled_frozen": "failed",
+        "no_contrast": "finished",
+    }
+    assert cells.loc["unscaled", "stage"] == "pretrain"
+    assert "epoch" in cells.loc["unscaled", "error"]
+    assert set(study.results().variant) == {"full", "no_contrast"}
+    assert study.summary().set_index("variant").subjects["unscaled"] == 0
+    (tmp_path / "study.yaml").write_text(study_yaml(study.spec))
+    assert str(study.status()) == scmmlab("status", tmp_path / "study.yaml", "--store", tmp_path / "runs").out

@@ -104,9 +104,15 @@ def test_what_is_wrong_with_values_is_all_said(values: dict) -> None:
         Study.open(values)
     assert "'base.masking.ratio' in the values given: it must" in refused.value.message
     assert "did you mean 'seeds'?" in refused.value.message
-    for wrong, sentence in (({}, "'kind' in the values given: it is missing"), ({1: 2}, "must be text, got 1")):
+    for wrong, sentence in (
+        ({}, "'kind' in the values given: it is missing"),
+        ({1: 2}, "must be text, got 1"),
+        (5, "must be a file, a mapping of keys to values or a spec, got 5"),
+    ):
         with pytest.raises(SpecError, match=sentence):
             Study.open(wrong)
+    with pytest.raises(SpecError, match="'set': it must be a mapping of dotted paths to values"):
+        Study.open(values, set=[{"seeds": [0]}])
 
 
 @pytest.mark.parametrize("method", ["encoder", "rerun"])

@@ -7,7 +7,7 @@ import io
 import pytest
 
 from scmmlab.config import AshaSpec
-from scmmlab.execution.progress import JOIN_S, Progress, duration
+from scmmlab.execution.progress import JOIN_S, Progress, duration, progress_maker
 from scmmlab.execution.rungs import Rungs
 
 
@@ -196,3 +196,31 @@ def test_without_terminal_there_are_plain_lines_when_cells_end_and_now_and_then(
 )
 def test_durations_are_said_as_people_say_them(seconds, text):
     assert duration(seconds) == text
+
+
+def test_a_function_is_told_what_the_line_would_show() -> None:
+    clock, heard = Clock(), []
+    shown = progress_maker(heard.append)(4, {"a": 1.0, "b": 1.0, "c": 2.0}, done=1, clock=clock)
+    shown.begin()
+    clock.now = 10.0
+    shown.advance("a", 0.5)
+    shown.say("a worker was lost")
+    shown.counts(2, 1, 1)
+    shown.close()
+    assert [(told.total, told.done, told.running, told.failed) for told in heard] == [
+        (4, 1, 0, 0),
+        (4, 1, 0, 0),
+        (4, 2, 1, 1),
+    ]
+    assert heard[1].text == "a worker was lost"
+    assert heard[-1].seconds_left == pytest.approx(3.5 / 0.5 * 10.0)
+    assert heard[-1].text == shown.text()
+
+
+def test_without_a_function_nothing_is_shown(capsys) -> None:
+    shown = progress_maker(False)(4, {"a": 1.0})
+    shown.say("a worker was lost")
+    shown.advance("a", 1.0)
+    shown.close()
+    assert capsys.readouterr() == ("", "")
+    assert progress_maker(True) is Progress

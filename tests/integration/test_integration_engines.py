@@ -143,16 +143,18 @@ assert "ray" not in sys.modules
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
 
 
+# as a notebook's cell: an event loop is running
 PROGRAM = """
+import asyncio
 import sys
 from pathlib import Path
+import scmmlab
 from test_integration_engines import long_study, long_sweep
-from tiny_study import plan_of
-from scmmlab.execution.engines import run_study
-from scmmlab.study import ResultStore
-study = {study}(Path({folder!r}))
+async def cell():
+    study = scmmlab.open_study({study}(Path({folder!r})), {store!r})
+    study.run("ray", tracking_uri="none", report=False)
 try:
-    run_study(plan_of(study), ResultStore({store!r}), "ray")
+    asyncio.run(cell())
 except KeyboardInterrupt:
     sys.exit(130)
 """
@@ -173,7 +175,7 @@ def interrupt(study: str, folder, store, number: int, when: str) -> None:
     """Run a program with a Ray of its own, and send it a signal when its progress line says `when`."""
     tests, others = os.path.dirname(__file__), os.path.dirname(sys.modules["tiny_study"].__file__)
     program = PROGRAM.format(study=study, folder=str(folder), store=str(store))
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([tests, others])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([tests, others, *sys.path])}
     process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, env=environment)
     children: list[psutil.Process] = []
     try:

@@ -34,7 +34,7 @@ class Encoder(nn.Module):
     """Three blocks of convolution, batch norm, ReLU and max-pooling; made by `Study.encoder`.
 
     Its tensors bear the names of the released module, so that ``state_dict`` goes in and out of that. Called, it is a
-    torch module like any other: it learns in ``train()`` mode. `embed` is the computation of the studies.
+    torch module like any other, and can be trained further. `embed` is the computation of the studies.
 
     Parameters
     ----------
@@ -48,6 +48,14 @@ class Encoder(nn.Module):
         Of the table that it was pre-trained on.
     mixed_features : bool
         Whether it may embed features that were made in another way than the source's.
+
+    Examples
+    --------
+    >>> study = scmmlab.open_study("ablations/demo.yaml", set={"seeds": [0]})
+    >>> run = study.run(engine="local", progress=False)
+    >>> encoder = study.encoder("full/eegmat-a-to-b/0")
+    >>> list(encoder.embed(study.spec.transfers[0].target.table).index.names)
+    ['subject', 'session', 'trial', 'window', 'label']
     """
 
     def __init__(
@@ -137,10 +145,8 @@ class Encoder(nn.Module):
         parameters = Parameters(encoder_sizes(self.shape), 1, "cpu", torch.float32)
         parameters.load_replica(0, self.state_dict())
         scaling = Scaling.stack([self.scaler], "cpu", torch.float32)
-        parts = [
-            encode(
-                parameters, scaling.apply(torch.tensor(windows.features[None, start : start + ENCODED_ROWS])), False
-            )[0]
-            for start in range(0, len(windows), ENCODED_ROWS)
-        ]
+        parts = []
+        for start in range(0, len(windows), ENCODED_ROWS):
+            x = torch.tensor(windows.features[None, start : start + ENCODED_ROWS])
+            parts.append(encode(parameters, scaling.apply(x), False)[0])
         return pd.DataFrame(torch.cat(parts).numpy(), index=Table(windows).index())

@@ -13,7 +13,7 @@ from scmmlab.study.attempts import latest_versions
 from scmmlab.tracking import versions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """A report that was written."""
 
@@ -24,13 +24,17 @@ class Report:
     stored: str | None
     """Where it is beside the results as well, if the store is no folder."""
 
+    def __repr__(self) -> str:
+        return f"<Report {self.paths.html}>"
+
     @property
     def html(self) -> str:
         """The whole report as one page."""
         return self.paths.html.read_text(encoding="utf-8")
 
     def _repr_html_(self) -> str:
-        page = html.escape(self.html, quote=True)
+        # without a base of its own a page in a page would look for its headings in the outer one
+        page = html.escape(self.html.replace("<head>", '<head><base href="about:srcdoc">', 1), quote=True)
         return f'<iframe srcdoc="{page}" style="width: 100%; height: 80vh; border: 0" sandbox></iframe>'
 
 

@@ -6,16 +6,14 @@ import logging
 import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from scmmlab.api.opening import AnyStudy, as_overrides, read_study
 from scmmlab.config.in_force import DEFAULT_STORE, Site, load_site
-from scmmlab.config.loading import Override, load_study, study_from_values
-from scmmlab.config.plain_values import plain
+from scmmlab.config.loading import Override
 from scmmlab.errors import SpecError, StoreError
 from scmmlab.study import (
-    Cell,
     Part,
     Plan,
     ResultRow,
@@ -27,7 +25,6 @@ from scmmlab.study import (
     plan_of_part,
     result_rows,
     search_records,
-    study_status,
     trial_rows,
 )
 from scmmlab.study.choosing import find_cell
@@ -39,13 +36,12 @@ if TYPE_CHECKING:  # each method imports what it needs: pandas, Ray and matplotl
 
     from scmmlab.api.encoder import Encoder
     from scmmlab.api.reports import Report
-    from scmmlab.api.views import PlanView, Run, StatusView
+    from scmmlab.api.views import PlanView, Rerun, Run, StatusView, Synced
     from scmmlab.config import AblationSpec, SweepSpec
     from scmmlab.execution.engines import EngineName
     from scmmlab.execution.progress import RunProgress
     from scmmlab.execution.summary import RunSummary
     from scmmlab.report import StudyResults, TuneTrial
-    from scmmlab.study.differences import Difference
 
 _log = logging.getLogger(__name__)
 
@@ -59,9 +55,12 @@ class Study:
 
     Examples
     --------
-    >>> study = Study.open("ablations/demo.yaml", set={"seeds": [0]})  # doctest: +SKIP
-    >>> study.run(engine="local")  # doctest: +SKIP
-    >>> study.results(by="subject").groupby("variant").value.mean()  # doctest: +SKIP
+    >>> study = scmmlab.Study.open("ablations/demo.yaml", set={"seeds": [0]})
+    >>> study.run(engine="local", progress=False).complete
+    True
+    >>> scores = study.results(by="subject").query("metric == 'balanced_accuracy'")
+    >>> list(scores.groupby("variant").value.mean().index) == sorted(study.spec.variants)
+    True
     """
 
     def __init__(self, plan: Plan, store: ResultStore, site: Site, path: Path | None, store_name: str):
@@ -78,7 +77,7 @@ class Study:
     @classmethod
     def open(
         cls,
-        study: str | os.PathLike[str] | Mapping[str, Any] | AblationSpec | SweepSpec,
+        study: AnyStudy,
         store: str | os.PathLike[str] | None = None,
         *,
         set: Mapping[str, Any] | Sequence[Override] = (),
@@ -111,17 +110,13 @@ class Study:
             Whatever is wrong with the study, the site or a table.
         """
         in_force = site if isinstance(site, Site) else load_site(site, os.environ)
-        overrides = [*in_force.overrides(), *_overrides(set)]
-        path: Path | None = None
-        if isinstance(study, str | os.PathLike):
-            loaded = load_study(study, overrides)
-            spec, path = loaded.study, loaded.path
-        else:
-            spec = study_from_values(plain(study), overrides)
+        spec, path = read_study(study, [*in_force.overrides(), *as_overrides(set)])
         name = os.fspath(in_force.spec.store or DEFAULT_STORE if store is None else store)
-        opened = cls(make_plan(spec, read_manifest), ResultStore(name), in_force, path, name)
+        plan = make_plan(spec, read_manifest)
         if check_folds:
-            opened._check_folds()
+            check_splits(plan, read_table)
+        opened = cls(plan, ResultStore(name), in_force, path, name)
+        opened._folds_checked = check_folds
         for note in opened._notes():
             (tell or _log.warning)(note)
         return opened
@@ -168,7 +163,7 @@ class Study:
         from scmmlab.api.views import PlanView
 
         self._check_folds()
-        return PlanView(self.resolved, study_status(self.resolved, self.store).done)
+        return PlanView(self.resolved, self.store)
 
     def status(self, part: Part | str | None = None) -> StatusView:
         """Where each cell (or setting) stands, as the store has it.
@@ -293,6 +288,7 @@ class Study:
         StoreError
             If the cell is not finished.
         """
+        from scmmlab.api.views import Rerun
         from scmmlab.execution.rerun import rerun_cell
         from scmmlab.study.differences import differences
 
@@ -306,7 +302,7 @@ class Study:
         if record is None:
             raise StoreError(
                 f"There is no record of cell {found.name} ({found.key}) in {self.store.uri}: it is not finished.",
-                f"scmmlab status {self._called}" if self.path else "Study.status() says where it stands",
+                f"scmmlab status {self.path}" if self.path else "Study.status() says where it stands",
             )
         return Rerun(found, tuple(differences(record, rerun_cell(self.resolved, found, record, engine))))
 
@@ -336,6 +332,7 @@ class Study:
         """
         from scmmlab.api.recording import open_tracker
         from scmmlab.api.reports import write_study_report
+        from scmmlab.api.views import Synced
         from scmmlab.execution.retelling import retell
 
         plan, store, uri = self.resolved, self.store, self._tracking_uri(tracking_uri)
@@ -530,15 +527,11 @@ class Study:
             raise SpecError(f"Study '{self.name}' is an ablation: it has variants, and no settings.", "Study.summary()")
         return self._collect()
 
-    @property
-    def _called(self) -> str:
-        return str(self.path)
-
     def _command(self, name: Literal["run", "status"]) -> str:
         """The next step: a command where the study is a file, else a method."""
         if self.path is None:
             return f"Study.{name}()"
-        return f"scmmlab {name} {self._called} --store {shlex.quote(without_password(self._store_name))}"
+        return f"scmmlab {name} {self.path} --store {shlex.quote(without_password(self._store_name))}"
 
     def _busy_hint(self) -> str:
         """What to do where another driver has the study."""
@@ -551,32 +544,6 @@ class Study:
 
 
 open_study = Study.open
-
-
-@dataclass(frozen=True)
-class Rerun:
-    """A cell that was computed once more."""
-
-    cell: Cell
-    """The cell."""
-    differences: tuple[Difference, ...]
-    """One for each figure that came out otherwise."""
-
-
-@dataclass(frozen=True)
-class Synced:
-    """What was written to MLflow."""
-
-    tracked_at: str
-    """Where."""
-    counts: Mapping[str, int]
-    """Number of cells or settings by state."""
-
-
-def _overrides(given: Mapping[str, Any] | Sequence[Override]) -> list[Override]:
-    if isinstance(given, Mapping):
-        return [(str(path), plain(value)) for path, value in given.items()]
-    return [given] if isinstance(given, str) else list(given)
 
 
 def _part(given: Part | str | None) -> Part | None:

@@ -27,6 +27,14 @@ class Table:
     ----------
     features : FeatureTable
         The table itself.
+
+    Examples
+    --------
+    >>> table = scmmlab.Table.open("shipped:eegmat")
+    >>> table
+    <Table 'eegmat': 4392 windows of 36 subjects, 19 channels × 5 bands>
+    >>> len(table.select(subjects="0-17").to_frame()["O1"]["alpha"])
+    2196
     """
 
     def __init__(self, features: FeatureTable):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from scmmlab.errors import is_settled
 from scmmlab.execution.summary import RunSummary
 from scmmlab.report.summary import summary_table
 from scmmlab.study import Cell, Part, Plan, ResultStore, describe, search_records, study_status
+from scmmlab.study.differences import Difference
 from scmmlab.study.objects import Record
 from scmmlab.study.status import work_lines
 
@@ -19,16 +21,21 @@ if TYPE_CHECKING:
     from scmmlab.api.reports import Report
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PlanView:
     """What a study will run; `str` of it is what ``scmmlab plan`` prints."""
 
     plan: Plan
     """The plan itself."""
-    done: frozenset[str]
-    """Keys of finished stages."""
+    store: ResultStore
+    """Where its results are."""
 
-    def __str__(self) -> str:
+    @cached_property
+    def done(self) -> frozenset[str]:
+        """Keys of finished stages, when they were first asked for."""
+        return study_status(self.plan, self.store).done
+
+    def __repr__(self) -> str:
         return describe(self.plan, self.done)
 
     @property
@@ -73,7 +80,7 @@ class PlanView:
         return preformatted(str(self))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StatusView:
     """Where a study stands; `str` of it is what ``scmmlab status`` prints."""
 
@@ -84,7 +91,7 @@ class StatusView:
     rows: tuple[Mapping[str, Any], ...]
     """One for each cell, or for each setting of a sweep that has ended."""
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return self.text
 
     @property
@@ -137,7 +144,7 @@ def _search_status(plan: Plan, store: ResultStore, records: list[Record]) -> Sta
     return StatusView("\n".join(lines) + "\n", settled >= plan.study.tune_trials, rows)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """What a run has come to; `str` of it is the table that ``scmmlab run`` prints."""
 
@@ -169,7 +176,7 @@ class Run:
         """Where people look at it in MLflow: the study's page on a server, else the database; None without MLflow."""
         return (self.find_page and self.find_page()) or self.tracked_at
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         if self.report is not None:
             return summary_table(self.report.results)
         of = f"Part {self.part}: " if self.part else ""
@@ -179,6 +186,26 @@ class Run:
         from scmmlab.api.frames import preformatted
 
         return preformatted("\n".join([str(self), *(f"failed: {failure}" for failure in self.failures)]))
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """A cell that was computed once more."""
+
+    cell: Cell
+    """The cell."""
+    differences: tuple[Difference, ...]
+    """One for each figure that came out otherwise."""
+
+
+@dataclass(frozen=True)
+class Synced:
+    """What was written to MLflow."""
+
+    tracked_at: str
+    """Where."""
+    counts: Mapping[str, int]
+    """Number of cells or settings by state."""
 
 
 def _named(cell: Cell) -> dict[str, Any]:

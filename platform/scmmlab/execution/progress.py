@@ -248,6 +248,7 @@ class ToldProgress(Progress):
 
     def __init__(self, tell: Callable[[RunProgress], None], *arguments: Any, **settings: Any):
         super().__init__(*arguments, **{**settings, "stream": io.StringIO()})
+        self._live = True  # as often as a terminal's line
         self._tell = tell
 
     def say(self, text: str) -> None:
