@@ -24,6 +24,7 @@ COMMANDS = {
     "doctor": ("doctor",),
     "site": ("site",),
     "corpus": ("corpus",),
+    "methods": ("methods",),
     "verify": ("verify",),
     "bench": ("bench",),
     "schema": ("schema",),

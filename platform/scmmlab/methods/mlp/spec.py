@@ -17,7 +17,7 @@ class MlpTrainingSpec(Spec):
     """Passes over the fold's fine-tune part."""
     batch_size: int = Field(128, ge=2)
     """Windows a step; the last batch may be smaller."""
-    optimizer: OptimizerSpec = OptimizerSpec(learning_rate=1e-3, beta2=0.999, weight_decay=1e-4)
+    optimizer: OptimizerSpec = OptimizerSpec()
     """Step rule."""
 
 
