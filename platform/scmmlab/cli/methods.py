@@ -76,7 +76,7 @@ def _facts(name: str) -> dict[str, Any]:
 
 def _table(rows: list[dict[str, Any]]) -> str:
     head = ("method", "version", "package", "stages", "rungs of a sweep count", "what it is")
-    lines = [head]
+    lines: list[tuple[str, ...]] = [head]
     for row in rows:
         rungs = row["rungs"] or "none: judged once"
         lines.append((row["name"], row["version"], row["package"], ", ".join(row["stages"]), rungs, row["title"]))

@@ -1,0 +1,8 @@
+"""Small tables and reporters are those of the tests of training."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
