@@ -1,4 +1,4 @@
-"""What the folds of all methods have in common: figures of an epoch, how it is chosen, and how a divergence is said."""
+"""What the folds of all methods have in common: how they begin, the figures of an epoch, and how a failure is said."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from scmmlab.errors import DivergedError, TrainingError
+from scmmlab.errors import DivergedError, ScmmlabError, TrainingError
 from scmmlab.evaluation.metrics import balanced_accuracy, cohen_kappa, macro_f1
 from scmmlab.methods.contract import FoldRun
 
@@ -46,3 +46,16 @@ def diverged(run: FoldRun, finite: bool) -> TrainingError | None:
         f"parameters must stay finite, but {found}.",
         hint="lower finetune.optimizer.learning_rate.",
     )
+
+
+def fold_failure(run: FoldRun, error: Exception) -> ScmmlabError:
+    """`error` of one fold as one that says whose it is; the original stays its cause, with its trace."""
+    if isinstance(error, ScmmlabError):
+        return error
+    text = " ".join(f"{error}".split())
+    said = TrainingError(
+        f"Fine-tuning of {run.key} failed on '{run.data.fold.name}' in epoch {run.epoch + 1} of {run.epochs}: "
+        f"{type(error).__name__}: {text}"
+    )
+    said.__cause__ = error
+    return said

@@ -35,7 +35,7 @@ from scmmlab.errors import TrainingError
 from scmmlab.evaluation.metrics import confusion, json_scores
 from scmmlab.features import Scaler
 from scmmlab.methods.contract import Checkpoint, FoldPack, FoldResult, FoldRun, TrainedStage, Trainer
-from scmmlab.methods.fold_figures import PREDICTED_ROWS, not_begun, validation_figures
+from scmmlab.methods.fold_figures import PREDICTED_ROWS, fold_failure, not_begun, validation_figures
 from scmmlab.replica.seeding import derive_seed, finetune_purpose
 from scmmlab.replica.shortage import out_of_memory
 from scmmlab.replica.windows import WindowPool
@@ -112,7 +112,7 @@ class OneShotPack(FoldPack):
             except Exception as error:
                 if out_of_memory(error):
                     raise
-                errors.append(error)
+                errors.append(fold_failure(run, error))
             else:
                 errors.append(None)
         return errors

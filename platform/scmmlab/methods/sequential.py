@@ -29,7 +29,7 @@ from torch.nn.functional import cross_entropy, pad
 
 from scmmlab.evaluation.metrics import confusion, json_scores
 from scmmlab.methods.contract import Checkpoint, FoldPack, FoldResult, FoldRun, InputShape, TrainedStage, Trainer
-from scmmlab.methods.fold_figures import PREDICTED_ROWS, diverged, not_begun, validation_figures
+from scmmlab.methods.fold_figures import PREDICTED_ROWS, diverged, fold_failure, not_begun, validation_figures
 from scmmlab.replica.batches import epoch_batches, steps_per_epoch
 from scmmlab.replica.learner import below
 from scmmlab.replica.optimizer import Adam
@@ -98,7 +98,7 @@ class SequentialPack(FoldPack):
             except Exception as error:
                 if out_of_memory(error):
                     raise
-                errors.append(error)
+                errors.append(fold_failure(replica.run, error))
         return errors
 
     def results(self) -> list[FoldResult]:
