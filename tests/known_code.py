@@ -44,7 +44,7 @@ def main(base: str) -> int:
 
 
 def _results(code: Path, study: str, changes: tuple[str, ...], store: Path) -> str:
-    arguments = [str(ROOT / study), "--store", f"{store}-runs", *(part for each in changes for part in ("--set", each))]
+    arguments = [str(code / study), "--store", f"{store}-runs", *(part for each in changes for part in ("--set", each))]
     done = _scmmlab(code, "run", *arguments, "--engine", "local", "--tracking-uri", "none")
     if done.returncode:
         sys.exit(done.stderr)

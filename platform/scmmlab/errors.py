@@ -104,3 +104,7 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
     """The candidate that `name` was most likely meant to be, or None."""
     matches = difflib.get_close_matches(name, sorted(candidates), n=1, cutoff=0.5)
     return matches[0] if matches else None
+
+
+class MovedSettingWarning(UserWarning):
+    """A setting has a new path; the old one still means the same. The command line says it as a note."""

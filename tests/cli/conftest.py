@@ -1,40 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from rehearsals import Rehearsals
 
+from command_line import scmmlab  # noqa: F401 - a fixture
 from s3_server import S3Server, s3_server
 from scmmlab.cli.main import main
-
-
-@dataclass(frozen=True)
-class Done:
-    status: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Done]
-
-
-@pytest.fixture
-def scmmlab(capsys: pytest.CaptureFixture[str]) -> Command:
-    """The command line, in this process."""
-
-    def run(*arguments: object) -> Done:
-        try:
-            status = main([str(argument) for argument in arguments])
-        except SystemExit as exit_:  # argparse ends so
-            status = int(exit_.code or 0)
-        captured = capsys.readouterr()
-        return Done(status, captured.out, captured.err)
-
-    return run
-
 
 STUDY = """
 kind: ablation

@@ -63,7 +63,7 @@ def test_an_edited_loss_has_results_of_its_own_and_the_old_ones_come_back_with_t
     assert "not a released one" not in told
     loss.write_text(other, encoding="utf-8")
     after, told = run()
-    assert "not a released one: model/contrast.py edited" in told
+    assert "not a released one: methods/scmm/contrast.py edited" in told
     assert after != before
     stored = set((tmp_path / "runs" / "cells").iterdir())
     assert len(stored) == 2

@@ -155,7 +155,7 @@ def test_a_wrong_override_is_refused(write, override, expected):
             "epochs: 20",
             "epoch: 20",
             "Unknown key 'base.pretrain.epoch' in {}: the keys there are 'enabled', 'epochs', "
-            "'batch_size', 'optimizer'; did you mean 'epochs'?",
+            "'batch_size', 'batches', 'optimizer'; did you mean 'epochs'?",
         ),
         ("epochs: 20", "epochs: many", "'base.pretrain.epochs' in {}: it must be a whole number, got 'many'."),
         ("epochs: 20", "epochs: 0", "'base.pretrain.epochs' in {}: it must be at least 1, got 0."),

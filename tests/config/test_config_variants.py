@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scmmlab.config import HonestProtocol, LosoProtocol, ReleasedProtocol, resolve_variant
-from scmmlab.errors import SpecError
+from scmmlab.config import ExperimentSpec, HonestProtocol, LosoProtocol, ReleasedProtocol, resolve_variant
+from scmmlab.errors import MovedSettingWarning, SpecError
 from scmmlab.methods.scmm.spec import MaskingSpec, ScmmSpec
 
 
@@ -40,11 +40,44 @@ def test_another_protocol_keeps_what_was_set_and_means_the_same():
 
 
 def test_a_quirk_may_stand_before_the_kind_that_has_it():
-    one = resolve_variant(ScmmSpec(), {"protocol.zero_grad": True, "protocol.kind": "released"})
-    two = resolve_variant(ScmmSpec(), {"protocol": {"kind": "released", "zero_grad": True}})
+    one = resolve_variant(ScmmSpec(), {"protocol.scale_each_part": False, "protocol.kind": "released"})
+    two = resolve_variant(ScmmSpec(), {"protocol": {"kind": "released", "scale_each_part": False}})
     assert one == two
     assert isinstance(one.protocol, ReleasedProtocol)
-    assert one.protocol.zero_grad
+    assert not one.protocol.scale_each_part
+
+
+@pytest.mark.parametrize(
+    ("old", "value", "new", "present"),
+    [
+        ("overwrite_originals", False, "masking.overwrite_originals", False),
+        ("pretrain_batches", 3, "pretrain.batches", 3),
+        ("pretrain_batches", None, "pretrain.batches", "all"),
+        ("zero_grad", True, "finetune.zero_grad", True),
+        ("reload_best_training", False, "finetune.reload_best_training", False),
+        ("constant_learning_rate", False, "finetune.constant_learning_rate", False),
+    ],
+)
+def test_a_path_that_a_setting_had_is_read_as_the_one_that_it_has_and_said(old, value, new, present):
+    said = f"'protocol.{old}' is now '{new}'"
+    with pytest.warns(MovedSettingWarning, match=said):
+        dotted = resolve_variant(ScmmSpec(), {"protocol.kind": "released", f"protocol.{old}": value})
+    with pytest.warns(MovedSettingWarning, match=said):
+        nested = ExperimentSpec.model_validate({"protocol": {"kind": "released", old: value}})
+    assert dotted == nested == resolve_variant(ScmmSpec(), {"protocol.kind": "released", new: present})
+    with pytest.raises(SpecError, match="changed twice"):
+        resolve_variant(ScmmSpec(), {"protocol.kind": "released", f"protocol.{old}": value, new: present})
+
+
+def test_quirks_are_on_under_the_protocol_that_has_them_and_can_be_set_under_any():
+    honest, released = ScmmSpec(), resolve_variant(ScmmSpec(), {"protocol.kind": "released"})
+    assert honest.quirks_in_words() == []
+    assert len(released.quirks_in_words()) == 5
+    assert released.pretrain_windows(10_000) == 10 * 256
+    assert resolve_variant(released, {"pretrain.batches": "all"}).pretrain_windows(10_000) == 10_000
+    assert not resolve_variant(honest, {"finetune.zero_grad": False}).zeroes_gradients
+    assert released.resolved().resolved() == released.resolved()
+    assert released.without_quirks().quirks_in_words() == []
 
 
 @pytest.mark.parametrize(
@@ -62,7 +95,9 @@ def test_a_quirk_may_stand_before_the_kind_that_has_it():
         ({"masking.mode.x": 3}, "'masking.mode'"),
         ({"masking.mode": "none", "masking": {"mode": "random"}}, "it is changed twice"),
         ({"protocol.kind": "relesed"}, "did you mean 'released'?"),
-        ({"protocol.zero_grad": True}, "Unknown key 'protocol.zero_grad'"),
+        ({"protocol.scale_each_part": True}, "Unknown key 'protocol.scale_each_part'"),
+        ({"method": "scm"}, "did you mean 'scmm'?"),
+        ({"method": 3}, "Invalid value for 'method'"),
         (
             {"contrast.enabled": False, "reconstruction.enabled": False},
             "neither the contrastive nor the reconstruction loss takes part",

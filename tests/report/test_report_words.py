@@ -6,6 +6,7 @@ import pytest
 
 from scmmlab.config import HonestProtocol, LosoProtocol, ReleasedProtocol, ZeroShotProtocol
 from scmmlab.config.protocol import ProtocolSpec
+from scmmlab.methods.scmm.spec import ScmmSpec
 from scmmlab.report.words import protocol_in_words, quirks_in_words, released_note
 
 
@@ -31,7 +32,7 @@ from scmmlab.report.words import protocol_in_words, quirks_in_words, released_no
     ],
 )
 def test_protocols_are_said_in_words(protocol: ProtocolSpec, phrases: list[str]) -> None:
-    text = protocol_in_words(protocol)
+    text = protocol_in_words(ScmmSpec(protocol=protocol))
     for phrase in phrases:
         assert phrase in text
     leaky = isinstance(protocol, ReleasedProtocol)
@@ -39,18 +40,11 @@ def test_protocols_are_said_in_words(protocol: ProtocolSpec, phrases: list[str])
 
 
 def test_a_quirk_that_is_off_is_not_said() -> None:
-    off = ReleasedProtocol(
-        overwrite_originals=False,
-        pretrain_batches=None,
-        scale_each_part=False,
-        zero_grad=True,
-        reload_best_training=False,
-        constant_learning_rate=False,
-        accuracy="all_windows",
-        epoch_selection="last",
-    )
-    assert quirks_in_words(off) == []
-    assert "no quirk is on" in protocol_in_words(off)
+    off = ReleasedProtocol(scale_each_part=False, accuracy="all_windows", epoch_selection="last")
+    plain = ScmmSpec(protocol=off).without_quirks()
+    assert quirks_in_words(plain) == []
+    assert len(quirks_in_words(ScmmSpec(protocol=off))) == 5
+    assert "no quirk is on" in protocol_in_words(plain)
     assert "switched off" in released_note(off)
     assert "chooses by test labels" in released_note(ReleasedProtocol())
     assert "scales the test part" in released_note(ReleasedProtocol(epoch_selection="last"))

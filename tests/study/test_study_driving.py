@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -261,3 +262,23 @@ def test_a_process_is_known_by_its_start_and_not_by_its_number_alone() -> None:
     ended.wait()
     assert is_there(replace(own, number=ended.pid)) is False
     assert is_there(None) is None
+
+
+def test_a_driver_in_a_thread_that_lost_the_study_ends_with_that_sentence_and_the_program_goes_on(tmp_path) -> None:
+    folder, raised = ResultStore(tmp_path).study_folder("demo"), []
+
+    def drive() -> None:
+        try:
+            with driving(folder, "demo", "wait", beat_s=0.05) as driver:
+                for claim in folder.claims().seen():  # as one that took it over does
+                    folder.claims().delete(claim)
+                deadline = time.monotonic() + 60
+                while time.monotonic() < deadline:
+                    driver.at_work({})
+        except StoreError as error:
+            raised.append(error.message)
+
+    thread = threading.Thread(target=drive)
+    thread.start()
+    thread.join()
+    assert [message.partition(":")[0] for message in raised] == ["Study 'demo' was taken over by another driver"]

@@ -75,7 +75,7 @@ MATTERS_AFTER_PRETRAINING = [
     {"protocol.epoch_selection": "best_validation"},
     {"protocol.kind": "loso"},
     {"protocol.kind": "zero_shot"},
-    {"protocol": {"kind": "released", "overwrite_originals": False, "pretrain_batches": None}},
+    {"protocol.kind": "released", "masking.overwrite_originals": False, "pretrain.batches": "all"},
 ]
 
 RELEASED = {"protocol.kind": "released"}
@@ -145,13 +145,13 @@ def test_cells_that_differ_after_pretraining_share_it(change):
                 "protocol.finetune_share": 0.3,
             },
         ),
-        ({**RELEASED, "masking.views": 2}, {"protocol.overwrite_originals": False}),
-        ({**RELEASED, "masking.mode": "none"}, {"protocol.overwrite_originals": False}),
+        ({**RELEASED, "masking.views": 2}, {"masking.overwrite_originals": False}),
+        ({**RELEASED, "masking.mode": "none"}, {"masking.overwrite_originals": False}),
         ({**RELEASED, "scaling": "none"}, {"protocol.scale_each_part": False}),
         (RELEASED, {"finetune.optimizer.schedule": "constant"}),
         (
             {**RELEASED, "pretrain.enabled": False},
-            {"protocol.overwrite_originals": False, "protocol.pretrain_batches": None},
+            {"masking.overwrite_originals": False, "pretrain.batches": "all"},
         ),
     ],
     ids=str,
@@ -165,9 +165,9 @@ def test_what_does_not_matter_changes_no_key(given_that, change):
     [
         {"protocol.split": "leave_subjects_out"},
         {"protocol.scale_each_part": False},
-        {"protocol.zero_grad": True},
-        {"protocol.reload_best_training": False},
-        {"protocol.constant_learning_rate": False},
+        {"finetune.zero_grad": True},
+        {"finetune.reload_best_training": False},
+        {"finetune.constant_learning_rate": False},
         {"protocol.accuracy": "all_windows"},
         {"protocol.epoch_selection": "last"},
     ],
@@ -179,7 +179,7 @@ def test_each_quirk_after_pretraining_changes_the_cell_alone(change):
     assert changed_cell != cell
 
 
-@pytest.mark.parametrize("change", [{"protocol.overwrite_originals": False}, {"protocol.pretrain_batches": 3}], ids=str)
+@pytest.mark.parametrize("change", [{"masking.overwrite_originals": False}, {"pretrain.batches": 3}], ids=str)
 def test_each_quirk_of_pretraining_changes_both(change):
     assert not set(both(RELEASED)) & set(both({**RELEASED, **change}))
 
@@ -294,7 +294,11 @@ def test_other_numerics_change_both_keys(monkeypatch):
 
 def test_code_that_is_not_known_has_keys_of_its_own(monkeypatch):
     pairs = [both({})]
-    for code in (Code("a", True, ()), Code("a", False, ("model/contrast",)), Code("b", False, ("model/contrast",))):
+    for code in (
+        Code("a", True, ()),
+        Code("a", False, ("methods/scmm/contrast",)),
+        Code("b", False, ("methods/scmm/contrast",)),
+    ):
         monkeypatch.setattr(keys, "installed_code", lambda scope, code=code: code)
         pairs.append(both({}))
     released, known, one, other = pairs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
 from annotated_types import Ge, Gt, Le, Lt, MultipleOf
@@ -21,6 +21,7 @@ from scmmlab.config import (
     resolve_variant,
 )
 from scmmlab.config.base import Spec
+from scmmlab.methods.scmm.key_rules import RULES
 from scmmlab.methods.scmm.spec import ContrastSpec, MaskingSpec, NetworkSpec, ScmmSpec
 from scmmlab.study.keys import FINETUNING_RULES, PRETRAINING_RULES, PROBE_RULES, cell_key, pretrain_key, sweep_key
 
@@ -36,7 +37,8 @@ CONTEXTS: list[dict[str, Any]] = [
     {"protocol.kind": "loso"},
     {"protocol.kind": "zero_shot"},
     {"protocol.kind": "released"},
-    {"protocol.kind": "released", "protocol.constant_learning_rate": False},
+    {"protocol.kind": "released", "finetune.constant_learning_rate": False},
+    {"masking.overwrite_originals": True, "finetune.reload_best_training": True, "finetune.zero_grad": False},
 ]
 """Experiments in which all that may matter does matter."""
 
@@ -48,7 +50,7 @@ def leaves(spec: type[Spec], before: tuple[str, ...] = ()) -> Iterator[tuple[tup
                 yield from leaves(protocol, (f"protocol:{kind}",))
         elif isinstance(field.annotation, type) and issubclass(field.annotation, Spec):
             yield from leaves(field.annotation, (*before, name))
-        elif name != "kind":  # another kind is another protocol, with fields of its own
+        elif name not in ("kind", "method"):  # another kind is another protocol, with fields of its own; so a method
             yield (*before, name), field
 
 
@@ -57,6 +59,8 @@ def another(field: FieldInfo, value: Any) -> Any:
     kind = field.annotation
     if get_origin(kind) in (Union, types.UnionType):
         kind = next(each for each in get_args(kind) if each is not type(None))
+    if get_origin(kind) is Annotated:
+        kind, *_ = get_args(kind)
     if get_origin(kind) is Literal:
         return next(each for each in get_args(kind) if each != value)
     if kind is bool:
@@ -109,16 +113,17 @@ def test_every_field_of_an_experiment_is_in_the_keys_of_what_it_can_change(path)
     # in the cell's key always; a cell that starts from another encoder is another cell
     assert any(cell for _, cell, _ in changed), f"no rule may take {dotted} out of all keys"
     assert all(cell for pretrain, cell, _ in changed if pretrain)
-    always = [rule for rule in PRETRAINING_RULES if (dotted == rule.path or dotted.startswith(f"{rule.path}."))]
+    rules = PRETRAINING_RULES + RULES.pretrain
+    always = [rule for rule in rules if (dotted == rule.path or dotted.startswith(f"{rule.path}."))]
     assert any(pretrain for pretrain, _, _ in changed) or always, f"{dotted} is out of the encoder's key without a rule"
 
 
 @pytest.mark.parametrize(
-    ("rules", "of"),
-    [(PRETRAINING_RULES, 0), (FINETUNING_RULES, 1), (PROBE_RULES, 2)],
+    "rules",
+    [PRETRAINING_RULES + RULES.pretrain, FINETUNING_RULES + RULES.finetune, PROBE_RULES + RULES.probe],
     ids=["pre-training", "fine-tuning", "probe"],
 )
-def test_every_rule_names_a_field_and_gives_a_reason(rules, of):
+def test_every_rule_names_a_field_and_gives_a_reason(rules):
     every = {".".join(["protocol", *path[1:]] if ":" in path[0] else path) for path in FIELDS} | {"protocol.kind"}
     for rule in rules:
         assert any(name == rule.path or name.startswith(f"{rule.path}.") for name in every), rule.path

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from study_fakes import BANDS, CHANNELS, MANIFESTS, ablation, manifest, plan_of, sweep, transfer
 
-from scmmlab.config import CorpusSelection, ReleasedProtocol, resolve_variant
+from scmmlab.config import CorpusSelection, resolve_variant
 from scmmlab.errors import CorpusError, SpecError, SplitError
 from scmmlab.methods.scmm.spec import PretrainSpec, ScmmSpec
 from scmmlab.study import (
@@ -192,8 +192,9 @@ def test_the_estimate_counts_shared_and_finished_stages_once():
 
 
 def test_the_estimate_knows_each_protocol():
-    def steps(protocol):
-        plan = plan_of(ablation(variants={"full": {"set": {"protocol": protocol, "finetune.batch_size": 10}}}))
+    def steps(protocol, **more):
+        changes = {"protocol": protocol, "finetune.batch_size": 10, **more}
+        plan = plan_of(ablation(variants={"full": {"set": changes}}))
         cell = plan.cells[0]
         source, target = plan.source(cell.transfer), plan.target(cell.transfer)
         return pretrain_steps(cell, source), finetune_steps(cell, source, target)
@@ -201,8 +202,8 @@ def test_the_estimate_knows_each_protocol():
     assert steps({"kind": "loso"}) == (600, 8 * 50 * 53)  # 7 of 8 subjects, three quarters of them
     assert steps({"kind": "zero_shot"}) == (600, 8 * 50 * 60)
     assert steps({"kind": "released"}) == (600, 8 * 50 * 6)
-    assert steps({"kind": "released", "split": "leave_subjects_out", "pretrain_batches": 1}) == (200, 8 * 50 * 70)
-    assert ReleasedProtocol().pretrain_batches == 10
+    few = {"pretrain.batches": 1}
+    assert steps({"kind": "released", "split": "leave_subjects_out"}, **few) == (200, 8 * 50 * 70)
     assert estimate_seconds(plan_of(sweep()), (), Rates(10.0, 10.0)) == 32 * 600 / 10
 
 

@@ -17,7 +17,8 @@ import pytest
 from mlflow_server import free_port
 from tracker_conformance import BARE, FULL, INPUTS, SPEC, VERSIONS, record
 
-from scmmlab.cli.tracking import check_tracking_uri, find_artifacts, open_tracker
+from scmmlab.api.recording import check_tracking_uri, find_artifacts, open_tracker
+from scmmlab.cli.options import to_stderr
 from scmmlab.errors import SpecError
 from scmmlab.study import ResultStore
 from scmmlab.tracking import default_tracking_uri, ui_command
@@ -30,7 +31,7 @@ NAMES = ("what?", "x?uri=true", "50%20%3Fx", "c#d", "a&b=c", "späße, 脑", "at
 
 
 def tell(store: Path, *cells) -> None:
-    tracker, _ = open_tracker(None, ResultStore(store), "small", direct=True)
+    tracker, _ = open_tracker(None, ResultStore(store), "small", to_stderr, direct=True)
     with tracker:
         tracker.start_study("small", SPEC, f"the plan of {store.name}", VERSIONS)
         for cell in cells:
@@ -91,7 +92,7 @@ def test_the_ui_opens_the_artifacts_of_a_store_that_was_moved(empty_database, tm
     moved.parent.mkdir()
     shutil.move(tmp_path / "before" / "runs", moved)
     folder = moved / "studies" / "small"
-    find_artifacts(default_tracking_uri(folder))  # as `scmmlab ui` does
+    find_artifacts(default_tracking_uri(folder), to_stderr)  # as `scmmlab ui` does
     port = free_port()
     log = (tmp_path / "log").open("wb")
     ui = subprocess.Popen(
@@ -156,7 +157,7 @@ def test_where_nothing_was_moved_the_database_is_not_written(empty_database, tmp
     uri = default_tracking_uri(folder)
     with sqlite3.connect(folder / "mlflow.db", isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")  # nobody else can write
-        find_artifacts(uri)
+        find_artifacts(uri, to_stderr)
     assert capsys.readouterr().err == f"Recorded in MLflow: {uri}, experiment 'small', run 'study small'\n"
 
 
@@ -169,7 +170,7 @@ def test_a_run_whose_artifacts_are_elsewhere_on_purpose_is_left_as_it_is(empty_d
     run = client.create_run(made)
     tell(tmp_path / "runs", FULL)
     shutil.move(tmp_path / "runs", tmp_path / "moved")
-    find_artifacts(default_tracking_uri(tmp_path / "moved" / "studies" / "small"))
+    find_artifacts(default_tracking_uri(tmp_path / "moved" / "studies" / "small"), to_stderr)
     client = MlflowClient(default_tracking_uri(tmp_path / "moved" / "studies" / "small"))
     assert client.get_experiment(made).artifact_location == (tmp_path / "elsewhere").as_uri()
     assert client.get_run(run.info.run_id).info.artifact_uri == run.info.artifact_uri

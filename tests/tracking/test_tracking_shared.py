@@ -11,7 +11,8 @@ import pytest
 from mlflow_server import MlflowServer
 from tracker_conformance import BARE, FROZEN, FULL, INPUTS, SPEC, VERSIONS, record
 
-from scmmlab.cli.tracking import open_tracker
+from scmmlab.api.recording import open_tracker
+from scmmlab.cli.options import to_stderr
 from scmmlab.study import ResultStore
 
 pytestmark = pytest.mark.slow
@@ -34,7 +35,7 @@ def client(server):
 def tell(server, store: Path, name: str, cells, complete: bool = True, report: str = "", ended: Callable = int) -> None:
     """Tell the server of a study of the store, as `scmmlab mlflow sync` does: each call waits for its answer."""
     folder = store / "studies" / name
-    tracker, _ = open_tracker(server.uri, ResultStore(store), name, direct=True)
+    tracker, _ = open_tracker(server.uri, ResultStore(store), name, to_stderr, direct=True)
     with tracker:
         tracker.start_study(name, SPEC, f"the plan of {store.name}", VERSIONS)
         (folder / "plan.json").write_text("{}")
@@ -207,7 +208,7 @@ def test_a_parent_that_was_deleted_is_made_again_and_every_cell_belongs_to_the_n
 
 def test_a_parent_that_is_deleted_while_the_study_runs_is_made_again(server, client, tmp_path) -> None:
     store = ResultStore(tmp_path / "runs")
-    tracker, _ = open_tracker(server.uri, store, "meanwhile")
+    tracker, _ = open_tracker(server.uri, store, "meanwhile", to_stderr)
     tracker.start_study("meanwhile", SPEC, "", VERSIONS)
     tracker.finish_cell(FULL, INPUTS, record(FULL))
     until_finished(client, "meanwhile", FULL)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from training_cases import SOURCE, TABLES_OF, MemoryReporter, assert_same, pretrain_request
 
 from scmmlab.features import Scaler
-from scmmlab.methods.scmm.pretrain_pack import Encoder, PretrainPack
+from scmmlab.methods.contract import PretrainRun
+from scmmlab.methods.scmm.pretrain_pack import PretrainPack
 from scmmlab.replica.collectives import SINGLE_PROCESS, TorchDistributed
 from scmmlab.replica.windows import WindowPool
 from scmmlab.training import Reporter, StageFailure, StageOutput
@@ -51,7 +52,7 @@ def test_row_that_is_missing_or_doubled_is_refused(rows):
 def test_first_batches_of_the_released_protocol_are_refused():
     outcome = parallel(pretrain_request(protocol={"kind": "released"}))
     assert isinstance(outcome, StageFailure)
-    assert "'protocol.pretrain_batches' must be null, got 10" in outcome.error
+    assert "'pretrain.batches' must be 'all', got 10" in outcome.error
 
 
 @given(kind=st.sampled_from(["min_max", "standard", "none"]), seed=st.integers(0, 99))
@@ -86,7 +87,7 @@ def trained_in_double(pool, group):
     request = pretrain_request(masking={"views": 2})
     features = pool.shard if isinstance(pool, ShardedPool) else SOURCE.features
     data = PretrainData(features, len(SOURCE), Scaler.fit("min_max", SOURCE.features), "")
-    pack = PretrainPack([Encoder("p", request.experiment, 0, data)], pool, group)
+    pack = PretrainPack([PretrainRun("p", request.experiment, 0, data)], pool, group)
     pack.train_epoch()
     pack.train_epoch()
     return pack.parameters.replica_state(0)

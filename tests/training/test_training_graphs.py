@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from scmmlab.benchmarks import graph_check
 from scmmlab.benchmarks.graph_check import verify_graphs
 from scmmlab.benchmarks.steps import finetuning_epoch, pretraining_epoch
-from scmmlab.methods.scmm import graph_check
 from scmmlab.replica import captured
 from scmmlab.replica.captured import Graph, GraphedTensor
 from scmmlab.replica.launches import Launches

@@ -35,7 +35,7 @@ def room_for(monkeypatch, pack, replicas, error, from_epoch=0):
     train = pack.train_epoch
 
     def short_of_memory(self):
-        members = self.encoders if pack is PretrainPack else self.runs
+        members = self.runs
         if len(members) > replicas and members[0].epoch >= from_epoch:
             raise error
         trained.append(len(members))
@@ -94,7 +94,7 @@ def test_an_error_that_is_not_about_memory_halves_no_later_pack(monkeypatch):
     train = PretrainPack.train_epoch
 
     def broken(self):
-        if any(encoder.key == "p1" for encoder in self.encoders):
+        if any(encoder.key == "p1" for encoder in self.runs):
             raise RuntimeError("a kernel failed")
         return train(self)
 
@@ -116,7 +116,7 @@ def test_pack_that_broke_is_gone_before_its_halves_are_made(monkeypatch):
         alive.append(weakref.ref(self))
 
     def short_of_memory(self):
-        if len(self.encoders) > 1:
+        if len(self.runs) > 1:
             activations = torch.zeros(10)
             raise MemoryError(f"no room beside {activations.numel()}")
         return train(self)

@@ -59,7 +59,7 @@ def test_request_in_a_pack_of_others_gives_what_it_gives_alone(monkeypatch):
     train = PretrainPack.train_epoch
 
     def counted(self):
-        sizes.append(len(self.encoders))
+        sizes.append(len(self.runs))
         return train(self)
 
     monkeypatch.setattr(PretrainPack, "train_epoch", counted)
@@ -202,7 +202,7 @@ def test_pack_that_raises_is_halved_until_the_replica_at_fault_is_alone(monkeypa
     train = PretrainPack.train_epoch
 
     def out_of_memory(self):
-        if len(self.encoders) > 2 or any(encoder.key == "p1" for encoder in self.encoders):
+        if len(self.runs) > 2 or any(encoder.key == "p1" for encoder in self.runs):
             raise MemoryError("no room")
         return train(self)
 

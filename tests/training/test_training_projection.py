@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from scmmlab.benchmarks import projection
 from scmmlab.benchmarks.projection import TARGETS, pretraining_steps, project
 from scmmlab.corpora import deap_facts, seed_facts, seed_facts_iv
-from scmmlab.methods.scmm import projection
 
 
 def first_four_trials(classes):

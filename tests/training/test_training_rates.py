@@ -2,11 +2,11 @@ import json
 
 import pytest
 import torch
-from scmmlab.methods.scmm.rates import StepRunner, steps_of_finetuning, steps_of_pretraining
 from training_cases import experiment
 
 from scmmlab.training import pack_probe
 from scmmlab.training.pack_probe import PackRates, Workload, device_name, probe_pack_size
+from scmmlab.training.rates import StepRunner, steps_of_finetuning, steps_of_pretraining
 
 
 def workload(kind="pretrain", replicas=64, steps=1e9, **changes):

@@ -86,18 +86,18 @@ def test_what_cannot_be_trained_never_takes_a_slot():
 
 
 def test_a_pack_that_is_too_large_goes_on_in_halves_from_its_checkpoints(alone, monkeypatch):
-    from scmmlab.training import encoder_slots
+    from scmmlab.methods.scmm import trainer
 
     largest = []
 
-    class SmallMemory(encoder_slots.PretrainPack):
+    class SmallMemory(trainer.PretrainPack):
         def train_epoch(self):
-            if len(self.encoders) > 2 and self.encoders[0].epoch == 2:
+            if len(self.runs) > 2 and self.runs[0].epoch == 2:
                 raise MemoryError("not enough memory")
-            largest.append(len(self.encoders))
+            largest.append(len(self.runs))
             return super().train_epoch()
 
-    monkeypatch.setattr(encoder_slots, "PretrainPack", SmallMemory)
+    monkeypatch.setattr(trainer, "PretrainPack", SmallMemory)
     names = ["published", "random", "top", "soft", "fast"]
     slots = SweepSlots(TABLES_OF, MemoryReporter(), checkpoint_every=1)
     ended = slots.join([request(name) for name in names])
@@ -124,7 +124,7 @@ def test_what_joins_after_memory_ran_out_waits_until_there_is_room(alone):
     assert slots.used == 5
     ended = []
     while slots.used:
-        assert sum(len(pack.encoders) for pack in inner._packs) <= 2
+        assert sum(len(pack.runs) for pack in inner._packs) <= 2
         ended += slots.epoch()
     assert [outcome.key for outcome in ended] == ["published", "random", "top", "soft", "short"]
     for outcome in ended:

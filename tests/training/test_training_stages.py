@@ -23,10 +23,11 @@ from training_cases import (
 from scmmlab.config import CorpusSelection
 from scmmlab.errors import TrainingError
 from scmmlab.evaluation import METRICS, make_folds, scores
+from scmmlab.methods.contract import InputShape
 from scmmlab.methods.scmm.spec import ScmmSpec
 from scmmlab.training import PretrainRequest, Reporter, StageFailure, StageOutput
 from scmmlab.training.evaluate import leaks
-from scmmlab.training.packs import finetune_fit, in_groups, pretrain_fit
+from scmmlab.training.packs import in_groups, signature
 from scmmlab.training.predictions import mean_of_batches, probabilities
 from scmmlab.training.stages import run_cell_stage, run_evaluate_stage, run_pretrain_stage
 
@@ -146,14 +147,14 @@ def test_only_requests_with_tensors_of_other_shapes_go_to_other_packs():
         replace(pretrain_request("target"), source=TRANSFER.target),
         pretrain_request("rounded", precision="bf16"),
     ]
-    packs = in_groups(requests, lambda r: pretrain_fit(r.experiment, len(r.channels), 5), 4)
+    packs = in_groups(requests, lambda r: signature(r.experiment, "pretrain", InputShape(len(r.channels), 5)), 4)
     keys = [[request.key for request in pack] for pack in packs]
     assert keys == [["a", "b", "c"], ["long", "d", "released", "target"], ["wide"], ["views"], ["batch"], ["rounded"]]
 
 
 def test_folds_of_two_precisions_do_not_share_a_pack():
     experiments = [ScmmSpec(precision=precision) for precision in ("float32", "bf16", "float32")]
-    packs = in_groups(experiments, lambda experiment: finetune_fit(experiment, 4, 5, 2), 4)
+    packs = in_groups(experiments, lambda experiment: signature(experiment, "finetune", InputShape(4, 5, 2)), 4)
     assert [[experiment.precision for experiment in pack] for pack in packs] == [["float32", "float32"], ["bf16"]]
 
 

@@ -11,10 +11,11 @@ from test_training_pretraining import VARIED_TABLES, varied_pack
 from training_cases import CHANNELS, PROTOCOLS, TABLES_OF, TRANSFER, assert_same, cell_request, experiment
 
 from scmmlab.config import OptimizerSpec
-from scmmlab.methods.scmm import finetune as finetune_module
-from scmmlab.methods.scmm import pretrain as pretrain_module
+from scmmlab.methods.contract import PretrainRun
+from scmmlab.methods.scmm import finetune_pack as finetune_module
+from scmmlab.methods.scmm import pretrain_pack as pretrain_module
 from scmmlab.methods.scmm.finetune_pack import FinetunePack
-from scmmlab.methods.scmm.pretrain_pack import Encoder, PretrainPack
+from scmmlab.methods.scmm.pretrain_pack import PretrainPack
 from scmmlab.replica.launches import Launches
 from scmmlab.replica.windows import WindowPool
 from scmmlab.training import Reporter, StageFailure, SweepRequest
@@ -107,18 +108,18 @@ def test_who_comes_late_and_who_leaves_move_nobody_and_nothing(from_buffers, mon
 def test_a_pack_that_would_be_half_empty_or_too_full_is_made_anew(from_buffers):
     pack = pretrain_pack("cpu", ["published", "ratio", "rate", "soft"])
     pack.run_epoch()
-    assert not pack.exchange([0, 1], [])
+    assert not pack.swap([0, 1], [])
     newcomers = [encoder(name) for name in ("short", "late")]
-    assert not pack.exchange([0, 1, 2], newcomers)
-    assert [own.key for own in pack.encoders] == ["published", "ratio", "rate", "soft"]
-    assert pack.exchange([3, 0], newcomers[:1])
-    assert [own.key for own in pack.encoders] == ["soft", "published", "short"]
+    assert not pack.swap([0, 1, 2], newcomers)
+    assert [own.key for own in pack.runs] == ["published", "ratio", "rate", "soft"]
+    assert pack.swap([3, 0], newcomers[:1])
+    assert [own.key for own in pack.runs] == ["soft", "published", "short"]
 
 
 def test_a_newcomer_begins_as_it_would_alone(from_buffers):
     pack, alone = pretrain_pack("cpu", ["published", "ratio", "soft"]), pretrain_pack("cpu", ["rate"])
     pack.run_epoch()
-    assert pack.exchange([0, 2], [encoder("rate")])
+    assert pack.swap([0, 2], [encoder("rate")])
     for name, tensor in alone.checkpoint(0).tensors.items():
         assert torch.equal(pack.checkpoint(2).tensors[name], tensor), name
     assert pack.learner.adam._constants[1] == (0.8, OptimizerSpec().beta2, OptimizerSpec().weight_decay)
@@ -137,13 +138,13 @@ def test_calls_before_a_capture_change_nothing(from_buffers):
         for name, tensor in same.checkpoint(replica).tensors.items():
             assert torch.equal(pack.checkpoint(replica).tensors[name], tensor), name
     assert pack.train_epoch() == same.train_epoch() == [None, None]
-    assert [own.curve for own in pack.encoders] == [own.curve for own in same.encoders]
+    assert [own.curve for own in pack.runs] == [own.curve for own in same.runs]
 
 
 def encoder(name, windows=192, **changes):
     request = replace(setting(name), experiment=experiment(**changes)) if changes else setting(name)
     data = replace(pretrain_data(request, SELECTIONS), windows=windows)
-    return Encoder(name, request.experiment, request.seed, data)
+    return PretrainRun(name, request.experiment, request.seed, data)
 
 
 def pack_of(encoders, device):
@@ -176,7 +177,7 @@ def test_an_epoch_of_pretraining_asks_the_device_for_nothing():
     mixed = pack_of([encoder("published", windows=64 + 32 * (changes == {}), **changes) for changes in MIXED], "meta")
     for pack in (published, mixed):
         for _ in range(2):
-            assert pack.run_epoch().shape == (4, len(pack.encoders))
+            assert pack.run_epoch().shape == (4, len(pack.runs))
         with Launches() as found:
             pack.epoch._take_step()
         assert set(found.devices) == {"meta"}

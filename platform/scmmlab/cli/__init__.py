@@ -1,1 +1,1 @@
-"""The command line: parse, load a spec, call one function, print."""
+"""The command line: parse, call one method of `scmmlab.api`, print."""

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from scmmlab.cli.lasting_places import check_places_of_job
-from scmmlab.cli.options import add_study_options
+from scmmlab.cli.options import add_study_options, study_of
 
 _SHOWN = 10
 
@@ -38,7 +38,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run_export(arguments: argparse.Namespace) -> int:
     """Write the archive whole or not at all."""
-    from scmmlab.cli.study import open_study
     from scmmlab.errors import SpecError, StoreError
     from scmmlab.report.archive import archive_files
     from scmmlab.study.archive_file import SUFFIXES, pack
@@ -50,8 +49,8 @@ def run_export(arguments: argparse.Namespace) -> int:
         raise SpecError(f"Invalid value for '--out': it must end in .tar or .zip, got {arguments.out!r}.")
     if not out.parent.is_dir():
         raise SpecError(f"Invalid value for '--out': there is no folder {out.parent}.")
-    _, plan, store = open_study(arguments)
-    files = archive_files(plan, store, versions())
+    study = study_of(arguments, with_notes=False)
+    files = archive_files(study.resolved, study.store, versions())
     temporary = out.with_name(f".{out.name}.part")
     try:
         temporary.write_bytes(pack(files, out.suffix))
@@ -60,7 +59,7 @@ def run_export(arguments: argparse.Namespace) -> int:
         raise StoreError(f"Cannot write the archive '{out}': {error.strerror or error}.") from error
     finally:
         temporary.unlink(missing_ok=True)
-    print(f"Archive: {out} ({out.stat().st_size:,} bytes, {len(files)} files of study '{plan.study.name}')")
+    print(f"Archive: {out} ({out.stat().st_size:,} bytes, {len(files)} files of study '{study.name}')")
     print(f"         scmmlab verify-archive {out}")
     return 0
 

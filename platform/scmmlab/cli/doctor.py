@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from scmmlab.cli.options import add_study_options
+from scmmlab.cli.options import add_study_options, study_of
 from scmmlab.cli.tracking import add_tracking_option
 
 
@@ -33,12 +33,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a line for each check."""
-    from scmmlab.cli.study import open_study
     from scmmlab.doctor import Level, Subject, examine
     from scmmlab.study.files import Files
     from scmmlab.tracking import default_tracking_uri
 
-    plan = open_study(arguments)[1] if arguments.study is not None else None
+    plan = study_of(arguments, with_notes=False).resolved if arguments.study is not None else None
     store = Files(arguments.store).local
     uri = arguments.tracking_uri
     if not uri and store is not None:

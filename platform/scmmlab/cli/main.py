@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from scmmlab import __version__
 from scmmlab.cli.settling import settle
-from scmmlab.errors import ScmmlabError, nearest
+from scmmlab.errors import MovedSettingWarning, ScmmlabError, nearest
 from scmmlab.execution.interruption import INTERRUPTED, INTERRUPTION
 from scmmlab.execution.lettering import replace_missing_letters
 
@@ -69,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 done, 1 not as it should be, 2 wrong input, 75 cut short and to be tried again, 130 interrupted.
     """
     replace_missing_letters()
+    warnings.showwarning = _say_warning
     argv = sys.argv[1:] if argv is None else argv
     arguments = make_parser(argv[0] if argv else None).parse_args(argv)
     try:
@@ -86,6 +89,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `scmmlab results ... | head`
         sys.stderr.close()
         return 0
+
+
+_show_warning = warnings.showwarning
+
+
+def _say_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    """A warning that is meant for users as a note, without the place in the code."""
+    if issubclass(category, MovedSettingWarning):
+        print(f"Note: {message}", file=sys.stderr)
+    else:
+        _show_warning(message, category, *where, **more)
 
 
 def _refuse(error: ScmmlabError) -> int:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from scmmlab.cli.options import add_study_options
-from scmmlab.cli.tracking import add_tracking_option, open_tracker
-from scmmlab.errors import SpecError
+from scmmlab.cli.options import add_study_options, study_of, to_stderr
+from scmmlab.cli.tracking import add_tracking_option
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -31,25 +30,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run_sync(arguments: argparse.Namespace) -> int:
     """Make the view again."""
     from scmmlab.cli.progress_line import ProgressLine
-    from scmmlab.cli.study import open_study, write_study_report
-    from scmmlab.execution.retelling import retell
-    from scmmlab.study import driving
 
-    loaded, plan, store = open_study(arguments)
-    name = loaded.study.name
-    # a run writes to MLflow itself, and would find its runs ended
-    with driving(store.study_folder(name), name, "wait until it has ended: it writes to MLflow itself"):
-        tracker, tracked_at = open_tracker(arguments.tracking_uri, store, name, direct=True)
-        if tracked_at is None:
-            raise SpecError("There is no MLflow to write to.", hint="name --tracking-uri")
-        with tracker:
-            counts = retell(
-                plan,
-                store,
-                tracker,
-                lambda: write_study_report(plan, store, None)[0].html.parent,
-                ProgressLine("Writing cells to MLflow" if plan.cells else "Writing settings to MLflow"),
-            )
-    print(f"MLflow:  {tracked_at}")
-    print("         " + ", ".join(f"{number} {state}" for state, number in counts.items()))
+    study = study_of(arguments, with_notes=False)
+    line = ProgressLine(f"Writing {'cells' if study.kind == 'ablation' else 'settings'} to MLflow")
+    synced = study.sync(arguments.tracking_uri, line, to_stderr)
+    print(f"MLflow:  {synced.tracked_at}")
+    print("         " + ", ".join(f"{number} {state}" for state, number in synced.counts.items()))
     return 0

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import re
+import sys
 from typing import TYPE_CHECKING
 
+from scmmlab.errors import SpecError
+
 if TYPE_CHECKING:  # a command imports what it needs
+    from scmmlab.api.study import Study
     from scmmlab.study import Part
 
 
@@ -32,11 +35,10 @@ def part_of_study(text: str) -> Part:
     """A part such as 3/8."""
     from scmmlab.study import Part
 
-    found = re.fullmatch(r"(\d+)/(\d+)", text)
-    part = Part(int(found[1]), int(found[2])) if found else None
-    if part is None or not 1 <= part.number <= part.of:
-        raise argparse.ArgumentTypeError(f"it must be K/N with K from 1 to N, got {text!r}.")
-    return part
+    try:
+        return Part.parse(text)
+    except SpecError as error:
+        raise argparse.ArgumentTypeError(error.message) from None
 
 
 def add_part_option(parser: argparse.ArgumentParser, help: str) -> None:
@@ -86,3 +88,30 @@ def add_site_option(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="description of the site, see cluster/site.example.yaml (default: SCMMLAB_SITE, else none)",
     )
+
+
+def study_of(arguments: argparse.Namespace, check_folds: bool = False, with_notes: bool = True) -> Study:
+    """The study that the command line names, with its store; notes on it go to standard error."""
+    from scmmlab.api.study import Study
+
+    return Study.open(
+        arguments.study,
+        arguments.store,
+        set=arguments.set,
+        site=arguments.in_force,
+        check_folds=check_folds,
+        tell=_note if with_notes else _unsaid,
+    )
+
+
+def to_stderr(text: str) -> None:
+    """Print a sentence where results are not."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def _note(text: str) -> None:
+    to_stderr(f"Note: {text}")
+
+
+def _unsaid(text: str) -> None:
+    """Of a command whose outcome does not depend on it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from scmmlab.cli.options import add_store_option
+from scmmlab.cli.options import add_store_option, study_of
 
 _SHOWN = 20
 
@@ -37,27 +37,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Compute it, and say what differs."""
-    from scmmlab.cli.study import open_study
-    from scmmlab.errors import SpecError, StoreError
-    from scmmlab.execution.rerun import rerun_cell
-    from scmmlab.study.choosing import find_cell
-    from scmmlab.study.differences import differences
-
-    _, plan, store = open_study(arguments)
-    if plan.study.kind == "sweep":
-        raise SpecError(
-            f"Study '{plan.study.name}' is a sweep: it has settings, and no cells that could be computed once more.",
-            "scmmlab rerun is for ablations; put the setting into one as a variant",
-        )
-    cell = find_cell(plan, arguments.cell)
-    record = store.get_cell(cell.key)
-    if record is None:
-        raise StoreError(
-            f"There is no record of cell {cell.name} ({cell.key}) in {store.uri}: it is not finished.",
-            f"scmmlab status {arguments.study}",
-        )
-    found = differences(record, rerun_cell(plan, cell, record, arguments.engine))
-    name = f"{cell.name} ({cell.key})"
+    rerun = study_of(arguments, with_notes=False).rerun(arguments.cell, arguments.engine)
+    found, name = rerun.differences, f"{rerun.cell.name} ({rerun.cell.key})"
     if not found:
         print(f"{name}: the same to the last digit.")
         return 0

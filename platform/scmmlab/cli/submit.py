@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from scmmlab.cli.jobs import add_address_option
 from scmmlab.cli.lasting_places import check_places
 from scmmlab.cli.options import add_study_options
-from scmmlab.cli.tracking import add_tracking_option, check_tracking_uri
+from scmmlab.cli.tracking import add_tracking_option
 from scmmlab.errors import ResourceError, SpecError
 
 if TYPE_CHECKING:  # these import Ray
@@ -65,6 +65,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Check, submit, follow."""
+    from scmmlab.api.recording import check_tracking_uri
     from scmmlab.cli.jobs import coming_back, follow, job_as_json, open_client
     from scmmlab.config.loading import load_study
     from scmmlab.execution.jobs.study_job import StudyJob

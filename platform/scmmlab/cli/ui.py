@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from scmmlab.cli.options import add_study_options
-from scmmlab.cli.tracking import find_artifacts, owner_of
+from scmmlab.cli.options import add_study_options, to_stderr
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -23,6 +22,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until interrupted."""
+    from scmmlab.api.recording import find_artifacts, owner_of
     from scmmlab.config.loading import load_study
     from scmmlab.errors import StoreError
     from scmmlab.study import ResultStore, known_identity
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     refuse_sqlite_over_network(uri)
     if arguments.tracking_uri is None:
-        find_artifacts(uri)
+        find_artifacts(uri, to_stderr)
     owner = owner_of(store, study.name, known_identity(of_study))
     print(f"MLflow: {study_page(uri, study.name, arguments.port, owner)}  (Ctrl-C ends it)", flush=True)
     return serve(ui_command(uri, arguments.port))

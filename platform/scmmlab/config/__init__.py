@@ -4,7 +4,6 @@ from scmmlab.config.base import Spec, canonical_json, fingerprint
 from scmmlab.config.data import CorpusSelection, TransferSpec
 from scmmlab.config.experiment import (
     ExperimentSpec,
-    MovedSettingWarning,
     OptimizerSpec,
     default_experiment,
 )
@@ -51,7 +50,6 @@ __all__ = [
     "IntRange",
     "LoadedStudy",
     "LosoProtocol",
-    "MovedSettingWarning",
     "OptimizerSpec",
     "ProtocolSpec",
     "ReleasedProtocol",

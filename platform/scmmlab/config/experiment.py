@@ -23,15 +23,12 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from scmmlab.config.base import Spec
 from scmmlab.config.plugins import DEFAULT_METHOD, find_method, method_names
 from scmmlab.config.protocol import HonestProtocol, ProtocolSpec
+from scmmlab.errors import MovedSettingWarning
 
 ScalingKind = Literal["min_max", "standard", "none"]
 Precision = Literal["float32", "bf16"]
 
 Self = TypeVar("Self", bound="ExperimentSpec")
-
-
-class MovedSettingWarning(UserWarning):
-    """A setting has a new path; the old one still means the same."""
 
 
 class OptimizerSpec(Spec):
@@ -105,7 +102,13 @@ class ExperimentSpec(Spec):
 
     @classmethod
     def with_present_paths(cls, data: Mapping[str, Any]) -> dict[str, Any]:
-        """`data`, nested, with settings that have moved at their new places; each is said by a warning."""
+        """`data`, nested, with settings that have moved at their new places; each is said by a warning.
+
+        Raises
+        ------
+        ValidationError
+            If a setting stands at both places.
+        """
         moved = {name: dict(value) if isinstance(value, Mapping) else value for name, value in data.items()}
         for old, new in cls.FORMER_PATHS.items():
             group, _, name = old.partition(".")
@@ -118,6 +121,10 @@ class ExperimentSpec(Spec):
                 inner = place.get(key)
                 place[key] = dict(inner) if isinstance(inner, Mapping) else {}
                 place = place[key]
+            if last in place:
+                twice = ValueError(f"it is changed twice, here and as '{old}'")
+                details = InitErrorDetails(type="value_error", loc=(*way, last), input=value, ctx={"error": twice})
+                raise ValidationError.from_exception_data(cls.__name__, [details])
             place[last] = cls.present_value(old, value)
             tell_of_move(old, new)
         return moved

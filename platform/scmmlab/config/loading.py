@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
-from scmmlab.config.experiment import ExperimentSpec
+from scmmlab.config.experiment import ExperimentSpec, tell_of_move
 from scmmlab.config.overrides import apply_override
+from scmmlab.config.plugins import find_method, method_names
 from scmmlab.config.problems import Problem, name_one_of, raise_problems, show, validate
 from scmmlab.config.study import AblationSpec, StudySpec, SweepSpec
 from scmmlab.config.sweep_checks import point_problems, space_problems, sweep_problems
@@ -35,15 +37,20 @@ class LoadedStudy:
     """The file's text as it stands."""
 
 
-def load_study(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> LoadedStudy:
+Override = str | tuple[str, Any]
+"""`path=value`, or a dotted path and a plain value."""
+
+
+def load_study(path: str | os.PathLike[str], overrides: Sequence[Override] = ()) -> LoadedStudy:
     """Read and check a study file.
 
     Parameters
     ----------
     path : path
         A YAML file, for example ``ablations/demo.yaml``.
-    overrides : sequence of str
-        ``path=value`` each, for example ``base.finetune.epochs=5`` or ``seeds=[0]``; applied in order.
+    overrides : sequence of str or tuple
+        ``path=value`` each, for example ``base.finetune.epochs=5`` or ``seeds=[0]``, or a path and a value; applied in
+        order.
 
     Returns
     -------
@@ -61,8 +68,31 @@ def load_study(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> L
     data = parse_yaml(text, str(path))
     if not isinstance(data, dict):
         raise SpecError(f"A study must be a mapping of keys to values, got {show(data)} in {path}.")
-    files = {"": str(path), "space": str(path)}
-    _to_long_form(data, path.parent, files)
+    return LoadedStudy(_study(data, str(path), path.parent, overrides), path, text)
+
+
+def study_from_values(values: Mapping[str, Any], overrides: Sequence[Override] = ()) -> AblationSpec | SweepSpec:
+    """Check a study that is at hand as plain values, in the forms that a file may have.
+
+    Parameters
+    ----------
+    values : mapping
+        What a study file would hold; left as it is. Relative paths are taken from the current folder.
+    overrides : sequence of str or tuple
+        As for `load_study`.
+
+    Raises
+    ------
+    SpecError
+        As from `load_study`.
+    """
+    return _study(deepcopy(dict(values)), "the values given", Path.cwd(), overrides)
+
+
+def _study(data: dict[str, Any], source: str, folder: Path, overrides: Sequence[Override]) -> AblationSpec | SweepSpec:
+    """The study that `data`, which are changed, come to; `source` is what errors name, `folder` where paths begin."""
+    files = {"": source, "space": source}
+    _to_long_form(data, folder, files)
     overridden: list[str] = []
     for override in overrides:
         overridden.append(apply_override(data, override))
@@ -72,13 +102,13 @@ def load_study(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> L
         dotted = f"{'.'.join(problem.path)}."
         # an unknown key may stand on the way to what was changed
         if any(dotted.startswith(f"{p}.") or (problem.unknown and f"{p}.".startswith(dotted)) for p in overridden):
-            return f"{path} (changed by --set)"
+            return f"{source} (changed by --set)"
         return files["space"] if problem.path[:1] == ("space",) else files[""]
 
     study, problems = _check(data)
     raise_problems((problem, where(problem)) for problem in problems)
     assert study is not None
-    return LoadedStudy(study, path, text)
+    return study
 
 
 def study_yaml(study: AblationSpec | SweepSpec) -> str:
@@ -94,10 +124,23 @@ def json_schema() -> dict[str, Any]:
     (pattern, long_form), *_ = variants.get("patternProperties", {"^.*$": variants.get("additionalProperties")}).items()
     changes = definitions["VariantSpec"]["properties"]["set"]
     variants["patternProperties"] = {pattern: {"anyOf": [long_form, changes, {"type": "null"}]}}
+    definitions["ExperimentSpec"] = {"anyOf": _experiment_schemas(definitions)}
     space = definitions["SweepSpec"]["properties"]["space"]
     description = "A YAML file of dotted path → what it may be, relative to this one."
     definitions["SweepSpec"]["properties"]["space"] = {"anyOf": [space, {"type": "string", "description": description}]}
     return schema
+
+
+def _experiment_schemas(definitions: dict[str, Any]) -> list[dict[str, Any]]:
+    """A schema for each method that is installed; what they refer to joins the definitions."""
+    schemas = []
+    for name in method_names():
+        found = find_method(name)
+        assert found is not None, f"{name} is listed"
+        schema = found.spec.model_json_schema()
+        definitions |= schema.pop("$defs", {})
+        schemas.append(schema)
+    return schemas
 
 
 def _read(path: Path) -> str:
@@ -123,8 +166,37 @@ def _to_long_form(data: dict[str, Any], folder: Path, files: dict[str, str]) -> 
             variants[name] = _long_variant(variant)
     if isinstance(data.get("space"), str):
         data["space"] = _read_space(folder / data["space"], files)
+    _to_present_paths(data)
     for selection in _selections(data):
         selection["table"] = _absolute(selection["table"], folder)
+
+
+def _to_present_paths(data: dict[str, Any]) -> None:
+    """Paths that settings have moved from, in a search space and its points, as those that they have."""
+    former = _experiment_type(data).FORMER_PATHS
+
+    def present(values: object) -> object:
+        if not isinstance(values, dict):
+            return values
+        for old in former.keys() & values.keys():
+            tell_of_move(old, former[old])
+        return {former.get(path, path): value for path, value in values.items()}
+
+    if isinstance(data.get("space"), dict):
+        data["space"] = present(data["space"])
+        for domain in data["space"].values():
+            if isinstance(domain, dict) and "when" in domain:
+                domain["when"] = present(domain["when"])
+    if isinstance(data.get("points"), list):
+        data["points"] = [present(point) for point in data["points"]]
+
+
+def _experiment_type(data: Mapping[str, Any]) -> type[ExperimentSpec]:
+    """The class that the base of a study is read as."""
+    try:
+        return ExperimentSpec.narrowed(data.get("base", {}))
+    except ValidationError:  # said when the study is validated
+        return ExperimentSpec
 
 
 def _long_variant(variant: object) -> object:
@@ -174,7 +246,7 @@ def _check(data: dict[str, Any]) -> tuple[AblationSpec | SweepSpec | None, list[
             return None, [Problem(("kind",), f"it is missing, and must be one of {', '.join(map(repr, _KINDS))}")]
         return None, [Problem(("kind",), name_one_of(str(kind), _KINDS))]
     study, problems = validate(_KINDS[kind], data)
-    problems = [_with_base_hint(problem) for problem in problems]
+    problems = [_with_base_hint(problem, _experiment_type(data)) for problem in problems]
     base, _ = validate(ExperimentSpec, data.get("base", {}))
     if base is not None:
         unreadable = {problem.path[1] for problem in problems if problem.path[:1] == ("space",) and problem.path[1:]}
@@ -191,9 +263,9 @@ def _check(data: dict[str, Any]) -> tuple[AblationSpec | SweepSpec | None, list[
     return (None, problems) if problems else (study, [])
 
 
-def _with_base_hint(problem: Problem) -> Problem:
+def _with_base_hint(problem: Problem, experiment: type[ExperimentSpec]) -> Problem:
     """A part of the experiment that was put at the top of the file belongs beneath `base`."""
-    if problem.unknown and len(problem.path) == 1 and problem.path[0] in ExperimentSpec.model_fields:
+    if problem.unknown and len(problem.path) == 1 and problem.path[0] in experiment.model_fields:
         return Problem(problem.path, f"it belongs beneath 'base': did you mean 'base.{problem.path[0]}'?", unknown=True)
     return problem
 

@@ -8,27 +8,29 @@ from scmmlab.config.yaml_text import parse_yaml
 from scmmlab.errors import SpecError
 
 
-def apply_override(data: dict[str, Any], text: str) -> str:
-    """Change `data`, a study as plain values, as `text` says.
+def apply_override(data: dict[str, Any], override: str | tuple[str, Any]) -> str:
+    """Change `data`, a study as plain values, as `override` says.
 
     Parameters
     ----------
     data : dict
         The study, variants in their long form; changed in place.
-    text : str
+    override : str or tuple of (str, value)
         ``path=value``: a dotted path from the top of the study (list positions from 0, or the names of what is in
-        the list), and a value in YAML.
+        the list), and a value in YAML; or the path and a plain value.
 
     Returns
     -------
     str
         The dotted path, with positions for names. A variant's ``set`` is left out of it, as messages leave it out.
     """
-    dotted, equals, value_text = text.partition("=")
+    dotted, equals, value = override.partition("=") if isinstance(override, str) else (override[0], "=", override[1])
     dotted = dotted.strip()
     if not equals or not all(dotted.split(".")):
-        raise SpecError(f"--set takes path=value, got {text!r}.", hint="for example --set base.finetune.epochs=5")
-    value = parse_yaml(value_text, f"--set {dotted}")
+        given = override if isinstance(override, str) else dotted
+        raise SpecError(f"--set takes path=value, got {given!r}.", hint="for example --set base.finetune.epochs=5")
+    if isinstance(override, str):
+        value = parse_yaml(value, f"--set {dotted}")
     place: Any = data
     path: list[str] = []
     rest = dotted.split(".")

@@ -67,7 +67,10 @@ def try_variant(base: ExperimentSpec, changes: Mapping[str, Any]) -> tuple[Exper
     if kind is not type(base):
         data = {name: value for name, value in data.items() if _means_the_same(name, type(base), kind)}
     data |= {"method": base.method, "protocol": _protocol(base, tree.get("protocol"))}
-    _merge(data, kind.with_present_paths(tree))
+    try:
+        _merge(data, kind.with_present_paths(tree))
+    except ValidationError as error:
+        return None, [Problem(tuple(map(str, one["loc"])), str(one["ctx"]["error"])) for one in error.errors()]
     experiment, problems = validate(ExperimentSpec, data)
     if experiment is not None:
         problems = [Problem(tuple(path.split(".")), message) for path, message in experiment.contradictions()]

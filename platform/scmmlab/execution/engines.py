@@ -10,6 +10,7 @@ from scmmlab.config import AblationSpec
 from scmmlab.execution.engine import Engine
 from scmmlab.execution.grid import GridRun
 from scmmlab.execution.local import LocalEngine
+from scmmlab.execution.progress import MakeProgress, Progress
 from scmmlab.execution.ray_wanted import check_ray
 from scmmlab.execution.summary import RunSummary
 from scmmlab.study import Plan, ResultStore
@@ -19,7 +20,13 @@ from scmmlab.tracking import Tracker
 EngineName = Literal["ray", "local"]
 
 
-def run_study(plan: Plan, store: ResultStore, engine: EngineName = "ray", tracker: Tracker | None = None) -> RunSummary:
+def run_study(
+    plan: Plan,
+    store: ResultStore,
+    engine: EngineName = "ray",
+    tracker: Tracker | None = None,
+    make_progress: MakeProgress = Progress,
+) -> RunSummary:
     """Run what is missing of a study.
 
     Parameters
@@ -32,6 +39,8 @@ def run_study(plan: Plan, store: ResultStore, engine: EngineName = "ray", tracke
         ``ray``: on the workers of a cluster, or of a Ray of its own on this machine; ``local``: in this process.
     tracker : Tracker | None
         Is told what happens.
+    make_progress : callable
+        Makes what shows how far the run is; by default a line on standard error.
 
     Returns
     -------
@@ -47,10 +56,10 @@ def run_study(plan: Plan, store: ResultStore, engine: EngineName = "ray", tracke
     """
     chosen = make_engine(engine, plan)
     if isinstance(plan.study, AblationSpec):
-        return GridRun(plan, store, chosen, cache(read_table), tracker or Tracker()).run()
+        return GridRun(plan, store, chosen, cache(read_table), tracker or Tracker(), make_progress=make_progress).run()
     from scmmlab.execution.sweep import SweepRun  # Optuna takes a while to import
 
-    return SweepRun(plan, store, chosen, tracker or Tracker()).run()
+    return SweepRun(plan, store, chosen, tracker or Tracker(), make_progress=make_progress).run()
 
 
 def make_engine(name: EngineName, plan: Plan) -> Engine:

@@ -20,7 +20,7 @@ from scmmlab.execution.events import (
 from scmmlab.execution.grid_stages import GridStages
 from scmmlab.execution.interruption import Interruption, interruptible
 from scmmlab.execution.pack_sizes import PackSizes
-from scmmlab.execution.progress import Progress
+from scmmlab.execution.progress import MakeProgress, Progress
 from scmmlab.execution.recorder import Recorder
 from scmmlab.execution.scheduler import Scheduler, StageState
 from scmmlab.execution.summary import RunSummary
@@ -50,7 +50,9 @@ class GridRun:
     tracker : Tracker
         Is told what happens.
     progress : Progress | None
-        Shows it; on standard error when None.
+        Shows it; one that `make_progress` makes when None.
+    make_progress : callable
+        By default the line on standard error.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class GridRun:
         tables: Tables,
         tracker: Tracker,
         progress: Progress | None = None,
+        make_progress: MakeProgress = Progress,
     ):
         self._store, self._engine = store, engine
         self._grid = grid = GridStages(plan, study_status(plan, store).done)
@@ -74,7 +77,7 @@ class GridRun:
         self._scheduler = Scheduler(grid.stages(), grid.done, self._sizes.size, first)
         self._total = len(plan.cells)
         self._finished_before = sum(grid.twins[key] for key in grid.finished)
-        self._progress = progress or Progress(self._total, grid.work(), self._finished_before)
+        self._progress = progress or make_progress(self._total, grid.work(), self._finished_before)
         self._tasks: list[Task] = []
         self._ended: set[str] = set()
         self._running: set[str] = set()

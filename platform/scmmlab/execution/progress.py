@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import TextIO
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TextIO
 
 REDRAW_S = 0.2
 """A terminal's line is drawn again so often, at most."""
@@ -202,6 +205,9 @@ class Progress:
         if not (due or now):
             return
         self._drawn_at, self._drawn_counts = self._clock(), self._ended_counts
+        self._write()
+
+    def _write(self) -> None:
         line = self.text()
         if self._live:
             self._stream.write(f"\r{line:<{self._width}}")
@@ -209,6 +215,71 @@ class Progress:
         else:
             self._stream.write(f"{line}\n")
         self._stream.flush()
+
+
+@dataclass(frozen=True)
+class RunProgress:
+    """How far a run is, for a program that shows it in its own way."""
+
+    total: int
+    """Cells (or tune_trials) of the study."""
+    done: int
+    """Of these, with a result."""
+    running: int
+    """Of these, at work."""
+    failed: int
+    """Of these, come to nothing."""
+    seconds_left: float | None
+    """None where it cannot be told yet."""
+    text: str
+    """The same as the progress line says it, or what else is to be said, such as that a worker was lost."""
+
+
+class ToldProgress(Progress):
+    """Tells a function how far a run is, where there would be a line.
+
+    Parameters
+    ----------
+    tell : callable
+        Is given a `RunProgress`, from the thread that runs the study.
+    *arguments, **settings
+        As for `Progress`.
+    """
+
+    def __init__(self, tell: Callable[[RunProgress], None], *arguments: Any, **settings: Any):
+        super().__init__(*arguments, **{**settings, "stream": io.StringIO()})
+        self._tell = tell
+
+    def say(self, text: str) -> None:
+        """Tell what a line that stays would say."""
+        self._tell(self._now(text))
+
+    def close(self) -> None:
+        """Tell the last state."""
+        self._note = ""
+        self._draw(now=True)
+
+    def _write(self) -> None:
+        self._tell(self._now(self.text()))
+
+    def _now(self, text: str) -> RunProgress:
+        done, running, failed = self._counts
+        return RunProgress(self._total, done, running, failed, self.seconds_left(), text)
+
+
+MakeProgress = Callable[..., Progress]
+"""What a run makes its progress with, given what `Progress` is given."""
+
+
+def progress_maker(shown: bool | Callable[[RunProgress], None]) -> MakeProgress:
+    """What shows a run on a line of standard error (True), not at all (False), or by a function that is told."""
+    if shown is True:
+        return Progress
+    return partial(ToldProgress, shown or _nothing)
+
+
+def _nothing(progress: RunProgress) -> None:
+    """Where nothing is to be shown."""
 
 
 def duration(seconds: float) -> str:

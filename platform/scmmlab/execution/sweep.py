@@ -20,7 +20,7 @@ from scmmlab.execution.interruption import Interruption, interruptible
 from scmmlab.execution.local import LocalEngine
 from scmmlab.execution.local_search import LocalSearch
 from scmmlab.execution.optuna_book import OptunaBook
-from scmmlab.execution.progress import Progress
+from scmmlab.execution.progress import MakeProgress, Progress
 from scmmlab.execution.rungs import Rungs
 from scmmlab.execution.search import Search
 from scmmlab.execution.summary import RunSummary
@@ -45,11 +45,19 @@ class SweepRun:
     tracker : Tracker
         Is told what happens.
     progress : Progress | None
-        Shows it; on standard error when None.
+        Shows it; one that `make_progress` makes when None.
+    make_progress : callable
+        By default the line on standard error.
     """
 
     def __init__(
-        self, plan: Plan, store: ResultStore, engine: Engine, tracker: Tracker, progress: Progress | None = None
+        self,
+        plan: Plan,
+        store: ResultStore,
+        engine: Engine,
+        tracker: Tracker,
+        progress: Progress | None = None,
+        make_progress: MakeProgress = Progress,
     ):
         assert isinstance(plan.study, SweepSpec)
         self._plan, self._store, self._engine, self._tracker = plan, store, engine, tracker
@@ -57,7 +65,7 @@ class SweepRun:
         self._records = SweepRecords(plan, store)
         self._missing = self._records.missing(self._study.tune_trials)
         self._ran = 0
-        self._progress = progress or Progress(
+        self._progress = progress or make_progress(
             self._study.tune_trials,
             {str(number): 1.0 for number in self._missing},
             done=len(self._records.ended),

@@ -35,11 +35,20 @@ class Driver:
         self._lock = threading.Lock()
         self._wake, self._ended = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._give_signs, name="claim", daemon=True)
+        self._in_main_thread = threading.current_thread() is threading.main_thread()
         self.lost = False
         """Whether another driver has taken the study over."""
 
     def at_work(self, cells: Mapping[str, str]) -> None:
-        """Say which cells are begun and not ended, by key, and how far each is; others read it a little later."""
+        """Say which cells are begun and not ended, by key, and how far each is; others read it a little later.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If another driver has taken the study over, and this one is in a thread, where no signal arrives.
+        """
+        if self.lost and not self._in_main_thread:
+            raise KeyboardInterrupt
         with self._lock:
             news = self._claim.at_work.keys() != cells.keys()
             self._claim = replace(self._claim, at_work=dict(cells))
@@ -69,8 +78,8 @@ class Driver:
             except StoreError as error:
                 _log.debug("no sign given: %s", error)  # the driver's own writes say that the store refuses
             if self.lost:
-                # as Ctrl-C does: what is being written is finished
-                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+                if self._in_main_thread:  # as Ctrl-C does: what is being written is finished
+                    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
                 return
             # what begins in quick succession is said together
             self._ended.wait(min(_PAUSE_S, self._beat_s))

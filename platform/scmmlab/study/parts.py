@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import re
 from dataclasses import dataclass, replace
 
 from scmmlab.config import SweepSpec
@@ -23,6 +24,21 @@ class Part:
 
     def __str__(self) -> str:
         return f"{self.number}/{self.of}"
+
+    @classmethod
+    def parse(cls, text: str) -> Part:
+        """The part that a text such as ``3/8`` names.
+
+        Raises
+        ------
+        SpecError
+            If it names none.
+        """
+        found = re.fullmatch(r"(\d+)/(\d+)", text)
+        part = cls(int(found[1]), int(found[2])) if found else None
+        if part is None or not 1 <= part.number <= part.of:
+            raise SpecError(f"it must be K/N with K from 1 to N, got {text!r}.")
+        return part
 
 
 def overlap(one: Part | None, other: Part | None) -> bool:

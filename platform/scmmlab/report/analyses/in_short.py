@@ -30,6 +30,7 @@ class InShort(Analysis):
         for transfer in results.ablation.transfers:
             sentences += _reference(results, transfer.name)
             sentences += _verdicts(results, comparisons, transfer.name)
+            sentences += _other_methods(results, comparisons, transfer.name)
             sentences += _leaks(results, transfer.name)
         if not sentences:
             raise NotReady("No cell is finished, so there is nothing to say yet.")
@@ -79,6 +80,30 @@ def _verdicts(results: StudyResults, comparisons: Comparisons, transfer: str) ->
         parts.append(f"{inconclusive} {'is' if inconclusive == 1 else 'are'} inconclusive")
     compared = f"`{transfer}`: of {plural(len(made), 'variant')} compared with `{reference}`"
     return [f"{compared}, {listed(parts)}."]
+
+
+def _other_methods(results: StudyResults, comparisons: Comparisons, transfer: str) -> list[str]:
+    """How another method does beside the reference: a floor that it does not pass is the first thing to know."""
+    statistics = results.ablation.statistics
+    measure, experiments = MEASURES[statistics.metric], results.experiments()
+    sentences = []
+    for (variant, where), found in comparisons.made.items():
+        name = experiments[variant].method
+        if where != transfer or name == experiments[statistics.reference].method:
+            continue
+        pair = paired_subject_means(
+            results.finished(statistics.reference, transfer), results.finished(variant, transfer), measure.name
+        )
+        shared = sorted(set(pair[0]) & set(pair[1]))
+        reached = [measure.value(float(np.mean([side[subject] for subject in shared]))) for side in pair]
+        difference = f"{measure.difference(found.difference)}{measure.difference_suffix}"
+        interval = f"{_level(statistics.alpha)} interval {measure.interval(found.low, found.high)}"
+        says = "not shown to differ" if found.verdict is Verdict.INCONCLUSIVE else str(found.verdict)
+        sentences.append(
+            f"`{transfer}`: `{variant}`, which is another method (`{name}`), reaches {reached[1]}{measure.suffix} "
+            f"where `{statistics.reference}` reaches {reached[0]}{measure.suffix}: {difference}, {interval}, {says}."
+        )
+    return sentences
 
 
 def _leaks(results: StudyResults, transfer: str) -> list[str]:

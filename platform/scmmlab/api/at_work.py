@@ -57,7 +57,8 @@ class AtWork(Tracker):
         self._tracker.finish_tune_trial(trial)
 
     def progress(self, finished: int, failed: int, total: int, slots_used: float | None = None) -> None:
-        """Hand it on."""
+        """Hand it on; a driver that has lost the study hears of it here, if no cell is at work."""
+        self._publish()
         self._tracker.progress(finished, failed, total, slots_used)
 
     def finish_study(self, report: Path | None, complete: bool) -> None:
