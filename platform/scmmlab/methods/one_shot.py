@@ -125,6 +125,7 @@ class OneShotPack(FoldPack):
             estimator = self._trainer.estimator(run.experiment, seed)
             estimator.fit(x_NP, data.finetune_label)
             seen = predicted_logits(estimator, x_NP, run.classes)
+            check_scores(estimator, x_NP, seen)
             validation_NP = scaled(data.seen_features, fold.validation, data.scaler)
             validation = predicted_logits(estimator, validation_NP, run.classes)
             test = predicted_logits(estimator, scaled(data.test_features, fold.test, data.test_scaler), run.classes)
@@ -225,6 +226,32 @@ def predicted_logits(estimator: Any, x_NP: Matrix, classes: int) -> NDArray[np.f
     logits[:, seen] = scores
     return logits.astype(np.float32)
 
+
+def check_scores(estimator: Any, x_NP: Matrix, logits_NK: NDArray[np.float32]) -> None:
+    """Refuse an estimator that itself predicts another class than the one of the largest score.
+
+    Scores of pairs of classes, or a threshold beside them, would be taken for what they are not.
+
+    Raises
+    ------
+    TrainingError
+        If it does so for a window whose largest score stands out.
+    """
+    if not hasattr(estimator, "predict"):
+        return
+    second, first = np.sort(logits_NK, axis=1)[:, -2:].T
+    other = (estimator.predict(x_NP) != logits_NK.argmax(1)) & (first - second > _STANDS_OUT)
+    if other.any():
+        raise TrainingError(
+            f"The largest score of a fitted {type(estimator).__name__} must be that of the class that it predicts, but "
+            f"for {other.sum()} of {len(x_NP)} windows it is another's.",
+            hint="have it score classes, not pairs of them, and predict by the score alone (of SVC: "
+            "decision_function_shape='ovr', break_ties=True).",
+        )
+
+
+_STANDS_OUT = 1e-4
+"""Difference of two scores that is none of rounding."""
 
 _IMPOSSIBLE = float(np.log(np.finfo(np.float64).tiny))
 """Logarithm of a probability that is as good as 0, and finite."""
