@@ -10,14 +10,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path(__file__).with_name("third_party")
-PAGE = ROOT / "docs" / "extending.md"
 pytestmark = pytest.mark.slow
 
 STUDY = """
@@ -245,14 +243,3 @@ def test_package_that_cannot_be_loaded_is_named_and_the_rest_are_listed_and_run(
     assert refused.returncode == 2
     assert said in refused.stderr
     assert "Traceback" not in refused.stderr
-
-
-def code_blocks(page: str) -> Iterator[str]:
-    yield from re.findall(r"^```\w*\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
-
-
-@pytest.mark.parametrize("name", ["pyproject.toml", "nearest_mean.py", "test_nearest_mean.py"])
-def test_code_that_the_page_prints_is_what_is_installed_here(name):
-    text = (PACKAGE / name).read_text(encoding="utf-8")
-    assert text in list(code_blocks(PAGE.read_text(encoding="utf-8")))
-    assert text.count("\n") <= 80
