@@ -10,8 +10,9 @@ from training_cases import CHANNELS, TRANSFER, make_table, tables_with
 
 from scmmlab.config import ExperimentSpec
 from scmmlab.tables import write_table
-from scmmlab.training import CellRequest, Reporter
+from scmmlab.training import CellRequest, Reporter, StageFailure, StageOutput, SweepRequest
 from scmmlab.training.stages import run_cell_stage
+from scmmlab.training.sweep_stage import SweepSlots
 
 STUDY = """
 kind: sweep
@@ -50,3 +51,18 @@ def test_settings_are_judged_by_their_validation_scores_and_never_twice(scmmlab,
     assert len(stored) == 5
     assert scmmlab(*command).status == 0
     assert {path: path.stat().st_mtime_ns for path in stored} == stored
+
+
+def test_setting_that_fails_says_what_it_was_and_others_are_judged():
+    def asked(key, **changes):
+        spec = ExperimentSpec.model_validate({"method": "mlp", "finetune": {"epochs": 2, **changes}})
+        return SweepRequest(key, spec, 0, TRANSFER, CHANNELS, 1)
+
+    slots = SweepSlots(tables_with(), Reporter())
+    bad, good = slots.join([asked("bad", optimizer={"weight_decay": 1e39}), asked("good")])
+    assert isinstance(bad, StageFailure)
+    assert (bad.key, bad.kind, bad.cause) == ("bad", "sweep", "diverged")
+    assert "diverged on 'subject 0' in epoch 1 of 2" in bad.error
+    assert "DivergedError" in bad.traceback
+    assert isinstance(good, StageOutput)
+    assert good.record["state"] == "finished"
