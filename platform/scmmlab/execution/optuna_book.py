@@ -51,7 +51,6 @@ class OptunaBook:
 
     def __init__(self, study: SweepSpec, search_key: str, folder: Path | None):
         self._spec = study
-        self._search_key = search_key
         self._order = sampling_order(study.space)
         self.distributions = {path: distribution(study.space[path]) for path in self._order}
         """Optuna's words for the space, in the order of sampling."""
@@ -75,7 +74,7 @@ class OptunaBook:
         Paths whose conditions do not hold are not in it. What an earlier run was given is `known`, and comes out again.
         """
         # a sampler of its own for each number: a run that goes on samples as one that was never stopped
-        self.study.sampler = sampler_of(self._spec, _seed(self._search_key, number))
+        self.study.sampler = sampler_of(self._spec, _seed(self._spec.seeds[0], number))
         point = self._spec.points[number] if number < len(self._spec.points) else {}
         fixed = point if known is None else known
         if fixed:
@@ -125,8 +124,9 @@ class OptunaBook:
         return attributes
 
 
-def _seed(search_key: str, number: int) -> int:
-    return int.from_bytes(hashlib.sha256(f"{search_key} {number}".encode()).digest()[:4], "little")
+def _seed(seed: int, number: int) -> int:
+    """Of the study's seed alone: what a sweep samples does not move with keys, data or an edit of the code."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {number}".encode()).digest()[:4], "little")
 
 
 def _new_storage(folder: Path | None) -> BaseStorage | None:
