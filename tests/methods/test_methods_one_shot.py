@@ -19,11 +19,13 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from training_cases import TABLES_OF, TARGET, make_table, tables_with, with_columns
 
+from scmmlab.config import CorpusSelection, ExperimentSpec, TransferSpec
 from scmmlab.errors import TrainingError
 from scmmlab.methods import registry
 from scmmlab.methods.linear.trainer import LinearTrainer
 from scmmlab.methods.one_shot import OneShotTrainer, check_scores, predicted_logits, scaled
-from scmmlab.training import Reporter, StageFailure, StageOutput, SweepRequest
+from scmmlab.tables import read_table
+from scmmlab.training import CellRequest, Reporter, StageFailure, StageOutput, SweepRequest
 from scmmlab.training.predictions import probabilities
 from scmmlab.training.stages import run_cell_stage, run_evaluate_stage, run_sweep_stage
 
@@ -224,3 +226,28 @@ def test_setting_of_a_sweep_is_judged_by_the_mean_of_its_validation_scores():
     expected = np.mean([fold["validation"]["balanced_accuracy"] for fold in output.record["folds"]])
     assert outcome.record["probe"] == pytest.approx(expected)
     assert outcome.record["probes"] == [{"epoch": 1, "probe": outcome.record["probe"]}]
+
+
+@pytest.mark.parametrize(
+    ("settings", "mean", "deviation"),
+    [({}, 70.1, 12.5), ({"c": 0.01}, 73.0, 15.0), ({"scaling": "min_max"}, 73.1, 15.7)],
+    ids=["c=1", "c=0.01", "min_max"],
+)
+def test_linear_has_the_figures_that_scikit_learn_alone_gave_on_real_eeg(settings, mean, deviation):
+    table = read_table("shipped:eegmat")
+    transfer = TransferSpec(
+        name="a-to-b",
+        source=CorpusSelection(table="shipped:eegmat", subjects=range(18)),
+        target=CorpusSelection(table="shipped:eegmat", subjects=range(18, 36)),
+    )
+    spec = ExperimentSpec.model_validate(
+        {"method": "linear", "protocol": {"kind": "loso", "subjects_per_fold": 3}, **settings}
+    )
+    request = CellRequest("c", spec, 0, transfer, table.manifest.channels, None)
+    tables = {"shipped:eegmat": table}.__getitem__
+    (output,) = run_cell_stage([request], tables, Reporter())
+    record = run_evaluate_stage(request, output, tables).record
+    of_subjects = [100 * one["balanced_accuracy"] for fold in record["folds"] for one in fold["by_subject"].values()]
+    assert len(of_subjects) == 18
+    assert np.mean(of_subjects) == pytest.approx(mean, abs=0.05)
+    assert np.std(of_subjects, ddof=1) == pytest.approx(deviation, abs=0.05)
