@@ -4,6 +4,7 @@ import pytest
 import torch
 from training_cases import experiment
 
+from scmmlab.config import ExperimentSpec
 from scmmlab.training import pack_probe
 from scmmlab.training.pack_probe import PackRates, Workload, device_name, probe_pack_size
 from scmmlab.training.rates import StepRunner, steps_of_finetuning, steps_of_pretraining
@@ -23,6 +24,13 @@ def test_rates_are_positive_for_every_kind_of_cell():
     ):
         for make in (steps_of_pretraining, steps_of_finetuning):
             assert make(experiment(**changes), 3, 5, 3, "cpu", 2).rate(0.0) > 0
+
+
+@pytest.mark.parametrize(("method", "steps"), [("linear", 1), ("mlp", 2)])
+def test_steps_of_a_method_are_counted_as_it_counts_them(method, steps):
+    runner = steps_of_finetuning(ExperimentSpec.model_validate({"method": method}), 3, 5, 3, "cpu", 2)
+    assert runner.steps == 2 * steps
+    assert runner.rate(0.0) > 0
 
 
 @pytest.mark.parametrize("kind", ["pretrain", "finetune"])

@@ -26,6 +26,7 @@ COMMANDS = {
     "doctor": ("doctor",),
     "site": ("site",),
     "corpus": ("corpus",),
+    "methods": ("methods",),
     "verify": ("verify",),
     "bench": ("bench",),
     "schema": ("schema",),

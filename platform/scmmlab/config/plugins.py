@@ -59,8 +59,17 @@ def find_method(name: str) -> HasSpec | None:
             f"The method '{name}' ({entry.value}) cannot be loaded: {type(error).__name__}: {error}.",
             hint="mend or uninstall the package that brings it",
         ) from error
-    if getattr(method, "name", None) != name or not hasattr(method, "spec"):
+    from scmmlab.config.experiment import ExperimentSpec
+
+    spec = getattr(method, "spec", None)
+    if getattr(method, "name", None) != name or not (isinstance(spec, type) and issubclass(spec, ExperimentSpec)):
         raise SpecError(
-            f"The entry point '{name}' of {GROUP} must be a Method of that name, found {method!r} in {entry.value}."
+            f"The entry point '{name}' of {GROUP} must be a Method of that name whose spec extends ExperimentSpec, "
+            f"found {type(method).__name__} {getattr(method, 'name', '')!r} with {spec!r} in {entry.value}."
+        )
+    if (said := spec.model_fields["method"].default) != name:
+        raise SpecError(
+            f"The spec of the method '{name}' ({entry.value}) must have the field `method: Literal[{name!r}] = "
+            f"{name!r}`, found the default {said!r}."
         )
     return method

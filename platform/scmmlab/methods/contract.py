@@ -48,6 +48,14 @@ class Metric:
     """Which way is progress."""
 
 
+ACCURACIES = (
+    Metric("train_accuracy", "training accuracy", "higher"),
+    Metric("validation_accuracy", "validation accuracy", "higher"),
+    Metric("validation_balanced_accuracy", "validation balanced accuracy", "higher"),
+)
+"""Figures of a fine-tuning epoch that every classifier has."""
+
+
 @dataclass(frozen=True)
 class Rule:
     """A setting, or a group of them, that does not matter under a condition.

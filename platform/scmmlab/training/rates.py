@@ -58,7 +58,9 @@ def steps_of_finetuning(
     """A pack of `size` folds of `experiment`, in epochs in which nothing is predicted."""
     steps = _steps(device)
     pack = _finetune_pack(experiment, channels, bands, classes, device, size, steps)
-    return StepRunner(pack.train_epoch, steps * size, device)
+    # a method that is fitted at once has one step, however many windows
+    own = trainer_of(experiment).steps(experiment, "finetune", len(pack.runs[0].data.finetune_label))
+    return StepRunner(pack.train_epoch, own * size, device)
 
 
 def _steps(device: str) -> int:

@@ -5,13 +5,13 @@ when told.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from scmmlab.config.code_digest import NUMERICS_VERSION
-from scmmlab.errors import TrainingError
 from scmmlab.methods.contract import InputShape, PretrainData, PretrainRun
 from scmmlab.methods.registry import method_of, trainer_of
 from scmmlab.replica.windows import WindowPool
@@ -60,14 +60,17 @@ class Sweep:
         run.probes.append({"epoch": run.epoch, "probe": value})
         return {"probe": value, **{name: run.curve[-1][name] for name in method_of(run.experiment).names("pretrain")}}
 
-    def judge_at_once(self, reporter: Reporter) -> StageOutput:
+    def judge_at_once(self, reporter: Reporter) -> StageOutput | StageFailure:
         """The outcome of a setting without pre-training: its initial embedding probed once, or, of a method without
         one, the validation score of its fine-tuned folds.
         """
         request, experiment = self.request, self.request.experiment
         epochs = experiment.epochs("pretrain")
         if self.probe is None:
-            value = self._validation_score()
+            judged = self._validation_score()
+            if isinstance(judged, StageFailure):
+                return judged
+            value = judged
         else:
             shape = InputShape(len(request.channels), self.data.bands)
             state = trainer_of(experiment).initial_state(experiment, shape, request.seed)
@@ -75,15 +78,15 @@ class Sweep:
         reporter.epoch(request.key, "probe", epochs, epochs, {"probe": value})
         return _output(request, self.data, "finished", [{"epoch": epochs, "probe": value}], [])
 
-    def _validation_score(self) -> float:
-        """Validation balanced accuracy, mean over folds."""
+    def _validation_score(self) -> float | StageFailure:
+        """Validation balanced accuracy, mean over folds; or why there is none."""
         asked = self.request
         request = CellRequest(asked.key, asked.experiment, asked.seed, asked.transfer, asked.channels, encoder=None)
         cell = ready(request, self.data)
         size = finetune_pack_size(self.device)
         (outcome,) = finetune_cells([cell], Reporter(), self.device, 1, size, Room())
         if isinstance(outcome, StageFailure):
-            raise TrainingError(outcome.error)
+            return replace(outcome, kind="sweep")
         return float(np.mean([fold["validation"]["balanced_accuracy"] for fold in outcome.record["folds"]]))
 
 

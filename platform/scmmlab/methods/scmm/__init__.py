@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scmmlab.methods.contract import Method, Metric, Trainer
+from scmmlab.methods.contract import ACCURACIES, Method, Metric, Trainer
 from scmmlab.methods.scmm.key_rules import RULES
 from scmmlab.methods.scmm.spec import ScmmSpec
 
@@ -28,9 +28,7 @@ METHOD = Method(
         ),
         "finetune": (
             Metric("loss", "cross-entropy"),
-            Metric("train_accuracy", "training accuracy", "higher"),
-            Metric("validation_accuracy", "validation accuracy", "higher"),
-            Metric("validation_balanced_accuracy", "validation balanced accuracy", "higher"),
+            *ACCURACIES,
         ),
     },
     rules=RULES,

@@ -13,16 +13,15 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from scmmlab.errors import DivergedError, TrainingError
-from scmmlab.evaluation.metrics import balanced_accuracy, cohen_kappa, json_scores, macro_f1
+from scmmlab.evaluation.metrics import json_scores
 from scmmlab.methods.contract import Checkpoint, FoldPack, FoldResult, FoldRun
+from scmmlab.methods.fold_figures import PREDICTED_ROWS, diverged, not_begun, validation_figures
 from scmmlab.methods.scmm.finetune_step import FinetuneEpoch, FinetuneStep
 from scmmlab.methods.scmm.finetuning import classify
 from scmmlab.methods.scmm.parameters import encoder_sizes, initial_classifier
@@ -41,10 +40,6 @@ from scmmlab.replica.windows import Scaling, WindowPool, padded
 
 BATCHES = "finetune/batches"
 """Purpose of the random order of windows."""
-
-PREDICTED_ROWS = 128
-"""Windows of each replica that are predicted at a time. Always as many, the last ones padded: with another number a
-matrix multiplication may round otherwise, and a prediction must not depend on how many windows a neighbour has."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +79,7 @@ class FinetunePack(FoldPack):
     """
 
     def __init__(self, runs: Sequence[FoldRun], pool: WindowPool):
-        self.runs = [replace(run, epoch=0, curve=[], best=-math.inf, best_epoch=0) for run in runs]
+        self.runs = [not_begun(run) for run in runs]
         self.pool = pool
         self.device, self.dtype = pool.windows.device, pool.windows.dtype
         experiments = [run.experiment for run in self.runs]
@@ -157,7 +152,7 @@ class FinetunePack(FoldPack):
         # the one question of an epoch to the device
         found = self.run_epoch().tolist()
         self._end_epoch(found)
-        return [_diverged(run, finite == 1) for run, (_, _, finite, *_) in zip(self.runs, found, strict=True)]
+        return [diverged(run, finite == 1) for run, (_, _, finite, *_) in zip(self.runs, found, strict=True)]
 
     def run_epoch(self) -> Tensor:
         """Take the steps of the next epoch and predict the validation part, without a question to the device.
@@ -206,7 +201,7 @@ class FinetunePack(FoldPack):
         for run, windows, (loss, correct, _, *cells) in zip(self.runs, self.windows, found, strict=True):
             run.epoch += 1
             accuracy = correct / windows
-            figures = {"loss": loss / windows, "train_accuracy": accuracy, **_validation_figures(cells, self.classes)}
+            figures = {"loss": loss / windows, "train_accuracy": accuracy, **validation_figures(cells, self.classes)}
             run.curve.append({"epoch": run.epoch, **json_scores(figures)})
             judged = figures["validation_balanced_accuracy"] if self.mode.selection == "best_validation" else accuracy
             # strictly better: of equal epochs the earliest is kept
@@ -341,29 +336,3 @@ class FinetunePack(FoldPack):
         for new, old in enumerate(rs):
             rest.restore(new, self.checkpoint(old))
         return rest
-
-
-def _validation_figures(cells: Sequence[float], classes: int) -> dict[str, float]:
-    """Figures of a validation part from the K² cells of its confusion matrix; none without a part."""
-    if not cells:
-        return {}
-    matrix = np.array(cells, dtype=np.int64).reshape(classes, classes)
-    return {
-        "validation_accuracy": float(np.trace(matrix) / matrix.sum()),
-        "validation_balanced_accuracy": balanced_accuracy(matrix),
-        "validation_macro_f1": macro_f1(matrix),
-        "validation_cohen_kappa": cohen_kappa(matrix),
-    }
-
-
-def _diverged(run: FoldRun, finite: bool) -> TrainingError | None:
-    """The error of a fold whose last epoch had a loss, or left parameters, that are not finite; else None."""
-    loss = run.curve[-1]["loss"]
-    if finite and loss is not None and math.isfinite(loss):
-        return None
-    found = "its parameters are not" if finite is False else f"the loss is {loss}"
-    return DivergedError(
-        f"Fine-tuning of {run.key} diverged on '{run.data.fold.name}' in epoch {run.epoch} of {run.epochs}: loss and "
-        f"parameters must stay finite, but {found}.",
-        hint="lower finetune.optimizer.learning_rate.",
-    )

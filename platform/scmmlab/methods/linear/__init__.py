@@ -1,0 +1,23 @@
+"""Logistic regression: the floor that a comparison owes its reader."""
+
+from __future__ import annotations
+
+from scmmlab.methods.contract import ACCURACIES, Method, Trainer
+from scmmlab.methods.linear.spec import LinearSpec
+
+
+def _load() -> Trainer:
+    from scmmlab.methods.linear.trainer import LinearTrainer
+
+    return LinearTrainer()
+
+
+METHOD = Method(
+    name="linear",
+    version="1",
+    title="logistic regression of a window's features, by scikit-learn",
+    spec=LinearSpec,
+    load=_load,
+    metrics={"finetune": ACCURACIES},
+)
+"""What everybody else knows of it."""

@@ -1,0 +1,23 @@
+"""A multilayer perceptron of a window's features."""
+
+from __future__ import annotations
+
+from scmmlab.methods.contract import ACCURACIES, Method, Metric, Trainer
+from scmmlab.methods.mlp.spec import MlpSpec
+
+
+def _load() -> Trainer:
+    from scmmlab.methods.mlp.trainer import MlpTrainer
+
+    return MlpTrainer()
+
+
+METHOD = Method(
+    name="mlp",
+    version="1",
+    title="a multilayer perceptron of a window's features",
+    spec=MlpSpec,
+    load=_load,
+    metrics={"finetune": (Metric("loss", "cross-entropy"), *ACCURACIES)},
+)
+"""What everybody else knows of it."""

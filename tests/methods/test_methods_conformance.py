@@ -1,0 +1,43 @@
+"""Our methods hold what every method must hold."""
+
+from __future__ import annotations
+
+from method_conformance import MethodConformance
+
+
+class TestScmm(MethodConformance):
+    method = "scmm"
+    settings = {
+        "network": {"width": 16, "classifier_width": 16},
+        "pretrain": {"epochs": 2, "batch_size": 32},
+        "finetune": {"epochs": 3, "batch_size": 16},
+    }
+    failing = {"finetune.optimizer.weight_decay": 1e39}
+    by_heart = {
+        "finetune.epochs": 40,
+        "finetune.optimizer.learning_rate": 0.02,
+        "finetune.optimizer.schedule": "constant",
+    }
+    contexts = (
+        {},
+        {"loss.weighting": "fixed"},
+        {"protocol.kind": "released"},
+        {"protocol.kind": "released", "finetune.constant_learning_rate": False},
+    )
+
+
+class TestLinear(MethodConformance):
+    method = "linear"
+    failing = {"max_iterations": 1}
+    by_heart = {"c": 100.0}
+
+
+class TestMlp(MethodConformance):
+    method = "mlp"
+    settings = {"hidden": 16, "finetune": {"epochs": 3, "batch_size": 16}}
+    failing = {"finetune.optimizer.weight_decay": 1e39}
+    by_heart = {
+        "finetune.epochs": 60,
+        "finetune.optimizer.learning_rate": 0.02,
+        "dropout": 0.0,
+    }
