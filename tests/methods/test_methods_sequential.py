@@ -141,6 +141,21 @@ def test_running_out_of_memory_is_left_to_the_stage(monkeypatch):
     assert len(calls) > 1, "it was tried in smaller packs"
 
 
+def test_parameter_that_does_not_learn_stays_what_it_is():
+    class Trainer(SequentialTrainer):
+        def module(self, spec, shape):
+            frozen = nn.Linear(15, 8).requires_grad_(False)
+            return nn.Sequential(nn.Flatten(), frozen, nn.Linear(8, 2))
+
+    (run, *_) = CASES.runs(CASES.request())
+    pack = Trainer().finetune_pack((run,), pool_of(run))
+    before = pack.checkpoint(0).tensors
+    pack.train_epoch()
+    after = pack.checkpoint(0).tensors
+    same = {name: torch.equal(before[name], after[name]) for name in before if name.startswith("module/")}
+    assert same == {f"module/{n}.{kind}": n == 1 for n in (1, 2) for kind in ("weight", "bias")}
+
+
 def test_divergence_is_told_as_such():
     (failure,) = run_cell_stage([CASES.request(**{"finetune.optimizer.weight_decay": 1e39})], TABLES_OF, Reporter())
     assert isinstance(failure, StageFailure)

@@ -131,6 +131,24 @@ def test_it_runs_in_a_grid_beside_ours_and_is_reported(installed, undisturbed):
     assert re.search(r"\| `shrunken` \| \d\d\.\d ± ", report)
 
 
+def test_its_archive_is_verified_where_it_is_installed_and_refused_with_its_name_elsewhere(
+    installed, undisturbed, tmp_path
+):
+    archive = tmp_path / "methods.tar"
+    done = installed.run("export", installed.study, "--store", undisturbed, "--out", archive)
+    assert done.returncode == 0, done.stderr
+    verified = installed.run("verify-archive", archive)
+    assert verified.returncode == 0, verified.stdout
+    (installed.folder / "nothing").mkdir()
+    installed.site, site = installed.folder / "nothing", installed.site
+    try:
+        refused = installed.run("verify-archive", archive)
+    finally:
+        installed.site = site
+    assert refused.returncode == 1
+    assert "it must be one of 'linear', 'mlp', 'scmm', got 'nearest_mean'" in refused.stdout
+
+
 def test_killed_and_run_again_it_gives_the_same_results(installed, undisturbed, tmp_path):
     store = tmp_path / "runs"
     command = ("run", installed.study, "--engine", "local", "--store", store, "--tracking-uri", "none")

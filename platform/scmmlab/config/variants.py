@@ -41,7 +41,8 @@ def resolve_variant(base: ExperimentSpec, changes: Mapping[str, Any]) -> Experim
         A change of ``protocol.kind`` replaces the protocol by one of that kind. What the base set is kept where both
         kinds have the field and mean the same by it (``subjects_per_fold``, ``trial_order``, ``finetune_trials``,
         ``finetune_share``; between the kinds without leaks also ``validation_share`` and ``epoch_selection``); all
-        else is the new kind's default. A change of ``method`` likewise keeps what the two methods share.
+        else is the new kind's default. A change of ``method`` likewise keeps what the two methods share, where the base
+        has another value than its own method's default.
 
     Raises
     ------
@@ -65,7 +66,12 @@ def try_variant(base: ExperimentSpec, changes: Mapping[str, Any]) -> tuple[Exper
     except ValidationError:
         kind = type(base)  # said when it is validated
     if kind is not type(base):
-        data = {name: value for name, value in data.items() if _means_the_same(name, type(base), kind)}
+        # a default of one method that is written out, as in a study's resolved file, is not said to another
+        data = {
+            name: value
+            for name, value in data.items()
+            if _means_the_same(name, type(base), kind) and getattr(base, name) != type(base).model_fields[name].default
+        }
     data |= {"method": base.method, "protocol": _protocol(base, tree.get("protocol"))}
     try:
         _merge(data, kind.with_present_paths(tree))

@@ -260,8 +260,8 @@ class _Replica:
 
 
 def _flattened(module: nn.Module) -> tuple[Tensor, Tensor]:
-    """The parameters and their gradients as two tensors [1, n], of which the module's own are views from now on."""
-    parameters = list(module.parameters())
+    """The parameters that learn and their gradients as two tensors [1, n], of which they are views from now on."""
+    parameters = [p for p in module.parameters() if p.requires_grad]
     values_1n = torch.cat([p.detach().reshape(-1) for p in parameters]).unsqueeze(0)
     gradient_1n = torch.zeros_like(values_1n)
     start = 0
