@@ -192,7 +192,7 @@ def interrupt(study: str, folder, store, number: int, when: str) -> None:
 
 @pytest.mark.parametrize(
     ("number", "when"),
-    [(signal.SIGINT, "starting"), (signal.SIGTERM, "[1-9] running"), (signal.SIGINT, "[1-9] running")],
+    [(signal.SIGINT, "starting"), (signal.SIGTERM, "[1-9] running")],
 )
 def test_interrupted_program_stops_in_order_and_goes_on(folder, tmp_path, number, when):
     """As Ctrl-C and a scheduler's stop do."""
