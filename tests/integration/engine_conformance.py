@@ -75,6 +75,31 @@ class EngineConformance:
             assert engine.workers == 1
             yield engine
 
+    # first, as long as nothing is held
+    def test_study_that_is_interrupted_lets_go_of_everything_goes_on_and_is_told_whole(self, work, tmp_path):
+        base = {**BASE, "pretrain": {"epochs": 60, "batch_size": 32}}
+        limits = RESOURCES.model_dump() | {"pack_size": 1}
+        plan = plan_of(ablation(tmp_path / "tables", base=base, seeds=[0], resources=limits))
+        alone, whole = ResultStore(tmp_path / "alone"), MemoryTracker()
+        assert run(plan, alone, local_engine(plan), whole).complete
+
+        store, held = ResultStore(tmp_path / "store"), self.held()
+        interrupting = At(10, lambda: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            run(plan, store, self.make_engine(plan.study.resources, plan.manifests), interrupting)
+        assert not study_status(plan, store).complete
+        wait_for(lambda: self.held() == held, 30)
+
+        engine, tracker = self.make_engine(plan.study.resources, plan.manifests), MemoryTracker()
+        heard = heard_by(engine)
+        assert run(plan, store, engine, tracker).complete
+        resumed = [key for key in plan.pretraining if epochs_of(heard, key)[:1] != [1]]
+        assert len(resumed) == 1, "what was interrupted, and that from a checkpoint"
+        assert csv(plan, store) == csv(plan, alone)
+        assert objects(store) == objects(alone)
+        assert tracker.records == whole.records
+        wait_for(lambda: self.held() == held, 30)
+
     def test_every_request_ends_once_after_its_epochs_and_with_the_bytes_of_its_stage(self, engine, work):
         cells = {cell.variant: cell for cell in work.plan.cells if cell.seed == 0}
         encoders = [pretrain_request(cells[variant]) for variant in ("full", "no_contrast")]
@@ -127,30 +152,6 @@ class EngineConformance:
         assert gone_through[0] > 1
         (before,), (after,) = endings(whole), endings(rest)
         assert contents(after.outcomes) == contents(before.outcomes) == contents(directly([request]))
-
-    def test_study_that_is_interrupted_lets_go_of_everything_goes_on_and_is_told_whole(self, work, tmp_path):
-        base = {**BASE, "pretrain": {"epochs": 60, "batch_size": 32}}
-        limits = RESOURCES.model_dump() | {"pack_size": 1}
-        plan = plan_of(ablation(tmp_path / "tables", base=base, seeds=[0], resources=limits))
-        alone, whole = ResultStore(tmp_path / "alone"), MemoryTracker()
-        assert run(plan, alone, local_engine(plan), whole).complete
-
-        store, held = ResultStore(tmp_path / "store"), self.held()
-        interrupting = At(10, lambda: os.kill(os.getpid(), signal.SIGINT))
-        with pytest.raises(KeyboardInterrupt):
-            run(plan, store, self.make_engine(plan.study.resources, plan.manifests), interrupting)
-        assert not study_status(plan, store).complete
-        wait_for(lambda: self.held() == held, 30)
-
-        engine, tracker = self.make_engine(plan.study.resources, plan.manifests), MemoryTracker()
-        heard = heard_by(engine)
-        assert run(plan, store, engine, tracker).complete
-        resumed = [key for key in plan.pretraining if epochs_of(heard, key)[:1] != [1]]
-        assert len(resumed) == 1, "what was interrupted, and that from a checkpoint"
-        assert csv(plan, store) == csv(plan, alone)
-        assert objects(store) == objects(alone)
-        assert tracker.records == whole.records
-        wait_for(lambda: self.held() == held, 30)
 
 
 def events_of(engine: Engine, tasks: Sequence[Task], listen: Callable[[Event], object] = id) -> list[Event]:

@@ -65,7 +65,11 @@ def test_every_run_of_a_sweep_samples_stops_and_chooses_the_same_on_ray_as_witho
         "aggregator.top_k": {"choices": [2, 8, None]},
         "pretrain.batch_size": {"choices": [32, 4096]},  # more windows than the source has
     }
-    changes = {"space": space, "points": [{"pretrain.batch_size": 4096}], "tune_trials": 10, "concurrency": 4}
+    points = [
+        {"pretrain.batch_size": 4096},
+        {"pretrain.batch_size": 32, "masking.ratio": 0.5, "aggregator.top_k": None},
+    ]
+    changes = {"space": space, "points": points, "tune_trials": 10, "concurrency": 4}
     found = {}
     for name, engine_of, resources in (
         ("local", local_engine, {}),
