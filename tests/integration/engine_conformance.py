@@ -76,14 +76,15 @@ class EngineConformance:
             yield engine
 
     # first, as long as nothing is held
-    def test_study_that_is_interrupted_lets_go_of_everything_goes_on_and_is_told_whole(self, work, tmp_path):
+    def test_study_that_is_interrupted_lets_go_of_everything_goes_on_and_is_told_whole(self, tmp_path):
+        held = self.held()
         base = {**BASE, "pretrain": {"epochs": 60, "batch_size": 32}}
         limits = RESOURCES.model_dump() | {"pack_size": 1}
         plan = plan_of(ablation(tmp_path / "tables", base=base, seeds=[0], resources=limits))
         alone, whole = ResultStore(tmp_path / "alone"), MemoryTracker()
         assert run(plan, alone, local_engine(plan), whole).complete
 
-        store, held = ResultStore(tmp_path / "store"), self.held()
+        store = ResultStore(tmp_path / "store")
         interrupting = At(10, lambda: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
             run(plan, store, self.make_engine(plan.study.resources, plan.manifests), interrupting)
