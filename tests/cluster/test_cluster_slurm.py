@@ -153,26 +153,27 @@ def test_studies_that_are_cut_end_in_their_requeued_jobs_with_the_tables_of_an_u
     on_ray.mkdir()
     store, store_on_ray = ResultStore(parts / "runs"), ResultStore(on_ray / "runs")
 
-    # in parts: Slurm cuts the first by its time limit, at which it looks twice a minute
     first, second = submit(site, STUDY_IN_PARTS, study, parts, "--array=1-2", "--time=60")
+    (job,) = submit(site, STUDY_ON_RAY, study_on_ray, on_ray, "--nodes=2")
     with held_up(first, parts, store, "1/2") as told:
+        # in parts: Slurm cuts the first by its time limit. It looks at limits twice a minute, and what is left from the
+        # warning to the end is enough for what is done meanwhile
         minutes = int(first.fact("RunTime").split(":")[1])
-        site.run("scontrol", "update", f"JobId={first.name}", f"TimeLimit={minutes + 2}")
+        site.run("scontrol", "update", f"JobId={first.name}", f"TimeLimit={minutes + 4}")
+
+        # on Ray, on both nodes: cut by the same signal at once
+        with held_up(job, on_ray, store_on_ray) as told_on_ray:
+            finished = store_on_ray.keys("pretrain")
+            assert len(finished) < len(plan_of(study_on_ray).pretraining), "it was held up too late to show anything"
+            tokens = [path / "token" for path in left_behind(job)]
+            assert [oct(path.stat().st_mode & 0o777) for path in tokens] == ["0o600"]
+            assert [oct(path.parent.stat().st_mode & 0o777) for path in tokens] == ["0o700"]
+            site.run("scancel", "--batch", "--signal=USR1", job.name)
+            job.until(told_on_ray)
         first.until(told)
     first.until(lambda: first.fact("Restarts") == "1")
     # the next one would be warned of it as soon as it starts
     site.run("scontrol", "update", f"JobId={first.name}", "TimeLimit=60")
-
-    # on Ray, on both nodes: cut by the same signal at once, so as not to wait for Slurm to look at limits
-    (job,) = submit(site, STUDY_ON_RAY, study_on_ray, on_ray, "--nodes=2")
-    with held_up(job, on_ray, store_on_ray) as told:
-        finished = store_on_ray.keys("pretrain")
-        assert len(finished) < len(plan_of(study_on_ray).pretraining), "it was held up too late to show anything"
-        tokens = [path / "token" for path in left_behind(job)]
-        assert [oct(path.stat().st_mode & 0o777) for path in tokens] == ["0o600"]
-        assert [oct(path.parent.stat().st_mode & 0o777) for path in tokens] == ["0o700"]
-        site.run("scancel", "--batch", "--signal=USR1", job.name)
-        job.until(told)
     job.until(lambda: job.fact("Restarts") == "1")
     assert "The time limit is near, and the study not complete: requeued" in job.said
     assert eventually(lambda: left_behind(job) == [])
