@@ -15,6 +15,8 @@ from typing import Any
 
 import psutil
 
+from processes import end_all
+
 PROGRAM = Path(__file__).with_name("noted_run.py")
 LONGEST_S = 600.0
 """A life that is neither over nor where it should be by then hangs: that is a failure, and no moment to choose."""
@@ -129,22 +131,6 @@ class Life:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self._said.append(line)
-
-
-def end_all(processes: set[psutil.Process]) -> None:
-    """End processes and what they have started since, and wait until they are gone."""
-    everyone = set(processes)
-    for process in processes:
-        try:
-            everyone.update(process.children(recursive=True))
-        except psutil.NoSuchProcess:
-            continue
-    for process in everyone:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(everyone, timeout=20)
 
 
 def named(processes: Sequence[psutil.Process], *names: str) -> list[psutil.Process]:

@@ -11,8 +11,10 @@ from shutil import rmtree
 from typing import Self
 
 import psutil
-from life import end_all, named
+from life import named
 from ray_head import RAY, clean_environment, free_port
+
+from processes import end_all
 
 MEMORY = 100 * 2**20
 LONGEST_S = 180.0

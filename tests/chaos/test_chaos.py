@@ -16,14 +16,6 @@ def arena(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_a_machine_with_more_workers_than_may_fail_is_lost_and_the_run_goes_on(arena):
-    with scene_of("machine", arena, seed=1) as campaign:
-        tally = campaign.run()
-    assert not tally.missed, "the machine was lost"
-    assert tally.lives == 1, "no second command"
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["slots", "disk"])
 def test_a_study_that_is_struck_ends_as_one_that_is_left_alone(arena, name):
     with scene_of(name, arena, seed=1) as campaign:

@@ -59,7 +59,11 @@ def test_study_and_overhead_are_one_or_the_other(capsys):
 
 
 @pytest.mark.slow
-def test_fixed_study_comes_to_the_same_numbers_in_all_ways(capsys):
+def test_fixed_study_comes_to_the_same_numbers_in_all_ways(capsys, monkeypatch):
+    from scmmlab.execution.bench_study import STUDY
+
+    base = STUDY["base"]
+    monkeypatch.setitem(STUDY, "base", base | {kind: base[kind] | {"epochs": 1} for kind in ("pretrain", "finetune")})
     assert main(["bench", "--study", "--quick", "--workers", str(min(2, os.cpu_count() or 1)), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["same_numbers"]

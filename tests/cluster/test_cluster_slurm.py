@@ -8,15 +8,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import psutil
 import pytest
 import yaml
 from slurm_site import SlurmSite, slurm_root
 
+from processes import process_of, told_by
 from scmmlab.config import AblationSpec
 from scmmlab.execution.grid import GridRun
 from scmmlab.execution.local import LocalEngine
@@ -75,7 +76,7 @@ def site() -> Iterator[SlurmSite]:
         yield site
 
 
-def long_study(folder: Path, epochs: int = 600, **resources: object) -> AblationSpec:
+def long_study(folder: Path, epochs: int = 250, **resources: object) -> AblationSpec:
     """Pre-trainings of some seconds each, one after the other."""
     base = BASE | {"pretrain": {"epochs": epochs, "batch_size": 32}}
     return ablation(folder, base=base, resources={"pack_size": 1, **resources})
@@ -119,20 +120,17 @@ def begun(study: AblationSpec, store: ResultStore) -> bool:
     return any("epoch" in progress for seen in there for progress in seen.claim.at_work.values())
 
 
-def part_of(file: Path, part: str) -> psutil.Process:
-    """The process that runs a part of a study."""
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if {"run", str(file), part} <= set(words):
-            return process
-    raise AssertionError("nobody runs it")
-
-
-def told_to_end(process: psutil.Process) -> bool:
-    """Whether SIGTERM waits for a process that is suspended."""
-    pending = re.search(r"ShdPnd:\s*(\w+)", Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8"))
-    assert pending is not None
-    return bool(int(pending[1], 16) & 1 << (signal.SIGTERM - 1))
+@contextmanager
+def held_up(job: Job, folder: Path, store: ResultStore, *part: str) -> Iterator[Callable[[], bool]]:
+    """A study that waits as soon as an encoder is there; whether it has been told to end, which it hears afterwards."""
+    words = ("run", folder / "study.yaml", *part)
+    job.until(lambda: process_of(*words))
+    process = process_of(*words)
+    assert process is not None
+    job.until(lambda: store.keys("pretrain"))
+    process.suspend()
+    yield lambda: told_by(process, signal.SIGTERM)
+    process.resume()
 
 
 def eventually(condition: Callable[[], object]) -> bool:
@@ -148,41 +146,39 @@ def left_behind(job: Job) -> list[Path]:
 
 
 def test_studies_that_are_cut_end_in_their_requeued_jobs_with_the_tables_of_an_undisturbed_run(site, tmp_path):
-    in_parts, on_ray = tmp_path / "in-parts", tmp_path / "on-ray"
-    in_parts.mkdir()
+    # of the same tables, so that one undisturbed run stands for both
+    study, study_on_ray = long_study(tmp_path), long_study(tmp_path, workers=2)
+    parts, on_ray = tmp_path / "parts", tmp_path / "on-ray"
+    parts.mkdir()
     on_ray.mkdir()
+    store, store_on_ray = ResultStore(parts / "runs"), ResultStore(on_ray / "runs")
 
-    # in parts: Slurm cuts the first by its time limit
-    study = long_study(in_parts)
-    store = ResultStore(in_parts / "runs")
-    first, second = submit(site, STUDY_IN_PARTS, study, in_parts, "--array=1-2", "--time=60")
-    first.until(lambda: store.keys("pretrain"))
-    # Slurm looks at limits twice a minute; what is left of the study may take less
-    study_process = part_of(in_parts / "study.yaml", "1/2")
-    study_process.suspend()
-    minutes = int(first.fact("RunTime").split(":")[1])
-    site.run("scontrol", "update", f"JobId={first.name}", f"TimeLimit={minutes + 2}")
-    first.until(lambda: told_to_end(study_process))
-    study_process.resume()
+    first, second = submit(site, STUDY_IN_PARTS, study, parts, "--array=1-2", "--time=60")
+    (job,) = submit(site, STUDY_ON_RAY, study_on_ray, on_ray, "--nodes=2")
+    with held_up(first, parts, store, "1/2") as told:
+        # in parts: Slurm cuts the first by its time limit. It looks at limits twice a minute, and what is left from the
+        # warning to the end is enough for what is done meanwhile
+        minutes = int(first.fact("RunTime").split(":")[1])
+        site.run("scontrol", "update", f"JobId={first.name}", f"TimeLimit={minutes + 4}")
+
+        # on Ray, on both nodes: cut by the same signal at once
+        with held_up(job, on_ray, store_on_ray) as told_on_ray:
+            finished = store_on_ray.keys("pretrain")
+            assert len(finished) < len(plan_of(study_on_ray).pretraining), "it was held up too late to show anything"
+            tokens = [path / "token" for path in left_behind(job)]
+            assert [oct(path.stat().st_mode & 0o777) for path in tokens] == ["0o600"]
+            assert [oct(path.parent.stat().st_mode & 0o777) for path in tokens] == ["0o700"]
+            site.run("scancel", "--batch", "--signal=USR1", job.name)
+            job.until(told_on_ray)
+        first.until(told)
     first.until(lambda: first.fact("Restarts") == "1")
     # the next one would be warned of it as soon as it starts
     site.run("scontrol", "update", f"JobId={first.name}", "TimeLimit=60")
-
-    # on Ray, on both nodes: cut by the same signal at once, so as not to wait for Slurm to look at limits
-    study_on_ray = long_study(on_ray, workers=2)
-    store_on_ray = ResultStore(on_ray / "runs")
-    (job,) = submit(site, STUDY_ON_RAY, study_on_ray, on_ray, "--nodes=2")
-    job.until(lambda: store_on_ray.keys("pretrain"))
-    tokens = [path / "token" for path in left_behind(job)]
-    assert [oct(path.stat().st_mode & 0o777) for path in tokens] == ["0o600"]
-    assert [oct(path.parent.stat().st_mode & 0o777) for path in tokens] == ["0o700"]
-    site.run("scancel", "--batch", "--signal=USR1", job.name)
     job.until(lambda: job.fact("Restarts") == "1")
-    finished = store_on_ray.keys("pretrain")
     assert "The time limit is near, and the study not complete: requeued" in job.said
-    assert len(finished) < len(plan_of(study_on_ray).pretraining), "it was cut too late to show anything"
     assert eventually(lambda: left_behind(job) == [])
 
+    expected = undisturbed(study, tmp_path)
     for each, its_study, its_store in (
         (first, study, store),
         (second, study, store),
@@ -191,7 +187,7 @@ def test_studies_that_are_cut_end_in_their_requeued_jobs_with_the_tables_of_an_u
         each.until(lambda each=each: each.ended)
         assert each.fact("JobState") == "COMPLETED", each.said
         assert eventually(lambda each=each: left_behind(each) == [])
-        assert csv(its_study, its_store) == undisturbed(its_study, tmp_path / its_store.uri.split("/")[-2])
+        assert csv(its_study, its_store) == expected
     assert [int(each.fact("Restarts")) for each in (first, second, job)] == [1, 0, 1]
     assert finished <= store_on_ray.keys("pretrain")
     assert sum("Report: " in each.said for each in (first, second)) == 1, "the last part writes it"

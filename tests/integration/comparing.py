@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 
+import numpy as np
 import psutil
 
 from scmmlab.execution.engine import Emit, Engine
@@ -43,9 +45,13 @@ def objects(store: ResultStore) -> dict[str, object]:
     for kind, get in (("pretrain", store.get_pretrain), ("finetune", store.get_finetune)):
         for key in store.keys(kind):
             stored = get(key)
-            arrays = {name: (array.dtype.str, array.shape, array.tobytes()) for name, array in stored.tensors.items()}
-            found[f"{kind}/{key}"] = (stored.record, arrays)
+            found[f"{kind}/{key}"] = (stored.record, tensor_bytes(stored.tensors))
     return found
+
+
+def tensor_bytes(tensors: Mapping[str, np.ndarray]) -> dict[str, tuple[object, ...]]:
+    """Arrays byte by byte."""
+    return {name: (array.dtype.str, array.shape, array.tobytes()) for name, array in tensors.items()}
 
 
 def heard_by(engine: Engine) -> list[Event]:

@@ -18,9 +18,9 @@ from scmmlab.execution.events import EpochEnded, TaskLost, WorkerLost, WorkersCh
 from scmmlab.study import ResultStore
 
 MEMORY = 100 * 2**20
-LONG = 600
+LONG = 400
 """Epochs that take longer than Ray and the broker to tell a worker that its machine is drained."""
-START_S = 45
+START_S = 30
 """How long workers of a cluster that lacks a machine are waited for: longer than any take to start."""
 
 

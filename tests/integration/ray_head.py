@@ -15,7 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
+
+from processes import end_all
 
 REPOSITORY = Path(__file__).parents[2]
 RAY = Path(sys.executable).with_name("ray")
@@ -74,9 +77,10 @@ def ray_head(cpus: int = 2) -> Iterator[RayHead]:
         assert head.poll() is None, "the head has ended"
         yield found
     finally:
-        # with --block, the head takes its processes with it
-        head.terminate()
-        head.wait(60)
+        # asked to end, Ray would wait half a minute for an actor of its Train, which outlives the job
+        if head.poll() is None:
+            end_all([psutil.Process(head.pid)])
+        head.wait()
         shutil.rmtree(folder, ignore_errors=True)
 
 

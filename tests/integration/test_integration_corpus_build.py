@@ -125,10 +125,9 @@ def test_a_worker_that_is_killed_is_replaced(root, undisturbed, tmp_path):
     assert content(out) == undisturbed
 
 
-@pytest.mark.parametrize("engine", ["local", "ray"])
-def test_the_time_left_is_told(root, tmp_path, engine):
+def test_the_time_left_is_told(root, tmp_path):
     printed = subprocess.run(
-        command(root, tmp_path / "table", engine), capture_output=True, text=True, check=True
+        command(root, tmp_path / "table", "local"), capture_output=True, text=True, check=True
     ).stderr.splitlines()
     assert printed[0] == "Reading files: 0 of 10 done"
     assert printed[-1] == "Reading files: 10 of 10 done"

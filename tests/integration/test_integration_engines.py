@@ -11,14 +11,16 @@ import time
 
 import psutil
 import pytest
-from comparing import csv, local_engine, objects, pids_of_workers, ray_engine, run
-from tiny_study import BASE, ablation, ablation_with_a_failure, plan_of, sweep
+from comparing import csv, heard_by, local_engine, objects, pids_of_workers, ray_engine, run
+from engine_conformance import EngineConformance
+from tiny_study import BASE, ablation, plan_of, sweep
 
 from scmmlab.errors import ResourceError
 from scmmlab.execution.events import TaskLost, TaskStarted
+from scmmlab.execution.ray_engine import RayEngine
 from scmmlab.execution.sweep_records import SweepRecords
 from scmmlab.study import ResultStore, study_status
-from scmmlab.tracking import MemoryTracker, Tracker
+from scmmlab.tracking import Tracker
 
 pytestmark = pytest.mark.slow
 
@@ -32,36 +34,17 @@ def folder(tmp_path_factory):
 def reference(folder, tmp_path_factory):
     """A study as the local engine runs it."""
     plan, store = plan_of(ablation(folder)), ResultStore(tmp_path_factory.mktemp("local"))
-    tracker = MemoryTracker()
-    assert run(plan, store, local_engine(plan), tracker).complete
-    return plan, store, tracker
+    assert run(plan, store, local_engine(plan)).complete
+    return plan, store
 
 
 @pytest.mark.usefixtures("ray_of_two_cpus")
-def test_both_engines_give_the_same_bytes_and_a_second_run_runs_nothing(reference, tmp_path):
-    plan, local_store, local_tracker = reference
-    store, tracker = ResultStore(tmp_path), MemoryTracker()
-    summary = run(plan, store, ray_engine(plan), tracker)
-    assert (summary.finished, summary.ran, summary.failures) == (8, 8, ())
-    assert csv(plan, store) == csv(plan, local_store)
-    assert objects(store) == objects(local_store)
-    assert tracker.records == local_tracker.records
-    assert tracker.epochs == local_tracker.epochs
+class TestRayEngineConformance(EngineConformance):
+    def make_engine(self, resources, tables):
+        return RayEngine(resources, tables, checkpoint_s=0.0)
 
-    engine = ray_engine(plan)
-    assert run(plan, store, engine).ran == 0
-    assert engine.logs is None, "the engine was not even entered"
-
-
-@pytest.mark.usefixtures("ray_of_two_cpus")
-def test_cell_that_fails_is_recorded_and_the_others_go_on(tmp_path):
-    plan, store = plan_of(ablation_with_a_failure(tmp_path)), ResultStore(tmp_path / "store")
-    summary = run(plan, store, ray_engine(plan))
-    assert summary.finished == 2
-    assert [failure.split(" · ")[0] for failure in summary.failures] == ["unscaled", "unscaled_frozen"]
-    errors = {status.failure.error for status in study_status(plan, store).cells if status.failure}
-    assert len(errors) == 1
-    assert "diverged in epoch 1" in errors.pop()
+    def held(self):
+        return {title: pids_of_workers(f"ray::{title}") for title in ("Broker", "TrainController", "RayTrainWorker")}
 
 
 class KillingTracker(Tracker):
@@ -87,10 +70,8 @@ def test_worker_that_is_killed_changes_no_result(folder, tmp_path):
     plan, local_store, store = plan_of(study), ResultStore(tmp_path / "local"), ResultStore(tmp_path / "ray")
     run(plan, local_store, local_engine(plan))
 
-    heard = []
     engine = ray_engine(plan, checkpoint_s=0.0)
-    step = engine.step
-    engine.step = lambda emit, timeout_s: step(lambda event: (heard.append(event), emit(event)), timeout_s)
+    heard = heard_by(engine)
     tracker = KillingTracker(epoch=20)
     summary = run(plan, store, engine, tracker)
 
@@ -115,7 +96,7 @@ def test_study_that_asks_for_too_much_is_refused_at_once_with_the_resource_named
 
 @pytest.mark.usefixtures("ray_of_two_cpus")
 def test_two_workers_a_cell_give_the_encoders_of_one(folder, reference, tmp_path):
-    _, local_store, _ = reference
+    its_plan, local_store = reference
     plan = plan_of(ablation(folder, resources={"workers_per_cell": 2}))
     store = ResultStore(tmp_path)
     assert run(plan, store, ray_engine(plan)).complete
@@ -124,23 +105,7 @@ def test_two_workers_a_cell_give_the_encoders_of_one(folder, reference, tmp_path
         assert together.tensors.keys() == alone.tensors.keys()
         for name, tensor in alone.tensors.items():
             assert together.tensors[name] == pytest.approx(tensor, rel=1e-4, abs=1e-5), name
-    assert [cell.key for cell in plan.cells] == [cell.key for cell in reference[0].cells], "resources are in no key"
-
-
-def test_local_engine_imports_no_ray(folder, tmp_path):
-    program = f"""
-import sys
-sys.path.insert(0, {os.path.dirname(sys.modules["tiny_study"].__file__)!r})
-from pathlib import Path
-from tiny_study import ablation, plan_of, sweep
-from scmmlab.execution.engines import run_study
-from scmmlab.study import ResultStore
-store = ResultStore({str(tmp_path)!r})
-for study in (ablation(Path({str(folder)!r}), seeds=[0]), sweep(Path({str(folder)!r}), tune_trials=1)):
-    assert run_study(plan_of(study), store, "local").complete
-assert "ray" not in sys.modules
-"""
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+    assert [cell.key for cell in plan.cells] == [cell.key for cell in its_plan.cells], "resources are in no key"
 
 
 # as a notebook's cell: an event loop is running
@@ -192,21 +157,12 @@ def interrupt(study: str, folder, store, number: int, when: str) -> None:
     assert not alive, "Ray's processes have gone with the program"
 
 
-@pytest.mark.parametrize(
-    ("number", "when"),
-    [(signal.SIGINT, "starting"), (signal.SIGTERM, "[1-9] running"), (signal.SIGINT, "[1-9] running")],
-)
-def test_interrupted_program_stops_in_order_and_goes_on(folder, tmp_path, number, when):
-    """As Ctrl-C and a scheduler's stop do."""
-    interrupt("long_study", folder, tmp_path / "ray", number, when)
-    plan, store, alone = plan_of(long_study(folder)), ResultStore(tmp_path / "ray"), ResultStore(tmp_path / "alone")
-    assert not study_status(plan, store).complete
-    assert run(plan, store, local_engine(plan)).complete
-    assert run(plan, alone, local_engine(plan)).complete
-    assert csv(plan, store) == csv(plan, alone)
+def test_interrupted_program_stops_in_order_while_it_starts(folder, tmp_path):
+    interrupt("long_study", folder, tmp_path, signal.SIGINT, "starting")
+    assert not study_status(plan_of(long_study(folder)), ResultStore(tmp_path)).complete
 
 
 def test_interrupted_sweep_stops_in_order(folder, tmp_path):
-    interrupt("long_sweep", folder, tmp_path, signal.SIGINT, "[1-9] running")
+    interrupt("long_sweep", folder, tmp_path, signal.SIGTERM, "[1-9] running")
     ended = SweepRecords(plan_of(long_sweep(folder)), ResultStore(tmp_path)).ended
     assert all(trial.state != "failed" for trial in ended.values()), "what was abandoned has no record"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from comparing import csv, local_engine, run
 from ray_head import SCMMLAB, RayHead, ray_head, wait_for
 from tiny_study import ablation, plan_of
 
+from processes import process_of, told_by
 from scmmlab.study import ResultStore, study_status
 
 pytestmark = pytest.mark.slow
@@ -46,11 +49,19 @@ def test_study_is_stopped_as_a_job_and_goes_on_as_another(head, tmp_path):
 
     submitted = submit(head, "first", file, tmp_path / "store", "--no-wait")
     assert submitted.returncode == 0, submitted.stdout + submitted.stderr
+    wait_for(lambda: process_of("run", file))
+    running = process_of("run", file)
     wait_for(lambda: store.keys("pretrain"))
-    stopped = head.job("stop", "first")
+    running.suspend()  # `ray job stop` takes longer to start than the study to end
+    assert not study_status(plan, store).complete, "it was held up too late to show anything"
+    with ThreadPoolExecutor() as pool:
+        stopping = pool.submit(head.job, "stop", "first")
+        wait_for(lambda: told_by(running, signal.SIGINT))
+        running.resume()
+        stopped = stopping.result()
     assert stopped.returncode == 0, stopped.stdout + stopped.stderr
     finished = store.keys("cells")
-    assert not study_status(plan, store).complete, "it was stopped too late to show anything"
+    assert not study_status(plan, store).complete
     assert "what is finished is kept" in head.job("logs", "first").stdout.lower()
 
     again = submit(head, "second", file, tmp_path / "store")

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 import yaml
 from comparing import csv, local_engine, run
@@ -17,6 +16,7 @@ from forwarder import Forwarder
 from ray_head import SCMMLAB, RayHead, ray_head, wait_for
 from tiny_study import BASE, ablation, plan_of, write_tables
 
+from processes import process_of, told_by
 from scmmlab.study import ResultStore, study_status
 
 pytestmark = pytest.mark.slow
@@ -82,32 +82,25 @@ class Command:
         return self.process.wait(300)
 
 
-def driver(file: Path) -> psutil.Process:
-    """The process of the job that runs a study."""
-    for process in psutil.process_iter(["cmdline"]):
-        words = process.info["cmdline"] or []
-        if "run" in words and file.name in words and "python" in Path(words[0]).name:
-            return process
-    raise AssertionError("nobody runs it")
-
-
 def submit(head: RayHead, folder: Path, file: Path, store: Path, *options: object, **kwargs: object) -> Command:
     options = ("--store", store, "--program", SCMMLAB, "--tracking-uri", "none", *options)
     return Command(head, folder, "submit", file.name, *options, **kwargs)
 
 
 def test_a_study_is_followed_over_a_broken_tunnel_attached_to_stopped_and_gone_on_with(head, tunnel, folder, tmp_path):
-    file, plan = write_study(folder, "long", epochs=2500)
+    file, plan = write_study(folder, "long", epochs=400)
     store = ResultStore(tmp_path / "store")
     there = f"http://127.0.0.1:{tunnel.port}"
     first = submit(head, folder, file, tmp_path / "store", "--engine", "local", address=there)
+    wait_for(lambda: process_of("run", file.name))
+    running = process_of("run", file.name)
+    wait_for(lambda: store.keys("pretrain"))
+    running.suspend()  # until it is told to stop: it is not over before that
+    assert not study_status(plan, store).complete, "it was held up too late to show anything"
     wait_for(lambda: first.saw("cells done"))
     job = next(line.split()[1] for line in first.err.splitlines() if line.startswith("Job:"))
     assert f"#/jobs/{job}" in first.err
     assert f"{tmp_path}/store/studies/long/report/report.html" in first.err
-    # so that it is not over before it has been looked at
-    running = driver(file)
-    running.suspend()
 
     tunnel.cut()
     wait_for(lambda: first.saw("is lost; the job goes on"))
@@ -130,15 +123,15 @@ def test_a_study_is_followed_over_a_broken_tunnel_attached_to_stopped_and_gone_o
     assert f"The only running job of {file.name}, {job}, was submitted by " in strangers.err
     assert f"--yes, or scmmlab stop {job}, stops it all the same" in strangers.err
     assert first.process.poll() is None, "it was left alone"
-    running.resume()
 
-    wait_for(lambda: store.keys("pretrain"))
     stopped = Command(head, folder, "stop", file.name, "--json")
+    wait_for(lambda: told_by(running, signal.SIGINT))
+    running.resume()
     assert stopped.wait() == 0, stopped.err
     assert json.loads(stopped.out)["status"] == "STOPPED"
     assert first.wait() == 130
     assert "what is finished is kept" in first.out.lower()
-    assert not study_status(plan, store).complete, "it was stopped too late to show anything"
+    assert not study_status(plan, store).complete
     logs = Command(head, folder, "logs", "long")
     assert logs.wait() == 0
     assert first.out == logs.out, "each line of the log was shown once, in order"

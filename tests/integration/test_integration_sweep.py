@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -51,28 +52,6 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("tables")
 
 
-@pytest.mark.usefixtures("ray_of_two_cpus")
-def test_sweep_prunes_and_goes_on_to_a_larger_total(folder, tmp_path):
-    store = ResultStore(tmp_path)
-    first, before = search(sweep(folder, tune_trials=6), store, ray_engine)
-    assert (first.total, first.finished, first.ran, first.failures) == (6, 6, 6, ())
-    assert {trial.state for trial in before.values()} == {"complete", "pruned"}
-    assert before[0].params == {"masking.ratio": 0.5, "aggregator.top_k": None}
-
-    second, after = search(sweep(folder, tune_trials=8), store, ray_engine)
-    assert (second.total, second.ran) == (8, 2)
-    assert {number: after[number] for number in before} == before
-
-    third, _ = search(sweep(folder, tune_trials=8), store, ray_engine)
-    assert third.ran == 0
-
-    found = optuna_trials(store, "tiny-sweep")
-    assert len(found) == 8
-    assert set(states(found)) == {"COMPLETE", "PRUNED"}
-    for trial in found:
-        assert trial.intermediate_values == dict(after[trial.user_attrs["number"]].intermediate)
-
-
 def results(study, store):
     """What `scmmlab results` prints."""
     return rows_csv(trial_rows(study.name, search_records(plan_of(study), store)))
@@ -81,35 +60,33 @@ def results(study, store):
 @pytest.mark.usefixtures("ray_of_two_cpus")
 def test_every_run_of_a_sweep_samples_stops_and_chooses_the_same_on_ray_as_without(folder, tmp_path):
     """What was tried before decides what is sampled and stopped; how many workers there are, and their pace, do not."""
+    space = {
+        "masking.ratio": {"low": 0.1, "high": 0.9},
+        "aggregator.top_k": {"choices": [2, 8, None]},
+        "pretrain.batch_size": {"choices": [32, 4096]},  # more windows than the source has
+    }
+    points = [
+        {"pretrain.batch_size": 4096},
+        {"pretrain.batch_size": 32, "masking.ratio": 0.5, "aggregator.top_k": None},
+    ]
+    changes = {"space": space, "points": points, "tune_trials": 10, "concurrency": 4}
     found = {}
     for name, engine_of, resources in (
         ("local", local_engine, {}),
         ("two workers", ray_engine, {"workers": 2, "pack_size": 2}),
         ("one slot", ray_engine, {"workers": 1, "pack_size": 1}),
     ):
-        study, store = sweep(folder, tune_trials=10, concurrency=4, resources=resources), ResultStore(tmp_path / name)
+        study, store = sweep(folder, resources=resources, **changes), ResultStore(tmp_path / name)
         _, trials = search(study, store, engine_of)
         found[name] = trials, results(study, store)
     trials, _ = found["local"]
     assert found["two workers"] == found["one slot"] == found["local"]
-    assert [record.state for record in trials.values()].count("pruned") > 1
-    assert all(0 <= probe <= 1 for record in trials.values() for _, probe in record.intermediate)
-
-
-@pytest.mark.usefixtures("ray_of_two_cpus")
-def test_setting_that_cannot_be_trained_is_failed_and_the_others_go_on(folder, tmp_path):
-    study = sweep(
-        folder,
-        name="impossible",
-        space={"pretrain.batch_size": {"choices": [32, 4096]}},
-        sampler="random",
-        points=[{"pretrain.batch_size": 4096}, {"pretrain.batch_size": 32}],
-        tune_trials=2,
-    )
-    summary, trials = search(study, ResultStore(tmp_path), ray_engine)
-    assert [trials[0].state, trials[1].state] == ["failed", "complete"]
+    states = Counter(record.state for record in trials.values())
+    assert states["pruned"] > 1
+    assert states["complete"] > 1, "what cannot be trained is failed, and the others go on"
+    assert trials[0].state == "failed"
     assert "4096" in trials[0].error
-    assert len(summary.failures) == 1
+    assert all(0 <= probe <= 1 for record in trials.values() for _, probe in record.intermediate)
 
 
 def test_rungs_decide_as_the_asha_of_ray_tune():
@@ -162,17 +139,17 @@ def test_conditions_and_two_objectives_by_tune(folder, tmp_path):
         objectives=["probe", "epochs"],
         sampler="nsga2",
         population=3,
-        tune_trials=9,
+        tune_trials=6,
     )
     store = ResultStore(tmp_path)
     watch = WatchTheStorage()
     summary, trials = search(study, store, ray_engine, watch)
-    assert (summary.finished, summary.failures) == (9, ())
+    assert (summary.finished, summary.failures) == (6, ())
     assert watch.seen
     assert not watch.others
     assert trials[0].params == {"pretrain.epochs": 3, "masking.mode": "none"}
     found = optuna_trials(store, "two-objectives")
-    assert len(found) == 9
+    assert len(found) == 6
     for trial in found:
         record = trials[trial.user_attrs["number"]]
         assert ("masking.ratio" in record.params) == (record.params["masking.mode"] == "hybrid")
@@ -234,7 +211,7 @@ search(long_sweep(Path(sys.argv[1])), ResultStore(sys.argv[2]), ray_engine)
 
 def long_sweep(folder, **changes):
     """Long enough to be met in the middle."""
-    base = BASE | {"pretrain": {"epochs": 100, "batch_size": 16}}
+    base = BASE | {"pretrain": {"epochs": 60, "batch_size": 16}}
     return sweep(folder, **({"tune_trials": 8, "base": base} | changes))
 
 
