@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -39,15 +40,18 @@ statistics: {metric: balanced_accuracy, reference: scmm}
 """
 
 
+def install(source: Path, site: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"]
+    options = ["--no-deps", "--no-build-isolation", "--target", str(site)]
+    subprocess.run([*pip, *options, str(source)], check=True, capture_output=True)
+
+
 class Installed:
     """An environment in which the package is installed beside scmmlab, and a study that names its method."""
 
     def __init__(self, folder: Path):
         self.folder, self.site = folder, folder / "site"
-        source = shutil.copytree(PACKAGE, folder / "source")
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index"]
-        options = ["--no-deps", "--no-build-isolation", "--target", str(self.site)]
-        subprocess.run([*pip, *options, str(source)], check=True, capture_output=True)
+        install(shutil.copytree(PACKAGE, folder / "source"), self.site)
         self.study = folder / "methods.yaml"
         self.study.write_text(STUDY, encoding="utf-8")
         for name, seed in (("a", 1), ("b", 2)):
@@ -77,8 +81,8 @@ class Installed:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def keys(self) -> dict[str, str]:
-        done = self.run("plan", self.study, "--json", "--store", self.folder / "none")
+    def keys(self, *options: str, path: tuple[Path, ...] = ()) -> dict[str, str]:
+        done = self.run("plan", self.study, "--json", "--store", self.folder / "none", *options, path=path)
         assert done.returncode == 0, done.stderr
         cells = json.loads(done.stdout)["cells"]
         return {f"{cell['variant']} {cell['seed']}": cell["key"] for cell in cells}
@@ -223,6 +227,28 @@ from dataclasses import replace
 from nearest_mean import METHOD
 METHOD = replace(METHOD, name="wrong")
 """
+
+
+def test_code_that_its_package_keeps_in_another_module_is_in_its_keys_too(installed, tmp_path):
+    source, site = shutil.copytree(PACKAGE, tmp_path / "source"), tmp_path / "site"
+    module = (source / "nearest_mean.py").read_text(encoding="utf-8").replace("nearest_mean", "in_two")
+    start, end = module.index("class NearestMean:"), module.index("def load()")
+    (source / "nearest_mean.py").unlink()
+    (source / "in_two.py").write_text(
+        module[:start] + module[end:].replace("    class ", "    from other import NearestMean\n\n    class ", 1),
+        "utf-8",
+    )
+    (source / "other.py").write_text(f"from __future__ import annotations\nimport numpy as np\n{module[start:end]}")
+    project = (source / "pyproject.toml").read_text(encoding="utf-8")
+    project = project.replace('["nearest_mean"]', '["in_two", "other"]').replace("nearest_mean", "in_two")
+    (source / "pyproject.toml").write_text(project.replace("nearest-mean", "in-two"), encoding="utf-8")
+    install(source, site)
+
+    keys = functools.partial(installed.keys, "--set", "variants.mean={method: in_two}", path=(site,))
+    before = keys()
+    other = site / "other.py"
+    other.write_text(other.read_text(encoding="utf-8").replace("/ 2", "/ 3"), encoding="utf-8")
+    assert {name for name, key in keys().items() if key != before[name]} == {"mean 0", "mean 1"}
 
 
 def broken_package(folder: Path, code: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
 from scmmlab.errors import SpecError
@@ -73,3 +74,19 @@ def find_method(name: str) -> HasSpec | None:
             f"{name!r}`, found the default {said!r}."
         )
     return method
+
+
+@cache
+def modules_brought(name: str) -> tuple[str, ...]:
+    """Top-level names of all that the package of a method brings, with those of its spec and of what loads its trainer;
+    a method of ours brings none.
+    """
+    entry, method = _entries()[name], find_method(name)
+    found = {entry.module, method.spec.__module__, getattr(method, "load", method).__module__} if method else set()
+    if entry.dist is not None:
+        found |= set((entry.dist.read_text("top_level.txt") or "").split())
+        # of an installed package all files are listed; of an editable one, only what leads to them
+        files = [file for file in entry.dist.files or () if file.suffix == ".py" and file.parts[0] != ".."]
+        found |= {file.parts[0].removesuffix(".py") for file in files}
+    tops = {module.partition(".")[0] for module in found if not module.startswith("__editable__")}
+    return tuple(sorted(top for top in tops - {"scmmlab"} if find_spec(top)))

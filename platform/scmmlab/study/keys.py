@@ -16,6 +16,7 @@ from scmmlab.config import (
     fingerprint,
 )
 from scmmlab.config.code_digest import KEYS_VERSION, NUMERICS_VERSION, installed_code, package_digest
+from scmmlab.config.plugins import modules_brought
 from scmmlab.methods.contract import Rule
 from scmmlab.methods.registry import method_of
 from scmmlab.tables import Manifest
@@ -92,10 +93,10 @@ def _remove(part: dict[str, Any], path: list[str]) -> None:
 
 def _numerics(experiment: ExperimentSpec) -> dict[str, Any]:
     code, method = installed_code("cells"), method_of(experiment)
-    known = {"keys": KEYS_VERSION, "version": NUMERICS_VERSION, "method": method.version}
+    known: dict[str, Any] = {"keys": KEYS_VERSION, "version": NUMERICS_VERSION, "method": method.version}
     if not code.known:
         known["code"] = code.digest
-    if brought := package_digest(method.spec.__module__):
+    if brought := {module: package_digest(module) for module in modules_brought(method.name)}:
         known["package"] = brought
     return known
 
