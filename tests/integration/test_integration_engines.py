@@ -136,8 +136,9 @@ def long_sweep(folder):
 
 def interrupt(study: str, folder, store, number: int, when: str) -> None:
     """Run a program with a Ray of its own, and send it a signal when its progress line says `when`."""
+    tests, others = os.path.dirname(__file__), os.path.dirname(sys.modules["tiny_study"].__file__)
     program = PROGRAM.format(study=study, folder=str(folder), store=str(store))
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([tests, others, *sys.path])}
     process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, env=environment)
     children: list[psutil.Process] = []
     try:
