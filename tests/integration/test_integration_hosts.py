@@ -21,6 +21,7 @@ import pytest
 from comparing import csv, local_engine, run
 from hosts import REPOSITORY, Host, Network, why_no_hosts
 
+from processes import process_of
 from scmmlab.config import ResourcesSpec
 from scmmlab.config.loading import load_study
 from scmmlab.study import Plan, ResultStore, make_plan, study_status
@@ -185,12 +186,16 @@ def test_study_on_three_hosts_survives_them_and_comes_to_the_results_of_one_proc
     wait_for("an encoder is there", lambda: store.keys("pretrain"))
     two.cut_off()
     wait_for("a host that does not answer is given up", lambda: lab.hosts_alive == 2)
+    driver = process_of("run", lab.services["store"])
+    assert driver is not None
+    driver.suspend()  # until the host is back: the other one may be done with everything before
     known = len(store.keys("pretrain"))
     two.reconnect()
     # Ray does not take back whom it has given up: its processes there end, and are started again
     wait_for("who was given up ends", lambda: lab.rays["two"].poll() is not None)
     lab.start_ray(two)
     wait_for("it is back", lambda: lab.hosts_alive == 3)
+    driver.resume()
 
     wait_for("the study has gone on", lambda: len(store.keys("pretrain")) > known and store.keys("cells"))
     assert not study_status(plan(), store).complete, "the host is killed too late to show anything"

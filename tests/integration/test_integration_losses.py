@@ -209,11 +209,9 @@ def test_run_whose_head_is_lost_ends_in_a_sentence_and_is_to_be_tried_again(fold
 
 def program(text: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """A program with a Ray of its own, ended."""
-    folders = [os.path.dirname(__file__), os.path.dirname(sys.modules["tiny_study"].__file__)]
-    path = os.pathsep.join([*folders, os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
         [sys.executable, "-c", text],
-        env=os.environ | {"PYTHONPATH": path} | environment,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | environment,
         capture_output=True,
         text=True,
         timeout=600,

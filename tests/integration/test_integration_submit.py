@@ -92,8 +92,8 @@ def test_a_study_is_followed_over_a_broken_tunnel_attached_to_stopped_and_gone_o
     store = ResultStore(tmp_path / "store")
     there = f"http://127.0.0.1:{tunnel.port}"
     first = submit(head, folder, file, tmp_path / "store", "--engine", "local", address=there)
-    wait_for(lambda: process_of("run", file.name))
-    running = process_of("run", file.name)
+    wait_for(lambda: process_of("run", file.name, store.uri))
+    running = process_of("run", file.name, store.uri)
     wait_for(lambda: store.keys("pretrain"))
     running.suspend()  # until it is told to stop: it is not over before that
     assert not study_status(plan, store).complete, "it was held up too late to show anything"

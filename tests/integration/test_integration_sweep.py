@@ -227,8 +227,7 @@ def test_sweep_that_is_killed_goes_on_to_its_total(folder, tmp_path):
     store = ResultStore(tmp_path)
     trials = store.study_folder("tiny-sweep")
     command = [sys.executable, "-c", SCRIPT, str(folder), str(tmp_path)]
-    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "execution")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([*paths, *filter(None, [os.environ.get("PYTHONPATH")])])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     long_sweep(folder)  # which writes the tables
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
         wait_for(lambda: len(trials.trials()) >= 2 or process.poll() is not None)
