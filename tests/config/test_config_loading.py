@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 
 from scmmlab.config import AblationSpec, IntRange, StudySpec, SweepSpec, json_schema, load_study, study_yaml
 from scmmlab.config.yaml_text import parse_yaml
-from scmmlab.errors import SpecError
+from scmmlab.errors import MovedSettingWarning, SpecError
 
 ROOT = Path(__file__).parents[2]
 
@@ -229,6 +229,17 @@ def test_all_mistakes_of_a_file_are_said_together(write):
     assert [line.split("'")[1] for line in lines[1:]] == ["base.pretrain.epoch", "seeds", "base.pretrain.batch_size"]
 
 
+def test_a_search_space_may_name_a_setting_by_its_former_path(write):
+    text = SWEEP.replace(
+        "  masking.mode: {choices: [random, hybrid]}", "  protocol.zero_grad: {choices: [true, false]}"
+    ).replace("name: search", "name: search\npoints: [{protocol.zero_grad: false}]")
+    with pytest.warns(MovedSettingWarning, match=r"'protocol\.zero_grad' is now 'finetune\.zero_grad'"):
+        study = load_study(write(text)).study
+    assert isinstance(study, SweepSpec)
+    assert "finetune.zero_grad" in study.space
+    assert study.points == ({"finetune.zero_grad": False},)
+
+
 def test_mistakes_of_several_variants_are_said_together(write):
     text = ABLATION.replace("aggregator.enabled", "aggregator.enable").replace("mode: none", "mode: nil")
     assert message(write(text)).startswith("2 things are wrong")
@@ -263,6 +274,7 @@ def test_mistakes_of_several_variants_are_said_together(write):
         ),
         ("name: search", "name: search\npoints: [{masking.mode: none}]", "it must be one of the choices"),
         ("name: search", "name: search\npoints: [{masking.views: 2}]", "points may only name paths of the space"),
+        ("masking.mode: {choices: [random, hybrid]}", "method: {choices: [scmm, linear]}", "a sweep tunes one method"),
     ],
 )
 def test_a_mistake_in_a_search_space_is_named(write, before, after, expected):

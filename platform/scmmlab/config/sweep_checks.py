@@ -47,6 +47,9 @@ def space_problems(base: ExperimentSpec, space: object, unreadable: Container[st
     """
     problems = [Problem(("base", *path.split(".")), message) for path, message in base.contradictions()]
     domains = _readable(space, unreadable)
+    if "method" in domains:
+        message = "a sweep tunes one method, as different ones are not judged alike; an ablation compares methods"
+        return [*problems, Problem(("space", "method"), message)]
     wrong = [problem for path in domains for problem in _condition_problems(base, domains, path)]
     if not wrong and (cycle := cycle_of(domains)):
         message = f"a condition must not lead back to its own path, got {' → '.join(cycle)}"

@@ -19,7 +19,7 @@ def no_room_for_one(key: str, error: BaseException) -> MemoryShortageError:
     """What is said of a training that does not even fit alone."""
     return MemoryShortageError(
         f"There is not enough memory to train {key} alone: {' '.join(str(error).split()) or type(error).__name__}",
-        hint="lower its batch size, masking.views or network.width, or give it a larger device.",
+        hint="lower its batch size, the views of a window or the width of its network, or give it a larger device.",
     )
 
 
