@@ -43,6 +43,15 @@ def test_a_wrong_value_is_refused_before_anything_starts(scmmlab, study, tmp_pat
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_path_that_a_setting_had_is_read_and_the_new_one_said(scmmlab, study, tmp_path: Path) -> None:
+    plain = scmmlab("plan", study, "--json", "--store", tmp_path, "--set", "base.finetune.zero_grad=false")
+    done = scmmlab("plan", study, "--json", "--store", tmp_path, "--set", "base.protocol.zero_grad=false")
+    assert (done.status, done.out) == (0, plain.out)
+    note = "Note: 'protocol.zero_grad' is now 'finetune.zero_grad'; the old path still means the same.\n"
+    assert done.err == note
+    assert plain.err == ""
+
+
 def test_the_ui_of_a_study_that_never_ran_says_how_to_run_it(scmmlab, study, tmp_path: Path) -> None:
     done = scmmlab("ui", study, "--store", tmp_path / "runs")
     assert done.status == 2

@@ -135,6 +135,13 @@ class ExperimentSpec(Spec):
         return value
 
     @property
+    def budget(self) -> str | None:
+        """Dotted path of what a sweep's rungs count; None where settings are judged once, at their end."""
+        found = find_method(self.method)
+        assert found is not None, f"{self.method} was read as what it is"
+        return found.budget
+
+    @property
     def pretrains(self) -> bool:
         """Whether there is a pre-train stage, without labels."""
         return False

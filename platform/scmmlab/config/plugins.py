@@ -21,6 +21,7 @@ class HasSpec(Protocol):
 
     name: str
     spec: type[ExperimentSpec]
+    budget: str | None
 
 
 @cache

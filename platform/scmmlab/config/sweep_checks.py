@@ -75,8 +75,10 @@ def sweep_problems(study: SweepSpec) -> list[Problem]:
     if "released" in kinds:
         message = "it must be 'honest', 'loso' or 'zero_shot' in a sweep, which needs a validation part, got 'released'"
         problems.append(Problem(("base", "protocol", "kind"), message))
-    if "epochs" in study.objectives and "pretrain.epochs" not in study.space:
-        message = "'epochs' needs 'pretrain.epochs' in the space: all settings that are tried to the end spend the same"
+    budget = study.base.budget
+    if "epochs" in study.objectives and budget not in study.space:
+        needs = f"'epochs' needs '{budget}' in the space: all settings that are tried to the end spend the same"
+        message = needs if budget else f"'epochs' is no objective for '{study.base.method}', which is fitted at once"
         problems.append(Problem(("objectives",), message))
     return problems
 

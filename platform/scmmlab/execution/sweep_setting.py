@@ -11,7 +11,6 @@ from scmmlab.errors import FailureCause, ScmmlabError
 from scmmlab.execution.optuna_book import plain_params
 from scmmlab.execution.optuna_words import Value
 from scmmlab.execution.task import Task
-from scmmlab.methods.registry import method_of
 from scmmlab.study import Plan, sweep_request
 from scmmlab.tracking import TuneTrialRecord
 from scmmlab.training import SweepRequest
@@ -129,7 +128,7 @@ def make_setting(plan: Plan, number: int, params: dict[str, Value]) -> Setting:
 
 def longest(study: SweepSpec) -> int:
     """Epochs of the longest setting."""
-    budget = method_of(study.base).budget
+    budget = study.base.budget
     base, domain = study.base.epochs("pretrain"), study.space.get(budget) if budget else None
     if domain is None:
         return base

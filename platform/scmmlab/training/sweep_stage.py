@@ -48,7 +48,7 @@ class Sweep:
         self.request, self.data, self.device = request, data, device
         experiment = request.experiment
         check_validates(experiment, data)
-        self.probe = EmbeddingProbe(experiment, data, device) if method_of(experiment).budget else None
+        self.probe = EmbeddingProbe(experiment, data, device) if experiment.budget else None
         self.run = pretrain_run(request.key, experiment, request.seed, source) if experiment.pretrains else None
 
     def figures(self, run: PretrainRun, tensors: Callable[[], dict[str, Tensor]]) -> dict[str, float] | None:

@@ -13,7 +13,6 @@ from scmmlab.report.measures import MEASURES, plural
 from scmmlab.report.sweeps import best_trial, is_log, pareto_optimal, spent
 
 _MEASURE = MEASURES["balanced_accuracy"]
-_EPOCHS = "pretrain.epochs"
 
 
 class SearchPareto(Analysis):
@@ -57,7 +56,7 @@ def _figure(results: StudyResults, complete: list[TuneTrial], front: list[TuneTr
             panel.annotate(
                 str(trial.number), (x, y), xytext=(3, 5), textcoords="offset points", fontsize=7.5, color=draw.INK
             )
-    if is_log(results, _EPOCHS):
+    if is_log(results, results.search.base.budget or ""):
         panel.set_xscale("log")
         panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         panel.xaxis.set_major_formatter(ScalarFormatter())
@@ -76,7 +75,7 @@ def _figure(results: StudyResults, complete: list[TuneTrial], front: list[TuneTr
 
 
 def _table(results: StudyResults, front: list[TuneTrial]) -> Table:
-    paths = [path for path in results.search.space if path != _EPOCHS]
+    paths = [path for path in results.search.space if path != results.search.base.budget]
     return Table(
         name="pareto",
         caption=(

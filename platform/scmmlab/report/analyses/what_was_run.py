@@ -14,6 +14,12 @@ from scmmlab.study import NOT_REPEATABLE
 from scmmlab.tables import Manifest, mixed_features
 from scmmlab.tables.checks import number_ranges
 
+_JUDGED = {
+    True: "a probe: the validation balanced accuracy, mean over folds, of a quick classifier on the frozen embedding",
+    False: "the validation balanced accuracy of what was trained, mean over folds",
+}
+"""Whether a method's settings are probed on their way → what they are judged by."""
+
 
 class WhatWasRun(Analysis):
     """Everything that a reader must know before the first figure."""
@@ -37,8 +43,8 @@ def _protocols(results: StudyResults) -> list[str]:
         protocol = results.search.base.protocol
         return [
             f"Protocol `{protocol.kind}`. {protocol_in_words(results.search.base)}",
-            "A setting is judged by a probe: the validation balanced accuracy, mean over folds, of a quick classifier "
-            "on the frozen embedding. No test label takes part in the search, and no figure here is a test figure.",
+            f"A setting is judged by {_JUDGED[results.search.base.budget is not None]}. No test label takes part in "
+            "the search, and no figure here is a test figure.",
             *([] if results.search.repeatable else [NOT_REPEATABLE]),
         ]
     words = {}
