@@ -10,8 +10,6 @@ from reader_conformance import ReaderConformance
 
 from scmmlab.corpora.dreamer import DreamerReader
 from scmmlab.corpora.dreamer_file import Subject, read_subjects
-from scmmlab.corpora.fakes import write_fake
-from scmmlab.corpora.fakes.dreamer import DreamerFake
 from scmmlab.errors import CorpusError
 
 CHANNELS = ["AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4"]
@@ -209,9 +207,3 @@ def test_a_file_of_another_corpus_is_refused(tmp_path):
     scipy.io.savemat(tmp_path / "DREAMER.mat", {"label": np.ones((1, 15))})
     with pytest.raises(CorpusError, match=r"has no variable 'DREAMER': expected it, found label"):
         list(DreamerReader().read(tmp_path, "DREAMER.mat"))
-
-
-@pytest.mark.slow
-def test_the_fake_is_read(tmp_path):
-    list(write_fake(DreamerFake(small=True), tmp_path / "corpus"))
-    assert len(list(DreamerReader().read(tmp_path / "corpus", "DREAMER.mat"))) == SUBJECTS * CLIPS
