@@ -39,7 +39,7 @@ def test_an_edited_loss_has_results_of_its_own_and_the_old_ones_come_back_with_t
     source = Path(package.__file__).parent
     edited = tmp_path / "scmmlab"
     shutil.copytree(source, edited, ignore=shutil.ignore_patterns("__pycache__"))
-    loss = edited / "model" / "contrast.py"
+    loss = edited / "methods" / "scmm" / "contrast.py"
     released = loss.read_text(encoding="utf-8")
     other = released.replace("- weighed_R", "+ 5.0 * weighed_R")
     assert other != released

@@ -31,7 +31,9 @@ def pretrain_output(request: PretrainRequest, trained: TrainedEncoder) -> StageO
             "format": RECORD_FORMAT,
             "key": request.key,
             # what pre-training sees of the experiment; cells that differ in the rest share this record
-            "experiment": request.experiment.model_dump(mode="json", include={"method", *method.pretrain_parts}),
+            "experiment": request.experiment.resolved().model_dump(
+                mode="json", include={"method", *method.pretrain_parts}
+            ),
             "source": request.source.model_dump(mode="json"),
             "seed": request.seed,
             "channels": list(request.channels),
