@@ -154,7 +154,6 @@ def test_studies_that_are_cut_end_in_their_requeued_jobs_with_the_tables_of_an_u
     store, store_on_ray = ResultStore(parts / "runs"), ResultStore(on_ray / "runs")
 
     first, second = submit(site, STUDY_IN_PARTS, study, parts, "--array=1-2", "--time=60")
-    (job,) = submit(site, STUDY_ON_RAY, study_on_ray, on_ray, "--nodes=2")
     with held_up(first, parts, store, "1/2") as told:
         # in parts: Slurm cuts the first by its time limit. It looks at limits twice a minute, and what is left from the
         # warning to the end is enough for what is done meanwhile
@@ -162,6 +161,7 @@ def test_studies_that_are_cut_end_in_their_requeued_jobs_with_the_tables_of_an_u
         site.run("scontrol", "update", f"JobId={first.name}", f"TimeLimit={minutes + 4}")
 
         # on Ray, on both nodes: cut by the same signal at once
+        (job,) = submit(site, STUDY_ON_RAY, study_on_ray, on_ray, "--nodes=2")
         with held_up(job, on_ray, store_on_ray) as told_on_ray:
             finished = store_on_ray.keys("pretrain")
             assert len(finished) < len(plan_of(study_on_ray).pretraining), "it was held up too late to show anything"

@@ -85,7 +85,7 @@ class EngineConformance:
         assert run(plan, alone, local_engine(plan), whole).complete
 
         store = ResultStore(tmp_path / "store")
-        interrupting = At(10, lambda: os.kill(os.getpid(), signal.SIGINT))
+        interrupting = At(10, lambda: os.kill(os.getpid(), signal.SIGTERM))
         with pytest.raises(KeyboardInterrupt):
             run(plan, store, self.make_engine(plan.study.resources, plan.manifests), interrupting)
         assert not study_status(plan, store).complete

@@ -163,6 +163,6 @@ def test_interrupted_program_stops_in_order_while_it_starts(folder, tmp_path):
 
 
 def test_interrupted_sweep_stops_in_order(folder, tmp_path):
-    interrupt("long_sweep", folder, tmp_path, signal.SIGTERM, "[1-9] running")
+    interrupt("long_sweep", folder, tmp_path, signal.SIGINT, "[1-9] running")
     ended = SweepRecords(plan_of(long_sweep(folder)), ResultStore(tmp_path)).ended
     assert all(trial.state != "failed" for trial in ended.values()), "what was abandoned has no record"
