@@ -27,6 +27,7 @@ from scmmlab.execution.optuna_book import DIRECTIONS, OptunaBook
 from scmmlab.execution.own_folder import OwnFolder
 from scmmlab.execution.ray_engine import RayEngine
 from scmmlab.execution.search import Checkpoints, Search
+from scmmlab.execution.trainers import NODE_LABEL
 from scmmlab.execution.tune_trial import CAUSE, ERROR, METRIC, TIME, tune_trial
 from scmmlab.study import Plan
 from scmmlab.tracking import TuneTrialRecord
@@ -118,8 +119,7 @@ class TuneSearch(Search):
     def _make_tuner(self, broker: Any) -> ray.tune.Tuner:
         trial = ray.tune.with_parameters(tune_trial, broker=broker, processes=min(self._concurrency, self._left))
         return ray.tune.Tuner(
-            # a sliver of this machine itself, which is nobody's CPU
-            ray.tune.with_resources(trial, {"cpu": 0, _this_machine(): 0.001}),
+            ray.tune.with_resources(trial, _this_machine()),
             tune_config=ray.tune.TuneConfig(
                 metric=METRIC,
                 mode="max",
@@ -283,8 +283,9 @@ class StopAll(ray.tune.Stopper):
         return self._search.stopping
 
 
-def _this_machine() -> str:
-    """The resource that Ray gives every machine for itself."""
+def _this_machine() -> ray.tune.PlacementGroupFactory:
+    """A sliver of this machine itself, which is nobody's CPU; told by its label, as several may share an address."""
     here = ray.get_runtime_context().get_node_id()
     resources = next(node["Resources"] for node in ray.nodes() if node["NodeID"] == here)
-    return next(name for name in resources if name.startswith("node:") and "__" not in name)
+    own = next(name for name in resources if name.startswith("node:") and "__" not in name)
+    return ray.tune.PlacementGroupFactory([{own: 0.001}], bundle_label_selector=[{NODE_LABEL: here}])
