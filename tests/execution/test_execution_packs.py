@@ -163,18 +163,18 @@ def test_probe_that_fails_stops_nothing(folder, tmp_path, monkeypatch):
 
 
 def test_memory_that_runs_out_is_said_once_and_remembered(folder, one_by_one, tmp_path, monkeypatch):
-    def short_of_memory(pack, members, room):
+    def short_of_memory(pack, room):
         train = pack.train_epoch
 
         def train_epoch(self):
-            if len(getattr(self, members)) > room:
+            if len(self.runs) > room:
                 raise MemoryError("Unable to allocate")
             return train(self)
 
         monkeypatch.setattr(pack, "train_epoch", train_epoch)
 
-    short_of_memory(PretrainPack, "encoders", 2)
-    short_of_memory(FinetunePack, "runs", 4)
+    short_of_memory(PretrainPack, 2)
+    short_of_memory(FinetunePack, 4)
     progress = SayingProgress()
     plan, store, engine, summary = run(both_ways(folder, resources={"pack_size": 8}), tmp_path, progress)
     assert summary.complete
