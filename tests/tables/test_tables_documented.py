@@ -9,6 +9,7 @@ import pytest
 from scmmlab.config import CorpusSelection, ReleasedProtocol, TransferSpec
 from scmmlab.corpora import SyntheticSpec
 from scmmlab.errors import SpecError
+from scmmlab.methods.scmm.spec import ScmmSpec
 from scmmlab.study.checks import check_transfer
 from scmmlab.tables import read_table, write_synthetic_table
 
@@ -48,11 +49,15 @@ def test_source_and_target_share_nobody_as_the_page_on_protocols_says():
         check_transfer(transfer, manifest, again)
 
 
-def test_the_quirks_of_the_page_are_those_that_the_released_protocol_has():
+def test_the_quirks_of_the_page_are_those_that_the_released_protocol_switches_on():
     listed = PROTOCOLS.partition("| setting | quirk |")[2]
-    page = dict(re.findall(r"^\| `(\w+)(?:: (\w+))?` \|", listed, re.MULTILINE))
-    quirks = ReleasedProtocol().model_dump(mode="json")
+    page = dict(re.findall(r"^\| `([\w.]+)(?:: (\w+))?` \|", listed, re.MULTILINE))
+    released = ScmmSpec(protocol=ReleasedProtocol())
     how_it_splits = {"kind", "split", "subjects_per_fold", "trial_order", "finetune_trials", "finetune_share"}
-    assert set(page) == set(quirks) - how_it_splits
-    for name, value in page.items():
-        assert str(quirks[name]).lower() == (value or "true"), name
+    leaks = {f"protocol.{name}" for name in set(ReleasedProtocol.model_fields) - how_it_splits}
+    assert set(page) == leaks | set(ScmmSpec.FORMER_PATHS.values())
+    for path, value in page.items():
+        found = released.resolved()
+        for name in path.split("."):
+            found = getattr(found, name)
+        assert str(found).lower() == (value or "true"), path
