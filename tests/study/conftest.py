@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from s3_server import S3Server, s3_server
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))  # another_value
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import types
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 import pytest
-from annotated_types import Ge, Gt, Le, Lt, MultipleOf
+from another_value import another
 from pydantic.fields import FieldInfo
 from study_fakes import CHANNELS, manifest, transfer
 
@@ -52,31 +51,6 @@ def leaves(spec: type[Spec], before: tuple[str, ...] = ()) -> Iterator[tuple[tup
             yield from leaves(field.annotation, (*before, name))
         elif name not in ("kind", "method"):  # another kind is another protocol, with fields of its own; so a method
             yield (*before, name), field
-
-
-def another(field: FieldInfo, value: Any) -> Any:
-    """A value that the field allows and that differs from `value`."""
-    kind = field.annotation
-    if get_origin(kind) in (Union, types.UnionType):
-        kind = next(each for each in get_args(kind) if each is not type(None))
-    if get_origin(kind) is Annotated:
-        kind, *_ = get_args(kind)
-    if get_origin(kind) is Literal:
-        return next(each for each in get_args(kind) if each != value)
-    if kind is bool:
-        return not value
-    low, high, step = 0.0, 1e6, 1
-    for bound in field.metadata:
-        if isinstance(bound, Ge | Gt):
-            low = getattr(bound, "ge", getattr(bound, "gt", low))
-        elif isinstance(bound, Le | Lt):
-            high = getattr(bound, "le", getattr(bound, "lt", high))
-        elif isinstance(bound, MultipleOf):
-            step = bound.multiple_of
-    if kind is int:
-        return next(one for one in range(int(low), int(high) + 1) if one % step == 0 and one > low and one != value)
-    assert kind is float, f"{kind} has no other value here: name one"
-    return next(one for one in (low + (min(high, low + 1) - low) * share for share in (0.3, 0.7)) if one != value)
 
 
 FIELDS = dict(leaves(ScmmSpec))

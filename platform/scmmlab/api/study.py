@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # each method imports what it needs: pandas, Ray and matplotl
     import pandas as pd
 
     from scmmlab.api.encoder import Encoder
+    from scmmlab.api.recording import Tell
     from scmmlab.api.reports import Report
     from scmmlab.api.views import PlanView, Rerun, Run, StatusView, Synced
     from scmmlab.config import AblationSpec, SweepSpec
@@ -45,8 +46,6 @@ if TYPE_CHECKING:  # each method imports what it needs: pandas, Ray and matplotl
 
 _log = logging.getLogger(__name__)
 
-Tell = Callable[[str], None]
-"""Is given a sentence, for people."""
 Rows = list[ResultRow] | list[dict[str, Any]]
 
 

@@ -53,12 +53,12 @@ COMPUTES_NOTHING: Mapping[str, str] = {
     "evaluation/statistics": "is computed anew from the stored results by each report",
     "features/benchmark": "measures",
     "features/whole_process": "measures",
-    "training/causes": "names what failed",
     "methods/scmm/golden": "reads what numerics are verified against",
-    "replica/launches": "counts what a step sends to the device",
-    "training/rates": "measures",
-    "training/pack_probe": "measures how many replicas train at a time, which changes no result",
     "methods/scmm/verification": "compares numerics with golden vectors",
+    "replica/launches": "counts what a step sends to the device",
+    "training/causes": "names what failed",
+    "training/pack_probe": "measures how many replicas train at a time, which changes no result",
+    "training/rates": "measures",
 }
 """Modules within `SCOPES` that bear on no result, and why. A new module counts until it is named here."""
 
@@ -137,19 +137,10 @@ def module_digests(
 
 
 @cache
-def package_digest(module: str) -> str | None:
-    """A digest of the statements of the package that a module belongs to; None for this one.
-
-    Parameters
-    ----------
-    module : str
-        Dotted name of a module that is installed.
-    """
-    top = module.partition(".")[0]
-    if top == PACKAGE.name:
-        return None
-    found = find_spec(top)
-    assert found is not None, f"{module} is imported, so it is there"
+def package_digest(package: str) -> str:
+    """A digest of the statements of an installed package, or of a module that stands alone, by its name."""
+    found = find_spec(package)
+    assert found is not None, f"{package} is imported, so it is there"
     folders = [Path(each) for each in found.submodule_search_locations or ()]
     files = {path.relative_to(folder).as_posix(): path for folder in folders for path in sorted(folder.rglob("*.py"))}
     if not files and found.origin:
