@@ -43,7 +43,7 @@ def test_steps_are_measured_with_torch_and_the_model_alone(device):
 
 
 def test_overhead_is_measured_by_a_run_whose_every_cell_is_judged(capsys):
-    from scmmlab.execution.bench_overhead import benchmark_overhead
+    from scmmlab.benchmarks.overhead import benchmark_overhead
 
     found = benchmark_overhead("local", (5,))
     assert set(found) == {"5"}
@@ -60,7 +60,7 @@ def test_study_and_overhead_are_one_or_the_other(capsys):
 
 @pytest.mark.slow
 def test_fixed_study_comes_to_the_same_numbers_in_all_ways(capsys, monkeypatch):
-    from scmmlab.execution.bench_study import STUDY
+    from scmmlab.benchmarks.study import STUDY
 
     base = STUDY["base"]
     monkeypatch.setitem(STUDY, "base", base | {kind: base[kind] | {"epochs": 1} for kind in ("pretrain", "finetune")})
@@ -73,7 +73,7 @@ def test_fixed_study_comes_to_the_same_numbers_in_all_ways(capsys, monkeypatch):
 
 
 def test_fixed_study_has_24_cells_that_share_no_stage():
-    from scmmlab.execution.bench_study import fixed_study
+    from scmmlab.benchmarks.study import fixed_study
     from scmmlab.study import make_plan
     from scmmlab.tables import read_manifest
 

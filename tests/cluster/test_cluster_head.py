@@ -13,7 +13,7 @@ TABLE = "shipped:eegmat"
 READ = f"""
 import ray
 from ray.cluster_utils import Cluster
-from scmmlab.execution.shared_tables import read_dataset
+from scmmlab.execution.ray.shared_tables import read_dataset
 
 memory = {{"object_store_memory": 200 * 2**20}}
 cluster = Cluster(initialize_head=True, head_node_args={{"num_cpus": 0, **memory}})

@@ -19,8 +19,8 @@ from slurm_site import SlurmSite, slurm_root
 
 from processes import process_of, told_by
 from scmmlab.config import AblationSpec
-from scmmlab.execution.grid import GridRun
-from scmmlab.execution.local import LocalEngine
+from scmmlab.execution.grid.run import GridRun
+from scmmlab.execution.local_engine import LocalEngine
 from scmmlab.study import ResultStore, drivers_of, result_rows, rows_csv
 from scmmlab.tables import read_table
 from scmmlab.tracking import Tracker

@@ -10,7 +10,6 @@ import pytest
 from test_execution_leases import ONE, ONE_AGAIN, TWO, task
 
 from scmmlab.config import CorpusSelection, TransferSpec
-from scmmlab.execution.broker import Attendance, Broker, Place
 from scmmlab.execution.events import (
     CheckpointSaved,
     EpochEnded,
@@ -20,8 +19,9 @@ from scmmlab.execution.events import (
     TaskStarted,
     WorkerLost,
 )
-from scmmlab.execution.leases import WorkerId
-from scmmlab.execution.stream import gathering_s
+from scmmlab.execution.ray.broker import Attendance, Broker, Place
+from scmmlab.execution.ray.reporter import gathering_s
+from scmmlab.execution.ray.task_queue import WorkerId
 from scmmlab.execution.task import Task
 from scmmlab.methods.scmm.spec import ScmmSpec
 from scmmlab.training import StageFailure, StageOutput, SweepRequest

@@ -5,7 +5,7 @@ import pytest
 from scmmlab import errors
 from scmmlab.corpora.lab.marks import NoRowError
 from scmmlab.errors import CorpusError
-from scmmlab.execution.corpus_build import _Extraction
+from scmmlab.execution.ray.corpus_build import _Extraction
 
 
 @pytest.mark.parametrize("error", [CorpusError("It is wrong.", "mend it."), NoRowError("It is wrong.", "no row")])

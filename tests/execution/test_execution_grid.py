@@ -17,8 +17,8 @@ from scmmlab.config import AblationSpec, ResourcesSpec
 from scmmlab.execution.engine import Engine
 from scmmlab.execution.engines import run_study
 from scmmlab.execution.events import TaskEnded, TaskLost, TaskStarted
-from scmmlab.execution.grid import GridRun
-from scmmlab.execution.local import LocalEngine
+from scmmlab.execution.grid.run import GridRun
+from scmmlab.execution.local_engine import LocalEngine
 from scmmlab.execution.progress import Progress
 from scmmlab.study import Plan, ResultStore, result_rows, rows_csv, study_status
 from scmmlab.tables import read_table

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scmmlab.execution.kernel_kills import kernel_kills
+from scmmlab.execution.ray.kernel_kills import kernel_kills
 
 VERSION_2 = {
     "proc/self/cgroup": "0::/ray\n",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scmmlab.execution.leases import LeaseBook, LossDecision, WorkerId
+from scmmlab.execution.ray.task_queue import LeaseBook, LossDecision, WorkerId
 from scmmlab.execution.task import Task
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from scmmlab.errors import ResourceError
 from scmmlab.execution.events import WorkerLost
-from scmmlab.execution.loss_budget import LossBudget
+from scmmlab.execution.ray.loss_budget import LossBudget
 
 
 def lost(kind: str) -> WorkerLost:

@@ -9,7 +9,7 @@ import optuna
 import pytest
 from tiny_study import sweep
 
-from scmmlab.execution.optuna_book import OptunaBook
+from scmmlab.execution.sweep.optuna_study import OptunaBook
 from scmmlab.tracking import TuneTrialRecord, mounts
 
 CONDITIONAL = {

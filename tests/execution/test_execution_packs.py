@@ -11,10 +11,10 @@ import torch
 from tiny_study import ablation, plan_of
 
 from scmmlab.config import AblationSpec, ResourcesSpec
-from scmmlab.execution import pack_sizes
 from scmmlab.execution.events import TaskEnded
-from scmmlab.execution.grid import GridRun
-from scmmlab.execution.local import LocalEngine
+from scmmlab.execution.grid import pack_sizes
+from scmmlab.execution.grid.run import GridRun
+from scmmlab.execution.local_engine import LocalEngine
 from scmmlab.execution.progress import Progress
 from scmmlab.methods.scmm.finetune_pack import FinetunePack
 from scmmlab.methods.scmm.pretrain_pack import PretrainPack

@@ -8,7 +8,7 @@ import pytest
 
 from scmmlab.config import AshaSpec
 from scmmlab.execution.progress import JOIN_S, Progress, duration, progress_maker
-from scmmlab.execution.rungs import Rungs
+from scmmlab.execution.sweep.rungs import Rungs
 
 
 class Terminal(io.StringIO):

@@ -11,7 +11,7 @@ import pytest
 from scmmlab.doctor import Level
 from scmmlab.doctor.disks import check_sockets
 from scmmlab.errors import ResourceError
-from scmmlab.execution.ray_folder import LONGEST_FOLDER, check_ray_folder
+from scmmlab.execution.ray.session_folder import LONGEST_FOLDER, check_ray_folder
 
 
 def folder_of(length: int) -> str:
@@ -51,7 +51,7 @@ def test_a_folder_that_cannot_be_written_is_refused():
 def test_whatever_keeps_ray_from_starting_is_a_sentence():
     program = """
 from scmmlab.errors import ResourceError
-from scmmlab.execution.ray_session import ray_session
+from scmmlab.execution.ray.session import ray_session
 try:
     with ray_session(num_cpus=1):
         print("started")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scmmlab.execution.ray_token import find_token, provide_token, token_file
+from scmmlab.execution.ray.token import find_token, provide_token, token_file
 
 
 def mode(path: Path) -> int:

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from scmmlab.errors import SpecError
-from scmmlab.execution.ray_wanted import check_ray
+from scmmlab.execution.ray.requirements import check_ray
 
 STUDY = ("run", "ablations/demo.yaml", "--tracking-uri", "none", "--store")
 

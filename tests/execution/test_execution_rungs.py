@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scmmlab.config import AshaSpec
-from scmmlab.execution.rungs import RungDecision, Rungs
+from scmmlab.execution.sweep.rungs import RungDecision, Rungs
 
 ASHA = AshaSpec(grace_epochs=2, reduction_factor=2)
 

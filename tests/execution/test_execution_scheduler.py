@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scmmlab.execution.scheduler import Scheduler, Stage, StageState
+from scmmlab.execution.grid.scheduler import Scheduler, Stage, StageState
 
 
 def pretrain(key: str, fit: str = "p") -> Stage:

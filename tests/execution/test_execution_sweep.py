@@ -10,11 +10,11 @@ from tiny_study import plan_of, sweep, write_tables
 
 from scmmlab.config import ResourcesSpec
 from scmmlab.errors import StoreError
-from scmmlab.execution.local import LocalEngine
-from scmmlab.execution.rungs import RungDecision, Rungs
-from scmmlab.execution.slots import slots_of
-from scmmlab.execution.sweep import SweepRun
-from scmmlab.execution.sweep_setting import Setting
+from scmmlab.execution.local_engine import LocalEngine
+from scmmlab.execution.sweep.run import SweepRun
+from scmmlab.execution.sweep.rungs import RungDecision, Rungs
+from scmmlab.execution.sweep.setting import Setting
+from scmmlab.execution.sweep.slots import slots_of
 from scmmlab.study import ResultStore, rows_csv, search_key, search_records, trial_rows
 from scmmlab.tables import read_table
 from scmmlab.tracking import MemoryTracker

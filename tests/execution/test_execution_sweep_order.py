@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tiny_study import plan_of, sweep
 
 from scmmlab.config import SweepSpec
-from scmmlab.execution.optuna_book import OptunaBook
-from scmmlab.execution.search import Search
+from scmmlab.execution.sweep.optuna_study import OptunaBook
+from scmmlab.execution.sweep.search import Search
 from scmmlab.study import search_key
 
 SPACES = {

@@ -6,7 +6,7 @@ import pytest
 
 from scmmlab.config import ResourcesSpec
 from scmmlab.errors import ResourceError
-from scmmlab.execution.worker_plan import WorkerPlan, new_groups, plan_workers, room_on, shortage
+from scmmlab.execution.ray.resources import WorkerPlan, new_groups, plan_workers, room_on, shortage
 
 LAPTOP = [{"CPU": 2.0}]
 GPU_CLUSTER = [{"CPU": 16.0, "GPU": 4.0}, {"CPU": 16.0, "GPU": 4.0}, {"CPU": 8.0}]

@@ -11,8 +11,8 @@ import psutil
 
 from scmmlab.execution.engine import Emit, Engine
 from scmmlab.execution.events import Event
-from scmmlab.execution.grid import GridRun
-from scmmlab.execution.local import LocalEngine
+from scmmlab.execution.grid.run import GridRun
+from scmmlab.execution.local_engine import LocalEngine
 from scmmlab.execution.summary import RunSummary
 from scmmlab.study import Plan, ResultStore, result_rows, rows_csv
 from scmmlab.tables import read_table
@@ -20,7 +20,7 @@ from scmmlab.tracking import Tracker
 
 
 def ray_engine(plan: Plan, **options: object) -> Engine:
-    from scmmlab.execution.ray_engine import RayEngine
+    from scmmlab.execution.ray.engine import RayEngine
 
     sources = [(transfer.source, plan.channels[transfer.name]) for transfer in plan.study.transfers]
     return RayEngine(plan.study.resources, plan.manifests, sources, **options)

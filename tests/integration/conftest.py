@@ -18,7 +18,7 @@ OBJECT_STORE = 200 * 2**20
 @pytest.fixture(scope="session")
 def ray_of_two_cpus() -> Iterator[None]:
     """Ray as the engine starts it, shared: the engine uses what it finds and leaves it running."""
-    from scmmlab.execution.ray_session import ray_session
+    from scmmlab.execution.ray.session import ray_session
 
     with ray_session(num_cpus=CPUS, object_store_memory=OBJECT_STORE):
         yield

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from scmmlab.corpora import EegmatReader, eegmat
-from scmmlab.execution.corpus_build import map_on_ray
+from scmmlab.execution.ray.corpus_build import map_on_ray
 from scmmlab.features import FeatureSpec
 from scmmlab.tables import build_table, map_here
 

@@ -17,8 +17,8 @@ from tiny_study import BASE, ablation, plan_of, sweep
 
 from scmmlab.errors import ResourceError
 from scmmlab.execution.events import TaskLost, TaskStarted
-from scmmlab.execution.ray_engine import RayEngine
-from scmmlab.execution.sweep_records import SweepRecords
+from scmmlab.execution.ray.engine import RayEngine
+from scmmlab.execution.sweep.records import SweepRecords
 from scmmlab.study import ResultStore, study_status
 from scmmlab.tracking import Tracker
 

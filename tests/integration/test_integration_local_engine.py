@@ -11,7 +11,7 @@ import pytest
 import torch
 from engine_conformance import EngineConformance
 
-from scmmlab.execution.local import LocalEngine
+from scmmlab.execution.local_engine import LocalEngine
 from scmmlab.tables import read_table
 
 

@@ -35,10 +35,10 @@ from tiny_study import ablation, plan_of, sweep
 from scmmlab.config import ResourcesSpec
 from scmmlab.errors import ResourceError
 from scmmlab.execution.events import EpochEnded, TaskEnded, TaskLost, WorkerLost
-from scmmlab.execution.grid import GridRun
+from scmmlab.execution.grid.run import GridRun
 from scmmlab.execution.progress import Progress
-from scmmlab.execution.ray_engine import RayEngine
-from scmmlab.execution.sweep import SweepRun
+from scmmlab.execution.ray.engine import RayEngine
+from scmmlab.execution.sweep.run import SweepRun
 from scmmlab.execution.task import Task
 from scmmlab.study import ResultStore, study_status
 from scmmlab.study.worker_losses import WorkerLosses, worker_losses

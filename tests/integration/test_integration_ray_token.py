@@ -14,7 +14,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from scmmlab.execution import ray_session
+from scmmlab.execution.ray import session as ray_session
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +23,7 @@ OUTSIDE = {name: value for name, value in os.environ.items() if not name.startsw
 OWNER = """
 import json, os, sys
 import ray
-from scmmlab.execution.ray_session import ray_session
+from scmmlab.execution.ray.session import ray_session
 with ray_session(num_cpus=1, object_store_memory=80 * 2**20):
     @ray.remote(num_cpus=0)
     def mode():
@@ -37,7 +37,7 @@ JOINER = """
 import sys
 import ray
 from scmmlab.errors import ResourceError
-from scmmlab.execution.ray_session import ray_session
+from scmmlab.execution.ray.session import ray_session
 @ray.remote(num_cpus=0)
 def three():
     return 3
@@ -135,7 +135,7 @@ def test_a_head_that_does_not_answer_is_not_waited_for(home) -> None:
 
 
 def test_a_head_that_goes_while_it_is_joined_is_not_waited_for(home) -> None:
-    lost = JOINER.replace("try:\n", "import scmmlab.execution.ray_session as s\ns._see_to_token = print\ntry:\n", 1)
+    lost = JOINER.replace("try:\n", "import scmmlab.execution.ray.session as s\ns._see_to_token = print\ntry:\n", 1)
     with socket.socket() as head:
         head.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{head.getsockname()[1]}"

@@ -22,8 +22,8 @@ from tiny_study import BASE, plan_of, sweep
 
 from scmmlab.config import AshaSpec
 from scmmlab.execution.progress import Progress
-from scmmlab.execution.rungs import RungDecision, Rungs
-from scmmlab.execution.sweep import SweepRun
+from scmmlab.execution.sweep.run import SweepRun
+from scmmlab.execution.sweep.rungs import RungDecision, Rungs
 from scmmlab.study import ResultStore, is_complete, rows_csv, search_records, trial_rows
 from scmmlab.tracking import MemoryTracker
 

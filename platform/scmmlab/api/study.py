@@ -332,7 +332,7 @@ class Study:
         from scmmlab.api.recording import open_tracker
         from scmmlab.api.reports import write_study_report
         from scmmlab.api.views import Synced
-        from scmmlab.execution.retelling import retell
+        from scmmlab.execution.mlflow_sync import retell
 
         plan, store, uri = self.resolved, self.store, self._tracking_uri(tracking_uri)
         # a run writes to MLflow itself, and would find its runs ended
@@ -497,8 +497,8 @@ class Study:
     def _find_ray(self) -> None:
         """As the command line finds a cluster, or sees that Ray can be started on this machine."""
         from scmmlab.config.loopback import reach_loopback_directly
-        from scmmlab.execution.ray_folder import check_ray_folder
-        from scmmlab.execution.ray_wanted import check_ray
+        from scmmlab.execution.ray.requirements import check_ray
+        from scmmlab.execution.ray.session_folder import check_ray_folder
 
         reach_loopback_directly()
         if self._site.spec.ray.cluster:

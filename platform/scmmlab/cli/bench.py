@@ -84,19 +84,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _measured(arguments: argparse.Namespace) -> dict[str, object]:
     if arguments.study:
-        from scmmlab.execution.bench_study import benchmark_study
+        from scmmlab.benchmarks.study import benchmark_study
 
         return benchmark_study(workers=arguments.workers, quick=arguments.quick)
     if arguments.overhead:
-        from scmmlab.execution.bench_overhead import benchmark_overhead
+        from scmmlab.benchmarks.overhead import benchmark_overhead
 
         return {engine: benchmark_overhead(engine, tuple(arguments.overhead)) for engine in ("ray", "local")}
     if arguments.sweep:
-        from scmmlab.execution.bench_sweep import benchmark_sweep
+        from scmmlab.benchmarks.sweep import benchmark_sweep
 
         return benchmark_sweep(arguments.workers)
     if arguments.scale:
-        from scmmlab.execution.bench_scale import benchmark_scale
+        from scmmlab.benchmarks.scale import benchmark_scale
 
         scale = benchmark_scale(
             arguments.scale, arguments.real, lambda figure: print(figure, file=sys.stderr, flush=True)

@@ -268,12 +268,12 @@ def _print_finding(finding: Finding) -> None:
 def _mapper(engine: str) -> FileMapper:
     if engine == "local":
         return map_here
-    from scmmlab.execution.ray_wanted import check_ray
+    from scmmlab.execution.ray.requirements import check_ray
 
     check_ray(os.environ)
     # Ray takes seconds to import; the other commands do without
-    from scmmlab.execution.corpus_build import map_on_ray
-    from scmmlab.execution.ray_folder import check_ray_folder
+    from scmmlab.execution.ray.corpus_build import map_on_ray
+    from scmmlab.execution.ray.session_folder import check_ray_folder
 
     check_ray_folder(os.environ)
     return map_on_ray

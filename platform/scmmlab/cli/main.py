@@ -12,8 +12,8 @@ from typing import Any
 from scmmlab import __version__
 from scmmlab.cli.settling import settle
 from scmmlab.errors import MovedSettingWarning, ScmmlabError, nearest
+from scmmlab.execution.encoding import replace_missing_letters
 from scmmlab.execution.interruption import INTERRUPTED, INTERRUPTION
-from scmmlab.execution.lettering import replace_missing_letters
 
 COMMANDS = {
     "study": ("plan", "run", "status", "results", "report"),

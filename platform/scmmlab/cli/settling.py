@@ -38,6 +38,6 @@ def settle(arguments: argparse.Namespace) -> None:
     if site.spec.ray.cluster and getattr(arguments, "joins_ray", False):
         os.environ.setdefault("RAY_ADDRESS", site.spec.ray.cluster)
     if getattr(arguments, "joins_ray", False) and getattr(arguments, "engine", None) == "ray":
-        from scmmlab.execution.ray_folder import check_ray_folder
+        from scmmlab.execution.ray.session_folder import check_ray_folder
 
         check_ray_folder(os.environ)

@@ -11,7 +11,7 @@ from pathlib import Path
 from scmmlab.doctor.finding import Finding, bad, ok, warn
 from scmmlab.errors import ResourceError
 from scmmlab.execution.own_folder import leftovers
-from scmmlab.execution.ray_folder import check_ray_folder, ray_folder
+from scmmlab.execution.ray.session_folder import check_ray_folder, ray_folder
 from scmmlab.tracking.mounts import mount_of, sqlite_file
 
 GIB = 2**30

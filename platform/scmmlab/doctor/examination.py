@@ -15,7 +15,7 @@ from scmmlab.doctor.open_ports import check_ports
 from scmmlab.doctor.privacy import check_recordings, check_store, check_tables
 from scmmlab.doctor.ray_token import check_token
 from scmmlab.doctor.sockets import listeners
-from scmmlab.execution.ray_token import asks_for_token
+from scmmlab.execution.ray.token import asks_for_token
 from scmmlab.study import Plan
 
 

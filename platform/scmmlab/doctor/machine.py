@@ -10,7 +10,7 @@ from pathlib import Path
 from scmmlab.config import ResourcesSpec
 from scmmlab.doctor.finding import Finding, bad, ok, warn
 from scmmlab.errors import ResourceError
-from scmmlab.execution.worker_plan import plan_workers
+from scmmlab.execution.ray.resources import plan_workers
 from scmmlab.tables import Manifest
 
 GIB = 2**30

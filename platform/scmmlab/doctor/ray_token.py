@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from scmmlab.doctor.finding import Finding, bad, ok, warn
-from scmmlab.execution.ray_token import MODE, TOKEN, asks_for_token, token_file
+from scmmlab.execution.ray.token import MODE, TOKEN, asks_for_token, token_file
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 

@@ -1,5 +1,6 @@
 """Engines: the same study in this process, or on Ray.
 
-The doors are ``engines.run_study``, ``estimate.estimate`` and ``ray_session.ray_session``. Nothing is imported here:
-what stands behind each of them (torch, Ray, Optuna) takes seconds to import, and the local engine does without Ray.
+Entry points are ``engines.run_study``, ``estimate.estimate`` and ``ray.session.ray_session``. ``grid`` and ``sweep`` are
+the two kinds of run, ``ray`` is the engine on Ray, ``jobs`` sends studies to a cluster. Nothing is imported here: torch,
+Ray and Optuna take seconds to import, and the local engine does without Ray.
 """

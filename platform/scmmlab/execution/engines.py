@@ -8,10 +8,10 @@ from typing import Literal
 
 from scmmlab.config import AblationSpec
 from scmmlab.execution.engine import Engine
-from scmmlab.execution.grid import GridRun
-from scmmlab.execution.local import LocalEngine
+from scmmlab.execution.grid.run import GridRun
+from scmmlab.execution.local_engine import LocalEngine
 from scmmlab.execution.progress import MakeProgress, Progress
-from scmmlab.execution.ray_wanted import check_ray
+from scmmlab.execution.ray.requirements import check_ray
 from scmmlab.execution.summary import RunSummary
 from scmmlab.study import Plan, ResultStore
 from scmmlab.tables import read_table
@@ -57,7 +57,7 @@ def run_study(
     chosen = make_engine(engine, plan)
     if isinstance(plan.study, AblationSpec):
         return GridRun(plan, store, chosen, cache(read_table), tracker or Tracker(), make_progress=make_progress).run()
-    from scmmlab.execution.sweep import SweepRun  # Optuna takes a while to import
+    from scmmlab.execution.sweep.run import SweepRun  # Optuna takes a while to import
 
     return SweepRun(plan, store, chosen, tracker or Tracker(), make_progress=make_progress).run()
 
@@ -67,7 +67,7 @@ def make_engine(name: EngineName, plan: Plan) -> Engine:
     if name == "local":
         return LocalEngine(plan.study.resources, cache(read_table))
     check_ray(os.environ)
-    from scmmlab.execution.ray_engine import RayEngine
+    from scmmlab.execution.ray.engine import RayEngine
 
     sources = [(transfer.source, plan.channels[transfer.name]) for transfer in plan.study.transfers]
     return RayEngine(plan.study.resources, plan.manifests, sources)

@@ -9,7 +9,7 @@ import torch
 
 from scmmlab.config import ResourcesSpec
 from scmmlab.errors import ResourceError
-from scmmlab.execution.worker_plan import WorkerPlan, plan_workers
+from scmmlab.execution.ray.resources import WorkerPlan, plan_workers
 from scmmlab.methods.registry import trainer_of
 from scmmlab.replica.replicas import keep_for_replicas
 from scmmlab.study import Plan, Rates, estimate_seconds

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from scmmlab.config.loopback import LOOPBACK, reach_loopback_directly
 from scmmlab.config.site import web_address
 from scmmlab.errors import ResourceError, SpecError
-from scmmlab.execution.ray_token import TOKEN, TOKEN_PATH, find_token, token_file
+from scmmlab.execution.ray.token import TOKEN, TOKEN_PATH, find_token, token_file
 
 _TIMEOUT_S = 20.0
 

@@ -13,7 +13,7 @@ from scmmlab.config import AblationSpec, SweepSpec, fingerprint
 from scmmlab.config.in_force import has_password
 from scmmlab.execution.jobs.past_jobs import STORE, STUDY, SUBMITTER, VERSION, store_mark, this_submitter
 from scmmlab.execution.jobs.working_directory import WorkingDirectory
-from scmmlab.execution.ray_token import MODE
+from scmmlab.execution.ray.token import MODE
 from scmmlab.tracking.versions import COMMIT_VARIABLE
 
 if TYPE_CHECKING:

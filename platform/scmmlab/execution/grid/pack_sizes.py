@@ -1,0 +1,181 @@
+"""How many replicas of a grid's stages train together: as the study says, as was measured, or as memory allows.
+
+What was measured is kept in ``packs.json`` in the study's folder, for people to read and for the study to go on with:
+there it goes wherever the store goes, and nothing is written where nobody asked for it. It is a property of a machine,
+so a worker whose device or versions are others measures again. No result depends on it, and no key.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import asdict, dataclass, is_dataclass
+from typing import Any
+
+from scmmlab.config import ResourcesSpec
+from scmmlab.execution.engine import Engine
+from scmmlab.execution.grid.scheduler import Stage, StageKind
+from scmmlab.execution.grid.stages import GridStages
+from scmmlab.execution.task import Errand, Outcome
+from scmmlab.study.folder import StudyFolder
+from scmmlab.training import StageFailure, StageOutput
+from scmmlab.training.pack_probe import PackRates, Workload, probe_pack_size
+from scmmlab.training.packs import finetune_pack_size, packs_pay, pretrain_pack_size
+
+FILE = "packs.json"
+FORMAT = 1
+LEAST_REPLICAS = 2
+"""With fewer a worker, there is nothing to choose."""
+
+NOUNS = {"pretrain": "encoders", "finetune": "folds"}
+
+Fit = tuple[StageKind, Hashable]
+"""Kind of a stage, and its fit."""
+
+
+@dataclass(frozen=True)
+class PackProbe(Errand):
+    """Have a worker measure which pack is best, on the device that will train it."""
+
+    key: str
+    workload: Workload
+    share: float
+    """Of a GPU, that each worker has."""
+    known: tuple[PackRates, ...]
+    """What was measured before for such packs, wherever that was."""
+
+    def run(self, device: str) -> StageOutput:
+        """What was measured on such a device before, or is now."""
+        found = next((rates for rates in self.known if rates.holds_on(device)), None)
+        rates = found or probe_pack_size(self.workload, device, self.share)
+        return StageOutput(self.key, "errand", rates.to_json(), {})
+
+
+class PackSizes:
+    """Decides how large packs are, each kind by itself.
+
+    Parameters
+    ----------
+    grid : GridStages
+        What is to be run.
+    folder : StudyFolder
+        Where measurements are kept.
+    resources : ResourcesSpec
+        A `pack_size` there overrides everything but memory that has run out.
+    engine : Engine
+        Whose workers train.
+    """
+
+    def __init__(self, grid: GridStages, folder: StudyFolder, resources: ResourcesSpec, engine: Engine):
+        self._grid, self._folder, self._resources, self._engine = grid, folder, resources, engine
+        self._record = _read(folder)
+        self._measured: dict[Fit, int] = {}
+        self._limits: dict[Fit, int] = {}
+        self._asked: dict[str, Fit] = {}
+
+    def size(self, stage: Stage) -> int:
+        """Replicas that train together with `stage`, at most."""
+        fit = (stage.kind, stage.fit)
+        if stage.kind == "pretrain" and self._resources.workers_per_cell > 1:
+            return 1
+        size = self._resources.pack_size or self._measured.get(fit) or self._usual(stage.kind)
+        return min(size, self._limits.get(fit, size))
+
+    def _usual(self, kind: StageKind) -> int:
+        """Where nothing was measured."""
+        return (pretrain_pack_size if kind == "pretrain" else finetune_pack_size)(self._engine.device)
+
+    def probe(self, stage: Stage) -> PackProbe | None:
+        """What is to be measured before packs of such stages are made; None where there is nothing to measure."""
+        fit = (stage.kind, stage.fit)
+        alone = stage.kind == "pretrain" and self._resources.workers_per_cell > 1
+        if self._resources.pack_size is not None or alone or fit in self._measured or fit in self._asked.values():
+            return None
+        workload = self._grid.workload(stage, self._engine.workers)
+        if not packs_pay(workload.experiment, stage.kind):
+            self._measured[fit] = self._usual(stage.kind)
+            return None
+        if workload.replicas < LEAST_REPLICAS:
+            self._measured[fit] = workload.replicas
+            return None
+        key = f"pack-probe-{len(self._asked)}"
+        self._asked[key] = fit
+        known = tuple(
+            PackRates.from_json(entry["rates"]) for entry in self._record if entry["fit"] == _fit_values(*fit)
+        )
+        gpus = self._resources.gpus_per_worker
+        return PackProbe(key, workload, min(1.0, gpus) if gpus else 1.0, known)
+
+    def is_probe(self, key: str) -> bool:
+        """Whether a request's key is that of a measurement."""
+        return key in self._asked
+
+    def being_measured(self, stage: Stage) -> bool:
+        """Whether the size of packs of such stages will be known soon."""
+        fit = (stage.kind, stage.fit)
+        return fit in self._asked.values() and fit not in self._measured
+
+    def measured(self, outcome: Outcome) -> str | None:
+        """A measurement has ended; what is to be said of it."""
+        fit = self._asked[outcome.key]
+        if isinstance(outcome, StageFailure):
+            size = self._measured[fit] = self._usual(fit[0])
+            return (
+                f"How many {NOUNS[fit[0]]} to train together could not be measured ({outcome.error}): {size} at most."
+            )
+        rates = PackRates.from_json(outcome.record)
+        self._measured[fit] = rates.size
+        self._keep({"fit": _fit_values(*fit), "rates": outcome.record})
+        return None
+
+    def halved(self, stage: Stage, replicas: int) -> str | None:
+        """Memory ran out in a pack of such stages, until it was so small; what is to be said, once."""
+        fit = (stage.kind, stage.fit)
+        if replicas >= self._limits.get(fit, replicas + 1):
+            return None
+        self._limits[fit] = replicas
+        self._lower(fit, replicas)
+        values = _fit_values(*fit)
+        shown = [(values.get("width"), "width {}"), (values.get("channels"), "{} channels")]
+        shown.append((values.get("batch_size"), "batches of {}"))
+        sizes = ", ".join(text.format(value) for value, text in shown if value is not None) or values["method"]
+        return (
+            f"Memory ran out in packs of {NOUNS[stage.kind]} ({sizes}): from now on {replicas} train together, at "
+            "most. Results are the same."
+        )
+
+    def _lower(self, fit: Fit, replicas: int) -> None:
+        """Let the next run begin with what fitted."""
+        self._measured[fit] = replicas
+        for entry in self._record:
+            if entry["fit"] == _fit_values(*fit) and entry["rates"]["size"] > replicas:
+                entry["rates"] |= {"size": replicas, "bound": "memory"}
+        self._write()
+
+    def _keep(self, entry: dict[str, Any]) -> None:
+        same = (entry["fit"], entry["rates"]["device"])
+        self._record = [one for one in self._record if (one["fit"], one["rates"]["device"]) != same] + [entry]
+        self._write()
+
+    def _write(self) -> None:
+        self._folder.write_text(FILE, json.dumps({"format": FORMAT, "packs": self._record}, indent=1) + "\n")
+
+
+def _fit_values(kind: str, fit: Any) -> dict[str, Any]:
+    """A fit as plain values, to be compared with what was read."""
+    method, alike = fit
+    values = asdict(alike) if is_dataclass(alike) and not isinstance(alike, type) else {"alike": repr(alike)}
+    return {"kind": kind, "method": method, **values}
+
+
+def _read(folder: StudyFolder) -> list[dict[str, Any]]:
+    """The measurements of earlier runs; none where there is nothing that can be read, since they can be made again."""
+    text = folder.read_text(FILE)
+    try:
+        found = json.loads(text) if text is not None else {}
+        entries: Iterable[Mapping[str, Any]] = found["packs"] if found.get("format") == FORMAT else []
+        for entry in entries:
+            PackRates.from_json(entry["rates"])
+        return [{"fit": dict(entry["fit"]), "rates": dict(entry["rates"])} for entry in entries]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return []

@@ -1,0 +1,249 @@
+"""A run of an ablation: asks the store what is missing, feeds an engine with it, and records what comes back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Literal
+
+from scmmlab.execution.engine import Engine, Interrupted
+from scmmlab.execution.events import (
+    CheckpointSaved,
+    EpochEnded,
+    Event,
+    TaskEnded,
+    TaskLost,
+    TaskStarted,
+    WorkerLost,
+    WorkersAwaited,
+    WorkersChanged,
+)
+from scmmlab.execution.grid.pack_sizes import PackSizes
+from scmmlab.execution.grid.scheduler import Scheduler, StageState
+from scmmlab.execution.grid.stages import GridStages
+from scmmlab.execution.interruption import Interruption, interruptible
+from scmmlab.execution.progress import MakeProgress, Progress
+from scmmlab.execution.recorder import Recorder
+from scmmlab.execution.summary import RunSummary
+from scmmlab.execution.task import Outcome, Tables, Task
+from scmmlab.study import Plan, ResultStore, study_status
+from scmmlab.study.worker_losses import WorkerLosses, keep_worker_losses
+from scmmlab.tracking import Tracker
+from scmmlab.training import StageFailure, StageOutput
+
+STEP_S = 0.5
+"""The engine is asked for news so often, at least, and an interruption is noticed."""
+
+
+class GridRun:
+    """One run of what is missing of an ablation.
+
+    Parameters
+    ----------
+    plan : Plan
+        The study.
+    store : ResultStore
+        What is finished, and where results go.
+    engine : Engine
+        Runs the tasks; not entered yet, and not entered at all where nothing is missing.
+    tables : callable
+        Location → feature table, for the evaluate stage, which runs here.
+    tracker : Tracker
+        Is told what happens.
+    progress : Progress | None
+        Shows it; one that `make_progress` makes when None.
+    make_progress : callable
+        By default the line on standard error.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: ResultStore,
+        engine: Engine,
+        tables: Tables,
+        tracker: Tracker,
+        progress: Progress | None = None,
+        make_progress: MakeProgress = Progress,
+    ):
+        self._store, self._engine = store, engine
+        self._grid = grid = GridStages(plan, study_status(plan, store).done)
+        self._recorder = Recorder(plan, store, tracker, tables)
+        self._resources = plan.study.resources
+        self._name = plan.study.name
+        self._losses = WorkerLosses()
+        shared = self._resources.workers_per_cell > 1
+        self._sizes = PackSizes(grid, store.study_folder(plan.study.name), self._resources, engine)
+        first: Literal["pretrain", "finetune"] = "pretrain" if shared else "finetune"
+        self._scheduler = Scheduler(grid.stages(), grid.done, self._sizes.size, first)
+        self._total = len(plan.cells)
+        self._finished_before = sum(grid.twins[key] for key in grid.finished)
+        self._progress = progress or make_progress(self._total, grid.work(), self._finished_before)
+        self._tasks: list[Task] = []
+        self._ended: set[str] = set()
+        self._running: set[str] = set()
+        self._well: Counter[bool] = Counter()
+        self._interruption = Interruption()
+
+    def run(self) -> RunSummary:
+        """Run what is missing.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            After SIGINT or SIGTERM; everything is in order then, and the next run goes on.
+        ScmmlabError
+            When the store or the engine fails.
+        """
+        self._recorder.finished_before(self._grid.finished.values())
+        with interruptible() as self._interruption:
+            try:
+                self._evaluate_fine_tuned()
+                if not self._scheduler.finished:
+                    self._run_stages()
+            except Interrupted:
+                raise KeyboardInterrupt from None
+            finally:
+                self._progress.close()
+        done, _, _ = self._counts()
+        return RunSummary(
+            total=self._total,
+            finished=done,
+            ran=done - self._finished_before,
+            failures=tuple(self._recorder.failures.values()),
+        )
+
+    def _evaluate_fine_tuned(self) -> None:
+        for key, output in self._recorder.stored_finetuning(self._grid.cells).items():
+            cell = self._grid.cells[key]
+            self._recorder.started([cell])
+            self._judged(key, self._recorder.evaluate(cell, output))
+
+    def _run_stages(self) -> None:
+        counts = self._scheduler.counts
+        self._engine.useful_workers = max(counts[StageState.READY], counts[StageState.WAITING])
+        self._progress.note("starting")
+        keep_worker_losses(self._store.study_folder(self._name), self._losses)
+        self._engine.interruption = self._interruption
+        with self._engine:
+            self._progress.expect(self._engine.workers)
+            self._submit()
+            while not self._scheduler.finished:
+                if self._interruption.requested:
+                    raise Interrupted
+                self._engine.step(self._heard, STEP_S)
+                self._submit()
+
+    def _submit(self) -> None:
+        """Keep each worker's next task queued, so that none waits while a result is being written."""
+        workers = self._engine.workers
+        while len(self._tasks) < 2 * workers:
+            upcoming = self._scheduler.upcoming()
+            if upcoming is None or self._sizes.being_measured(upcoming):
+                return
+            if (probe := self._sizes.probe(upcoming)) is not None:
+                self._tasks.append(Task(probe.key, [probe]))
+                self._engine.submit(self._tasks[-1])
+                return
+            size = self._sizes.size(upcoming)
+            stages = self._scheduler.next(workers, idle=max(0, workers - len(self._tasks)))
+            requests = []
+            for stage in stages:
+                request = self._grid.request(stage, self._store)
+                if request is not None:
+                    requests.append(request)
+                else:
+                    self._scheduler.lacks(stage.key)
+            if requests:
+                checkpoints = [self._grid.checkpoints(request, self._store) for request in requests]
+                merged = {name: data for found in checkpoints for name, data in found.items()}
+                for key, _ in merged:
+                    self._progress.resume(key)
+                self._tasks.append(Task(f"{stages[0].kind}-{requests[0].key}", requests, merged, size))
+                self._engine.submit(self._tasks[-1])
+
+    # --- what happens
+
+    def _heard(self, event: Event) -> None:
+        match event:
+            case TaskStarted():
+                self._progress.note("")
+                for key in (key for key in event.keys if not self._sizes.is_probe(key)):
+                    self._progress.begin(event.worker)
+                    self._running.add(key)
+                    self._recorder.started(self._grid.cells_of(key))
+                self._show()
+            case EpochEnded():
+                self._recorder.epoch(event)
+                self._progress.advance(event.key, event.epoch / event.epochs)
+            case CheckpointSaved():
+                self._recorder.checkpoint(event)
+            case TaskLost():
+                self._running.difference_update(event.keys)
+                self._show()
+                self._progress.say(str(event))
+            case WorkersChanged():
+                self._progress.say(str(event))
+            case WorkerLost():
+                self._losses = self._losses.plus(event.kind, str(event))
+                self._progress.lost(self._losses.text())
+                keep_worker_losses(self._store.study_folder(self._name), self._losses)
+            case WorkersAwaited():
+                self._progress.note(str(event))
+            case TaskEnded():
+                for outcome in event.outcomes:
+                    if self._sizes.is_probe(outcome.key):
+                        self._say(self._sizes.measured(outcome))
+                    else:
+                        self._ended_with(outcome)
+                # a task may have been run in halves
+                self._ended.update(outcome.key for outcome in event.outcomes)
+                self._running.difference_update(self._ended)
+                self._tasks = [task for task in self._tasks if not self._ended.issuperset(task.keys)]
+                self._show()
+        if self._interruption.requested:
+            raise Interrupted
+
+    def _say(self, news: str | None) -> None:
+        if news is not None:
+            self._progress.say(news)
+
+    def _ended_with(self, outcome: Outcome) -> None:
+        if isinstance(outcome, StageOutput) and outcome.halved_to is not None:
+            self._say(self._sizes.halved(self._scheduler.stage(outcome.key), outcome.halved_to))
+        if isinstance(outcome, StageFailure):
+            lost = self._scheduler.failed(outcome.key)
+            cells = [self._grid.cells[key] for key in (outcome.key, *lost) if key in self._grid.cells]
+            self._recorder.failed(outcome, cells)
+            self._well[False] += sum(self._grid.twins[cell.key] for cell in cells)
+            for key in (outcome.key, *lost):
+                self._progress.end(key)
+        elif outcome.kind == "pretrain":
+            self._recorder.pretrained(outcome)
+            self._scheduler.done(outcome.key)
+            self._progress.advance(outcome.key, 1.0)
+        else:
+            self._judged(outcome.key, self._recorder.fine_tuned(self._grid.cells[outcome.key], outcome))
+
+    def _judged(self, key: str, well: bool) -> None:
+        self._well[well] += self._grid.twins[key]
+        if well:
+            self._scheduler.done(key)
+        else:
+            self._scheduler.failed(key)
+        self._progress.advance(key, 1.0)
+
+    def _show(self) -> None:
+        done, running, failed = self._counts()
+        self._progress.counts(done, running, failed)
+        self._recorder.progress(done, failed, self._total)
+
+    def _counts(self) -> tuple[int, int, int]:
+        """Cells done, running (they, or their pre-training, are at a worker) and failed."""
+        cells = self._grid.cells
+        running = sum(
+            self._grid.twins[cell.key]
+            for key in self._running
+            for cell in self._grid.cells_of(key)
+            if cell.key in cells
+        )
+        return self._finished_before + self._well[True], running, self._well[False]

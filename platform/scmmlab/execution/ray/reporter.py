@@ -1,0 +1,170 @@
+"""The reporter of Ray's workers: news go to the broker from a thread of their own, so that training never waits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import ray
+
+from scmmlab.execution.checkpoint_pace import CheckpointPace
+from scmmlab.execution.engine import Interrupted, Preempted
+from scmmlab.execution.events import CheckpointSaved, EpochEnded, SlotsUsed
+from scmmlab.execution.ray.broker import Orders
+from scmmlab.execution.ray.preemption import departure
+from scmmlab.execution.ray.task_queue import WorkerId
+from scmmlab.execution.task import Task
+from scmmlab.training import Reporter
+
+FLUSH_S = 0.2
+"""News are gathered for so long at least, so that an epoch of a millisecond costs no round trip."""
+REPORTS_A_SECOND = 500
+"""Of all workers together, at most: a broker answers about 1,250, and has tasks to hand out beside."""
+BEAT_S = 5.0
+"""Without news, a sign of life is sent so often."""
+
+
+def gathering_s(workers: int) -> float:
+    """Seconds for which each of so many workers gathers its news."""
+    return max(FLUSH_S, workers / REPORTS_A_SECOND)
+
+
+class StreamingReporter(Reporter):
+    """Reports a worker's tasks to the broker.
+
+    Parameters
+    ----------
+    broker : ActorHandle
+        The broker.
+    worker : WorkerId
+        Who reports.
+    tasks : sequence of Task
+        What is being run.
+    checkpoint_s : float
+        See :class:`CheckpointPace`.
+    gather_s : float
+        News are gathered for so long.
+    """
+
+    def __init__(self, broker: Any, worker: WorkerId, tasks: Sequence[Task], checkpoint_s: float, gather_s: float):
+        self._broker = broker
+        self._worker = worker
+        self._tasks = {task.id: task for task in tasks}
+        self._gather_s = gather_s
+        self._pace = CheckpointPace(checkpoint_s, time.monotonic())
+        self._lock = threading.Lock()
+        self._sending = threading.Lock()
+        self._epochs: list[EpochEnded] = []
+        self._checkpoints: dict[tuple[str, str], CheckpointSaved] = {}
+        self._slots = SlotsUsed(0, 0)
+        self._own: dict[tuple[str, str], bytes] = {}
+        self._held_back: set[tuple[str, str]] = set()
+        self._orders = Orders(abandon=False, cancelled=frozenset())
+        self._news = threading.Event()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._stream, name="scmmlab-reporter", daemon=True)
+        self._thread.start()
+
+    def add(self, tasks: Sequence[Task]) -> None:
+        """More tasks are being run."""
+        with self._lock:
+            self._tasks |= {task.id: task for task in tasks}
+
+    def end(self, task: Task) -> None:
+        """A task is over: send what is known of it, and speak of it no more."""
+        self._send()
+        with self._lock:
+            self._tasks.pop(task.id, None)
+            for name in [name for name in self._own if name[0] in task.keys]:
+                del self._own[name]
+                self._held_back.discard(name)
+
+    def epoch(self, key: str, stage: str, epoch: int, epochs: int, metrics: dict[str, float]) -> bool:
+        """Note the epoch; False where `key` has been cancelled by now, or is no longer this worker's.
+
+        Raises
+        ------
+        Interrupted
+            When none of the tasks is this worker's any more.
+        """
+        with self._lock:
+            self._epochs.append(EpochEnded(key, stage, epoch, epochs, metrics))
+        self._news.set()
+        orders = self._orders
+        if orders.abandon:
+            raise Interrupted
+        return key not in orders.cancelled and not any(
+            key in task.keys for name in orders.lost if (task := self._tasks.get(name))
+        )
+
+    def slots(self, used: int, there: int) -> None:
+        """Count the slot-epochs."""
+        with self._lock:
+            self._slots = SlotsUsed(self._slots.used + used, self._slots.there + there)
+
+    def save_checkpoint(self, key: str, stage: str, data: bytes) -> None:
+        """Keep the checkpoint here, for a second go at the same training, and send it off where it is time."""
+        self._own[key, stage] = data
+        if not self._pace.due(key, stage, time.monotonic()):
+            self._held_back.add((key, stage))
+            return
+        with self._lock:
+            self._held_back.discard((key, stage))
+            self._checkpoints[key, stage] = CheckpointSaved(key, stage, data)
+        self._news.set()
+
+    @property
+    def leaving(self) -> bool:
+        """Whether this process has been told to go, or its machine is being taken away."""
+        return departure.requested or self._orders.leave
+
+    def leave(self) -> None:
+        """Send the latest checkpoints, those too that were held back.
+
+        Raises
+        ------
+        Preempted
+            Always.
+        """
+        with self._lock:
+            for key, stage in self._held_back:
+                self._checkpoints[key, stage] = CheckpointSaved(key, stage, self._own[key, stage])
+            self._held_back.clear()
+        self._send()
+        raise Preempted
+
+    def load_checkpoint(self, key: str, stage: str) -> bytes | None:
+        """The latest one: of this worker, or that which the broker has of others."""
+        if (key, stage) in self._own:
+            return self._own[key, stage]
+        data: bytes | None = ray.get(self._broker.load_checkpoint.remote(key, stage))
+        return data
+
+    def close(self) -> None:
+        """Send what there is, and end the thread."""
+        self._closed.set()
+        self._news.set()
+        self._thread.join()
+
+    def _stream(self) -> None:
+        while not self._closed.is_set():
+            if self._news.wait(BEAT_S):
+                self._closed.wait(self._gather_s)
+            self._news.clear()
+            self._send()
+
+    def _send(self) -> None:
+        with self._sending:  # in the order in which it happened
+            with self._lock:
+                tasks = tuple(self._tasks)
+                epochs, self._epochs = self._epochs, []
+                checkpoints, self._checkpoints = list(self._checkpoints.values()), {}
+                slots, self._slots = self._slots, SlotsUsed(0, 0)
+            news = self._broker.report.remote(self._worker, tasks, epochs, checkpoints, slots if slots.there else None)
+            try:
+                self._orders = ray.get(news)
+            except ray.exceptions.RayError:
+                # without a broker the work is for nothing; the loop's own call will say what happened
+                self._orders = Orders(abandon=True, cancelled=frozenset())
