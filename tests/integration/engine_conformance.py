@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import pytest
-from comparing import csv, heard_by, local_engine, objects, run, tensor_bytes
+from comparing import csv, events_of_engine, local_engine, objects, run, tensor_bytes
 from ray_head import wait_for
 from struck_study import At
 from tiny_study import BASE, ablation, ablation_with_a_failure, plan_of
@@ -92,9 +92,9 @@ class EngineConformance:
         wait_for(lambda: self.held() == held, 30)
 
         engine, tracker = self.make_engine(plan.study.resources, plan.manifests), MemoryTracker()
-        heard = heard_by(engine)
+        events = events_of_engine(engine)
         assert run(plan, store, engine, tracker).complete
-        resumed = [key for key in plan.pretraining if epochs_of(heard, key)[:1] != [1]]
+        resumed = [key for key in plan.pretraining if epochs_of(events, key)[:1] != [1]]
         assert len(resumed) == 1, "what was interrupted, and that from a checkpoint"
         assert csv(plan, store) == csv(plan, alone)
         assert objects(store) == objects(alone)
@@ -157,38 +157,38 @@ class EngineConformance:
 
 def events_of(engine: Engine, tasks: Sequence[Task], listen: Callable[[Event], object] = id) -> list[Event]:
     """Everything that the engine tells until tasks have ended, and shortly after."""
-    heard: list[Event] = []
+    events: list[Event] = []
 
     def emit(event: Event) -> None:
-        heard.append(event)
+        events.append(event)
         listen(event)
 
     for task in tasks:
         engine.submit(task)
     deadline = time.monotonic() + LONGEST_S
-    while len(endings(heard)) < len(tasks):
-        assert time.monotonic() < deadline, heard[-5:]
+    while len(endings(events)) < len(tasks):
+        assert time.monotonic() < deadline, events[-5:]
         engine.step(emit, 0.5)
     engine.step(emit, 0.0)
-    return heard
+    return events
 
 
-def endings(heard: Sequence[Event]) -> list[TaskEnded]:
-    return [event for event in heard if isinstance(event, TaskEnded)]
+def endings(events: Sequence[Event]) -> list[TaskEnded]:
+    return [event for event in events if isinstance(event, TaskEnded)]
 
 
-def epochs_of(heard: Sequence[Event], key: str) -> list[int]:
-    return [event.epoch for event in heard if isinstance(event, EpochEnded) and event.key == key]
+def epochs_of(events: Sequence[Event], key: str) -> list[int]:
+    return [event.epoch for event in events if isinstance(event, EpochEnded) and event.key == key]
 
 
 def outcomes_in_order(engine: Engine, tasks: Sequence[Task]) -> list[Outcome]:
     """The outcomes of tasks that end well; each is told of in order, and once."""
-    heard, outcomes = events_of(engine, tasks), list[Outcome]()
-    assert len(endings(heard)) == len(tasks)
+    events, outcomes = events_of(engine, tasks), list[Outcome]()
+    assert len(endings(events)) == len(tasks)
     for task in tasks:
         of_it = [
             event
-            for event in heard
+            for event in events
             if getattr(event, "task_id", None) == task.id or getattr(event, "key", None) in task.keys
         ]
         (first, *between, last) = of_it

@@ -135,7 +135,7 @@ def test_a_head_that_does_not_answer_is_not_waited_for(home) -> None:
 
 
 def test_a_head_that_goes_while_it_is_joined_is_not_waited_for(home) -> None:
-    lost = JOINER.replace("try:\n", "import scmmlab.execution.ray.session as s\ns._see_to_token = print\ntry:\n", 1)
+    lost = JOINER.replace("try:\n", "import scmmlab.execution.ray.session as s\ns._agree_on_token = print\ntry:\n", 1)
     with socket.socket() as head:
         head.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{head.getsockname()[1]}"

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from scmmlab.config import AblationSpec
-from scmmlab.execution.engine import Emit, Engine
+from scmmlab.execution.engine import Engine, OnEvent
 from scmmlab.execution.engines import EngineName, make_engine
 from scmmlab.execution.events import TaskEnded
 from scmmlab.execution.grid.run import GridRun
 from scmmlab.execution.progress import Progress
-from scmmlab.execution.task import Errand, Task
+from scmmlab.execution.task import AuxiliaryTask, Task
 from scmmlab.study import Plan, ResultStore, cell_request, make_plan
 from scmmlab.tables import FeatureTable, Manifest, read_manifest, read_table, write_table
 from scmmlab.tracking import Tracker
@@ -34,7 +34,7 @@ CELLS = (100, 1_000, 10_000)
 
 
 @dataclass(frozen=True)
-class Nothing(Errand):
+class Nothing(AuxiliaryTask):
     """A cell's fine-tuning that has its outcome with it."""
 
     key: str
@@ -84,7 +84,7 @@ class WithoutTraining(Engine):
     def cancel(self, key: str) -> None:
         """Nothing runs that could be stopped."""
 
-    def step(self, emit: Emit, timeout_s: float) -> None:
+    def step(self, emit: OnEvent, timeout_s: float) -> None:
         """Let the engine go on, and note when tasks end."""
 
         def listen(event: Any) -> None:

@@ -31,11 +31,11 @@ SLOTS = 4
 """Of each worker."""
 TRIALS_A_SLOT = 20
 QUEUED = 0.5
-"""Settings that wait, as a share of the slots: what leaves is followed at once, and not only when Tune has heard."""
+"""Settings that wait, as a share of the slots: what leaves is followed at once, and not only when Tune has on_event."""
 
 
 class Waiting(SweepSlots):
-    """Slots whose settings take `TRIAL_S` each, however many there are, and report `REPORTS` times.
+    """SweepTaskRunner whose settings take `TRIAL_S` each, however many there are, and report `REPORTS` times.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def benchmark_sweep(workers: int | None = None, trials_a_slot: int = TRIALS_A_SL
             }
         )
         plan, clock = make_plan(study, read_manifest), Clock()
-        engine = RayEngine(study.resources, plan.manifests, sweep_stage=Waiting)
+        engine = RayEngine(study.resources, plan.manifests, make_sweep_slots=Waiting)
         with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
             progress = Progress(study.tune_trials, {}, stream=nowhere, noun="settings")
             run = SweepRun(plan, ResultStore(folder / "store"), engine, clock, progress)

@@ -10,7 +10,7 @@ import numpy as np
 from scmmlab.config import CorpusSelection, ExperimentSpec, TransferSpec
 from scmmlab.errors import FailureCause
 
-StageKind = Literal["pretrain", "finetune", "evaluate", "sweep", "errand"]
+StageKind = Literal["pretrain", "finetune", "evaluate", "sweep", "auxiliary"]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from scmmlab.config import ResourcesSpec
 from scmmlab.execution.engine import Engine
 from scmmlab.execution.grid.scheduler import Stage, StageKind
 from scmmlab.execution.grid.stages import GridStages
-from scmmlab.execution.task import Errand, Outcome
+from scmmlab.execution.task import AuxiliaryTask, Outcome
 from scmmlab.study.folder import StudyFolder
 from scmmlab.training import StageFailure, StageOutput
 from scmmlab.training.pack_probe import PackRates, Workload, probe_pack_size
@@ -34,7 +34,7 @@ Fit = tuple[StageKind, Hashable]
 
 
 @dataclass(frozen=True)
-class PackProbe(Errand):
+class PackProbe(AuxiliaryTask):
     """Have a worker measure which pack is best, on the device that will train it."""
 
     key: str
@@ -48,7 +48,7 @@ class PackProbe(Errand):
         """What was measured on such a device before, or is now."""
         found = next((rates for rates in self.known if rates.holds_on(device)), None)
         rates = found or probe_pack_size(self.workload, device, self.share)
-        return StageOutput(self.key, "errand", rates.to_json(), {})
+        return StageOutput(self.key, "auxiliary", rates.to_json(), {})
 
 
 class PackSizes:

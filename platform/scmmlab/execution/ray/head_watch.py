@@ -1,4 +1,4 @@
-"""Whether Ray's head is there: without it Ray's own calls wait, and after a minute end the program without a word."""
+"""Whether Ray's head is alive: without it Ray's own calls hang, and after a minute end the program silently."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import ray
 from scmmlab.errors import TryAgainError
 
 LOOK_S = 1.0
-"""The head is asked for a connection so often."""
+"""How often a connection to the head is tried."""
 ANSWER_S = 5.0
-"""It has so long to take it."""
+"""It has so long to accept it."""
 GONE_S = 30.0
-"""A head that has taken none for so long is given up; one that was started again with its memory is back sooner."""
+"""A head that has accepted none for so long is given up; one that is restarted with its state is back sooner."""
 
 
 class HeadWatch(threading.Thread):
-    """Asks the head that this program is connected to, for as long as the program runs."""
+    """Watches the head that this program is connected to, for as long as the program runs."""
 
     def __init__(self) -> None:
         super().__init__(name="scmmlab-head", daemon=True)
@@ -31,7 +31,7 @@ class HeadWatch(threading.Thread):
 
     @property
     def silent(self) -> bool:
-        """Whether it does not answer at the moment."""
+        """Whether it does not answer now."""
         return self._silent
 
     @property
@@ -40,7 +40,7 @@ class HeadWatch(threading.Thread):
         return self._silent and time.monotonic() - self._answered_at > GONE_S
 
     def check(self, logs: str | None) -> None:
-        """Go on only where there is a head, or may be one again.
+        """Go on only where the head is alive, or may come back.
 
         Raises
         ------
@@ -51,15 +51,15 @@ class HeadWatch(threading.Thread):
             raise self.loss(f"it has not answered for {GONE_S:g} s", logs)
 
     def loss(self, why: str, logs: str | None) -> TryAgainError:
-        """The error that says that the head is gone."""
+        """The error that says that the head is lost."""
         return TryAgainError(
             f"Ray's head at {self.address} is lost: {why}.",
-            hint="what is finished is kept; with a head that runs, the same command goes on (RAY_ADDRESS names it, if "
-            f"it is another). Ray's logs are in {logs}",
+            hint="finished work is kept; once a head is running, the same command resumes (set RAY_ADDRESS if it is "
+            f"another one). Ray's logs are in {logs}",
         )
 
     def answers(self) -> bool:
-        """Ask it."""
+        """Whether it accepts a connection."""
         host, _, port = self.address.rpartition(":")
         try:
             socket.create_connection((host.strip("[]"), int(port)), ANSWER_S).close()
@@ -68,11 +68,11 @@ class HeadWatch(threading.Thread):
         return True
 
     def stop(self) -> None:
-        """Ask no more."""
+        """Stop watching."""
         self._stop.set()
 
     def run(self) -> None:
-        """Ask, until it is to be asked no more."""
+        """Watch until `stop`."""
         while not self._stop.wait(LOOK_S):
             self._silent = not self.answers()
             if not self._silent:

@@ -36,7 +36,7 @@ _NUMBER = "number"
 _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
-class OptunaBook:
+class OptunaStudyAdapter:
     """Asks Optuna for settings, and tells it what became of them.
 
     Parameters

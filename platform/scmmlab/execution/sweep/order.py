@@ -19,14 +19,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from scmmlab.execution.sweep.rungs import RungDecision, Rungs
-from scmmlab.execution.sweep.setting import Setting
+from scmmlab.execution.sweep.setting import SampledSetting
 
 
 @dataclass
 class _Lane:
     """A setting on its way."""
 
-    setting: Setting
+    setting: SampledSetting
     start: int
     """Time at which it was sampled, in epochs."""
     decisions: deque[int]
@@ -61,7 +61,7 @@ class SweepOrder:
     sample : callable
         Number → setting; called in the order of numbers.
     judge : callable
-        Setting, epoch, probe: is told of each probe that counts, before what follows from it.
+        SampledSetting, epoch, probe: is told of each probe that counts, before what follows from it.
     conclude : callable
         Is told of each setting that has ended, or is stopped.
     """
@@ -72,9 +72,9 @@ class SweepOrder:
         concurrency: int,
         synchronous: bool,
         rungs: Rungs,
-        sample: Callable[[int], Setting],
-        judge: Callable[[Setting, int, float], None],
-        conclude: Callable[[Setting], None],
+        sample: Callable[[int], SampledSetting],
+        judge: Callable[[SampledSetting, int, float], None],
+        conclude: Callable[[SampledSetting], None],
     ):
         self._numbers = deque(numbers)
         self._concurrency, self._synchronous, self._rungs = concurrency, synchronous, rungs

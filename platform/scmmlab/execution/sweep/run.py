@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scmmlab.config import SweepSpec
-from scmmlab.execution.engine import Engine, Interrupted
+from scmmlab.execution.engine import STEP_S, Engine, Interrupted
 from scmmlab.execution.events import (
     CheckpointSaved,
     EpochEnded,
@@ -15,13 +15,11 @@ from scmmlab.execution.events import (
     WorkersAwaited,
     WorkersChanged,
 )
-from scmmlab.execution.grid.run import STEP_S
 from scmmlab.execution.interruption import Interruption, interruptible
 from scmmlab.execution.local_engine import LocalEngine
 from scmmlab.execution.progress import MakeProgress, Progress
 from scmmlab.execution.summary import RunSummary
-from scmmlab.execution.sweep.local_search import LocalSearch
-from scmmlab.execution.sweep.optuna_study import OptunaBook
+from scmmlab.execution.sweep.optuna_study import OptunaStudyAdapter
 from scmmlab.execution.sweep.records import SweepRecords
 from scmmlab.execution.sweep.rungs import Rungs
 from scmmlab.execution.sweep.search import Search
@@ -43,7 +41,7 @@ class SweepRun:
     engine : Engine
         Trains; not entered yet, and not entered at all where nothing is missing.
     tracker : Tracker
-        Is told what happens.
+        Is notified of what happens.
     progress : Progress | None
         Shows it; one that `make_progress` makes when None.
     make_progress : callable
@@ -112,32 +110,33 @@ class SweepRun:
         )
 
     def _search(self) -> None:
-        book = OptunaBook(self._study, self._records.key, self._store.study_folder(self._study.name).local)
+        adapter = OptunaStudyAdapter(self._study, self._records.key, self._store.study_folder(self._study.name).local)
         self._engine.useful_workers = min(self._study.concurrency, len(self._missing))
-        self._progress.note("starting")
+        self._progress.status("starting")
         keep_worker_losses(self._store.study_folder(self._study.name), self._losses)
         self._engine.interruption = self._interruption
         with self._engine:
             self._progress.expect(self._engine.workers)
-            search = self._make_search(book)
+            search = self._make_search(adapter)
             try:
                 while not search.done:
                     if self._interruption.requested:
                         raise Interrupted
-                    for record in search.step(self._heard, STEP_S):
+                    for record in search.step(self._on_event, STEP_S):
                         self._ended(record)
                     self._show(search.running)
             finally:
                 search.stop()
 
-    def _make_search(self, book: OptunaBook) -> Search:
+    def _make_search(self, adapter: OptunaStudyAdapter) -> Search:
+        ended = dict(self._records.ended)
         if isinstance(self._engine, LocalEngine):
-            return LocalSearch(self._engine, self._plan, dict(self._records.ended), book, self._checkpoints)
+            return Search(self._engine, self._plan, ended, adapter, self._checkpoints)
         from scmmlab.execution.ray.engine import RayEngine
         from scmmlab.execution.sweep.tune_search import TuneSearch
 
         assert isinstance(self._engine, RayEngine)
-        return TuneSearch(self._engine, self._plan, dict(self._records.ended), book, self._checkpoints)
+        return TuneSearch(self._engine, self._plan, ended, adapter, self._checkpoints)
 
     def _checkpoints(self, key: str) -> dict[tuple[str, str], bytes]:
         data = self._store.load_checkpoint(key, "probe")
@@ -146,10 +145,10 @@ class SweepRun:
         self._progress.resume(_number(key))
         return {(key, "probe"): data}
 
-    def _heard(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         match event:
             case TaskStarted():
-                self._progress.note("")
+                self._progress.status("")
                 self._progress.begin(event.worker)
             case EpochEnded():
                 self._progress.advance(_number(event.key), event.epoch / event.epochs)
@@ -158,13 +157,13 @@ class SweepRun:
                 self._slots += event.there
                 self._progress.slots(self._used_slots / self._slots)
             case TaskLost() | WorkersChanged():
-                self._progress.say(str(event))
+                self._progress.print(str(event))
             case WorkerLost():
                 self._losses = self._losses.plus(event.kind, str(event))
                 self._progress.lost(self._losses.text())
                 keep_worker_losses(self._store.study_folder(self._study.name), self._losses)
             case WorkersAwaited():
-                self._progress.note(str(event))
+                self._progress.status(str(event))
             case CheckpointSaved() if int(_number(event.key)) not in self._records.ended:
                 self._store.save_checkpoint(event.key, event.stage, event.data)
         if self._interruption.requested:

@@ -17,7 +17,7 @@ from scmmlab.training import SweepRequest
 
 
 @dataclass
-class Setting:
+class SampledSetting:
     """A setting that is being tried."""
 
     number: int
@@ -114,16 +114,16 @@ class Setting:
         )
 
 
-def make_setting(plan: Plan, number: int, params: dict[str, Value]) -> Setting:
+def make_setting(plan: Plan, number: int, params: dict[str, Value]) -> SampledSetting:
     """The setting of tune_trial `number`, with the task that tries it."""
     assert isinstance(plan.study, SweepSpec)
     try:
         cell = plan.sampled(f"tune_trial {number}", params)
     except ScmmlabError as error:
-        return Setting(number, params, key=f"invalid-{number}", task=None, error=error.message)
+        return SampledSetting(number, params, key=f"invalid-{number}", task=None, error=error.message)
     # the same setting may be tried twice at a time: a training's key has the number too
     request = replace(sweep_request(cell, plan.study), key=f"{cell.key}-{number}")
-    return Setting(number, params, key=cell.key, task=Task(f"sweep-{request.key}", [request]))
+    return SampledSetting(number, params, key=cell.key, task=Task(f"sweep-{request.key}", [request]))
 
 
 def longest(study: SweepSpec) -> int:

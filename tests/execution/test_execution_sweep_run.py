@@ -14,7 +14,7 @@ from scmmlab.execution.local_engine import LocalEngine
 from scmmlab.execution.sweep.run import SweepRun
 from scmmlab.execution.sweep.rungs import RungDecision, Rungs
 from scmmlab.execution.sweep.setting import Setting
-from scmmlab.execution.sweep.slots import slots_of
+from scmmlab.execution.sweep.task_runner import slots_per_worker
 from scmmlab.study import ResultStore, rows_csv, search_key, search_records, trial_rows
 from scmmlab.tables import read_table
 from scmmlab.tracking import MemoryTracker
@@ -90,7 +90,7 @@ def test_settings_that_do_not_fit_together_are_tried_one_shape_after_the_other(f
     [(None, None, 2, 4), (None, 4, 2, 2), (None, 5, 2, 3), (2, 64, 2, 2), (8, 64, 2, 8), (None, 1, 8, 1)],
 )
 def test_settings_are_spread_over_workers_before_slots_are_filled(pack_size, at_a_time, workers, slots):
-    assert slots_of("cpu", pack_size, at_a_time, workers) == slots
+    assert slots_per_worker("cpu", pack_size, at_a_time, workers) == slots
 
 
 def test_points_come_first(whole):

@@ -1,4 +1,7 @@
-"""What a worker does with a sweep: its slots are kept full with settings, the way a server batches requests."""
+"""Running a sweep's tasks in a worker: its slots are kept full, the way a language-model server batches requests.
+
+A slot is a place on the replica axis of the pack that :class:`SweepSlots` trains; a setting takes one.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,14 @@ from scmmlab.training import Reporter, SweepRequest
 from scmmlab.training.packs import pretrain_pack_size
 from scmmlab.training.sweep_stage import SweepSlots
 
-More = Callable[[Hashable, int], Sequence[Task]]
+TakeMore = Callable[[Hashable, int], Sequence[Task]]
 """A fit and a number of free slots → tasks of that fit, at most so many."""
-SweepStage = Callable[[Tables, Reporter, str, int], SweepSlots]
+MakeSweepSlots = Callable[[Tables, Reporter, str, int], SweepSlots]
 """Tables, reporter, device and epochs between checkpoints → the stage that trains what is in the slots."""
 
 
-def slots_of(device: str, pack_size: int | None, at_a_time: int | None, workers: int) -> int:
-    """Slots of a worker.
+def slots_per_worker(device: str, pack_size: int | None, at_a_time: int | None, workers: int) -> int:
+    """SweepTaskRunner of a worker.
 
     Parameters
     ----------
@@ -33,8 +36,8 @@ def slots_of(device: str, pack_size: int | None, at_a_time: int | None, workers:
     return size if at_a_time is None else max(1, min(size, -(-at_a_time // workers)))
 
 
-class Slots:
-    """A worker's slots, from the task that opens them until none is in use and no more fits.
+class SweepTaskRunner:
+    """Runs settings in a worker's slots, from a first one until all slots are free and no other setting fits.
 
     Parameters
     ----------
@@ -43,15 +46,15 @@ class Slots:
     tables : callable
         Location → feature table.
     reporter : Reporter
-        Is told how it goes.
+        Is notified of progress.
     device : str
         ``cpu`` or ``cuda``.
     checkpoint_every : int
         Epochs between checkpoints.
     slots : int
-        How many.
-    stage : callable
-        Makes the stage that trains.
+        How many settings train at a time.
+    make_sweep_slots : callable
+        Makes what trains them.
     """
 
     def __init__(
@@ -62,24 +65,24 @@ class Slots:
         device: str,
         checkpoint_every: int,
         slots: int,
-        stage: SweepStage = SweepSlots,
+        make_sweep_slots: MakeSweepSlots = SweepSlots,
     ):
         self._first: Task | None = first
         self._fit = first.fit
         self._slots = slots
         self._tasks: dict[str, Task] = {}
         self._reporter = reporter
-        self._stage = stage(tables, reporter, device, checkpoint_every)
+        self._stage = make_sweep_slots(tables, reporter, device, checkpoint_every)
 
     @property
     def done(self) -> bool:
         """Whether nothing is being trained."""
         return self._first is None and not self._tasks
 
-    def step(self, more: More) -> list[tuple[Task, list[Outcome]]]:
-        """Let settings into free slots, train all through an epoch, and say which tasks have ended, and how.
+    def step(self, more: TakeMore) -> list[tuple[Task, list[Outcome]]]:
+        """Fill free slots, train all settings for an epoch, and return the tasks that have ended, with their outcomes.
 
-        What the stage raises becomes the failure of all that are here; what the reporter raises to interrupt it (no
+        What the stage raises becomes the failure of all settings in slots; what the reporter raises to interrupt it (no
         ``Exception``) is raised.
         """
         tasks = [self._first] if self._first is not None else []

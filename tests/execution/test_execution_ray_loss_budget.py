@@ -10,7 +10,7 @@ from scmmlab.execution.ray.loss_budget import LossBudget
 
 
 def lost(kind: str) -> WorkerLost:
-    return WorkerLost("worker 1", kind, "its process ended suddenly")
+    return WorkerLost("worker 1", kind, "its process died unexpectedly")
 
 
 def test_failure_beyond_the_budget_ends_the_run_with_the_last_one_named():
@@ -23,7 +23,7 @@ def test_failure_beyond_the_budget_ends_the_run_with_the_last_one_named():
         budget.check("/logs")
     assert caught.value.message == (
         "Workers failed 2 times, and resources.max_failures allows 1; the last time worker 1 was lost: its process "
-        "ended suddenly."
+        "died unexpectedly."
     )
     assert "pack_size" in caught.value.hint
 

@@ -1,4 +1,4 @@
-"""Errands that come to nothing, each in its own way; in a module of their own, which workers can import."""
+"""Auxiliary tasks that fail, each in its own way; in a module of their own, which workers can import."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import torch
 
-from scmmlab.execution.task import Errand
+from scmmlab.execution.task import AuxiliaryTask
 
 GIB = 2**30
 
 
 @dataclass(frozen=True)
-class HasABug(Errand):
+class HasABug(AuxiliaryTask):
     key: str = "bug"
 
     def run(self, device):
@@ -24,7 +24,7 @@ class HasABug(Errand):
 
 
 @dataclass(frozen=True)
-class AsksTheAllocatorForTooMuch(Errand):
+class AsksTheAllocatorForTooMuch(AuxiliaryTask):
     """Within a limit on the process's addresses, as a batch scheduler sets it."""
 
     key: str = "allocator"
@@ -41,7 +41,7 @@ class AsksTheAllocatorForTooMuch(Errand):
 
 
 @dataclass(frozen=True)
-class AsksPythonForTooMuch(Errand):
+class AsksPythonForTooMuch(AuxiliaryTask):
     key: str = "python"
 
     def run(self, device):
@@ -49,7 +49,7 @@ class AsksPythonForTooMuch(Errand):
 
 
 @dataclass(frozen=True)
-class IsKilled(Errand):
+class IsKilled(AuxiliaryTask):
     key: str = "killed"
 
     def run(self, device):
@@ -57,7 +57,7 @@ class IsKilled(Errand):
 
 
 @dataclass(frozen=True)
-class FillsTheMachine(Errand):
+class FillsTheMachine(AuxiliaryTask):
     """Until Ray's memory monitor does something about it."""
 
     key: str = "fills"

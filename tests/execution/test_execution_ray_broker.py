@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import pytest
-from test_execution_leases import ONE, ONE_AGAIN, TWO, task
+from test_execution_ray_task_queue import ONE, ONE_AGAIN, TWO, task
 
 from scmmlab.config import CorpusSelection, TransferSpec
 from scmmlab.execution.events import (
@@ -19,7 +19,8 @@ from scmmlab.execution.events import (
     TaskStarted,
     WorkerLost,
 )
-from scmmlab.execution.ray.broker import Attendance, Broker, Place
+from scmmlab.execution.ray.broker import Broker
+from scmmlab.execution.ray.messages import WorkerCount, WorkerInfo
 from scmmlab.execution.ray.reporter import gathering_s
 from scmmlab.execution.ray.task_queue import WorkerId
 from scmmlab.execution.task import Task
@@ -128,34 +129,42 @@ def test_workers_are_sent_home_and_away_from_their_work():
     run(scenario())
 
 
-def test_follower_hears_probes_and_outcome_and_takes_its_training_with_it():
+def test_follower_gets_the_epochs_and_the_end_of_a_training_of_its_own():
     async def scenario() -> None:
         broker = Broker()
-        assert await broker.follow("tune_trial 7", 0) is None
-        follower = asyncio.create_task(broker.follow("tune_trial 7", 10))
+        assert await broker.follow("trial 7", 0) is None
+        follower = asyncio.create_task(broker.follow("trial 7", 10))
         await asyncio.sleep(0)
-        await broker.offer("tune_trial 7", task("x"))
+        await broker.submit([task("x"), task("y")], followed=True)
         assert await follower == "x"
-        assert await broker.follow("tune_trial 7", 0) == "x", "its process was started anew"
+        assert await broker.follow("trial 7", 0) == "x", "its process was restarted"
+        assert await broker.follow("trial 8", 0) == "y"
         assert (await broker.take(ONE, 0)).task.id == "x"
-        waiting = asyncio.create_task(broker.progress("x", 0, 10))
+        waiting = asyncio.create_task(broker.update("x", 0, 10))
         await asyncio.sleep(0)
         await broker.report(ONE, ["x"], [epoch("x", 1)], [])
         assert [probe.epoch for probe in (await waiting).epochs] == [1]
-        await broker.leave("x")
-        assert (await broker.report(ONE, ["x"], [], [])).cancelled == {"x"}
         await broker.finish(ONE, "x", [output("x")])
-        assert (await broker.report(ONE, ["y"], [], [])).abandon
+        update = await broker.update("x", 1, 10)
+        assert (update.epochs, update.ended, update.outcome) == ((), True, output("x"))
+        await broker.unfollow("x")
+        assert await broker.cancel("y"), "it had not begun"
+        assert (await broker.update("y", 0, 10)).ended
 
     run(scenario())
 
 
-def test_follower_that_leaves_before_the_start_leaves_nothing_behind():
+def test_training_that_is_cancelled_is_stopped_where_it_runs_or_not_begun():
     async def scenario() -> None:
         broker = Broker()
-        await broker.offer("tune_trial 7", task("x"))
-        await broker.leave("x")
-        assert (await broker.take(ONE, 0)).task is None
+        await broker.submit([task("x"), task("y")])
+        await broker.take(ONE, 0)
+        assert not await broker.cancel("x")
+        assert await broker.cancel("y")
+        assert (await broker.report(ONE, ["x"], [epoch("x", 1)], [])).cancelled == {"x"}
+        assert (await broker.take(TWO, 0)).task is None
+        await broker.finish(ONE, "x", [output("x")])
+        assert (await broker.report(ONE, ["y"], [], [])).abandon
 
     run(scenario())
 
@@ -197,19 +206,19 @@ def test_worker_of_several_tasks_keeps_those_that_are_its_own():
     run(scenario())
 
 
-HERE = Place(nodes=("here",), log="worker.err on 10.0.0.1", kernel_kills=(0,))
+HERE = WorkerInfo(nodes=("here",), log="worker.err on 10.0.0.1", kernel_kills=(0,))
 
 
 def test_death_that_train_tells_of_frees_the_task_at_once_for_another():
     async def scenario() -> None:
         broker = Broker(lease_s=1000)
         await broker.submit([task("x")])
-        await broker.arrive(ONE, HERE)
+        await broker.register_worker(ONE, HERE)
         await broker.take(ONE, 0)
-        await broker.died("worker 0", "crash", "its process ended suddenly")
+        await broker.worker_died("worker 0", "crash", "its process died unexpectedly")
         assert (await broker.take(TWO, 0)).task.id == "x"
         lost = [event for event in await broker.events(0) if isinstance(event, WorkerLost)]
-        assert lost == [WorkerLost("worker 0", "crash", "its process ended suddenly")]
+        assert lost == [WorkerLost("worker 0", "crash", "its process died unexpectedly")]
 
     run(scenario())
 
@@ -219,9 +228,9 @@ def test_request_whose_workers_are_killed_for_want_of_memory_says_so():
         broker = Broker()
         await broker.submit([task("x")])
         for worker in (ONE, ONE_AGAIN):
-            await broker.arrive(worker, HERE)
+            await broker.register_worker(worker, HERE)
             await broker.take(worker, 0)
-            await broker.died("worker 0", "out_of_memory", "Ray's memory monitor killed it")
+            await broker.worker_died("worker 0", "out_of_memory", "Ray's memory monitor killed it")
         (failure,) = (await broker.events(0))[-2].outcomes
         assert (failure.cause, failure.log) == ("out_of_memory", HERE.log)
         assert failure.error.endswith("worker 0: Ray's memory monitor killed it)")
@@ -233,13 +242,13 @@ def test_worker_that_is_told_to_go_hears_it_and_is_counted_once():
     async def scenario() -> None:
         broker = Broker()
         await broker.submit([task("x")])
-        await broker.arrive(ONE, HERE)
+        await broker.register_worker(ONE, HERE)
         await broker.take(ONE, 0)
-        assert not (await broker.report(ONE, ["x"], [], [])).leave
-        await broker.going("worker 0")
-        assert (await broker.report(ONE, ["x"], [], [CheckpointSaved("x", "pretrain", b"now")])).leave
+        assert not (await broker.report(ONE, ["x"], [], [])).preempted
+        await broker.preempt("worker 0")
+        assert (await broker.report(ONE, ["x"], [], [CheckpointSaved("x", "pretrain", b"now")])).preempted
         await broker.release(ONE)
-        await broker.died("worker 0", "crash", "WorkerPreempted: worker 0 was told to go")
+        await broker.worker_died("worker 0", "crash", "WorkerPreempted: worker 0 received a preemption notice")
         assert (await broker.take(ONE_AGAIN, 0)).task.id == "x"
         assert await broker.load_checkpoint("x", "pretrain") == b"now"
         events = await broker.events(0)
@@ -252,10 +261,10 @@ def test_worker_that_is_told_to_go_hears_it_and_is_counted_once():
 def test_worker_that_dies_before_it_could_save_was_preempted_all_the_same():
     async def scenario() -> None:
         broker = Broker()
-        await broker.arrive(ONE, HERE)
-        await broker.going("worker 0")
-        await broker.died("worker 0", "crash", "its process ended suddenly")
-        assert await broker.events(0) == [WorkerLost("worker 0", "preemption", "its process ended suddenly")]
+        await broker.register_worker(ONE, HERE)
+        await broker.preempt("worker 0")
+        await broker.worker_died("worker 0", "crash", "its process died unexpectedly")
+        assert await broker.events(0) == [WorkerLost("worker 0", "preemption", "its process died unexpectedly")]
 
     run(scenario())
 
@@ -263,13 +272,13 @@ def test_worker_that_dies_before_it_could_save_was_preempted_all_the_same():
 def test_workers_of_a_machine_that_is_taken_away_leave_and_others_stay():
     async def scenario() -> None:
         broker = Broker()
-        await broker.arrive(ONE, HERE)
-        await broker.arrive(TWO, Place(nodes=("elsewhere",)))
+        await broker.register_worker(ONE, HERE)
+        await broker.register_worker(TWO, WorkerInfo(nodes=("elsewhere",)))
         waiting = asyncio.create_task(broker.take(ONE, 10))
         await asyncio.sleep(0)
-        await broker.look({}, frozenset({"here"}))
-        assert (await waiting).leave
-        assert not (await broker.take(TWO, 0)).leave
+        await broker.update_nodes({}, frozenset({"here"}))
+        assert (await waiting).preempted
+        assert not (await broker.take(TWO, 0)).preempted
 
     run(scenario())
 
@@ -285,20 +294,20 @@ def test_machine_with_many_workers_is_one_loss_in_whichever_order_it_is_heard_of
         workers = [WorkerId(f"worker {number}", "1") for number in range(6)]
         await broker.submit([task(f"x{number}") for number in range(6)])
         for worker in workers:
-            await broker.arrive(worker, HERE)
+            await broker.register_worker(worker, HERE)
             await broker.take(worker, 0)
         errors = {"the table is first": 0, "the errors are first": 6, "one error is first": 1}[order]
         for worker in workers[:errors]:
-            await broker.died(worker.name, "crash", "its process ended suddenly", False)
+            await broker.worker_died(worker.name, "crash", "its process died unexpectedly", False)
             assert (await broker.take(TWO, 0)).task is not None, "others have its task at once"
         assert lost_by(await broker.events(0)) == [], "which of the two it was is not known yet"
-        await broker.look({"here": "10.0.0.7", "elsewhere": "10.0.0.8"}, frozenset())
+        await broker.update_nodes({"here": "10.0.0.7", "elsewhere": "10.0.0.8"}, frozenset())
         for worker in workers:
-            await broker.died(worker.name, "crash", "its process ended suddenly", False)
+            await broker.worker_died(worker.name, "crash", "its process died unexpectedly", False)
         events = await broker.events(0)
         assert lost_by(events) == [("machine 10.0.0.7", "machine")]
         assert sum(isinstance(event, TaskLost) for event in events) == 6 - errors
-        await broker.look({"here": "10.0.0.7"}, frozenset())
+        await broker.update_nodes({"here": "10.0.0.7"}, frozenset())
         assert lost_by(await broker.events(0)) == []
 
     run(scenario())
@@ -306,9 +315,9 @@ def test_machine_with_many_workers_is_one_loss_in_whichever_order_it_is_heard_of
 
 def test_worker_whose_machine_is_there_after_all_has_crashed():
     async def scenario() -> None:
-        broker = Broker(lease_s=0.2, notice_s=0.1)
-        await broker.arrive(ONE, HERE)
-        await broker.died("worker 0", "crash", "its process ended suddenly", False)
+        broker = Broker(lease_s=0.2, node_death_s=0.1)
+        await broker.register_worker(ONE, HERE)
+        await broker.worker_died("worker 0", "crash", "its process died unexpectedly", False)
         assert lost_by(await broker.events(0)) == []
         while not (lost := lost_by(await broker.events(0.05))):
             pass
@@ -321,14 +330,14 @@ def test_workers_that_are_ended_leave_their_tasks_to_others_and_get_no_more():
     async def scenario() -> None:
         broker = Broker(lease_s=1000)
         await broker.submit([task("x")])
-        await broker.arrive(ONE, HERE)
+        await broker.register_worker(ONE, HERE)
         await broker.take(ONE, 0)
         await broker.retire(["worker 0"], "its trainer has ended")
         assert (await broker.report(ONE, ["x"], [], [])).abandon
         assert (await broker.take(ONE, 0)).stop
-        assert (await broker.attendance()).workers == 0
+        assert (await broker.count_workers()).workers == 0
         assert (await broker.take(TWO, 0)).task.id == "x"
-        await broker.died("worker 0", "crash", "its process ended suddenly")
+        await broker.worker_died("worker 0", "crash", "its process died unexpectedly")
         assert lost_by(await broker.events(0)) == []
 
     run(scenario())
@@ -337,23 +346,23 @@ def test_workers_that_are_ended_leave_their_tasks_to_others_and_get_no_more():
 def test_attendance_is_told_by_arrivals_deaths_and_silence():
     async def scenario() -> None:
         broker = Broker(lease_s=0.05)
-        assert (await broker.attendance()).workers == 0
-        await broker.arrive(ONE, HERE)
+        assert (await broker.count_workers()).workers == 0
+        await broker.register_worker(ONE, HERE)
         await asyncio.sleep(0.1)
-        assert (await broker.attendance()).workers == 1, "it reads its tables"
+        assert (await broker.count_workers()).workers == 1, "it reads its tables"
         await broker.take(ONE, 0)
-        assert await broker.attendance() == Attendance(1, 0.0)
+        assert await broker.count_workers() == WorkerCount(1, 0.0)
         await asyncio.sleep(0.1)
-        assert (await broker.attendance()).workers == 0, "it is silent"
+        assert (await broker.count_workers()).workers == 0, "it is silent"
         await broker.take(ONE, 0)
-        await broker.died("worker 0", "crash", "")
-        gone = await broker.attendance()
+        await broker.worker_died("worker 0", "crash", "")
+        gone = await broker.count_workers()
         assert gone.workers == 0
-        assert gone.alone_s < 0.05
+        assert gone.without_s < 0.05
         await broker.stop()
-        await broker.arrive(TWO, HERE)
+        await broker.register_worker(TWO, HERE)
         assert (await broker.take(TWO, 0)).stop
-        assert (await broker.attendance()).workers == 0, "it has gone home"
+        assert (await broker.count_workers()).workers == 0, "it was stopped"
 
     run(scenario())
 

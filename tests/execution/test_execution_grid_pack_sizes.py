@@ -104,7 +104,7 @@ def test_all_but_shapes_share_packs_over_variants_sources_and_cells_and_change_n
     assert summary.complete
     assert sorted(map(len, engine.of("pretrain"))) == [2, 10]
     assert sorted(map(len, engine.of("finetune"))) == [2, 10]
-    assert not engine.of("errand"), "a size that is given is not measured"
+    assert not engine.of("auxiliary"), "a size that is given is not measured"
     assert rows(plan, store) == one_by_one
 
 
@@ -125,7 +125,7 @@ def test_cell_that_diverges_fails_with_its_epoch_and_its_neighbours_are_as_if_al
 def test_size_is_measured_once_kept_in_the_studys_folder_and_no_part_of_a_key(folder, one_by_one, tmp_path):
     plan, store, engine, _ = run(both_ways(folder), tmp_path)
     assert rows(plan, store) == one_by_one
-    assert len(engine.of("errand")) == 4, "two kinds of stages, two widths"
+    assert len(engine.of("auxiliary")) == 4, "two kinds of stages, two widths"
     kept = json.loads(store.study_folder("tiny").read_text("packs.json"))
     assert len(kept["packs"]) == 4
     for entry in kept["packs"]:

@@ -40,7 +40,7 @@ class CountingEngine(LocalEngine):
     def step(self, emit, timeout_s):
         def listen(event):
             if isinstance(event, TaskEnded):
-                self.ran += [outcome.key for outcome in event.outcomes if outcome.kind != "errand"]
+                self.ran += [outcome.key for outcome in event.outcomes if outcome.kind != "auxiliary"]
             emit(event)
 
         super().step(listen, timeout_s)

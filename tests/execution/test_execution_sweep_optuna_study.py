@@ -9,7 +9,7 @@ import optuna
 import pytest
 from tiny_study import sweep
 
-from scmmlab.execution.sweep.optuna_study import OptunaBook
+from scmmlab.execution.sweep.optuna_study import OptunaStudyAdapter
 from scmmlab.tracking import TuneTrialRecord, mounts
 
 CONDITIONAL = {
@@ -31,15 +31,15 @@ TWO = {
 }
 
 
-def book_of(folder, ended=(), storage=None, **changes):
-    """A book that was told of `ended`, as a run that goes on does."""
-    book = OptunaBook(sweep(folder, **changes), "0123456789abcdef", storage)
+def adapter_of(folder, ended=(), storage=None, **changes):
+    """An adapter that was told of `ended`, as a run that goes on does."""
+    adapter = OptunaStudyAdapter(sweep(folder, **changes), "0123456789abcdef", storage)
     for record in ended:
-        assert book.ask(record.number, record.params) == record.params
+        assert adapter.ask(record.number, record.params) == record.params
         for epoch, value in record.intermediate:
-            book.report(record.number, epoch, value)
-        book.tell(record)
-    return book
+            adapter.report(record.number, epoch, value)
+        adapter.tell(record)
+    return adapter
 
 
 def ended(number, params, probes=((2, 0.5), (4, 0.6)), state="complete", error=None):
@@ -58,22 +58,22 @@ def attributes(trial):
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])
 def test_only_what_its_conditions_allow_is_sampled(tmp_path, sampler):
-    book = book_of(tmp_path, space=CONDITIONAL, points=[], sampler=sampler, population=4)
+    adapter = adapter_of(tmp_path, space=CONDITIONAL, points=[], sampler=sampler, population=4)
     modes = set()
     for number in range(30):
-        params = book.ask(number)
+        params = adapter.ask(number)
         assert set(params) == SEARCHED[params["masking.mode"]]
         modes.add(params["masking.mode"])
-        book.tell(ended(number, params, [(2, probe_of(params))]))
+        adapter.tell(ended(number, params, [(2, probe_of(params))]))
     assert len(modes) == 3
-    for trial in book.study.trials:
+    for trial in adapter.study.trials:
         assert set(trial.params) == SEARCHED[trial.params["masking.mode"]]
 
 
 def test_nothing_is_sampled_that_the_base_excludes(tmp_path):
     base = {"aggregator": {"enabled": False}, "protocol": {"kind": "loso"}}
-    book = book_of(tmp_path, space=CONDITIONAL, points=[], base=base)
-    assert all("aggregator.top_k" not in book.ask(number) for number in range(5))
+    adapter = adapter_of(tmp_path, space=CONDITIONAL, points=[], base=base)
+    assert all("aggregator.top_k" not in adapter.ask(number) for number in range(5))
 
 
 def test_first_points_name_what_they_fix_and_the_sampler_the_rest(tmp_path):
@@ -82,8 +82,8 @@ def test_first_points_name_what_they_fix_and_the_sampler_the_rest(tmp_path):
         {"masking.mode": "none"},
         {"masking.mode": "random", "masking.ratio": 0.75},
     ]
-    book = book_of(tmp_path, space=CONDITIONAL, points=points)
-    first, second, third = (book.ask(number) for number in range(3))
+    adapter = adapter_of(tmp_path, space=CONDITIONAL, points=points)
+    first, second, third = (adapter.ask(number) for number in range(3))
     assert first == points[0]
     assert set(second) == SEARCHED["none"]
     assert second["masking.mode"] == "none"
@@ -94,10 +94,10 @@ def test_first_points_name_what_they_fix_and_the_sampler_the_rest(tmp_path):
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])
 def test_a_study_made_again_from_records_samples_as_the_one_that_was_there(tmp_path, sampler):
     changes = {"space": CONDITIONAL, "points": [], "sampler": sampler, "population": 3}
-    whole, records = book_of(tmp_path, **changes), []
+    whole, records = adapter_of(tmp_path, **changes), []
     for number in range(24):
         # what is asked of a study that is rebuilt after each setting
-        again = book_of(tmp_path, records, **changes)
+        again = adapter_of(tmp_path, records, **changes)
         params = whole.ask(number)
         assert again.ask(number) == params
         state = "pruned" if number % 5 == 4 else "complete"
@@ -109,9 +109,9 @@ def test_a_study_made_again_from_records_samples_as_the_one_that_was_there(tmp_p
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
 def test_two_objectives_made_again_from_records_sample_as_those_that_were_there(tmp_path, sampler):
     changes = TWO | {"sampler": sampler, "population": 3}
-    whole, records = book_of(tmp_path, **changes), []
+    whole, records = adapter_of(tmp_path, **changes), []
     for number in range(24):
-        again = book_of(tmp_path, records, **changes)
+        again = adapter_of(tmp_path, records, **changes)
         params = whole.ask(number)
         assert again.ask(number) == params
         probes = [(2, 0.5), (params["pretrain.epochs"], 0.5 + 0.02 * params["pretrain.epochs"])]
@@ -121,13 +121,13 @@ def test_two_objectives_made_again_from_records_sample_as_those_that_were_there(
 
 
 def test_nsga2_breeds_from_the_best_of_a_generation(tmp_path):
-    book = book_of(tmp_path, **TWO, sampler="nsga2", population=8)
+    adapter = adapter_of(tmp_path, **TWO, sampler="nsga2", population=8)
     ratios = []
     for number in range(24):
-        params = book.ask(number)
+        params = adapter.ask(number)
         ratios.append(params["masking.ratio"])
-        book.tell(ended(number, params, [(params["pretrain.epochs"], 1 - abs(ratios[-1] - 0.3))]))
-    generations = [trial.system_attrs["Nsga2:generation"] for trial in book.study.trials]
+        adapter.tell(ended(number, params, [(params["pretrain.epochs"], 1 - abs(ratios[-1] - 0.3))]))
+    generations = [trial.system_attrs["Nsga2:generation"] for trial in adapter.study.trials]
     assert generations == [number // 8 for number in range(24)]
     # a child has what one of its parents had, unless that has mutated
     inherited = [ratio for number, ratio in enumerate(ratios) if ratio in ratios[:number]]
@@ -136,7 +136,7 @@ def test_nsga2_breeds_from_the_best_of_a_generation(tmp_path):
 
 
 def test_of_one_objective_optuna_has_states_values_and_probes(tmp_path):
-    book = book_of(tmp_path, storage=tmp_path)
+    adapter = adapter_of(tmp_path, storage=tmp_path)
     outcomes = {
         0: ("complete", [(2, 0.5), (4, 0.6)], None),
         1: ("pruned", [(2, 0.4)], None),
@@ -145,15 +145,15 @@ def test_of_one_objective_optuna_has_states_values_and_probes(tmp_path):
     }
     records = []
     for number, (state, probes, error) in outcomes.items():
-        params = book.ask(number)
+        params = adapter.ask(number)
         for epoch, value in probes:
-            book.report(number, epoch, value)
+            adapter.report(number, epoch, value)
         records.append(ended(number, params, probes, state, error))
-        book.tell(records[-1])
+        adapter.tell(records[-1])
     storage = f"sqlite:///{tmp_path}/optuna.db"
     for study in (
         optuna.load_study(study_name=NAME, storage=storage),
-        book_of(tmp_path, records, storage=tmp_path).study,
+        adapter_of(tmp_path, records, storage=tmp_path).study,
     ):
         assert study.direction.name == "MAXIMIZE"
         assert [trial.state.name for trial in study.trials] == ["COMPLETE", "PRUNED", "FAIL", "FAIL"]
@@ -164,7 +164,7 @@ def test_of_one_objective_optuna_has_states_values_and_probes(tmp_path):
 
 
 def test_of_two_objectives_optuna_has_both_and_pruned_ones_keep_their_probes(tmp_path):
-    book = book_of(tmp_path, storage=tmp_path, **TWO)
+    adapter = adapter_of(tmp_path, storage=tmp_path, **TWO)
     outcomes = {
         0: ("complete", [(2, 0.5), (4, 0.6)], None),
         1: ("pruned", [(2, 0.4), (4, 0.45)], None),
@@ -172,15 +172,15 @@ def test_of_two_objectives_optuna_has_both_and_pruned_ones_keep_their_probes(tmp
     }
     records = []
     for number, (state, probes, error) in outcomes.items():
-        params = book.ask(number)
+        params = adapter.ask(number)
         for epoch, value in probes:
-            book.report(number, epoch, value)
+            adapter.report(number, epoch, value)
         records.append(ended(number, params, probes, state, error))
-        book.tell(records[-1])
+        adapter.tell(records[-1])
     storage = f"sqlite:///{tmp_path}/optuna.db"
     for study in (
         optuna.load_study(study_name=NAME, storage=storage),
-        book_of(tmp_path, records, storage=tmp_path, **TWO).study,
+        adapter_of(tmp_path, records, storage=tmp_path, **TWO).study,
     ):
         assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
         assert [trial.state.name for trial in study.trials] == ["COMPLETE", "PRUNED", "FAIL"]
@@ -192,10 +192,10 @@ def test_of_two_objectives_optuna_has_both_and_pruned_ones_keep_their_probes(tmp
 
 
 def test_a_storage_holds_one_study_and_nothing_of_the_run_before(tmp_path):
-    first = book_of(tmp_path, storage=tmp_path)
+    first = adapter_of(tmp_path, storage=tmp_path)
     first.ask(0)
     # the run was killed: its study has a trial that is running for ever
-    again = book_of(tmp_path, storage=tmp_path)
+    again = adapter_of(tmp_path, storage=tmp_path)
     assert again.study.trials == []
     assert optuna.get_all_study_names(f"sqlite:///{tmp_path}/optuna.db") == [NAME]
 
@@ -207,10 +207,10 @@ def test_no_database_is_put_where_locks_do_not_hold_and_the_search_goes_on(tmp_p
     listing.write_text(f"/dev/sda1 / ext4 rw 0 0\nserver:/x {far} nfs4 rw 0 0\n")
     monkeypatch.setattr(mounts, "MOUNTS", listing)
     with caplog.at_level(logging.WARNING):
-        book = book_of(tmp_path, storage=far)
+        adapter = adapter_of(tmp_path, storage=far)
     assert f"There will be no {far / 'optuna.db'} for optuna-dashboard" in caplog.text
     assert "SQLite relies on file locks, which nfs4" in caplog.text
     assert list(far.iterdir()) == []
-    near = book_of(tmp_path, storage=tmp_path)
+    near = adapter_of(tmp_path, storage=tmp_path)
     assert (tmp_path / "optuna.db").is_file()
-    assert book.ask(0) == near.ask(0)
+    assert adapter.ask(0) == near.ask(0)
