@@ -17,8 +17,9 @@ from scmmlab.execution.jobs.left_behind import ALWAYS, DATA
 from scmmlab.execution.jobs.log_view import PROGRESS, LogView
 from scmmlab.execution.jobs.past_jobs import why_not_ours
 from scmmlab.execution.jobs.study_job import StudyJob
-from scmmlab.execution.jobs.working_directory import MOST_BYTES, look_into
+from scmmlab.execution.jobs.working_directory import look_into
 from scmmlab.execution.progress import Progress
+from scmmlab.execution.ray.private import package_limit
 
 ROOT = Path(__file__).parents[2]
 STUDY = """
@@ -125,7 +126,7 @@ def test_a_folder_that_is_too_large_is_refused_with_its_largest_files(scmmlab, f
         with (folder / name).open("wb") as file:
             file.truncate(mib * 2**20)
     said = refused(scmmlab("submit", "mine.yaml", "--store", "/shared/runs", "--address", unreachable))
-    assert f"takes {MOST_BYTES >> 20} MiB" in said
+    assert f"accepts {package_limit() >> 20} MiB" in said
     assert "weights.bin (90 MiB), video.mov (40 MiB), small.bin (1 MiB)" in said
     assert ".rayignore" in said
     (folder / ".rayignore").write_text("*.bin\n*.mov\n")

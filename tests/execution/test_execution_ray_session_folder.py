@@ -65,6 +65,6 @@ except ResourceError as error:
         [sys.executable, "-c", program], env=environment, capture_output=True, encoding="utf-8", timeout=300
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("Ray does not start on this machine: ")
+    assert done.stdout.startswith("Ray failed to start on this machine: ")
     assert "--engine local" in done.stdout
     assert done.stdout.count("\n") == 1

@@ -98,7 +98,9 @@ class PacedEngine(Engine):
             on_event(EpochEnded(key, "probe", epoch := reports.pop(0), 1, {"probe": probe_of(params, epoch)}))
             return
         del self._running[key]
-        end = StageFailure(key, "sweep", "the loss is not finite", "") if diverges else StageOutput(key, "sweep", {}, {})
+        end = (
+            StageFailure(key, "sweep", "the loss is not finite", "") if diverges else StageOutput(key, "sweep", {}, {})
+        )
         on_event(TaskEnded(key, (end,), 0.0))
 
 

@@ -105,7 +105,7 @@ def test_a_study_is_followed_over_a_broken_tunnel_attached_to_stopped_and_gone_o
     tunnel.cut()
     wait_for(lambda: first.saw("is lost; the job goes on"))
     tunnel.open()
-    wait_for(lambda: first.saw("Connected again"))
+    wait_for(lambda: first.saw("Reconnected"))
 
     second = submit(head, folder, file, tmp_path / "store")
     changed = submit(head, folder, file, tmp_path / "store", "--set", "seeds=[7]")
@@ -130,7 +130,7 @@ def test_a_study_is_followed_over_a_broken_tunnel_attached_to_stopped_and_gone_o
     assert stopped.wait() == 0, stopped.err
     assert json.loads(stopped.out)["status"] == "STOPPED"
     assert first.wait() == 130
-    assert "what is finished is kept" in first.out.lower()
+    assert "finished work is kept" in first.out.lower()
     assert not study_status(plan, store).complete
     logs = Command(head, folder, "logs", "long")
     assert logs.wait() == 0
@@ -153,7 +153,7 @@ def test_what_is_wrong_is_refused_before_anything_is_uploaded(head, folder, tmp_
     file, _ = write_study(folder, "refused", epochs=2)
     before = json.loads(_job_list(head))
     wrong = [
-        (submit(head, folder, file, tmp_path, RAY_AUTH_TOKEN="f" * 64), "refuses the token in RAY_AUTH_TOKEN"),
+        (submit(head, folder, file, tmp_path, RAY_AUTH_TOKEN="f" * 64), "rejects the token in RAY_AUTH_TOKEN"),
         (
             submit(head, folder, file, tmp_path, RAY_AUTH_TOKEN="", HOME=str(tmp_path)),
             "asks for its token, and there is none",

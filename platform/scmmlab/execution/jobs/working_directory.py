@@ -1,22 +1,16 @@
-"""What a job gets of a folder: code and studies, without data, history and secrets; and whether Ray takes so much."""
+"""What a job gets of a folder: code and studies, without data, history and secrets; and whether Ray accepts its size."""
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ray._private import ray_constants
-from ray._private.runtime_env import packaging
-
 from scmmlab.errors import ResourceError, SpecError
 from scmmlab.execution.jobs.left_behind import ALWAYS, DATA
+from scmmlab.execution.ray.private import package_limit, walk_package
 
 MIB = 2**20
-MOST_BYTES = min(ray_constants.DASHBOARD_CLIENT_MAX_SIZE, packaging.GCS_STORAGE_MAX_SIZE)
-"""The dashboard takes no larger package (100 MiB in Ray 2.60), whatever the cluster could store."""
 MOST_FILES = 50_000
 _SHOWN = 3
 _ZIP_BYTES_A_FILE = 30 + 46
@@ -73,7 +67,7 @@ def look_into(folder: Path) -> WorkingDirectory:
     excludes = ALWAYS if own else (*ALWAYS, *DATA)
     files: dict[str, int] = {}
 
-    def note(path: Path) -> None:
+    def add(path: Path) -> None:
         if path.is_file():
             files[path.relative_to(folder).as_posix()] = path.stat().st_size
             if len(files) > MOST_FILES:
@@ -87,27 +81,14 @@ def look_into(folder: Path) -> WorkingDirectory:
         if own
         else "--working-dir with a smaller folder that has the study, or a .rayignore in this one that says what stays"
     )
-    # Ray's own walk, so that what is looked at is what is packed
-    packaging._dir_travel(
-        folder,
-        [packaging._get_excludes(folder, [*ray_constants.get_runtime_env_default_excludes(), *excludes])],
-        note,
-        include_gitignore=os.environ.get(ray_constants.RAY_RUNTIME_ENV_IGNORE_GITIGNORE, "0") != "1",
-        logger=_quiet(),
-    )
-    found = WorkingDirectory(folder, excludes, files)
-    if found.package_bytes >= MOST_BYTES:
+    walk_package(folder, excludes, add)
+    found, limit = WorkingDirectory(folder, excludes, files), package_limit()
+    if found.package_bytes >= limit:
         largest = sorted(files.items(), key=lambda item: -item[1])[:_SHOWN]
         named = ", ".join(f"{name} ({size / MIB:,.0f} MiB)" for name, size in largest)
         raise ResourceError(
             f"The working directory {folder} has {found.package_bytes / MIB:,.0f} MiB that a job would get, and Ray "
-            f"takes {MOST_BYTES / MIB:.0f} MiB; the largest files are {named}.",
+            f"accepts {limit / MIB:.0f} MiB; the largest files are {named}.",
             hint=hint,
         )
     return found
-
-
-def _quiet() -> logging.Logger:
-    logger = logging.getLogger(f"{__name__}.walk")
-    logger.setLevel(logging.CRITICAL)
-    return logger

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Literal
 
+import ray
 from ray.train.torch import TorchTrainer
 
 from scmmlab.config import CorpusSelection, ResourcesSpec
@@ -79,6 +80,7 @@ class RayEngine(Engine):
         self._plan = WorkerPlan(1, 1.0, 0.0)
         self._begun = False
         self._folder = ""
+        self._head: HeadWatch | None = None
         self._waiting: deque[Task] = deque()
         self._pool: WorkerPool | None = None
         self._pool_kind: PoolKind = "independent"
@@ -94,14 +96,14 @@ class RayEngine(Engine):
         """Join or start Ray, and check that it has what the study requests."""
         # Train wants a folder for checkpoints, though it gets none
         self._folder = self._stack.enter_context(OwnFolder("train"))
+        self._stack.callback(self._stop_watching_head)  # after Ray's shutdown, which may hang on a lost head
         with self.interruption.at_once():
             session = self._stack.enter_context(
                 ray_session(num_cpus=self._num_cpus, object_store_memory=self._object_store_memory)
             )
         self.logs = session.logs
-        self._head = HeadWatch()
+        self._head = HeadWatch(ray.get_runtime_context().gcs_address, session.logs)
         self._head.start()
-        self._stack.callback(self._head.stop)
         self._plan = plan_workers(self._resources, node_resources(), self.useful_workers)
         self.device = self._plan.device
 
@@ -112,6 +114,10 @@ class RayEngine(Engine):
             self._pool.stop()
             self._pool = None
         self._stack.close()
+
+    def _stop_watching_head(self) -> None:
+        if self._head is not None:
+            self._head.stop()
 
     def submit(self, task: Task) -> None:
         """Queue `task`."""
@@ -161,6 +167,7 @@ class RayEngine(Engine):
         return self._pool
 
     def _replace_pool(self, kind: PoolKind) -> None:
+        assert self._head is not None, "the engine is open"
         if self._pool is not None:
             self._pool.stop()
             self._begun = self._begun or self._pool.begun

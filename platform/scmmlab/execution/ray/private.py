@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -65,6 +66,29 @@ def sigterm_handler_kept() -> Iterator[None]:
     finally:
         utils.set_sigterm_handler = theirs
         signal.signal(signal.SIGTERM, handler if handler is not None else signal.SIG_DFL)
+
+
+@contextmanager
+def time_to_register(seconds: float) -> Iterator[None]:
+    """Have ``ray.init`` wait so long for a Ray that it starts: its own 30 s are short on a busy machine."""
+    services = ray._private.services
+    theirs = services.get_node
+
+    def get_node(gcs_address: str, node_id: str) -> Any:
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                return theirs(gcs_address, node_id)
+            except RuntimeError:  # it has not registered yet
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.1)
+
+    services.get_node = get_node
+    try:
+        yield
+    finally:
+        services.get_node = theirs
 
 
 def head_address(address: str) -> str:

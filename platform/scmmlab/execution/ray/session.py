@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 import ray
 
-from scmmlab.errors import ResourceError, ScmmlabError
+from scmmlab.errors import ResourceError, ScmmlabError, TryAgainError
 from scmmlab.execution.ray import private
 from scmmlab.execution.ray.session_folder import check_ray_folder
 from scmmlab.execution.ray.token import (
@@ -56,6 +56,9 @@ _log = logging.getLogger(__name__)
 
 ANSWER_S = 20.0
 """The head of a cluster that is joined has so long to answer: it may still be starting."""
+START_S = 90.0
+"""A Ray of our own may take so long to start."""
+
 _TRIES = "RAY_gcs_server_port_wait_time_s"
 """How often Ray tries to connect to a head; it is named for its other use."""
 
@@ -101,7 +104,7 @@ def ray_session(
     ------
     ResourceError
         When the cluster named by ``RAY_ADDRESS`` cannot be joined, or requires another token than there is; or when
-        Ray does not start on this machine.
+        Ray does not start on this machine (a ``TryAgainError`` where it was too slow).
     """
     if ray.is_initialized():
         yield RaySession(owned=False, logs=private.logs_folder())
@@ -135,9 +138,16 @@ def ray_session(
 
 def _start(**options: Any) -> None:
     try:
-        ray.init(address="local", **options)
+        with private.time_to_register(START_S):
+            ray.init(address="local", **options)
     except Exception as error:  # Ray raises plain Exceptions too
         ray.shutdown()
+        if "timed out during startup" in str(error):
+            raise TryAgainError(
+                f"Ray did not start on this machine within {START_S:g} s.",
+                hint="if the machine is busy, try the same command later; scmmlab doctor looks for other reasons; "
+                "--engine local runs without Ray",
+            ) from error
         raise ResourceError(
             f"Ray failed to start on this machine: {_first_line(error).rstrip('.')}.",
             hint="scmmlab doctor checks this machine; --engine local runs without Ray",
