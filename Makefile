@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STORE ?= runs
 SEED ?= 1
 ROUNDS ?= 3
-JOBS ?= 2
+JOBS ?= 3
 
 .PHONY: help setup demo test test-fast chaos check numerics manifests format bench bench-study bench-overhead lock clean
 

@@ -1,4 +1,4 @@
-"""What scmmlab uses of Ray beside its public interface: each name exists, takes its arguments, and is used in one module.
+"""What scmmlab uses of Ray beside its public interface: each name exists, takes its arguments, is used in one module.
 
 A failure here says what to mend in `scmmlab.execution.ray.private` for the installed version of Ray.
 """

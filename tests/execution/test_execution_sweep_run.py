@@ -13,7 +13,7 @@ from scmmlab.errors import StoreError
 from scmmlab.execution.local_engine import LocalEngine
 from scmmlab.execution.sweep.run import SweepRun
 from scmmlab.execution.sweep.rungs import RungDecision, Rungs
-from scmmlab.execution.sweep.setting import Setting
+from scmmlab.execution.sweep.setting import SampledSetting
 from scmmlab.execution.sweep.task_runner import slots_per_worker
 from scmmlab.study import ResultStore, rows_csv, search_key, search_records, trial_rows
 from scmmlab.tables import read_table
@@ -228,7 +228,7 @@ def test_resources_total_and_concurrency_are_no_part_of_a_search(folder):
 
 
 def test_setting_that_diverges_is_failed_and_has_no_value():
-    setting = Setting(3, {"masking.ratio": 0.5}, "key", None)
+    setting = SampledSetting(3, {"masking.ratio": 0.5}, "key", None)
     setting.add_probe(2, 0.7)
     setting.add_probe(4, float("nan"))
     setting.add_probe(6, 0.8)
@@ -262,7 +262,7 @@ def test_setting_that_diverges_is_told_as_failed_and_the_others_go_on(tmp_path):
 
 
 def test_probe_that_comes_again_after_a_resume_counts_once():
-    setting = Setting(0, {}, "key", None)
+    setting = SampledSetting(0, {}, "key", None)
     setting.add_probe(2, 0.7)
     setting.add_probe(2, 0.7)
     assert setting.record().intermediate == ((2, 0.7),)

@@ -1,4 +1,4 @@
-"""What a job gets of a folder: code and studies, without data, history and secrets; and whether Ray accepts its size."""
+"""What a job gets of a folder: code and studies, without data, history and secrets; and whether Ray accepts that."""
 
 from __future__ import annotations
 
