@@ -194,7 +194,7 @@ class SharedReporter(Reporter):
 
     def __init__(self, reporter: Reporter, group: Collectives, device: torch.device):
         self._reporter, self._group, self._device = reporter, group, device
-        self._leaving = False
+        self._preempted = False
 
     @property
     def _leads(self) -> bool:
@@ -203,18 +203,18 @@ class SharedReporter(Reporter):
     def epoch(self, key: str, stage: str, epoch: int, epochs: int, metrics: dict[str, float]) -> bool:
         """Rank 0's decision; and whether any of the workers is about to go, which all are then."""
         go_on = self._reporter.epoch(key, stage, epoch, epochs, metrics) if self._leads else False
-        news = self._group.sum(torch.tensor([int(go_on), int(self._reporter.leaving)]).to(self._device)).cpu()
-        self._leaving = bool(news[1])
+        news = self._group.sum(torch.tensor([int(go_on), int(self._reporter.preempted)]).to(self._device)).cpu()
+        self._preempted = bool(news[1])
         return bool(news[0])
 
     @property
-    def leaving(self) -> bool:
+    def preempted(self) -> bool:
         """Whether any of the workers was about to go when the last epoch ended."""
-        return self._leaving
+        return self._preempted
 
-    def leave(self) -> None:
+    def end_preempted(self) -> None:
         """Each worker ends its own part."""
-        self._reporter.leave()
+        self._reporter.end_preempted()
 
     def save_checkpoint(self, key: str, stage: str, data: bytes) -> None:
         """Rank 0 keeps it; parameters are the same everywhere."""

@@ -148,9 +148,9 @@ class EncoderSlots:
         list of TrainedEncoder or StageFailure
             Those that have left with it.
         """
-        if self._reporter.leaving:
+        if self._reporter.preempted:
             self._save()
-            self._reporter.leave()
+            self._reporter.end_preempted()
         ended = self._let_in()
         return ended + [outcome for pack in list(self._packs) for outcome in self._train(pack)]
 

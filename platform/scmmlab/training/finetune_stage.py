@@ -209,10 +209,10 @@ def _train_pack(
         raise _PackBroke(runs, error) from error
 
     while pack.runs:
-        if reporter.leaving:
+        if reporter.preempted:
             for replica, run in enumerate(pack.runs):
                 save_if_memory_allows(partial(pack.checkpoint, replica), run.key, run.stage, reporter)
-            reporter.leave()
+            reporter.end_preempted()
         ended = [r for r, run in enumerate(pack.runs) if run.epoch >= run.epochs]
         try:
             if ended:

@@ -114,11 +114,11 @@ class FollowingReporter(Reporter):
     """The reporter of the other ranks: rank 0 reports, but any of them may be preempted."""
 
     @property
-    def leaving(self) -> bool:
+    def preempted(self) -> bool:
         """Whether this process has received a preemption notice."""
         return preemption_notice.received
 
-    def leave(self) -> None:
+    def end_preempted(self) -> None:
         """End what is being trained here.
 
         Raises
@@ -152,11 +152,11 @@ class LeadingReporter(Reporter):
             return False
 
     @property
-    def leaving(self) -> bool:
+    def preempted(self) -> bool:
         """Whether this process, or a node of the group, is being preempted."""
-        return self._reporter.leaving
+        return self._reporter.preempted
 
-    def leave(self) -> None:
+    def end_preempted(self) -> None:
         """Send the checkpoint, and end.
 
         Raises
@@ -164,7 +164,7 @@ class LeadingReporter(Reporter):
         Preempted
             Always.
         """
-        self._reporter.leave()
+        self._reporter.end_preempted()
 
     def save_checkpoint(self, key: str, stage: str, data: bytes) -> None:
         """Pass it on."""

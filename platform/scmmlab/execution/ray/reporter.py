@@ -117,11 +117,11 @@ class StreamingReporter(Reporter):
         self._has_progress.set()
 
     @property
-    def leaving(self) -> bool:
+    def preempted(self) -> bool:
         """Whether this process has received a preemption notice, or its node is being drained."""
         return preemption_notice.received or self._reply.preempted
 
-    def leave(self) -> None:
+    def end_preempted(self) -> None:
         """Send the latest checkpoints, including those that were held back.
 
         Raises

@@ -1,4 +1,4 @@
-"""A process that is about to go saves what it trains between two epochs, and another goes on from there."""
+"""A process that is preempted saves what it trains between two epochs, and another resumes from there."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ NEVER = 1000
 
 
 class Gone(BaseException):
-    """What ends the trainings of a process that goes."""
+    """Ends the trainings of a preempted process."""
 
 
-class LeavingReporter(MemoryReporter):
-    """Is told to go in the middle of an epoch: when the first of a pack reports it."""
+class PreemptedReporter(MemoryReporter):
+    """Receives a preemption notice in the middle of an epoch: when the first of a pack reports it."""
 
     def __init__(self, epoch: int):
         super().__init__()
         self._epoch = epoch
-        self.told = False
+        self.notified = False
         self.epochs: list[tuple[str, int]] = []
 
     @property
-    def leaving(self) -> bool:
-        return self.told
+    def preempted(self) -> bool:
+        return self.notified
 
-    def leave(self) -> None:
+    def end_preempted(self) -> None:
         raise Gone
 
     def epoch(self, key, stage, epoch, epochs, metrics):
         self.epochs.append((key, epoch))
-        self.told = self.told or epoch == self._epoch
+        self.notified = self.notified or epoch == self._epoch
         return super().epoch(key, stage, epoch, epochs, metrics)
 
 
@@ -47,13 +47,13 @@ class LeavingReporter(MemoryReporter):
 )
 def test_no_epoch_is_trained_twice(stage, requests):
     whole = stage(requests, TABLES_OF, Reporter())
-    going = LeavingReporter(epoch=2)
+    preempted = PreemptedReporter(epoch=2)
     with pytest.raises(Gone):
-        stage(requests, TABLES_OF, going, checkpoint_every=NEVER)
-    assert sorted(going.epochs) == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
-    staying = LeavingReporter(epoch=NEVER)
-    staying.checkpoints = going.checkpoints
-    resumed = stage(requests, TABLES_OF, staying, checkpoint_every=NEVER)
-    assert sorted(staying.epochs) == [("a", 3), ("a", 4), ("b", 3), ("b", 4)]
+        stage(requests, TABLES_OF, preempted, checkpoint_every=NEVER)
+    assert sorted(preempted.epochs) == [("a", 1), ("a", 2), ("b", 1), ("b", 2)]
+    other_process = PreemptedReporter(epoch=NEVER)
+    other_process.checkpoints = preempted.checkpoints
+    resumed = stage(requests, TABLES_OF, other_process, checkpoint_every=NEVER)
+    assert sorted(other_process.epochs) == [("a", 3), ("a", 4), ("b", 3), ("b", 4)]
     for one, other in zip(whole, resumed, strict=True):
         assert_same(one, other)
