@@ -97,7 +97,7 @@ def test_every_change_is_found_also_where_checksums_were_made_to_match(scmmlab, 
     assert f"{name} is missing" in said({other: data for other, data in files.items() if other != name})
     assert "extra is not listed" in said(files | {"extra": b""})
     assert "has no record under the key" in said(summed({o: d for o, d in files.items() if o != name}))
-    assert "is of another experiment" in said(with_record(seed=7))
+    assert "belongs to another experiment" in said(with_record(seed=7))
     assert "is of other tables" in said(with_record(target_fingerprint="0"))
     folds = json.loads(json.dumps(record["folds"]))
     folds[0]["test"]["accuracy"] += 2**-40

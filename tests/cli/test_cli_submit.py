@@ -161,7 +161,7 @@ def test_what_is_no_dashboard_is_said_and_is_sent_no_token(scmmlab, folder, monk
         threading.Thread(target=server.serve_forever, daemon=True).start()
         said = refused(scmmlab("logs", "mine", "--address", f"http://127.0.0.1:{server.server_port}"))
         server.shutdown()
-    assert "is no Ray dashboard: it says 404" in said
+    assert "is not a Ray dashboard: it returned 404" in said
     assert len(seen) == 1
     assert "secret" not in seen[0]
 

@@ -259,7 +259,7 @@ def test_a_server_on_this_machine_is_asked_without_a_proxy(monkeypatch, proxy, e
         for asked in (uri, uri.replace("127.0.0.1", "localhost")):
             (hosts,) = check_server(asked)
             assert "it answers to any host name" in hosts.found
-        with pytest.raises(ResourceError, match="is no Ray dashboard"):
+        with pytest.raises(ResourceError, match="is not a Ray dashboard"):
             find_dashboard(uri, {})
         # what MLflow's client and Ray's ask with
         assert requests.get(f"{uri}/version", timeout=20).status_code == 200

@@ -46,14 +46,14 @@ class PackCountingEngine(LocalEngine):
         return [keys for one, keys in self.packs if one == kind]
 
 
-class SayingProgress(Progress):
+class RecordingProgress(Progress):
     """A progress line that remembers what it said."""
 
     def __init__(self) -> None:
         super().__init__(0, {})
         self.said: list[str] = []
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         self.said.append(text)
 
 
@@ -155,10 +155,10 @@ def test_probe_that_fails_stops_nothing(folder, tmp_path, monkeypatch):
         raise RuntimeError("a kernel failed")
 
     monkeypatch.setattr(pack_sizes, "probe_pack_size", broken)
-    progress = SayingProgress()
+    progress = RecordingProgress()
     *_, summary = run(ablation(folder, seeds=[0]), tmp_path, progress)
     assert summary.complete
-    sentence = "How many encoders to train together could not be measured (RuntimeError: a kernel failed): 4 at most."
+    sentence = "The pack size of encoders could not be measured (RuntimeError: a kernel failed): 4 train together."
     assert sentence in progress.said
 
 
@@ -175,13 +175,13 @@ def test_memory_that_runs_out_is_said_once_and_remembered(folder, one_by_one, tm
 
     short_of_memory(PretrainPack, 2)
     short_of_memory(FinetunePack, 4)
-    progress = SayingProgress()
+    progress = RecordingProgress()
     plan, store, engine, summary = run(both_ways(folder, resources={"pack_size": 8}), tmp_path, progress)
     assert summary.complete
     assert rows(plan, store) == one_by_one
-    said = [line for line in progress.said if "Memory ran out" in line]
+    said = [line for line in progress.said if "ran out of memory" in line]
     assert len(said) == len(set(said)) == 3, "two wide encoders fit"
-    assert "packs of encoders (width 16, 4 channels, batches of 32): from now on 2 train together" in said[0]
+    assert "Packs of encoders (width 16, 4 channels, batches of 32) ran out of memory: from now on at most 2" in said[0]
     assert sorted(map(len, engine.of("pretrain")))[-2:] == [2, 8], "later packs are small from the start"
 
 

@@ -42,7 +42,7 @@ def test_a_folder_whose_path_is_too_long_is_refused_and_found_by_the_doctor(vari
 
 
 def test_a_folder_that_cannot_be_written_is_refused():
-    for folder, said in (("/etc/passwd", "no folder that this user can write"), ("tmp", "absolute path")):
+    for folder, said in (("/etc/passwd", "not a folder that this user can write to"), ("tmp", "absolute path")):
         with pytest.raises(ResourceError, match=said):
             check_ray_folder({"RAY_TMPDIR": folder})
 

@@ -156,7 +156,7 @@ def test_what_is_wrong_is_refused_before_anything_is_uploaded(head, folder, tmp_
         (submit(head, folder, file, tmp_path, RAY_AUTH_TOKEN="f" * 64), "rejects the token in RAY_AUTH_TOKEN"),
         (
             submit(head, folder, file, tmp_path, RAY_AUTH_TOKEN="", HOME=str(tmp_path)),
-            "asks for its token, and there is none",
+            "requires its token, and there is none",
         ),
         (submit(head, folder, file, tmp_path, "--set", "base.pretrain.epochs=0"), "base.pretrain.epochs"),
     ]

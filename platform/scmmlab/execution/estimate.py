@@ -1,4 +1,4 @@
-"""How long a plan will take on this machine, from a short probe of its rates."""
+"""How long a plan will take on this machine, from a short measurement of its rates."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from scmmlab.training.rates import steps_of_finetuning, steps_of_pretraining
 
 KINDS: tuple[TrainedStage, TrainedStage] = ("pretrain", "finetune")
 SECONDS = 1.0
-"""Each kind of step is counted for so long, about."""
+"""Each kind of step is measured for about so long."""
 START_UP_S = {"ray": 20.0, "local": 0.0}
-"""What an engine takes before the first step: Ray itself, its workers, and the tables on their way to them."""
+"""Time of an engine before the first step: for Ray itself, its workers, and sending them the tables."""
 
 
 def estimate(plan: Plan, done: Collection[str], engine: str = "ray") -> str:
@@ -39,11 +39,11 @@ def estimate(plan: Plan, done: Collection[str], engine: str = "ray") -> str:
     """
     try:
         workers = workers_here(plan.study.resources)
-    except ResourceError as error:  # which a plan for a cluster, made on a desk, is no worse for
-        return f"No estimate of the time: this machine alone could not run it. {error.message}"
+    except ResourceError as error:  # a plan for a cluster, made on a desktop, is fine all the same
+        return f"No time estimate: this machine alone could not run it. {error.message}"
     threads = torch.get_num_threads()
     torch.set_num_threads(workers.threads)
-    if engine == "local":  # whose threads take the workers' places
+    if engine == "local":  # its threads stand in for workers
         keep_for_replicas(workers.threads * workers.workers)
         workers = WorkerPlan(1, workers.cpus, workers.gpus)
     try:

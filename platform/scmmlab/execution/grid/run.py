@@ -39,7 +39,7 @@ class GridRun:
     plan : Plan
         The study.
     store : ResultStore
-        What is finished, and where results go.
+        Finished results, and where results go.
     engine : Engine
         Runs the tasks; not entered yet, and not entered at all where nothing is missing.
     tables : callable
@@ -73,7 +73,7 @@ class GridRun:
         first: Literal["pretrain", "finetune"] = "pretrain" if shared else "finetune"
         self._scheduler = Scheduler(grid.stages(), grid.done, self._sizes.size, first)
         self._total = len(plan.cells)
-        self._finished_before = sum(grid.twins[key] for key in grid.finished)
+        self._finished_before = sum(grid.duplicates[key] for key in grid.finished)
         self._progress = progress or make_progress(self._total, grid.work(), self._finished_before)
         self._tasks: list[Task] = []
         self._ended: set[str] = set()
@@ -87,7 +87,7 @@ class GridRun:
         Raises
         ------
         KeyboardInterrupt
-            After SIGINT or SIGTERM; everything is in order then, and the next run goes on.
+            After SIGINT or SIGTERM; everything is stored then, and the next run resumes.
         ScmmlabError
             When the store or the engine fails.
         """
@@ -211,7 +211,7 @@ class GridRun:
             lost = self._scheduler.failed(outcome.key)
             cells = [self._grid.cells[key] for key in (outcome.key, *lost) if key in self._grid.cells]
             self._recorder.failed(outcome, cells)
-            self._evaluated[False] += sum(self._grid.twins[cell.key] for cell in cells)
+            self._evaluated[False] += sum(self._grid.duplicates[cell.key] for cell in cells)
             for key in (outcome.key, *lost):
                 self._progress.end(key)
         elif outcome.kind == "pretrain":
@@ -222,7 +222,7 @@ class GridRun:
             self._finish_cell(outcome.key, self._recorder.fine_tuned(self._grid.cells[outcome.key], outcome))
 
     def _finish_cell(self, key: str, evaluated: bool) -> None:
-        self._evaluated[evaluated] += self._grid.twins[key]
+        self._evaluated[evaluated] += self._grid.duplicates[key]
         if evaluated:
             self._scheduler.done(key)
         else:
@@ -238,7 +238,7 @@ class GridRun:
         """Cells done, running (a worker has them, or their pre-training) and failed."""
         cells = self._grid.cells
         running = sum(
-            self._grid.twins[cell.key]
+            self._grid.duplicates[cell.key]
             for key in self._running
             for cell in self._grid.cells_of(key)
             if cell.key in cells

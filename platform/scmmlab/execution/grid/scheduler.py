@@ -33,7 +33,7 @@ pack, at most, is done for nothing."""
 
 
 class StageState(Enum):
-    """Where a stage stands."""
+    """State of a stage."""
 
     WAITING = "waiting"
     READY = "ready"
@@ -55,7 +55,7 @@ class Stage:
     replicas: int
     """Models that it trains."""
     steps: float = 1.0
-    """Steps of an epoch of each. In a pack, who has fewer idles while the others go on."""
+    """Steps of an epoch of each. In a pack, one with fewer idles while the others train."""
 
 
 class Scheduler:
@@ -66,14 +66,14 @@ class Scheduler:
     Parameters
     ----------
     stages : iterable of Stage
-        What is to be run, in the order of the plan.
+        What is to run, in the order of the plan.
     done : iterable of str
-        Keys of stages that need not be run, as their outcomes are there.
+        Keys of stages that need not run, as their outcomes exist.
     pack_size : callable
         Stage → replicas that are trained together with it, itself included, at most.
     first : {"finetune", "pretrain"}
-        The kind that goes before the other: fine-tuning, so that the first cells end early, or pre-training, where
-        other workers do it.
+        The kind that goes first: fine-tuning, so that the first cells end early, or pre-training, where other workers
+        do it.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Scheduler:
         for stage in self._stages.values():
             if stage.needs is not None:
                 self._needed_by.setdefault(stage.needs, []).append(stage.key)
-        # kept as things change: a run of thousands of stages asks for them at every event
+        # kept up to date: a run of thousands of stages asks for them at every event
         self._states: dict[str, StageState] = {}
         self._counts: Counter[StageState] = Counter()
         self._running: set[str] = set()
@@ -159,18 +159,18 @@ class Scheduler:
         return self._order[ready[0]] if ready else None
 
     def next(self, workers: int, idle: int = 0) -> tuple[Stage, ...]:
-        """Stages to be run together now, which count as running from here on; empty where none is ready.
+        """The next pack: stages to run together, which count as running from here on; empty where none is ready.
 
-        What is ready is spread over the workers before packs are filled: a pack that keeps one worker busy while the
-        others have nothing to do is no gain.
+        Ready stages are spread over the workers before packs are filled: a pack that keeps one worker busy while the
+        others are idle gains nothing.
 
         Parameters
         ----------
         workers : int
             How many there are.
         idle : int
-            Of these, how many have nothing to do, nor anything queued. Without any, the pack is for later, and what is
-            ready now is shared by all workers.
+            How many of these have neither a running nor a queued task. Without any, the pack is for later, and ready
+            stages are shared by all workers.
         """
         first = self.upcoming()
         if first is None:
@@ -194,13 +194,13 @@ class Scheduler:
         return tuple(pack)
 
     def done(self, key: str) -> None:
-        """A stage has ended well: what waited for it is ready."""
+        """A stage has succeeded: those that waited for it are ready."""
         self._set(key, StageState.DONE)
         for other in self._needing(key):
             self._set(other, StageState.READY)
 
     def failed(self, key: str) -> list[str]:
-        """A stage came to nothing; the keys of the stages that fail with it."""
+        """A stage has failed; the keys of the stages that fail with it."""
         self._set(key, StageState.FAILED)
         lost = self._needing(key)
         for other in lost:
@@ -208,7 +208,7 @@ class Scheduler:
         return lost
 
     def lacks(self, key: str) -> None:
-        """A stage that was to be run lacks the outcome that it needs, which was done: that is run again first."""
+        """A stage lacks the outcome that it needs, though that was done: that stage runs again first."""
         needs = self._stages[key].needs
         assert needs is not None, f"{key} needs nothing"
         self._set(key, StageState.WAITING)
@@ -220,5 +220,5 @@ class Scheduler:
 
 
 def _alike(steps: float, others: list[float]) -> bool:
-    """Whether nobody idles for long, where one with so many steps an epoch trains with the others."""
+    """Whether none idles for long when one with so many steps an epoch trains with the others."""
     return min(steps, *others) >= LEAST_STEPS * max(steps, *others)

@@ -14,7 +14,7 @@ MIB = 2**20
 MOST_FILES = 50_000
 _SHOWN = 3
 _ZIP_BYTES_A_FILE = 30 + 46
-"""Of a file's two headers in a zip, without its name, which stands in both; Ray does not compress."""
+"""Of a file's two headers in a zip, without its name, which both contain; Ray does not compress."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class WorkingDirectory:
     folder: Path
     """The folder here."""
     excludes: tuple[str, ...]
-    """Patterns of what stays, beyond those of its `.gitignore` and `.rayignore`."""
+    """Patterns of what is left behind, besides those of its `.gitignore` and `.rayignore`."""
     files: Mapping[str, int]
-    """Path from the folder → bytes, of what goes."""
+    """Relative path → bytes, of what is uploaded."""
 
     @property
     def package_bytes(self) -> int:
@@ -34,31 +34,31 @@ class WorkingDirectory:
         return sum(_ZIP_BYTES_A_FILE + 2 * len(name.encode()) + size for name, size in self.files.items())
 
     def has(self, path: Path) -> bool:
-        """Whether a file goes with it."""
+        """Whether a file is uploaded."""
         try:
             return path.resolve().relative_to(self.folder).as_posix() in self.files
         except ValueError:
             return False
 
     def inside(self, path: Path) -> PurePosixPath | None:
-        """Where a file of this machine will be, from the job's current folder; None where it does not go."""
+        """Path of a file of this machine in the job's working directory; None where it is not uploaded."""
         return PurePosixPath(path.resolve().relative_to(self.folder)) if self.has(path) else None
 
     @property
     def python_path(self) -> str | None:
-        """Where scmmlab's own code is, in a checkout; a job runs that, and not what is installed."""
+        """Where scmmlab's own code is, in a checkout; a job runs that instead of what is installed."""
         return "platform" if "platform/scmmlab/__init__.py" in self.files else None
 
 
 def look_into(folder: Path) -> WorkingDirectory:
-    """See what a job would get of `folder`.
+    """What a job would get of `folder`.
 
     Raises
     ------
     SpecError
-        If it is no folder.
+        If it is not a folder.
     ResourceError
-        If it is more than Ray takes; the largest files are named.
+        If it is more than Ray accepts; the largest files are named.
     """
     if not folder.is_dir():
         raise SpecError(f"Invalid value for '--working-dir': there is no folder {folder}.")
@@ -77,9 +77,9 @@ def look_into(folder: Path) -> WorkingDirectory:
                 )
 
     hint = (
-        f"name them in {folder / '.rayignore'}, or --working-dir with a smaller folder that has the study"
+        f"exclude them in {folder / '.rayignore'}, or use --working-dir with a smaller folder that has the study"
         if own
-        else "--working-dir with a smaller folder that has the study, or a .rayignore in this one that says what stays"
+        else "use --working-dir with a smaller folder that has the study, or exclude files with a .rayignore here"
     )
     walk_package(folder, excludes, add)
     found, limit = WorkingDirectory(folder, excludes, files), package_limit()

@@ -177,13 +177,13 @@ class WorkerGroups:
         room = room_on(self._plan, free)
         if not self.begun and sum(room.values()) < self._least:
             return 0
-        absent = [
+        starting = [
             (training.group.node, training.group.workers)
             for training in self._trainings
             if not set(started).issuperset(training.group.names)
         ]
         before, most = self.workers, self._plan.most
-        groups = new_groups(room, absent, None if most is None else most - before, self._together)
+        groups = new_groups(room, starting, None if most is None else most - before, self._together)
         make = self._preparation.result() if groups else None
         if make is None:
             return 0

@@ -37,7 +37,7 @@ class SweepRun:
     plan : Plan
         The sweep.
     store : ResultStore
-        What is finished, and where records go.
+        Finished results, and where records go.
     engine : Engine
         Trains; not entered yet, and not entered at all where nothing is missing.
     tracker : Tracker
@@ -85,7 +85,7 @@ class SweepRun:
         Raises
         ------
         KeyboardInterrupt
-            After SIGINT or SIGTERM; everything is in order then, and the next run goes on.
+            After SIGINT or SIGTERM; everything is stored then, and the next run resumes.
         ScmmlabError
             When the store or the engine fails.
         """
