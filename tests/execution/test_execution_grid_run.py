@@ -215,7 +215,7 @@ def test_cells_that_nobody_works_at_are_not_shown_as_running(tmp_path):
     progress = Progress(len(plan.cells), {}, stream=stream, clock=count(0, 100).__next__)
     engine = LosingEngine()
     assert GridRun(plan, ResultStore(tmp_path / "runs"), engine, cache(read_table), Tracker(), progress).run().complete
-    before, _, after = stream.getvalue().partition("its task is run again\n")
+    before, _, after = stream.getvalue().partition("its task is retried\n")
     running = [[int(found) for found in re.findall(r"(\d+) running", part)] for part in (before, after)]
     assert max(running[0]) > 0, "a worker was at it"
     assert running[1][0] == 0, "and then nobody"

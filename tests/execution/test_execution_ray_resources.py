@@ -121,7 +121,11 @@ def test_missing_resource_is_named(resources, nodes, sentence):
         ([{"CPU": 4.0}], [{"CPU": 0.5}], "2 workers with 1 CPU each need 2 CPU, 0.5 of 4 free"),
         ([{"CPU": 1.0}], [{"CPU": 1.0}], "2 workers with 1 CPU each need 2 CPU, 1 there"),
         ([], [], "2 workers with 1 CPU each need 2 CPU, 0 there"),
-        ([{"CPU": 2.0}] * 2, [{"CPU": 1.5}, {"CPU": 0.5}], "2 workers with 1 CPU each do not fit on the free CPU of any machine"),
+        (
+            [{"CPU": 2.0}] * 2,
+            [{"CPU": 1.5}, {"CPU": 0.5}],
+            "2 workers with 1 CPU each do not fit on the free CPU of any machine",
+        ),
     ],
 )
 def test_what_keeps_workers_from_starting_is_named(nodes, free, sentence):

@@ -6,7 +6,7 @@
 | `session`, `token`, `head_watch` | starting or joining Ray, and whether its head is alive |
 | `engine` | the engine: tasks in, events out |
 | `worker_pool`, `worker_groups`, `trainers`, `independent_workers`, `resources` | how many workers run, and where |
-| `broker`, `task_queue`, `followers`, `messages` | the actor between driver and workers, and the queue with its leases |
+| `broker`, `task_queue`, `worker_table`, `followers`, `messages` | the actor between driver and workers, its parts |
 | `worker`, `reporter`, `preemption`, `data_parallel` | what runs in a worker's process |
 | `worker_failure`, `kernel_kills`, `loss_budget` | why a worker died, and how many may be lost |
 | `shared_tables`, `sharded_source`, `corpus_build` | tables on their way to workers, and building them, by Ray Data |

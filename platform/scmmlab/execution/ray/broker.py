@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from scmmlab.errors import FailureCause, LossKind
@@ -27,34 +27,8 @@ from scmmlab.execution.events import (
 from scmmlab.execution.ray.followers import Followers
 from scmmlab.execution.ray.messages import ReportReply, TaskAssignment, TrainingUpdate, WorkerCount, WorkerInfo
 from scmmlab.execution.ray.task_queue import Loss, LossDecision, TaskQueue, WorkerId
+from scmmlab.execution.ray.worker_table import WorkerTable
 from scmmlab.execution.task import Outcome, Task, losses
-
-
-@dataclass
-class _Worker:
-    """A worker that is alive."""
-
-    id: WorkerId
-    info: WorkerInfo
-    heartbeat: float
-    """When it last called."""
-    ready: bool = False
-    """Whether it has asked for a task; one that still reads its tables does not call."""
-    preempted: bool = False
-    """Whether its process has received a preemption notice."""
-    loss_reported: bool = False
-    """Whether the driver knows of its loss."""
-
-
-@dataclass(frozen=True)
-class _UnexplainedDeath:
-    """A worker died on a node that does not answer: Ray's table of nodes is to show whether the node is lost."""
-
-    reason: str
-    """Of the death, if the node is alive."""
-    nodes: tuple[str, ...]
-    deadline: float
-    """The table shows it by then."""
 
 
 class Broker:
@@ -80,15 +54,7 @@ class Broker:
         self._cancelled: set[str] = set()
         self._stopping = False
         self._aborting = False
-        self._lease_s = lease_s
-        self._workers: dict[str, _Worker] = {}
-        self._last_worker_at = time.monotonic()
-        self._draining: frozenset[str] = frozenset()
-        self._node_death_s = node_death_s
-        self._dead_nodes: set[str] = set()
-        self._unexplained: dict[str, _UnexplainedDeath] = {}
-        self._lost_with_node: set[str] = set()
-        self._retired: set[str] = set()
+        self._workers = WorkerTable(lease_s, node_death_s, time.monotonic())
         self._controllers: list[tuple[Any, int]] = []
         self._work = asyncio.Condition()
 
@@ -124,11 +90,7 @@ class Broker:
 
     async def count_workers(self) -> WorkerCount:
         """How many workers are alive, by their heartbeats and by what Train reports."""
-        now = time.monotonic()
-        alive = sum(not worker.ready or now - worker.heartbeat <= self._lease_s for worker in self._workers.values())
-        if alive:
-            self._last_worker_at = now
-        return WorkerCount(alive, now - self._last_worker_at)
+        return self._workers.count(time.monotonic())
 
     async def update_nodes(self, dead: Mapping[str, str], draining: frozenset[str]) -> None:
         """What Ray's table of nodes shows.
@@ -140,20 +102,18 @@ class Broker:
         draining : frozenset of str
             Nodes that are being drained: their workers save their state and exit.
         """
-        for node in dead.keys() - self._dead_nodes:
-            self._dead_nodes.add(node)
+        for node in self._workers.new_dead_nodes(dead):
             await self._lose_node(node, dead[node])
-        if draining != self._draining:
-            self._draining = draining
+        if self._workers.drain(draining):
             await self._wake_workers()
 
     async def worker_nodes(self) -> dict[str, tuple[str, ...]]:
         """Names of the workers that have started, and are not known to be lost, with their nodes."""
-        return {name: worker.info.nodes for name, worker in self._workers.items()}
+        return self._workers.nodes
 
     async def retire(self, names: Sequence[str], reason: str) -> None:
         """These workers are being ended together with their trainer: others get their tasks."""
-        self._retired.update(names)
+        self._workers.retire(names)
         for name in names:
             await self._lose_tasks(name, f"{name}: {reason}", "machine")
             self._forget(name)
@@ -193,15 +153,14 @@ class Broker:
             Whether its node is still there. If not, its tasks go back to the queue at once, and what is counted is
             decided when the table of nodes shows the loss, or has had the time to.
         """
-        if name in self._lost_with_node or name in self._retired:
+        if self._workers.is_lost_with_node(name) or self._workers.is_retired(name):
             return
         worker = self._workers.get(name)
-        if worker is not None and self._is_preempted(worker):
+        if worker is not None and self._workers.is_preempted(worker):
             kind = "preemption"  # however it ended
         if worker is not None and kind == "crash" and not node_answers:
             await self._lose_tasks(name, f"{name}: its machine does not answer", "machine")
-            deadline = time.monotonic() + self._node_death_s
-            self._unexplained[name] = _UnexplainedDeath(reason, worker.info.nodes, deadline)
+            self._workers.add_unexplained(worker, reason, time.monotonic())
             self._forget(name)
             return
         await self._lose_tasks(name, f"{name}: {reason}", kind)
@@ -213,24 +172,22 @@ class Broker:
 
     async def register_worker(self, worker: WorkerId, info: WorkerInfo) -> None:
         """A worker has started."""
-        if worker.name in self._retired:
+        if self._workers.is_retired(worker.name):
             return
-        self._forget(worker.name)
-        self._lost_with_node.discard(worker.name)
-        self._workers[worker.name] = _Worker(worker, info, time.monotonic())
+        self._workers.register(worker, info, time.monotonic())
         for loss in self._queue.replace_worker(worker):
             await self._handle_loss(loss)
 
     async def preempt(self, name: str) -> None:
         """The worker of that name has received a preemption notice."""
         if (worker := self._workers.get(name)) is not None:
-            worker.preempted = True
+            worker.notified = True
             await self._wake_workers()
 
     async def release(self, worker: WorkerId) -> None:
         """A preempted worker hands its tasks back; its latest checkpoints have been reported."""
-        known = self._heartbeat(worker)
-        reason = "it received a preemption notice" if known.preempted else "its machine is being drained"
+        known = self._workers.heartbeat(worker, time.monotonic())
+        reason = "it received a preemption notice" if known.notified else "its machine is being drained"
         await self._lose_tasks(worker.name, f"{worker}: {reason}", "preemption")
         if not known.loss_reported:
             self._emit(WorkerLost(worker.name, "preemption", reason))
@@ -238,13 +195,13 @@ class Broker:
 
     async def take(self, worker: WorkerId, timeout_s: float) -> TaskAssignment:
         """The next task for `worker`; waits up to `timeout_s` for one."""
-        if worker.name in self._retired:
+        if self._workers.is_retired(worker.name):
             return TaskAssignment(stop=True)
         for loss in self._queue.replace_worker(worker):
             await self._handle_loss(loss)
         deadline = time.monotonic() + timeout_s
         while not self._stopping:
-            if self._is_preempted(self._heartbeat(worker)):
+            if self._workers.is_preempted(self._workers.heartbeat(worker, time.monotonic())):
                 return TaskAssignment(preempted=True)
             task = self._take(worker)
             if task is not None:
@@ -275,10 +232,10 @@ class Broker:
         slots: SlotsUsed | None = None,
     ) -> ReportReply:
         """Progress of a worker's tasks; without any it is a heartbeat."""
-        if worker.name in self._retired:
+        if self._workers.is_retired(worker.name):
             return ReportReply(abandon=True, cancelled=frozenset())
         now = time.monotonic()
-        preempted = self._is_preempted(self._heartbeat(worker))
+        preempted = self._workers.is_preempted(self._workers.heartbeat(worker, now))
         lost = frozenset(task_id for task_id in task_ids if not self._queue.renew(worker, task_id, now))
         if self._aborting or (task_ids and len(lost) == len(task_ids)):
             return ReportReply(abandon=True, cancelled=frozenset())
@@ -334,41 +291,23 @@ class Broker:
         self._emit(TaskStarted(task.id, task.keys, str(worker), attempt))
         return task
 
-    def _heartbeat(self, worker: WorkerId) -> _Worker:
-        """What is known of a worker that has just called."""
-        now = self._last_worker_at = time.monotonic()
-        known = self._workers.get(worker.name)
-        if known is None or known.id != worker:
-            known = _Worker(worker, WorkerInfo(), now)
-            self._workers.setdefault(worker.name, known)
-        known.heartbeat, known.ready = now, True
-        return known
-
-    def _is_preempted(self, worker: _Worker) -> bool:
-        return worker.preempted or not self._draining.isdisjoint(worker.info.nodes)
-
     def _forget(self, name: str) -> None:
-        if self._workers.pop(name, None) is not None:
-            self._last_worker_at = time.monotonic()
+        self._workers.forget(name, time.monotonic())
 
     async def _expire(self) -> None:
         now = time.monotonic()
         for loss in self._queue.expire(now):
             await self._handle_loss(loss)
-        for name in [name for name, death in self._unexplained.items() if death.deadline < now]:
-            self._emit(WorkerLost(name, "crash", self._unexplained.pop(name).reason))
+        for name, reason in self._workers.crashed(now):
+            self._emit(WorkerLost(name, "crash", reason))
 
     async def _lose_node(self, node: str, address: str) -> None:
         """One loss, whatever workers it had."""
-        workers = [worker for worker in self._workers.values() if node in worker.info.nodes]
-        explained = [name for name, death in self._unexplained.items() if node in death.nodes]
-        for name in explained:
-            del self._unexplained[name]
-        kind: LossKind = "preemption" if any(map(self._is_preempted, workers)) else "machine"
+        workers, explained = self._workers.lose_node(node)
+        kind: LossKind = "preemption" if any(map(self._workers.is_preempted, workers)) else "machine"
         for worker in workers:
             await self._lose_tasks(worker.id.name, f"{worker.id}: its machine was lost", kind)
             self._forget(worker.id.name)
-        self._lost_with_node.update(explained, (worker.id.name for worker in workers))
         lost = sorted([*explained, *(worker.id.name for worker in workers if not worker.loss_reported)])
         if lost:
             self._emit(WorkerLost(f"machine {address}", kind, f"{', '.join(lost)} went with it"))
