@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 
 from scmmlab.execution.engine import Engine, OnEvent
-from scmmlab.execution.events import Event
+from scmmlab.execution.events import EngineEvent
 from scmmlab.execution.grid.run import GridRun
 from scmmlab.execution.local_engine import LocalEngine
 from scmmlab.execution.summary import RunSummary
@@ -54,9 +54,9 @@ def tensor_bytes(tensors: Mapping[str, np.ndarray]) -> dict[str, tuple[object, .
     return {name: (array.dtype.str, array.shape, array.tobytes()) for name, array in tensors.items()}
 
 
-def events_of_engine(engine: Engine) -> list[Event]:
+def events_of_engine(engine: Engine) -> list[EngineEvent]:
     """Everything that the engine will tell, as it comes."""
-    events: list[Event] = []
+    events: list[EngineEvent] = []
     step = engine.step
 
     def listening(emit: OnEvent, timeout_s: float) -> None:

@@ -17,7 +17,7 @@ from tiny_study import BASE, ablation, ablation_with_a_failure, plan_of
 
 from scmmlab.config import ResourcesSpec
 from scmmlab.execution.engine import Engine
-from scmmlab.execution.events import CheckpointSaved, EpochEnded, Event, TaskEnded, TaskStarted
+from scmmlab.execution.events import CheckpointSaved, EngineEvent, EpochEnded, TaskEnded, TaskStarted
 from scmmlab.execution.task import Outcome, Task
 from scmmlab.study import Plan, ResultStore, cell_request, pretrain_request, study_status
 from scmmlab.tables import read_table
@@ -131,7 +131,7 @@ class EngineConformance:
     def test_what_is_cancelled_is_stopped_and_nothing_beside_it(self, engine, work):
         requests = [work.pretraining("endless", ENDLESS), work.pretraining("its neighbour")]
 
-        def stop(event: Event) -> None:
+        def stop(event: EngineEvent) -> None:
             if isinstance(event, EpochEnded) and event.key == "endless":
                 engine.cancel("endless")
 
@@ -155,11 +155,11 @@ class EngineConformance:
         assert contents(after.outcomes) == contents(before.outcomes) == contents(directly([request]))
 
 
-def events_of(engine: Engine, tasks: Sequence[Task], listen: Callable[[Event], object] = id) -> list[Event]:
+def events_of(engine: Engine, tasks: Sequence[Task], listen: Callable[[EngineEvent], object] = id) -> list[EngineEvent]:
     """Everything that the engine tells until tasks have ended, and shortly after."""
-    events: list[Event] = []
+    events: list[EngineEvent] = []
 
-    def emit(event: Event) -> None:
+    def emit(event: EngineEvent) -> None:
         events.append(event)
         listen(event)
 
@@ -173,11 +173,11 @@ def events_of(engine: Engine, tasks: Sequence[Task], listen: Callable[[Event], o
     return events
 
 
-def endings(events: Sequence[Event]) -> list[TaskEnded]:
+def endings(events: Sequence[EngineEvent]) -> list[TaskEnded]:
     return [event for event in events if isinstance(event, TaskEnded)]
 
 
-def epochs_of(events: Sequence[Event], key: str) -> list[int]:
+def epochs_of(events: Sequence[EngineEvent], key: str) -> list[int]:
     return [event.epoch for event in events if isinstance(event, EpochEnded) and event.key == key]
 
 

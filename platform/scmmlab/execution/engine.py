@@ -7,11 +7,11 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from scmmlab.execution.events import Event
+from scmmlab.execution.events import EngineEvent
 from scmmlab.execution.interruption import Interruption
 from scmmlab.execution.task import Task
 
-OnEvent = Callable[[Event], None]
+OnEvent = Callable[[EngineEvent], None]
 STEP_S = 0.5
 """An engine is asked for events so often, at least, and an interruption is noticed."""
 

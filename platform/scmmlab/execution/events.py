@@ -128,7 +128,7 @@ class WorkersAwaited:
         return f"waiting for workers: {self.lacks}; giving up in {max(0.0, self.limit_s - self.waited_s):.0f} s"
 
 
-Event = (
+EngineEvent = (
     TaskStarted
     | EpochEnded
     | SlotsUsed

@@ -12,7 +12,7 @@ import torch
 from scmmlab.config import ResourcesSpec
 from scmmlab.execution.checkpoint_pace import CHECKPOINT_S, CheckpointPace
 from scmmlab.execution.engine import Engine, OnEvent
-from scmmlab.execution.events import CheckpointSaved, EpochEnded, Event, SlotsUsed, TaskEnded, TaskStarted
+from scmmlab.execution.events import CheckpointSaved, EngineEvent, EpochEnded, SlotsUsed, TaskEnded, TaskStarted
 from scmmlab.execution.run_task import run_task
 from scmmlab.execution.sweep.task_runner import SweepTaskRunner, slots_per_worker
 from scmmlab.execution.task import Outcome, Tables, Task
@@ -155,5 +155,5 @@ class EmittingReporter(Reporter):
         return self._checkpoints.get((key, stage))
 
 
-def _ignore(event: Event) -> None:
+def _ignore(event: EngineEvent) -> None:
     """Nobody listens yet."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from scmmlab.config import ResourcesSpec
 from scmmlab.execution.engine import Engine
-from scmmlab.execution.grid.scheduler import Stage, StageKind
+from scmmlab.execution.grid.scheduler import GridStageKind, Stage
 from scmmlab.execution.grid.stages import GridStages
 from scmmlab.execution.task import AuxiliaryTask, Outcome
 from scmmlab.study.folder import StudyFolder
@@ -29,7 +29,7 @@ LEAST_REPLICAS = 2
 
 NOUNS = {"pretrain": "encoders", "finetune": "folds"}
 
-Fit = tuple[StageKind, Hashable]
+Fit = tuple[GridStageKind, Hashable]
 """Kind of a stage, and its fit."""
 
 
@@ -81,7 +81,7 @@ class PackSizes:
         size = self._resources.pack_size or self._measured.get(fit) or self._usual(stage.kind)
         return min(size, self._limits.get(fit, size))
 
-    def _usual(self, kind: StageKind) -> int:
+    def _usual(self, kind: GridStageKind) -> int:
         """The size where nothing was measured."""
         return (pretrain_pack_size if kind == "pretrain" else finetune_pack_size)(self._engine.device)
 

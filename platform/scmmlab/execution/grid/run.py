@@ -8,8 +8,8 @@ from typing import Literal
 from scmmlab.execution.engine import STEP_S, Engine, Interrupted
 from scmmlab.execution.events import (
     CheckpointSaved,
+    EngineEvent,
     EpochEnded,
-    Event,
     TaskEnded,
     TaskLost,
     TaskStarted,
@@ -160,7 +160,7 @@ class GridRun:
 
     # --- what the engine reports
 
-    def _on_event(self, event: Event) -> None:
+    def _on_event(self, event: EngineEvent) -> None:
         match event:
             case TaskStarted():
                 self._progress.status("")

@@ -25,7 +25,8 @@ from enum import Enum
 from itertools import islice
 from typing import Literal
 
-StageKind = Literal["pretrain", "finetune"]
+GridStageKind = Literal["pretrain", "finetune"]
+"""The stages that a grid schedules; a cell is evaluated in the driver."""
 
 LEAST_STEPS = 0.75
 """A stage has at least this share of the steps an epoch of those that it shares a pack with: a quarter of the work of a
@@ -47,7 +48,7 @@ class Stage:
     """A piece of work with a key."""
 
     key: str
-    kind: StageKind
+    kind: GridStageKind
     needs: str | None
     """Key of the stage whose outcome it starts from."""
     fit: Hashable
@@ -81,11 +82,11 @@ class Scheduler:
         stages: Iterable[Stage],
         done: Iterable[str],
         pack_size: Callable[[Stage], int],
-        first: StageKind = "finetune",
+        first: GridStageKind = "finetune",
     ):
         self._first = first
         self._stages = {stage.key: stage for stage in stages}
-        self._place = {key: place for place, key in enumerate(self._stages)}
+        self._index = {key: index for index, key in enumerate(self._stages)}
         self._pack_size = pack_size
         self._needed_by: dict[str, list[str]] = {}
         for stage in self._stages.values():
@@ -95,8 +96,8 @@ class Scheduler:
         self._states: dict[str, StageState] = {}
         self._counts: Counter[StageState] = Counter()
         self._running: set[str] = set()
-        self._ready: dict[StageKind, list[int]] = {"pretrain": [], "finetune": []}
-        self._ready_replicas: Counter[StageKind] = Counter()
+        self._ready: dict[GridStageKind, list[int]] = {"pretrain": [], "finetune": []}
+        self._ready_replicas: Counter[GridStageKind] = Counter()
         self._order = list(self._stages.values())
         finished = set(done)
         for key, stage in self._stages.items():
@@ -113,18 +114,18 @@ class Scheduler:
     def _set(self, key: str, state: StageState) -> None:
         before = self._states.get(key)
         stage = self._stages[key]
-        place, ready = self._place[key], self._ready[stage.kind]
+        index, ready = self._index[key], self._ready[stage.kind]
         if before is not None:
             self._counts[before] -= 1
         if before is StageState.READY:
-            del ready[bisect_left(ready, place)]
+            del ready[bisect_left(ready, index)]
             self._ready_replicas[stage.kind] -= stage.replicas
         elif before is StageState.RUNNING:
             self._running.discard(key)
         self._states[key] = state
         self._counts[state] += 1
         if state is StageState.READY:
-            insort(ready, place)
+            insort(ready, index)
             self._ready_replicas[stage.kind] += stage.replicas
         elif state is StageState.RUNNING:
             self._running.add(key)
@@ -154,7 +155,7 @@ class Scheduler:
 
     def upcoming(self) -> Stage | None:
         """The first stage of the next pack; None where none is ready."""
-        other: StageKind = "pretrain" if self._first == "finetune" else "finetune"
+        other: GridStageKind = "pretrain" if self._first == "finetune" else "finetune"
         ready = self._ready[self._first] or self._ready[other]
         return self._order[ready[0]] if ready else None
 
@@ -181,8 +182,8 @@ class Scheduler:
             fair = -(-self._ready_replicas[first.kind] // (idle or workers))
             at_most = min(at_most, fair)
         pack, replicas = [first], first.replicas
-        for place in islice(ready, 1, None) if at_most > replicas else ():
-            stage = self._order[place]
+        for index in islice(ready, 1, None) if at_most > replicas else ():
+            stage = self._order[index]
             if stage.fit != first.fit or not _alike(stage.steps, [member.steps for member in pack]):
                 continue
             if replicas + stage.replicas > at_most:

@@ -16,8 +16,8 @@ from typing import Any
 from scmmlab.errors import FailureCause, LossKind
 from scmmlab.execution.events import (
     CheckpointSaved,
+    EngineEvent,
     EpochEnded,
-    Event,
     SlotsUsed,
     TaskEnded,
     TaskLost,
@@ -46,7 +46,7 @@ class Broker:
     def __init__(self, lease_s: float = 60.0, node_death_s: float = 75.0):
         self._queue = TaskQueue(lease_s)
         self._check_s = min(1.0, lease_s / 4)
-        self._events: list[Event] = []
+        self._events: list[EngineEvent] = []
         self._has_events = asyncio.Event()
         self._checkpoints: dict[tuple[str, str], bytes] = {}
         self._started: dict[str, float] = {}
@@ -69,7 +69,7 @@ class Broker:
                 await self._followers.offer(task.keys)
         await self._wake_workers()
 
-    async def events(self, timeout_s: float) -> list[Event]:
+    async def events(self, timeout_s: float) -> list[EngineEvent]:
         """What has happened since the last call; waits up to `timeout_s` for something to happen."""
         deadline = time.monotonic() + timeout_s
         while not self._events and (left := deadline - time.monotonic()) > 0:
@@ -336,7 +336,7 @@ class Broker:
             self._cancelled.discard(outcome.key)
             self._followers.end(outcome.key, outcome)
 
-    def _emit(self, event: Event) -> None:
+    def _emit(self, event: EngineEvent) -> None:
         self._events.append(event)
         self._has_events.set()
 

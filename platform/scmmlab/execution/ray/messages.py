@@ -9,7 +9,7 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 import ray
 
 from scmmlab.errors import LossKind
-from scmmlab.execution.events import CheckpointSaved, EpochEnded, Event, SlotsUsed
+from scmmlab.execution.events import CheckpointSaved, EngineEvent, EpochEnded, SlotsUsed
 from scmmlab.execution.ray.task_queue import WorkerId
 from scmmlab.execution.task import Outcome, Task
 
@@ -96,7 +96,7 @@ class BrokerHandle(Protocol):
 
     # for the driver
     submit: RemoteMethod[[Sequence[Task], bool], None]
-    events: RemoteMethod[[float], list[Event]]
+    events: RemoteMethod[[float], list[EngineEvent]]
     cancel: RemoteMethod[[str], bool]
     count_workers: RemoteMethod[[], WorkerCount]
     update_nodes: RemoteMethod[[Mapping[str, str], frozenset[str]], None]

@@ -91,7 +91,7 @@ class SelectedRows:
             features=nothing,
         ).select(selection)
         spans = [int(columns[name].max(initial=0)) + 1 for name in KEY_COLUMNS]
-        strides = tuple(int(np.prod(spans[place + 1 :], dtype=np.int64)) for place in range(len(spans)))
+        strides = tuple(int(np.prod(spans[index + 1 :], dtype=np.int64)) for index in range(len(spans)))
         return cls(_codes([getattr(part, name) for name in KEY_COLUMNS], strides), strides)
 
     @property

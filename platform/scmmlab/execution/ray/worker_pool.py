@@ -15,7 +15,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from scmmlab.errors import ScmmlabError, TryAgainError
 from scmmlab.execution.engine import Interrupted
-from scmmlab.execution.events import Event, TaskEnded, WorkerLost, WorkersAwaited, WorkersChanged
+from scmmlab.execution.events import EngineEvent, TaskEnded, WorkerLost, WorkersAwaited, WorkersChanged
 from scmmlab.execution.interruption import RESUMABLE, Interruption
 from scmmlab.execution.ray.broker import Broker
 from scmmlab.execution.ray.cluster_view import dead_nodes, free_resources, node_death_s, node_resources
@@ -123,7 +123,7 @@ class WorkerPool:
         if self._ask(self.broker.cancel.remote(key)):
             self._unfinished.discard(key)
 
-    def events(self, timeout_s: float) -> list[Event]:
+    def events(self, timeout_s: float) -> list[EngineEvent]:
         """What has happened; waits up to `timeout_s` for something to happen.
 
         Raises
@@ -135,7 +135,7 @@ class WorkerPool:
         self._budget.check(self._logs)
         self._head.check()
         changes = self._look()
-        events: list[Event] = [*changes, *self._ask(self.broker.events.remote(0.0 if changes else timeout_s))]
+        events: list[EngineEvent] = [*changes, *self._ask(self.broker.events.remote(0.0 if changes else timeout_s))]
         for event in events:
             if isinstance(event, TaskEnded):
                 self._unfinished.difference_update(outcome.key for outcome in event.outcomes)
@@ -168,7 +168,7 @@ class WorkerPool:
             if not count.workers and count.without_s > ALONE_S:
                 return
 
-    def _look(self) -> list[Event]:
+    def _look(self) -> list[EngineEvent]:
         """See what the cluster has and has lost, and start as many workers as there may be."""
         now = time.monotonic()
         # without its head Ray knows nothing of the cluster, but does not say so
@@ -178,7 +178,7 @@ class WorkerPool:
         dead, draining = self._ask_head(dead_nodes), self._ask_head(draining_nodes)
         worker_nodes = self._ask(self.broker.worker_nodes.remote())
         self._ask(self.broker.update_nodes.remote(dead, draining))
-        found: list[Event] = []
+        found: list[EngineEvent] = []
         before = self._groups.workers
         self._groups.locate(worker_nodes, draining)
         if self._groups.workers < before:
@@ -240,7 +240,7 @@ class WorkerPool:
             hint=f"{RESUMABLE}; Ray's logs are in {self._logs}",
         )
 
-    def _check(self) -> list[Event]:
+    def _check(self) -> list[EngineEvent]:
         """Whether there are workers for the tasks."""
         error = self._groups.error
         if error is not None and not self._groups.workers:

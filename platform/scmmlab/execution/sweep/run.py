@@ -6,8 +6,8 @@ from scmmlab.config import SweepSpec
 from scmmlab.execution.engine import STEP_S, Engine, Interrupted
 from scmmlab.execution.events import (
     CheckpointSaved,
+    EngineEvent,
     EpochEnded,
-    Event,
     SlotsUsed,
     TaskLost,
     TaskStarted,
@@ -145,7 +145,7 @@ class SweepRun:
         self._progress.resume(_number(key))
         return {(key, "probe"): data}
 
-    def _on_event(self, event: Event) -> None:
+    def _on_event(self, event: EngineEvent) -> None:
         match event:
             case TaskStarted():
                 self._progress.status("")

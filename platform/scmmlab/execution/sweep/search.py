@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from scmmlab.config import SweepSpec
 from scmmlab.execution.engine import Engine, OnEvent
-from scmmlab.execution.events import EpochEnded, Event, TaskEnded
+from scmmlab.execution.events import EngineEvent, EpochEnded, TaskEnded
 from scmmlab.execution.sweep.optuna_study import OptunaStudyAdapter
 from scmmlab.execution.sweep.order import SweepOrder
 from scmmlab.execution.sweep.rungs import Rungs
@@ -97,7 +97,7 @@ class Search:
             Of the settings that have ended since the last call.
         """
 
-        def listen(event: Event) -> None:
+        def listen(event: EngineEvent) -> None:
             match event:
                 case EpochEnded():
                     self._report(event)
