@@ -26,7 +26,7 @@ def test_address_of_a_dashboard_is_refused_with_what_takes_it(address):
     with pytest.raises(SpecError) as caught:
         check_ray({"RAY_ADDRESS": address})
     assert caught.value.message == (
-        "RAY_ADDRESS must be HOST:PORT of a Ray head that is joined, such as 127.0.0.1:6379, "
+        "RAY_ADDRESS must be HOST:PORT of the Ray head to join, such as 127.0.0.1:6379, "
         f"got '{address}', which is the address of a dashboard."
     )
     assert "scmmlab submit --address" in caught.value.hint

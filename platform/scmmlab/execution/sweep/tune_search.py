@@ -122,7 +122,7 @@ class TuneSearch(Search):
             _log.warning("Ray Tune failed: %s", error)
 
     def _make_tuner(self, broker: BrokerHandle, name: str) -> ray.tune.Tuner:
-        processes = min(self._concurrency, self._left)
+        processes = min(self._concurrency, self.trained)
         trial = ray.tune.with_parameters(tune_trial, broker=broker, processes=processes)
         return ray.tune.Tuner(
             ray.tune.with_resources(trial, _this_machine()),
