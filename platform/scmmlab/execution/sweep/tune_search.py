@@ -2,7 +2,7 @@
 
 Each of Tune's trials is a light function that follows one setting's training at the broker and reports its probes to
 Tune. It holds no CPU: those are the workers'. The search alone decides what is sampled and stopped; when Tune loses a
-trial's process, or ends, the sweep goes on.
+trial's process, or ends, the sweep continues.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class TuneSearch(Search):
         records = super().step(on_event, timeout_s)
         if not (tune_runs or self.done or self._ended_early):
             self._ended_early = True
-            _log.warning("Ray Tune has ended and shows the sweep no longer, which goes on. Ray's logs say why.")
+            _log.warning("Ray Tune has ended and no longer shows the sweep, which continues; Ray's logs may say why.")
         return records
 
     def stop(self) -> None:
