@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Literal
 
-from scmmlab.execution.engine import STEP_S, Engine, Interrupted
+from scmmlab.execution.engine import STEP_S, Engine
 from scmmlab.execution.events import (
     CheckpointSaved,
     EngineEvent,
@@ -13,25 +13,21 @@ from scmmlab.execution.events import (
     TaskEnded,
     TaskLost,
     TaskStarted,
-    WorkerLost,
-    WorkersAwaited,
-    WorkersChanged,
 )
 from scmmlab.execution.grid.pack_sizes import PackSizes
 from scmmlab.execution.grid.scheduler import Scheduler, StageState
 from scmmlab.execution.grid.stages import GridStages
-from scmmlab.execution.interruption import Interruption, interruptible
 from scmmlab.execution.progress import MakeProgress, Progress
 from scmmlab.execution.recorder import Recorder
+from scmmlab.execution.run import StudyRun
 from scmmlab.execution.summary import RunSummary
 from scmmlab.execution.task import Outcome, Tables, Task
 from scmmlab.study import Plan, ResultStore, study_status
-from scmmlab.study.worker_losses import WorkerLosses, keep_worker_losses
 from scmmlab.tracking import Tracker
 from scmmlab.training import StageFailure, StageOutput
 
 
-class GridRun:
+class GridRun(StudyRun):
     """One run of what is missing of an ablation.
 
     Parameters
@@ -62,24 +58,21 @@ class GridRun:
         progress: Progress | None = None,
         make_progress: MakeProgress = Progress,
     ):
-        self._store, self._engine = store, engine
         self._grid = grid = GridStages(plan, study_status(plan, store).done)
         self._recorder = Recorder(plan, store, tracker, tables)
         self._resources = plan.study.resources
-        self._name = plan.study.name
-        self._losses = WorkerLosses()
         shared = self._resources.workers_per_cell > 1
         self._sizes = PackSizes(grid, store.study_folder(plan.study.name), self._resources, engine)
         first: Literal["pretrain", "finetune"] = "pretrain" if shared else "finetune"
         self._scheduler = Scheduler(grid.stages(), grid.done, self._sizes.size, first)
         self._total = len(plan.cells)
         self._finished_before = sum(grid.duplicates[key] for key in grid.finished)
-        self._progress = progress or make_progress(self._total, grid.work(), self._finished_before)
+        progress = progress or make_progress(self._total, grid.work(), self._finished_before)
+        super().__init__(plan, store, engine, progress)
         self._tasks: list[Task] = []
         self._ended: set[str] = set()
         self._running: set[str] = set()
         self._evaluated: Counter[bool] = Counter()
-        self._interruption = Interruption()
 
     def run(self) -> RunSummary:
         """Run what is missing.
@@ -92,15 +85,10 @@ class GridRun:
             When the store or the engine fails.
         """
         self._recorder.finished_before(self._grid.finished.values())
-        with interruptible() as self._interruption:
-            try:
-                self._evaluate_fine_tuned()
-                if not self._scheduler.finished:
-                    self._run_stages()
-            except Interrupted:
-                raise KeyboardInterrupt from None
-            finally:
-                self._progress.close()
+        with self._interruptible():
+            self._evaluate_fine_tuned()
+            if not self._scheduler.finished:
+                self._run_stages()
         done, _, _ = self._counts()
         return RunSummary(
             total=self._total,
@@ -117,16 +105,10 @@ class GridRun:
 
     def _run_stages(self) -> None:
         counts = self._scheduler.counts
-        self._engine.useful_workers = max(counts[StageState.READY], counts[StageState.WAITING])
-        self._progress.status("starting")
-        keep_worker_losses(self._store.study_folder(self._name), self._losses)
-        self._engine.interruption = self._interruption
-        with self._engine:
-            self._progress.expect(self._engine.workers)
+        with self._entered_engine(max(counts[StageState.READY], counts[StageState.WAITING])):
             self._submit()
             while not self._scheduler.finished:
-                if self._interruption.requested:
-                    raise Interrupted
+                self._check_interruption()
                 self._engine.step(self._on_event, STEP_S)
                 self._submit()
 
@@ -160,10 +142,9 @@ class GridRun:
 
     # --- what the engine reports
 
-    def _on_event(self, event: EngineEvent) -> None:
+    def _on_task_event(self, event: EngineEvent) -> None:
         match event:
             case TaskStarted():
-                self._progress.status("")
                 for key in (key for key in event.keys if not self._sizes.is_probe(key)):
                     self._progress.begin(event.worker)
                     self._running.add(key)
@@ -177,15 +158,6 @@ class GridRun:
             case TaskLost():
                 self._running.difference_update(event.keys)
                 self._show()
-                self._progress.print(str(event))
-            case WorkersChanged():
-                self._progress.print(str(event))
-            case WorkerLost():
-                self._losses = self._losses.plus(event.kind, str(event))
-                self._progress.lost(self._losses.text())
-                keep_worker_losses(self._store.study_folder(self._name), self._losses)
-            case WorkersAwaited():
-                self._progress.status(str(event))
             case TaskEnded():
                 for outcome in event.outcomes:
                     if self._sizes.is_probe(outcome.key):
@@ -197,8 +169,6 @@ class GridRun:
                 self._running.difference_update(self._ended)
                 self._tasks = [task for task in self._tasks if not self._ended.issuperset(task.keys)]
                 self._show()
-        if self._interruption.requested:
-            raise Interrupted
 
     def _print(self, message: str | None) -> None:
         if message is not None:
