@@ -58,11 +58,11 @@ def _locked(path: Path, shown: str) -> FileLock:
     try:
         lock.acquire()
     except Timeout as error:
-        other = ""
+        other = "unknown"
         with suppress(OSError):  # it has just gone
-            other = path.read_text(encoding="latin-1").strip()
+            other = path.read_text(encoding="latin-1").strip() or other
         raise CorpusError(
-            f"'{shown}' is being built already: expected to be alone there, found process {other or 'unknown'} at work.",
+            f"'{shown}' is being built already: expected to be alone there, found process {other} at work.",
             "wait until it has ended; the same command then finds the table, or goes on where that was stopped.",
         ) from error
     except PermissionError:  # it is another user's
