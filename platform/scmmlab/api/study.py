@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from scmmlab.api.opening import AnyStudy, as_overrides, read_study
-from scmmlab.config.resolved_settings import DEFAULT_STORE, Site, load_site
 from scmmlab.config.loading import Override
+from scmmlab.config.resolved_settings import DEFAULT_STORE, Site, load_site
 from scmmlab.errors import SpecError, StoreError
 from scmmlab.study import (
     Part,
