@@ -210,7 +210,7 @@ def test_a_wrong_override_is_refused(write, override, expected):
             "describtion: as published,",
             "Unknown key 'variants.released.describtion' in {}",
         ),
-        ("name: small", "name: small\nname: big", "key 'name' stands twice"),
+        ("name: small", "name: small\nname: big", "duplicate key 'name'"),
     ],
 )
 def test_a_mistake_is_named_with_file_path_and_what_is_allowed(write, before, after, expected):

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from scmmlab.config.experiment import ExperimentSpec, tell_of_move
@@ -19,7 +18,7 @@ from scmmlab.config.problems import Problem, name_one_of, raise_problems, show, 
 from scmmlab.config.study import AblationSpec, StudySpec, SweepSpec
 from scmmlab.config.sweep_checks import point_problems, space_problems, sweep_problems
 from scmmlab.config.variants import try_variant
-from scmmlab.config.yaml_text import parse_yaml
+from scmmlab.config.yaml_text import dump_yaml, parse_yaml
 from scmmlab.errors import SpecError, nearest
 
 _KINDS: dict[str, type[AblationSpec] | type[SweepSpec]] = {"ablation": AblationSpec, "sweep": SweepSpec}
@@ -113,7 +112,7 @@ def _study(data: dict[str, Any], source: str, folder: Path, overrides: Sequence[
 
 def study_yaml(study: AblationSpec | SweepSpec) -> str:
     """`study` as a study file of its own, every default written out."""
-    return yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+    return dump_yaml(study.model_dump(mode="json"))
 
 
 def json_schema() -> dict[str, Any]:
