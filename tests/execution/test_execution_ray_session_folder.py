@@ -30,7 +30,7 @@ def test_the_longest_folder_leaves_room_for_a_socket_and_one_byte_more_does_not(
 def test_a_folder_whose_path_is_too_long_is_refused_and_found_by_the_doctor(variable):
     check_ray_folder({variable: folder_of(LONGEST_FOLDER)})
     long = {variable: folder_of(LONGEST_FOLDER + 1)}
-    with pytest.raises(ResourceError, match=rf"with {variable}=.*has 40 bytes, and no more than 39") as refused:
+    with pytest.raises(ResourceError, match=rf"with {variable}=.*has 40 bytes, and at most 39") as refused:
         check_ray_folder(long)
     assert "RAY_TMPDIR=/tmp" in (refused.value.hint or "")
     assert check_sockets(long).level is Level.BAD
