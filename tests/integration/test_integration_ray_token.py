@@ -131,7 +131,7 @@ def test_a_head_that_does_not_answer_is_not_waited_for(home) -> None:
         for done in both.map(lambda address: join({"address": address}, home), addresses):
             assert done.returncode == 2, done.stderr
             assert "Cannot join the Ray cluster at RAY_ADDRESS='127.0.0.1:" in done.stdout
-            assert "nobody has answered there for 20 s." in done.stdout
+            assert "nothing has answered there for 20 s." in done.stdout
 
 
 def test_a_head_that_goes_while_it_is_joined_is_not_waited_for(home) -> None:
@@ -155,12 +155,12 @@ def test_a_head_that_still_starts_is_waited_for() -> None:
         head.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{head.getsockname()[1]}"
     with ThreadPoolExecutor(1) as pool:
-        lets_in = pool.submit(ray_session._lets_in, address, None)
+        accepts = pool.submit(ray_session._accepts, address, None)
         with pytest.raises(TimeoutError):
-            lets_in.result(1.0)
+            accepts.result(1.0)
         assert server.add_insecure_port(address)
         server.start()
-        assert lets_in.result(ray_session.ANSWER_S) is True
+        assert accepts.result(ray_session.ANSWER_S) is True
         server.stop(None)
 
 
