@@ -48,7 +48,7 @@ class TestRayEngineConformance(EngineConformance):
 
 
 class KillingTracker(Tracker):
-    """Kills a worker of the gang when a training has got to some epoch."""
+    """Kills a worker when a training has got to some epoch."""
 
     def __init__(self, epoch: int):
         self._epoch = epoch

@@ -103,7 +103,7 @@ def test_a_study_is_followed_over_a_broken_tunnel_attached_to_stopped_and_gone_o
     assert f"{tmp_path}/store/studies/long/report/report.html" in first.err
 
     tunnel.cut()
-    wait_for(lambda: first.saw("is lost; the job goes on"))
+    wait_for(lambda: first.saw("was lost; the job continues"))
     tunnel.open()
     wait_for(lambda: first.saw("Reconnected"))
 
