@@ -20,7 +20,7 @@ def shift_rows(s_RNJ: Tensor, first_row: int) -> None:
 
     A softmax is the same, and no exponential overflows.
     """
-    # finite, so that a weight of 0 times it is 0; half of the least, so that it is still finite when the greatest is off
+    # finite, so that a weight of 0 times it is 0; half of the least, so that it still is when the greatest is off
     s_RNJ.diagonal(first_row, 1, 2).fill_(torch.finfo(s_RNJ.dtype).min / 2)
     s_RNJ.sub_(s_RNJ.amax(-1, keepdim=True))
 
