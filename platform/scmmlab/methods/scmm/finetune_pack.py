@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -277,7 +277,7 @@ class FinetunePack(FoldPack):
         validation = None
         if self.validation_rows_RN.shape[1]:
             validation = self._predict(self.validation_rows_RN, self.scaling).float().cpu().numpy()
-        chosen = {
+        chosen: dict[str, Callable[[FoldRun], int | None]] = {
             "last": lambda run: run.epochs,
             "best_validation": lambda run: run.best_epoch,
             "best_test": lambda _: None,
