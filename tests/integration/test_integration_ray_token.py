@@ -107,7 +107,7 @@ def test_a_ray_of_our_own_asks_for_a_token_that_nobody_else_can_read(own, home) 
     [
         ({"RAY_AUTH_TOKEN": "0" * 64}, "it requires a token, and the one in RAY_AUTH_TOKEN is another."),
         ({}, "it requires a token, and there is none in {home}/.ray/auth_token."),
-        ({"RAY_AUTH_TOKEN": "right", "RAY_AUTH_MODE": "disabled"}, "and RAY_AUTH_MODE is 'disabled'."),
+        ({"RAY_AUTH_TOKEN": "right", "RAY_AUTH_MODE": "disabled"}, "but RAY_AUTH_MODE is 'disabled'."),
         ({"RAY_AUTH_TOKEN_PATH": "/nowhere/token"}, "there is none in /nowhere/token."),
     ],
 )
