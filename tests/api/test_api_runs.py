@@ -17,7 +17,7 @@ from scmmlab.evaluation import Verdict
 from scmmlab.report import Table
 from scmmlab.report.analyses import BestSetting, Comparison, MainResults, markers
 from scmmlab.report.measures import MEASURES, number, p_value
-from scmmlab.study import driving
+from scmmlab.study import study_lease
 
 pytestmark = pytest.mark.slow
 
@@ -238,9 +238,9 @@ def test_parts_make_the_study_and_the_last_one_writes_the_report(ablation_run, t
 def test_a_study_that_another_drives_says_so(scmmlab, ablation_run, tmp_path: Path) -> None:
     study = Study.open(ablation_run.file, tmp_path)
     values = Study.open(study.spec, tmp_path)
-    with driving(study.store.study_folder(study.name), study.name, "wait"):
+    with study_lease(study.store.study_folder(study.name), study.name, "wait"):
         assert "A driver has been at it since 2" in str(study.status())
-        with pytest.raises(BusyError, match="is being run already: another driver has been at it since 2") as refused:
+        with pytest.raises(BusyError, match="is already running: another driver has held it since 2") as refused:
             study.run("local", progress=False, tracking_uri="none")
         done = scmmlab("run", ablation_run.file, "--store", tmp_path, "--engine", "local", "--tracking-uri", "none")
         assert (done.status, done.err.splitlines()[-1]) == (2, f"Hint: {refused.value.hint}")

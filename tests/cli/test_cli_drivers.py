@@ -52,7 +52,7 @@ def test_the_second_driver_ends_with_a_sentence_and_a_killed_one_is_lost_and_rep
             assert "running  full · a-to-b · 0" in status()
             second = scmmlab("run", study, "--store", store, "--engine", "local", "--tracking-uri", "none", *LONG)
             assert second.status == 2
-            assert "is being run already: another driver has been at it since 2" in second.err
+            assert "is already running: another driver has held it since 2" in second.err
             assert f"scmmlab status {study} --store" in second.err
             assert "Traceback" not in second.err
         finally:

@@ -146,7 +146,7 @@ def test_the_view_is_made_again_and_nothing_is_there_twice(scmmlab, janes, tmp_p
 def test_a_store_on_s3_is_shown_too_but_not_beside_a_run(
     scmmlab, study, finished, s3, tmp_path, monkeypatch, empty_database
 ) -> None:
-    from scmmlab.study import ResultStore, driving
+    from scmmlab.study import ResultStore, study_lease
     from scmmlab.study.files import Files
     from scmmlab.tracking import spool_file
     from scmmlab.tracking.uris import local_folder
@@ -166,7 +166,7 @@ def test_a_store_on_s3_is_shown_too_but_not_beside_a_run(
 
     # what a run on this machine left waiting
     spool = spool_file(local_folder(files.uri, "tiny"), given[-1])
-    with MlflowTracker(given[-1], make_view=away, spool=spool, patience_s=0.01) as tracker:
+    with MlflowTracker(given[-1], make_view=away, spool=spool, retry_s=0.01) as tracker:
         tracker.start_study("tiny", {"name": "tiny"}, "", {"marker": "waited"})
     assert spool.is_relative_to(tmp_path / "state")
     assert spool.stat().st_mode & 0o777 == 0o600
@@ -177,10 +177,10 @@ def test_a_store_on_s3_is_shown_too_but_not_beside_a_run(
     assert len(first) == 7
     assert first["study tiny"]["data"]["tags"]["scmmlab.version.marker"] == "waited"
 
-    with driving(ResultStore(store).study_folder("tiny"), "tiny", "wait"):
+    with study_lease(ResultStore(store).study_folder("tiny"), "tiny", "wait"):
         done = scmmlab("mlflow", "sync", *given)
         assert done.status == 2
-        assert "Study 'tiny' in s3://results/synced is being run already" in done.err
+        assert "Study 'tiny' in s3://results/synced is already running" in done.err
         assert "Hint: wait until it has ended: it writes to MLflow itself" in done.err
     assert scmmlab("mlflow", "sync", *given).status == 0
     assert stable(runs_of(database, "tiny")) == stable(first)
@@ -236,7 +236,7 @@ def test_what_a_run_left_waiting_is_written_first(scmmlab, study, finished, tmp_
     def away():
         raise ConnectionError("the server is away")
 
-    with MlflowTracker(uri, make_view=away, spool=spool, patience_s=0.01) as tracker:
+    with MlflowTracker(uri, make_view=away, spool=spool, retry_s=0.01) as tracker:
         tracker.start_study("tiny", {"name": "tiny"}, "", {"marker": "waited"})
     assert spool.exists()
     assert scmmlab("mlflow", "sync", study, "--store", store, "--tracking-uri", uri).status == 0

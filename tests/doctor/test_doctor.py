@@ -19,7 +19,7 @@ import requests
 from scmmlab.config import ResourcesSpec
 from scmmlab.doctor import Level, Subject, examine
 from scmmlab.doctor.disks import check_folders, check_room, check_shared_memory
-from scmmlab.doctor.holes import check_versions, older
+from scmmlab.doctor.known_vulnerabilities import check_versions, older
 from scmmlab.doctor.machine import Machine, check_resources, table_bytes, this_machine
 from scmmlab.doctor.mlflow_server import check_server
 from scmmlab.doctor.open_ports import check_ports

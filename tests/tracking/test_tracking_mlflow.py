@@ -289,7 +289,7 @@ class TestMlflowTracker(Conformance):
 
 
 def test_a_wrong_address_stops_nothing(tmp_path):
-    tracker = MlflowTracker("http://127.0.0.1:9", patience_s=0.1)
+    tracker = MlflowTracker("http://127.0.0.1:9", retry_s=0.1)
     tracker.start_study("small", SPEC, "", VERSIONS)
     tracker.start_cell(FULL, INPUTS)
     tracker.close()

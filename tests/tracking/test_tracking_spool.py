@@ -188,7 +188,7 @@ def test_a_second_run_leaves_the_spool_of_the_first_alone(tmp_path, caplog):
 
 def test_what_a_view_has_not_taken_is_written_by_the_next_writer_in_order(tmp_path, caplog):
     path = tmp_path / "spool.jsonl"
-    away = Writer(lambda: Shown(down=True), path, patience_s=0.01)
+    away = Writer(lambda: Shown(down=True), path, retry_s=0.01)
     for event in (STARTED, CELL, epoch(1), ENDED):
         away.put(event)
     with caplog.at_level(logging.WARNING):

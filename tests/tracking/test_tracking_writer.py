@@ -129,7 +129,7 @@ def test_an_event_that_is_refused_is_left_out_and_the_others_go_on(view, quick, 
 
 def test_closing_gives_up_a_view_that_stays_away(view, caplog):
     view.down = True
-    writer = Writer(lambda: view, patience_s=0.01)
+    writer = Writer(lambda: view, retry_s=0.01)
     for event in (CellStarted(FULL, ()), CellStarted(BARE, ())):
         writer.put(event)
     with caplog.at_level(logging.WARNING):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scmmlab.api.at_work import AtWork
+from scmmlab.api.active_cells import ActiveCells
 from scmmlab.api.recording import Tell, open_tracker, owner_of
 from scmmlab.api.reports import write_study_report
 from scmmlab.api.views import Run
@@ -17,15 +17,15 @@ from scmmlab.execution.engines import EngineName, run_study
 from scmmlab.execution.progress import MakeProgress
 from scmmlab.execution.summary import RunSummary
 from scmmlab.study import (
-    Part,
     Plan,
     ResultStore,
+    Shard,
     describe,
-    driving,
     is_complete,
     known_identity,
-    plan_of_part,
+    plan_of_shard,
     study_identity,
+    study_lease,
     study_status,
 )
 from scmmlab.study.attempts import note_attempt
@@ -64,9 +64,9 @@ class Running:
         plan, store, name = self.plan, self.store, self.plan.study.name
         folder = store.study_folder(name)
         found = versions(self.folder)
-        with driving(folder, name, self.busy_hint) as driver:
+        with study_lease(folder, name, self.busy_hint) as lease:
             opened, tracked_at = open_tracker(self.tracking_uri, store, name, self.tell)
-            with AtWork(driver, opened) as tracker:
+            with ActiveCells(lease, opened) as tracker:
                 write_plan(plan, store, found)
                 text = describe(plan, study_status(plan, store).done)
                 tracker.start_study(name, plan.study.model_dump(mode="json"), text, found)
@@ -75,14 +75,14 @@ class Running:
                 tracker.finish_study(report.paths.html.parent if report else None, complete=summary.complete)
         return Run(summary, report, tracked_at, self._page if tracked_at else None)
 
-    def part(self, part: Part, ended: Callable[[RunSummary], None]) -> Run:
+    def part(self, part: Shard, ended: Callable[[RunSummary], None]) -> Run:
         """Run a part, and finish the study where no other part has anything left to do."""
         plan, store = self.plan, self.store
-        mine = plan_of_part(plan, part)
-        with driving(store.study_folder(plan.study.name), plan.study.name, self.busy_hint, part) as driver:
+        mine = plan_of_shard(plan, part)
+        with study_lease(store.study_folder(plan.study.name), plan.study.name, self.busy_hint, part) as lease:
             write_plan(plan, store, versions(self.folder))
             # no MLflow: parts at work at the same time would write its parent run over each other
-            summary = self._run(mine, AtWork(driver, Tracker()))
+            summary = self._run(mine, ActiveCells(lease, Tracker()))
         ended(summary)
         if not summary.complete:
             return Run(summary, part=part)

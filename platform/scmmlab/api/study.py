@@ -14,21 +14,21 @@ from scmmlab.config.in_force import DEFAULT_STORE, Site, load_site
 from scmmlab.config.loading import Override
 from scmmlab.errors import SpecError, StoreError
 from scmmlab.study import (
-    Part,
     Plan,
     ResultRow,
     ResultStore,
+    Shard,
     check_splits,
-    driving,
     is_complete,
     make_plan,
-    plan_of_part,
+    plan_of_shard,
     result_rows,
     search_records,
+    study_lease,
     trial_rows,
 )
-from scmmlab.study.choosing import find_cell
-from scmmlab.study.places import without_password
+from scmmlab.study.find_cell import find_cell
+from scmmlab.study.storage_location import without_password
 from scmmlab.tables import read_manifest, read_table
 
 if TYPE_CHECKING:  # each method imports what it needs: pandas, Ray and matplotlib take a while
@@ -164,27 +164,27 @@ class Study:
         self._check_folds()
         return PlanView(self.resolved, self.store)
 
-    def status(self, part: Part | str | None = None) -> StatusView:
+    def status(self, part: Shard | str | None = None) -> StatusView:
         """Where each cell (or setting) stands, as the store has it.
 
         Parameters
         ----------
-        part : Part or str | None
+        part : Shard or str | None
             Look at one part of it alone, such as ``1/8``.
         """
         from scmmlab.api.views import status_of
 
         part = _part(part)
-        return status_of(self.resolved if part is None else plan_of_part(self.resolved, part), self.store)
+        return status_of(self.resolved if part is None else plan_of_shard(self.resolved, part), self.store)
 
     def read_through(
-        self, part: Part | str | None = None, progress: Callable[[int, int], None] | None = None
+        self, part: Shard | str | None = None, progress: Callable[[int, int], None] | None = None
     ) -> tuple[int, int]:
         """Read the encoders and fine-tunings of an ablation; damaged ones are set aside and made again when needed.
 
         Parameters
         ----------
-        part : Part or str | None
+        part : Shard or str | None
             Of one part alone.
         progress : callable | None
             Is told how many were read, of how many.
@@ -197,7 +197,7 @@ class Study:
         from scmmlab.study.integrity import read_through
 
         part = _part(part)
-        plan = self.resolved if part is None else plan_of_part(self.resolved, part)
+        plan = self.resolved if part is None else plan_of_shard(self.resolved, part)
         return read_through(plan, self.store, progress or _unshown)
 
     def run(
@@ -207,7 +207,7 @@ class Study:
         progress: bool | Callable[[RunProgress], None] = True,
         tracking_uri: str | None = None,
         report: bool = True,
-        part: Part | str | None = None,
+        part: Shard | str | None = None,
         part_ended: Callable[[RunSummary], None] | None = None,
         tell: Tell | None = None,
     ) -> Run:
@@ -225,7 +225,7 @@ class Study:
             ``MLFLOW_TRACKING_URI``, the site's, else SQLite in the study's folder.
         report : bool
             Whether the report is written.
-        part : Part or str | None
+        part : Shard or str | None
             Run one part of it only, such as ``1/8``, beside drivers of the others; whichever is the last to end records
             the study and writes the report.
         part_ended : callable | None
@@ -289,7 +289,7 @@ class Study:
         """
         from scmmlab.api.views import Rerun
         from scmmlab.execution.rerun import rerun_cell
-        from scmmlab.study.differences import differences
+        from scmmlab.study.record_diff import record_diff
 
         if self.kind == "sweep":
             raise SpecError(
@@ -303,7 +303,7 @@ class Study:
                 f"There is no record of cell {found.name} ({found.key}) in {self.store.uri}: it is not finished.",
                 f"scmmlab status {self.path}" if self.path else "Study.status() says where it stands",
             )
-        return Rerun(found, tuple(differences(record, rerun_cell(self.resolved, found, record, engine))))
+        return Rerun(found, tuple(record_diff(record, rerun_cell(self.resolved, found, record, engine))))
 
     def sync(
         self,
@@ -332,16 +332,17 @@ class Study:
         from scmmlab.api.recording import open_tracker
         from scmmlab.api.reports import write_study_report
         from scmmlab.api.views import Synced
-        from scmmlab.execution.mlflow_sync import retell
+        from scmmlab.execution.mlflow_sync import backfill
 
         plan, store, uri = self.resolved, self.store, self._tracking_uri(tracking_uri)
         # a run writes to MLflow itself, and would find its runs ended
-        with driving(store.study_folder(self.name), self.name, "wait until it has ended: it writes to MLflow itself"):
+        hint = "wait until it has ended: it writes to MLflow itself"
+        with study_lease(store.study_folder(self.name), self.name, hint):
             tracker, tracked_at = open_tracker(uri, store, self.name, tell or _log.info, direct=True)
             if tracked_at is None:
                 raise SpecError("There is no MLflow to write to.", hint="name --tracking-uri")
             with tracker:
-                counts = retell(
+                counts = backfill(
                     plan,
                     store,
                     tracker,
@@ -545,8 +546,8 @@ class Study:
 open_study = Study.open
 
 
-def _part(given: Part | str | None) -> Part | None:
-    return Part.parse(given) if isinstance(given, str) else given
+def _part(given: Shard | str | None) -> Shard | None:
+    return Shard.parse(given) if isinstance(given, str) else given
 
 
 def _unshown(*_: object) -> None:

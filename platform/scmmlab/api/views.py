@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from scmmlab.errors import is_settled
 from scmmlab.execution.summary import RunSummary
 from scmmlab.report.summary import summary_table
-from scmmlab.study import Cell, Part, Plan, ResultStore, describe, search_records, study_status
-from scmmlab.study.differences import Difference
+from scmmlab.study import Cell, Plan, ResultStore, Shard, describe, search_records, study_status
 from scmmlab.study.objects import Record
+from scmmlab.study.record_diff import Difference
 from scmmlab.study.status import work_lines
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class Run:
     """The MLflow that it was recorded in."""
     find_page: Callable[[], str | None] | None = None
     """Asks that MLflow for the page of the study."""
-    part: Part | None = None
+    part: Shard | None = None
     """The part that was run; None for the whole."""
     left: str | None = None
     """Why a part did not finish the study, where it did not."""

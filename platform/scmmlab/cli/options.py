@@ -10,7 +10,7 @@ from scmmlab.errors import SpecError
 
 if TYPE_CHECKING:  # a command imports what it needs
     from scmmlab.api.study import Study
-    from scmmlab.study import Part
+    from scmmlab.study import Shard
 
 
 def device_name(text: str) -> str:
@@ -31,12 +31,12 @@ def positive_number(text: str) -> int:
     return int(text)
 
 
-def part_of_study(text: str) -> Part:
+def part_of_study(text: str) -> Shard:
     """A part such as 3/8."""
-    from scmmlab.study import Part
+    from scmmlab.study import Shard
 
     try:
-        return Part.parse(text)
+        return Shard.parse(text)
     except SpecError as error:
         raise argparse.ArgumentTypeError(error.message) from None
 

@@ -35,7 +35,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print it."""
-    from scmmlab.study.places import without_password
+    from scmmlab.study.storage_location import without_password
 
     site = arguments.in_force
     settings = list(site.settings())

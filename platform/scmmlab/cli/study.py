@@ -110,7 +110,7 @@ def run_plan(arguments: argparse.Namespace) -> int:
 def run_run(arguments: argparse.Namespace) -> int:
     """Run the study, and say what has come of it."""
     from scmmlab.execution.ray.requirements import check_ray
-    from scmmlab.study.places import without_password
+    from scmmlab.study.storage_location import without_password
 
     check_places_of_job(arguments)
     if arguments.engine == "ray":

@@ -203,10 +203,10 @@ def _attach(client: JobClient, job: StudyJob, running: JobDetails) -> str:
 
 def _links(client: JobClient, job: StudyJob, job_id: str) -> dict[str, str]:
     from scmmlab.execution.jobs.past_jobs import dashboard_page
-    from scmmlab.study.places import shown_uri as shown_place
+    from scmmlab.study.storage_location import shown_location
     from scmmlab.tracking import shown_uri
 
-    store = shown_place(job.store)
+    store = shown_location(job.store)
     tracked = (
         shown_uri(job.tracking_uri) if job.tracking_uri else "as the cluster's environment says, else in the store"
     )

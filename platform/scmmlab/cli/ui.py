@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     from scmmlab.config.loading import load_study
     from scmmlab.errors import StoreError
     from scmmlab.study import ResultStore, known_identity
-    from scmmlab.study.places import without_password
+    from scmmlab.study.storage_location import without_password
     from scmmlab.tracking import default_tracking_uri, shown_uri, study_page
     from scmmlab.tracking.mounts import refuse_sqlite_over_network
     from scmmlab.tracking.ui import serve, ui_command

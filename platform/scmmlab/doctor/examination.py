@@ -8,7 +8,7 @@ from pathlib import Path
 
 from scmmlab.doctor.disks import check_folders, check_leftovers, check_room, check_shared_memory, check_sockets
 from scmmlab.doctor.finding import Finding, warn
-from scmmlab.doctor.holes import check_versions
+from scmmlab.doctor.known_vulnerabilities import check_versions
 from scmmlab.doctor.machine import check_resources, table_bytes, this_machine
 from scmmlab.doctor.mlflow_server import check_server
 from scmmlab.doctor.open_ports import check_ports

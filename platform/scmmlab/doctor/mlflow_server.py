@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from scmmlab.config.loopback import LOOPBACK, reach_loopback_directly
 from scmmlab.doctor.finding import Finding, bad, ok, warn
-from scmmlab.doctor.holes import FLOORS, older
+from scmmlab.doctor.known_vulnerabilities import FLOORS, older
 
 _STRANGER = "doctor.invalid"
 """A host name that nobody has: what a page elsewhere sends that has its own name point at the server."""

@@ -14,7 +14,7 @@ from scmmlab.tables import read_table
 from scmmlab.tracking import Tracker, data_inputs
 
 
-def retell(
+def backfill(
     plan: Plan,
     store: ResultStore,
     tracker: Tracker,

@@ -146,7 +146,7 @@ def check_archive(files: Mapping[str, bytes], odd: str | None = None) -> Iterato
         derived = _derived(files)
     except (ScmmlabError, ValueError, KeyError, TypeError) as error:
         message = error.message if isinstance(error, ScmmlabError) else f"{type(error).__name__}: {error}"
-        yield Check("the study can be planned from its files", (message.splitlines()[0],))
+        yield Check("the study can be planned from its files", (message.partition("\n")[0],))
         return
     faults = [f"{name} is not what its records give" for name in _DERIVED_TEXT if derived.get(name) != files.get(name)]
     yield Check("plan, results and the report's tables come out of the records again", tuple(faults))

@@ -91,7 +91,7 @@ def last_value(trial: TuneTrial) -> float | None:
     return trial.intermediate[-1][1] if trial.intermediate else None
 
 
-def condition_in_words(domain: Domain) -> str:
+def condition_text(domain: Domain) -> str:
     """Such as “where `masking.mode` is random or hybrid”; empty where a domain is searched always."""
     parts = [f"`{path}` is {' or '.join(map(setting, values))}" for path, values in conditions(domain).items()]
     return f"where {' and '.join(parts)}" if parts else ""

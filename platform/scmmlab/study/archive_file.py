@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from scmmlab.errors import StoreError
+from scmmlab.errors import StoreError, first_line
 
 MOST_BYTES = 1 << 30
 """Of all contents together: an archive of records and tables is far below."""
@@ -78,9 +78,7 @@ def unpack(path: Path) -> dict[str, bytes]:
         RuntimeError,
         ValueError,
     ) as e:
-        reason = (
-            e.strerror if isinstance(e, OSError) and e.strerror else str(e).splitlines()[0] if str(e) else "cut off"
-        )
+        reason = e.strerror if isinstance(e, OSError) and e.strerror else first_line(e) if str(e) else "cut off"
         raise StoreError(
             f"Cannot read the archive '{path}': {reason}.", "expected a file that scmmlab export wrote"
         ) from e

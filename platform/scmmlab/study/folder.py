@@ -85,7 +85,7 @@ class StudyFolder:
         return self._files.exists(f"{self._name}/{name}")
 
     def claims(self, hurried: bool = False) -> Claims:
-        """Claims of drivers on the study; `hurried`: what the store refuses is told at once."""
+        """Claims of drivers on the study; `hurried`: without retries."""
         return Claims(self._files.hurried() if hurried else self._files, f"{self._name}/claims")
 
     def put_trial(self, trial: str, record: Record) -> None:

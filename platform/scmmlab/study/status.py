@@ -10,9 +10,9 @@ from enum import Enum
 from scmmlab.errors import FailureCause
 from scmmlab.study.cells import Cell
 from scmmlab.study.claims import SeenClaim
-from scmmlab.study.driving import drivers_of
 from scmmlab.study.plan import Plan
 from scmmlab.study.store import Failure, ResultStore
+from scmmlab.study.study_lease import lease_holders
 from scmmlab.study.worker_losses import worker_losses
 
 CAUSES: dict[FailureCause, str] = {"out_of_memory": "out of memory", "diverged": "diverged", "lost": "worker lost"}
@@ -126,8 +126,8 @@ def study_status(plan: Plan, store: ResultStore, ask_drivers: bool = False) -> S
         if (failure := store.failure(key)) is not None
     }
     pretrained = store.keys("pretrain") & plan.pretraining.keys()
-    live, gone = drivers_of(store.study_folder(plan.study.name)) if ask_drivers else ([], [])
-    running, lost = _at_work(live), _at_work(gone)
+    live, gone = lease_holders(store.study_folder(plan.study.name)) if ask_drivers else ([], [])
+    running, lost = _active_cells(live), _active_cells(gone)
 
     def status(cell: Cell) -> CellStatus:
         if cell.key in finished:
@@ -149,7 +149,7 @@ def study_status(plan: Plan, store: ResultStore, ask_drivers: bool = False) -> S
 
 def work_lines(plan: Plan, store: ResultStore) -> tuple[str, ...]:
     """A line for each driver that is there or gone without letting go, and on lost workers and what was kept last."""
-    return _work_lines(*drivers_of(store.study_folder(plan.study.name)), plan, store)
+    return _work_lines(*lease_holders(store.study_folder(plan.study.name)), plan, store)
 
 
 def _work_lines(live: list[SeenClaim], gone: list[SeenClaim], plan: Plan, store: ResultStore) -> tuple[str, ...]:
@@ -188,5 +188,5 @@ def _driver_lines(live: list[SeenClaim], gone: list[SeenClaim]) -> tuple[str, ..
     )
 
 
-def _at_work(claims: list[SeenClaim]) -> dict[str, str]:
-    return {key: progress for seen in claims for key, progress in seen.claim.at_work.items()}
+def _active_cells(claims: list[SeenClaim]) -> dict[str, str]:
+    return {key: progress for seen in claims for key, progress in seen.claim.active_cells.items()}

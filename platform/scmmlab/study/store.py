@@ -34,7 +34,7 @@ from scmmlab.study.objects import (
     to_json,
     to_safetensors,
 )
-from scmmlab.study.patience import PATIENCE_S
+from scmmlab.study.retry import RETRY_S
 
 _log = logging.getLogger(__name__)
 
@@ -79,8 +79,8 @@ class ResultStore:
         Where it is; made when something is written.
     filesystem : pyarrow.fs.FileSystem | None
         For a filesystem without a URI.
-    patience_s : float
-        A filesystem that has worked, and then refuses, is tried again for so long before a method gives up.
+    retry_s : float
+        Time limit for retries of a filesystem that worked before.
 
     Raises
     ------
@@ -92,9 +92,9 @@ class ResultStore:
         self,
         uri: str | os.PathLike[str] = "runs",
         filesystem: fs.FileSystem | None = None,
-        patience_s: float = PATIENCE_S,
+        retry_s: float = RETRY_S,
     ):
-        self._files = Files(uri, filesystem, patience_s)
+        self._files = Files(uri, filesystem, retry_s)
 
     def __repr__(self) -> str:
         return f"ResultStore({self.uri!r})"

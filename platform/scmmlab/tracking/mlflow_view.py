@@ -37,10 +37,10 @@ from scmmlab.tracking.moved import bring_artifacts_along
 from scmmlab.tracking.new_database import make_database
 from scmmlab.tracking.owner import Owner
 from scmmlab.tracking.parameters import flat_parameters
+from scmmlab.tracking.redact_paths import redact_paths, redact_spec
 from scmmlab.tracking.tracker import DataInput
 from scmmlab.tracking.ui import MLFLOW_ENVIRONMENT
 from scmmlab.tracking.uris import shown_uri
-from scmmlab.tracking.without_places import spec_without_places, text_without_places
 
 PARENT = "mlflow.parentRunId"
 ERROR = "scmmlab.error"
@@ -222,7 +222,7 @@ class MlflowView:
             if parent_id != self._parent_id:  # which people have deleted
                 self._client.set_tag(run_id, PARENT, self._parent_id)
         self._client.log_text(self._parent_id, event.plan, "plan.txt")
-        self._client.log_dict(self._parent_id, spec_without_places(event.spec), "study.json")
+        self._client.log_dict(self._parent_id, redact_spec(event.spec), "study.json")
         if self._tell is not None:
             namesake = f" ('{owner.study}' is another store's)" if self._experiments.has_namesake(experiment) else ""
             place = f"experiment '{experiment.name}'{namesake}, run '{name}'"
@@ -401,7 +401,7 @@ class MlflowView:
     def _tag_error(self, child: _Child, error: str | None) -> None:
         """Have the error stand in a run, or none, where one of an earlier try stood."""
         if error:
-            self._client.set_tag(child.run_id, ERROR, text_without_places(error)[:LONGEST_TAG])
+            self._client.set_tag(child.run_id, ERROR, redact_paths(error)[:LONGEST_TAG])
         elif child.failed:
             self._client.delete_tag(child.run_id, ERROR)
         child.failed = bool(error)

@@ -1,8 +1,10 @@
-"""What is wrong with MLflow, in one sentence, out of what it raises: its own messages are traces and SQL."""
+"""What is wrong with MLflow, in one phrase, from what it raises: its own messages are traces and SQL."""
 
 from __future__ import annotations
 
 import re
+
+from scmmlab.errors import first_line
 
 _LONGEST = 200
 _KNOWN = tuple(
@@ -32,4 +34,4 @@ def reason(error: BaseException) -> str:
     for pattern, meaning in _KNOWN:
         if found := pattern.search(text):
             return found.expand(meaning)
-    return (text or type(error).__name__).splitlines()[0][:_LONGEST]
+    return first_line(error)[:_LONGEST]

@@ -52,7 +52,7 @@ class Writer:
         File for events that wait; in memory when None.
     linger_s : float
         How long epochs may gather into one request.
-    patience_s : float
+    retry_s : float
         How long `close` waits for a view that does not answer.
     longest_close_s : float
         How long `close` waits for a slow one, where what waits is on disk.
@@ -67,13 +67,13 @@ class Writer:
         make_view: Callable[[], View],
         spool: Path | None = None,
         linger_s: float = 2.0,
-        patience_s: float = 20.0,
+        retry_s: float = 20.0,
         longest_close_s: float = 120.0,
         most_points: int = 100_000,
         most_bytes: int = MOST_BYTES,
     ):
         self._make_view = make_view
-        self._linger_s, self._patience_s, self._longest_close_s = linger_s, patience_s, longest_close_s
+        self._linger_s, self._patience_s, self._longest_close_s = linger_s, retry_s, longest_close_s
         self._most_points = most_points
         self._spool = Spool(spool, most_bytes)
         self._came: list[Event] = []

@@ -32,7 +32,7 @@ def this_submitter() -> str:
 
 def store_mark(store: str) -> str:
     """What a job's metadata have of its store: the same for the same store, and telling nothing else of it."""
-    from scmmlab.study.places import without_password
+    from scmmlab.study.storage_location import without_password
 
     return hashlib.sha256(without_password(store).encode()).hexdigest()[:8]
 

@@ -10,7 +10,7 @@ from scmmlab.report.analysis import Analysis, NotReady
 from scmmlab.report.card import Card, Row, Table, Text
 from scmmlab.report.inputs import StudyResults, TuneTrial
 from scmmlab.report.measures import MEASURES, NOTHING, plural, setting
-from scmmlab.report.sweeps import best_trial, condition_in_words
+from scmmlab.report.sweeps import best_trial, condition_text
 
 _MEASURE = MEASURES["balanced_accuracy"]
 _SHOWN = 10
@@ -102,7 +102,7 @@ def _range(results: StudyResults, path: str) -> str:
     else:
         steps = f", steps of {setting(domain.step)}" if domain.step is not None else ""
         text = f"{setting(domain.low)} to {setting(domain.high)}{', logarithmic' if domain.log else ''}{steps}"
-    condition = condition_in_words(domain)
+    condition = condition_text(domain)
     return f"{text}, {condition}" if condition else text
 
 
