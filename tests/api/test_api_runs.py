@@ -73,7 +73,7 @@ def test_results_of_a_study_that_was_not_run_are_the_heading_that_the_command_pr
 
 def test_texts_that_csv_has_to_quote_and_settings_of_all_kinds_are_what_the_command_prints() -> None:
     from scmmlab.api.frames import results_frame
-    from scmmlab.study import rows_csv, trial_rows
+    from scmmlab.study import TuneTrialRecord, rows_csv, trial_rows
 
     kinds = {
         "a.flag": [True, False, None],
@@ -85,13 +85,15 @@ def test_texts_that_csv_has_to_quote_and_settings_of_all_kinds_are_what_the_comm
         "g.nothing": [None, None, None],
     }
     trials = [
-        {
-            "number": number,
-            "state": "failed",
-            "error": error,
-            "params": {path: values[number] for path, values in kinds.items()},
-            "intermediate": [(2, 0.1 + 0.2), (4, 1 / 3)] if number else [],
-        }
+        TuneTrialRecord(
+            number=number,
+            key=f"t{number}",
+            params={path: values[number] for path, values in kinds.items()},
+            intermediate=((2, 0.1 + 0.2), (4, 1 / 3)) if number else (),
+            value=None,
+            state="failed",
+            error=error,
+        )
         for number, error in enumerate(("two\nlines", None, "späße, 脑"))
     ]
     rows = trial_rows("s", trials)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scmmlab.study import LeaseHolder
-from scmmlab.tracking import DataInput, TrackedCell, Tracker, TuneTrialRecord
+from scmmlab.study import Cell, LeaseHolder, TuneTrialRecord
+from scmmlab.tracking import DataInput, Tracker
 
 
 class ActiveCells(Tracker):
@@ -23,14 +23,14 @@ class ActiveCells(Tracker):
 
     def __init__(self, lease: LeaseHolder, tracker: Tracker):
         self._lease, self._tracker = lease, tracker
-        self._cells: dict[str, TrackedCell] = {}
+        self._cells: dict[str, Cell] = {}
         self._epochs: dict[str, str] = {}
 
     def start_study(self, name: str, spec: Mapping[str, Any], plan: str, versions: Mapping[str, str]) -> None:
         """Pass it on."""
         self._tracker.start_study(name, spec, plan, versions)
 
-    def start_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...]) -> None:
+    def start_cell(self, cell: Cell, inputs: tuple[DataInput, ...]) -> None:
         """Add the cell."""
         self._cells[cell.key] = cell
         self._publish()
@@ -42,12 +42,12 @@ class ActiveCells(Tracker):
         self._publish()
         self._tracker.epoch(key, stage, epoch, metrics)
 
-    def finish_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...], record: Mapping[str, Any]) -> None:
+    def finish_cell(self, cell: Cell, inputs: tuple[DataInput, ...], record: Mapping[str, Any]) -> None:
         """Remove the cell."""
         self._end(cell)
         self._tracker.finish_cell(cell, inputs, record)
 
-    def fail_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...], error: str) -> None:
+    def fail_cell(self, cell: Cell, inputs: tuple[DataInput, ...], error: str) -> None:
         """Remove the cell."""
         self._end(cell)
         self._tracker.fail_cell(cell, inputs, error)
@@ -69,7 +69,7 @@ class ActiveCells(Tracker):
         """Pass it on."""
         self._tracker.close()
 
-    def _end(self, cell: TrackedCell) -> None:
+    def _end(self, cell: Cell) -> None:
         self._cells.pop(cell.key, None)
         self._epochs.pop(cell.key, None)
         self._publish()
@@ -77,6 +77,6 @@ class ActiveCells(Tracker):
     def _publish(self) -> None:
         self._lease.publish({key: self._progress(cell) for key, cell in self._cells.items()})
 
-    def _progress(self, cell: TrackedCell) -> str:
+    def _progress(self, cell: Cell) -> str:
         # a cell's own epochs come after those of the pre-training that it starts from
         return self._epochs.get(cell.key) or self._epochs.get(cell.pretrain_key or "", "")

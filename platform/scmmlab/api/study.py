@@ -42,7 +42,8 @@ if TYPE_CHECKING:  # each method imports what it needs: pandas, Ray and matplotl
     from scmmlab.execution.engines import EngineName
     from scmmlab.execution.progress import RunProgress
     from scmmlab.execution.summary import RunSummary
-    from scmmlab.report import StudyResults, TuneTrial
+    from scmmlab.report import StudyResults
+    from scmmlab.study import TuneTrialRecord
 
 _log = logging.getLogger(__name__)
 
@@ -418,7 +419,7 @@ class Study:
         return trials(self._search())
 
     @property
-    def best_trial(self) -> TuneTrial | None:
+    def best_trial(self) -> TuneTrialRecord | None:
         """The setting of a sweep with the best probe of those that were tried to the end; None before there is one."""
         from scmmlab.report.sweeps import best_trial
 

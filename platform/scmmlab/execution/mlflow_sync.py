@@ -7,8 +7,7 @@ from itertools import count
 from pathlib import Path
 
 from scmmlab.execution.recorder import Recorder
-from scmmlab.execution.sweep.records import SweepRecords
-from scmmlab.study import Plan, ResultStore, describe, study_status
+from scmmlab.study import Plan, ResultStore, describe, settled_records, study_status
 from scmmlab.study.attempts import by_versions, ended_names, latest_versions
 from scmmlab.tables import read_table
 from scmmlab.tracking import Tracker, data_inputs
@@ -88,16 +87,16 @@ def _tell_cells(plan: Plan, store: ResultStore, tracker: Tracker, keys: Collecti
 
 def _tell_settings(plan: Plan, store: ResultStore, tracker: Tracker, names: Collection[str]) -> Iterator[str]:
     """Tell of settings; yields each when it was told."""
-    for number, record in sorted(SweepRecords(plan, store).ended.items()):
-        if (name := f"{number:05d}") in names:
+    for record in settled_records(plan, store):
+        if record.name in names:
             tracker.finish_tune_trial(record)
-            yield name
+            yield record.name
 
 
 def _count_settings(plan: Plan, store: ResultStore, tracker: Tracker) -> dict[str, int]:
     assert plan.study.kind == "sweep"
-    ended = SweepRecords(plan, store).ended
-    failed = sum(record.state == "failed" for record in ended.values())
+    ended = settled_records(plan, store)
+    failed = sum(record.state == "failed" for record in ended)
     tracker.progress(len(ended) - failed, failed, plan.study.tune_trials)
     missing = max(0, plan.study.tune_trials - len(ended))
     return {"finished": len(ended) - failed, "failed": failed, "missing": missing}

@@ -4,7 +4,7 @@ from scmmlab.report.analyses import analyses_of
 from scmmlab.report.analysis import Analysis, NotReady, compute_cards
 from scmmlab.report.card import Bullets, Card, Cell, Figure, Notice, Row, Table, Text
 from scmmlab.report.completeness import Completeness, completeness
-from scmmlab.report.inputs import CellResult, StudyResults, TuneTrial
+from scmmlab.report.inputs import CellResult, StudyResults
 from scmmlab.report.write import ReportPaths, write_report
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "StudyResults",
     "Table",
     "Text",
-    "TuneTrial",
     "analyses_of",
     "completeness",
     "compute_cards",

@@ -102,8 +102,8 @@ def archive_files(plan: Plan, store: ResultStore, versions: Mapping[str, str]) -
     if len(attempts) > 1:
         files["attempts.json"] = _json([{"versions": by, "computed": names} for by, names in attempts])
     if isinstance(study, SweepSpec):
-        for record in search_records(plan, store):
-            trial = f"{record['number']:05d}"
+        search_records(plan, store)  # refuses those of another search
+        for trial, record in store.study_folder(study.name).trials().items():
             files[f"store/studies/{study.name}/trials/{trial}.json"] = to_json("trial", trial, record)
     else:
         for key, cell in plan.distinct.items():

@@ -16,6 +16,7 @@ from scmmlab.study.splits import check_splits
 from scmmlab.study.status import CellState, CellStatus, StudyStatus, study_status
 from scmmlab.study.store import Failure, ResultStore
 from scmmlab.study.study_lease import LeaseHolder, lease_holders, study_lease
+from scmmlab.study.tune_trials import TuneTrialRecord
 
 __all__ = [
     "NOT_REPEATABLE",
@@ -33,6 +34,7 @@ __all__ = [
     "StudyFolder",
     "StudyIdentity",
     "StudyStatus",
+    "TuneTrialRecord",
     "cell_key",
     "cell_request",
     "check_splits",

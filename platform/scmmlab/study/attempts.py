@@ -60,7 +60,7 @@ def note_attempt(plan: Plan, store: ResultStore, versions: Mapping[str, str]) ->
 def ended_names(plan: Plan, store: ResultStore) -> frozenset[str]:
     """What has ended of a study: keys of its cells, or names of its tune_trials."""
     if isinstance(plan.study, SweepSpec):
-        return frozenset(f"{record['number']:05d}" for record in settled_records(plan, store))
+        return frozenset(record.name for record in settled_records(plan, store))
     return frozenset(key for key in plan.distinct if store.get_cell(key) is not None)
 
 

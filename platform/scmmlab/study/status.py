@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import Enum
+from enum import StrEnum
 
 from scmmlab.errors import FailureCause
 from scmmlab.study.cells import Cell
@@ -24,7 +24,7 @@ ADVICE: dict[FailureCause, str] = {
 }
 
 
-class CellState(Enum):
+class CellState(StrEnum):
     """Where a cell stands. All but finished and running ones are run by the next `scmmlab run`."""
 
     FINISHED = "finished"
@@ -68,7 +68,7 @@ class StudyStatus:
         """Number of cells in each state; of running and lost ones where there are any."""
         counted = Counter(status.state for status in self.cells)
         rare = (CellState.RUNNING, CellState.LOST)
-        return {state.value: counted[state] for state in CellState if counted[state] or state not in rare}
+        return {str(state): counted[state] for state in CellState if counted[state] or state not in rare}
 
     @property
     def complete(self) -> bool:
@@ -80,7 +80,7 @@ class StudyStatus:
         counts = ", ".join(f"{number} {state}" for state, number in self.counts.items())
         lines = [f"{len(self.cells)} cells: {counts}", *self.work]
         for status in self.cells:
-            name = f"  {status.state.value:<8} {status.cell.name}"
+            name = f"  {status.state:<8} {status.cell.name}"
             if status.failure:
                 lines.append(f"{name}  {failure_text(status.failure)}")
                 lines += [f"           {line}" for line in _more(status.failure, status.trace)]

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from scmmlab.study import Cell, TuneTrialRecord
 from scmmlab.tracking.parameters import cell_parameters
-from scmmlab.tracking.tracker import DataInput, TrackedCell, TuneTrialRecord
+from scmmlab.tracking.tracker import DataInput
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class ShownCell:
     parameters: Mapping[str, str]
 
     @classmethod
-    def of(cls, cell: TrackedCell) -> ShownCell:
+    def of(cls, cell: Cell) -> ShownCell:
         """What is shown of `cell`."""
         return cls(
             key=cell.key,

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scmmlab.tracking.tracker import DataInput, TrackedCell, Tracker, TuneTrialRecord
+from scmmlab.study import Cell, TuneTrialRecord
+from scmmlab.tracking.tracker import DataInput, Tracker
 
 
 class MemoryTracker(Tracker):
@@ -44,7 +45,7 @@ class MemoryTracker(Tracker):
         """Remember the study."""
         self.name, self.spec, self.plan, self.versions = name, spec, plan, versions
 
-    def start_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...]) -> None:
+    def start_cell(self, cell: Cell, inputs: tuple[DataInput, ...]) -> None:
         """Remember that it runs."""
         if self.states.get(_name(cell)) != "finished":
             self.states[_name(cell)] = "running"
@@ -54,14 +55,14 @@ class MemoryTracker(Tracker):
         """Remember its figures."""
         self.epochs.setdefault((key, stage), {})[epoch] = dict(metrics)
 
-    def finish_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...], record: Mapping[str, Any]) -> None:
+    def finish_cell(self, cell: Cell, inputs: tuple[DataInput, ...], record: Mapping[str, Any]) -> None:
         """Remember its record."""
         self.states[_name(cell)] = "finished"
         self.inputs[_name(cell)] = inputs
         self.records[_name(cell)] = record
         self.errors.pop(_name(cell), None)
 
-    def fail_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...], error: str) -> None:
+    def fail_cell(self, cell: Cell, inputs: tuple[DataInput, ...], error: str) -> None:
         """Remember its error."""
         self.states[_name(cell)] = "failed"
         self.inputs[_name(cell)] = inputs
@@ -81,5 +82,5 @@ class MemoryTracker(Tracker):
         self.report, self.complete = report, complete
 
 
-def _name(cell: TrackedCell) -> tuple[str, str, int]:
+def _name(cell: Cell) -> tuple[str, str, int]:
     return cell.variant, cell.transfer.name, cell.seed

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from scmmlab.study import Cell, TuneTrialRecord
 from scmmlab.tracking.direct import DirectWriter
 from scmmlab.tracking.events import (
     CellFailed,
@@ -25,7 +26,7 @@ from scmmlab.tracking.events import (
 from scmmlab.tracking.mounts import refuse_sqlite_over_network
 from scmmlab.tracking.moved import artifact_root
 from scmmlab.tracking.owner import Owner
-from scmmlab.tracking.tracker import DataInput, TrackedCell, Tracker, TuneTrialRecord
+from scmmlab.tracking.tracker import DataInput, Tracker
 from scmmlab.tracking.uris import default_tracking_uri, shown_uri, spool_file
 from scmmlab.tracking.writer import View, Writer
 
@@ -107,7 +108,7 @@ class MlflowTracker(Tracker):
         self._writer.put(StudyStarted(name, spec, plan, dict(versions)))
         self._open = True
 
-    def start_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...] = ()) -> None:
+    def start_cell(self, cell: Cell, inputs: tuple[DataInput, ...] = ()) -> None:
         """See `Tracker`."""
         self._writer.put(CellStarted(ShownCell.of(cell), tuple(inputs)))
 
@@ -115,11 +116,11 @@ class MlflowTracker(Tracker):
         """See `Tracker`."""
         self._writer.put(Epochs(key, (Point(stage, epoch, dict(metrics), _now_ms()),)))
 
-    def finish_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...], record: Mapping[str, Any]) -> None:
+    def finish_cell(self, cell: Cell, inputs: tuple[DataInput, ...], record: Mapping[str, Any]) -> None:
         """See `Tracker`."""
         self._writer.put(CellFinished(ShownCell.of(cell), tuple(inputs), record, _now_ms()))
 
-    def fail_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...], error: str) -> None:
+    def fail_cell(self, cell: Cell, inputs: tuple[DataInput, ...], error: str) -> None:
         """See `Tracker`."""
         self._writer.put(CellFailed(ShownCell.of(cell), tuple(inputs), error))
 
