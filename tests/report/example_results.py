@@ -239,15 +239,15 @@ def sweep_results(tried: int = 30, asked: int = 32) -> StudyResults:
         if number == 6:
             trials.append(
                 TuneTrialRecord(
-                    number, f"t{number}", params, None, (), "failed", "TrainingError: the loss is not finite"
+                    number, f"t{number}", params, (), None, "failed", "TrainingError: the loss is not finite"
                 )
             )
         elif number > 5 and curve[1][1] < 0.6:
             trials.append(
-                TuneTrialRecord(number, f"t{number}", params, None, tuple(curve[: 2 if number % 2 else 3]), "pruned")
+                TuneTrialRecord(number, f"t{number}", params, tuple(curve[: 2 if number % 2 else 3]), None, "pruned")
             )
         else:
-            trials.append(TuneTrialRecord(number, f"t{number}", params, curve[-1][1], tuple(curve), "complete"))
+            trials.append(TuneTrialRecord(number, f"t{number}", params, tuple(curve), curve[-1][1], "complete"))
     return StudyResults(study, (), CORPORA, VERSIONS, tuple(trials))
 
 
@@ -278,7 +278,7 @@ def conditional_sweep_results(tried: int = 30) -> StudyResults:
         reached = 0.5 + 0.004 * epochs + 0.1 * params.get("masking.threshold", 0.5) + float(rng.normal(0, 0.01))
         curve = [(epoch, reached - 0.003 * (epochs - epoch)) for epoch in (*range(5, epochs, 5), epochs)]
         if number % 4 == 3:
-            trials.append(TuneTrialRecord(number, f"t{number}", params, None, tuple(curve[:1]), "pruned"))
+            trials.append(TuneTrialRecord(number, f"t{number}", params, tuple(curve[:1]), None, "pruned"))
         else:
-            trials.append(TuneTrialRecord(number, f"t{number}", params, curve[-1][1], tuple(curve), "complete"))
+            trials.append(TuneTrialRecord(number, f"t{number}", params, tuple(curve), curve[-1][1], "complete"))
     return StudyResults(study, (), CORPORA, VERSIONS, tuple(trials))

@@ -45,7 +45,7 @@ def test_settings_that_were_all_tried_to_the_end_are_judged_there() -> None:
 
 def test_the_best_setting_is_a_complete_one() -> None:
     results = sweep_results()
-    lucky = TuneTrialRecord(99, "t99", results.sweep[0].params, None, ((5, 0.99),), "pruned")
+    lucky = TuneTrialRecord(99, "t99", results.sweep[0].params, ((5, 0.99),), None, "pruned")
     best = best_trial(dataclasses.replace(results, sweep=(*results.sweep, lucky)))
     assert best is not None
     assert best.state == "complete"

@@ -270,7 +270,7 @@ class TestMlflowTracker(Conformance):
         self.run(tracker, BARE)
         tracker.finish_study(None, complete=True)
         tracker.close()
-        assert tracker.left_out == 0
+        assert tracker.dropped == 0
         seen = self.seen(tracker, tmp_path)
         assert seen.cells == {cell.name: "finished" for cell in (FULL, FROZEN, BARE)}
         assert all(steps == [1, 2, 3] for steps in seen.epochs.values())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scmmlab.api.active_cells import ActiveCells
-from scmmlab.api.recording import Tell, open_tracker, owner_of
+from scmmlab.api.recording import Notify, open_tracker, owner_of
 from scmmlab.api.reports import write_study_report
 from scmmlab.api.views import Run
 from scmmlab.config import study_yaml
@@ -56,8 +56,8 @@ class Running:
     """Whether the report is written."""
     busy_hint: str
     """The next step where another driver has the study."""
-    tell: Tell
-    """Is told where it is recorded."""
+    notify: Notify
+    """Is given a sentence on where it is recorded."""
 
     def whole(self) -> Run:
         """Run what is missing, record it and write the report."""
@@ -65,7 +65,7 @@ class Running:
         folder = store.study_folder(name)
         found = versions(self.folder)
         with study_lease(folder, name, self.busy_hint) as lease:
-            opened, tracked_at = open_tracker(self.tracking_uri, store, name, self.tell)
+            opened, tracked_at = open_tracker(self.tracking_uri, store, name, self.notify)
             with ActiveCells(lease, opened) as tracker:
                 write_plan(plan, store, found)
                 text = describe(plan, study_status(plan, store).done)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:  # each method imports what it needs: pandas, Ray and matplotl
     import pandas as pd
 
     from scmmlab.api.encoder import Encoder
-    from scmmlab.api.recording import Tell
+    from scmmlab.api.recording import Notify
     from scmmlab.api.reports import Report
     from scmmlab.api.views import PlanView, Rerun, Run, StatusView, Synced
     from scmmlab.config import AblationSpec, SweepSpec
@@ -83,7 +83,7 @@ class Study:
         set: Mapping[str, Any] | Sequence[Override] = (),
         site: Site | str | os.PathLike[str] | None = None,
         check_folds: bool = False,
-        tell: Tell | None = None,
+        notify: Notify | None = None,
     ) -> Study:
         """Read and check a study; nothing is written.
 
@@ -101,8 +101,8 @@ class Study:
         check_folds : bool
             Whether every fold of every cell is made now, to see that none leaks or lacks a class; `plan` and
             `run` do it.
-        tell : callable | None
-            Is told why results may be under other keys than one expects; a warning is logged when None.
+        notify : callable | None
+            Is given a sentence on why results may be under other keys than expected; a warning is logged when None.
 
         Raises
         ------
@@ -118,7 +118,7 @@ class Study:
         opened = cls(plan, ResultStore(name), in_force, path, name)
         opened._folds_checked = check_folds
         for note in opened._notes():
-            (tell or _log.warning)(note)
+            (notify or _log.warning)(note)
         return opened
 
     def __repr__(self) -> str:
@@ -210,7 +210,7 @@ class Study:
         report: bool = True,
         part: Shard | str | None = None,
         part_ended: Callable[[RunSummary], None] | None = None,
-        tell: Tell | None = None,
+        notify: Notify | None = None,
     ) -> Run:
         """Run what is missing, record it in MLflow and write the report. What is finished is never run again.
 
@@ -231,8 +231,8 @@ class Study:
             the study and writes the report.
         part_ended : callable | None
             Is given what the part has come to, before the study is finished where that is to be done.
-        tell : callable | None
-            Is told where it is recorded; that is logged when None.
+        notify : callable | None
+            Is given a sentence on where it is recorded; that is logged when None.
 
         Raises
         ------
@@ -267,7 +267,7 @@ class Study:
             tracking_uri=uri,
             with_report=report,
             busy_hint=self._busy_hint(),
-            tell=tell or _log.info,
+            notify=notify or _log.info,
         )
         return running.whole() if part is None else running.part(part, part_ended or _unshown)
 
@@ -310,13 +310,13 @@ class Study:
         self,
         tracking_uri: str | None = None,
         progress: Callable[[int, int], None] | None = None,
-        tell: Tell | None = None,
+        notify: Notify | None = None,
     ) -> Synced:
         """Write what the store holds of the study to MLflow; what is there already is not written twice.
 
         Parameters
         ----------
-        tracking_uri, tell
+        tracking_uri, notify
             As for `run`.
         progress : callable | None
             Is told how many cells (or settings) were written, of how many.
@@ -339,7 +339,7 @@ class Study:
         # a run writes to MLflow itself, and would find its runs ended
         hint = "wait until it has ended: it writes to MLflow itself"
         with study_lease(store.study_folder(self.name), self.name, hint):
-            tracker, tracked_at = open_tracker(uri, store, self.name, tell or _log.info, direct=True)
+            tracker, tracked_at = open_tracker(uri, store, self.name, notify or _log.info, direct=True)
             if tracked_at is None:
                 raise SpecError("There is no MLflow to write to.", hint="name --tracking-uri")
             with tracker:

@@ -100,12 +100,12 @@ def study_of(arguments: argparse.Namespace, check_folds: bool = False, with_note
         set=arguments.set,
         site=arguments.in_force,
         check_folds=check_folds,
-        tell=_note if with_notes else _unsaid,
+        notify=_note if with_notes else _ignore,
     )
 
 
 def to_stderr(text: str) -> None:
-    """Print a sentence where results are not."""
+    """Print a sentence on standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -113,5 +113,5 @@ def _note(text: str) -> None:
     to_stderr(f"Note: {text}")
 
 
-def _unsaid(text: str) -> None:
-    """Of a command whose outcome does not depend on it."""
+def _ignore(text: str) -> None:
+    """For a command whose outcome does not depend on it."""

@@ -125,7 +125,7 @@ def run_run(arguments: argparse.Namespace) -> int:
         tracking_uri=arguments.tracking_uri,
         part=arguments.part,
         part_ended=part_ended,
-        tell=to_stderr,
+        notify=to_stderr,
     )
     if run.report is None:
         if run.left:

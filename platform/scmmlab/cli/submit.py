@@ -109,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         ended = threading.Event()
         if (job.tracking_uri or "").startswith("http"):
-            threading.Thread(target=_tell_mlflow_page, args=(job, ended), daemon=True).start()
+            threading.Thread(target=_print_mlflow_page, args=(job, ended), daemon=True).start()
         status = follow(client, job_id, sys.stderr if arguments.json else sys.stdout)
         ended.set()
     if arguments.json:
@@ -219,7 +219,7 @@ def _links(client: JobClient, job: StudyJob, job_id: str) -> dict[str, str]:
     }
 
 
-def _tell_mlflow_page(job: StudyJob, ended: threading.Event) -> None:
+def _print_mlflow_page(job: StudyJob, ended: threading.Event) -> None:
     """Say where the parent run is, once it is there and if MLflow can be reached from here."""
     while not ended.wait(_LOOK_S):
         if (page := _mlflow_page(job)) is not None:

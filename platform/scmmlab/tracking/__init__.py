@@ -7,7 +7,7 @@ from scmmlab.tracking.moved import bring_artifacts_along
 from scmmlab.tracking.owner import Owner
 from scmmlab.tracking.tracker import DataInput, Tracker, data_inputs
 from scmmlab.tracking.ui import study_page, ui_command
-from scmmlab.tracking.uris import default_tracking_uri, shown_uri, spool_file
+from scmmlab.tracking.uris import default_tracking_uri, shown_uri
 from scmmlab.tracking.versions import git_commit, versions
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "default_tracking_uri",
     "git_commit",
     "shown_uri",
-    "spool_file",
     "study_page",
     "ui_command",
     "versions",

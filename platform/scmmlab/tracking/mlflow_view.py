@@ -96,8 +96,8 @@ class MlflowView:
         URI of a folder for artifacts; MLflow's own when None.
     owner : Owner | None
         Whose study it is; None for one of no store, which all of its name are.
-    tell : callable | None
-        Is told where the study is recorded, for people, as soon as that is known.
+    notify : callable | None
+        Is given a sentence on where the study is recorded, as soon as that is known.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class MlflowView:
         tracking_uri: str,
         artifact_root: str | None = None,
         owner: Owner | None = None,
-        tell: Callable[[str], None] | None = None,
+        notify: Callable[[str], None] | None = None,
     ):
         for name, value in {**MLFLOW_ENVIRONMENT, **_CLIENT_ENVIRONMENT}.items():
             os.environ.setdefault(name, value)
@@ -122,7 +122,7 @@ class MlflowView:
             getattr(utils, "_artifact_repos_cache", {}).clear()
         self._client = MlflowClient(tracking_uri=tracking_uri)
         self._tracking_uri, self._artifact_root = tracking_uri, artifact_root
-        self._owner, self._tell = owner, tell
+        self._owner, self._notify = owner, notify
         self._study: StudyStarted | None = None
         self._experiment_id = ""
         self._parent_id = ""
@@ -223,11 +223,11 @@ class MlflowView:
                 self._client.set_tag(run_id, PARENT, self._parent_id)
         self._client.log_text(self._parent_id, event.plan, "plan.txt")
         self._client.log_dict(self._parent_id, redact_spec(event.spec), "study.json")
-        if self._tell is not None:
+        if self._notify is not None:
             namesake = f" ('{owner.study}' is another store's)" if self._experiments.has_namesake(experiment) else ""
             place = f"experiment '{experiment.name}'{namesake}, run '{name}'"
-            self._tell(f"{shown_uri(self._tracking_uri)}, {place}")
-            self._tell = None
+            self._notify(f"{shown_uri(self._tracking_uri)}, {place}")
+            self._notify = None
 
     def _runs(self) -> Iterator[Any]:
         """The study's runs, the one that began last first; strangers' may be there where two took one experiment."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from scmmlab.errors import first_line
+from scmmlab.tracking.uris import shown_uri
 
 _LONGEST = 200
 _KNOWN = tuple(
@@ -34,4 +35,4 @@ def reason(error: BaseException) -> str:
     for pattern, meaning in _KNOWN:
         if found := pattern.search(text):
             return found.expand(meaning)
-    return first_line(error)[:_LONGEST]
+    return shown_uri(first_line(error))[:_LONGEST]
