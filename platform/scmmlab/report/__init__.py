@@ -2,7 +2,7 @@
 
 from scmmlab.report.analyses import analyses_of
 from scmmlab.report.analysis import Analysis, NotReady, compute_cards
-from scmmlab.report.card import Bullets, Card, Cell, Figure, Notice, Row, Table, Text
+from scmmlab.report.card import Bullets, Card, Figure, Notice, Row, Table, TableCell, Text
 from scmmlab.report.completeness import Completeness, completeness
 from scmmlab.report.inputs import CellResult, StudyResults
 from scmmlab.report.write import ReportPaths, write_report
@@ -11,7 +11,6 @@ __all__ = [
     "Analysis",
     "Bullets",
     "Card",
-    "Cell",
     "CellResult",
     "Completeness",
     "Figure",
@@ -21,6 +20,7 @@ __all__ = [
     "Row",
     "StudyResults",
     "Table",
+    "TableCell",
     "Text",
     "analyses_of",
     "completeness",

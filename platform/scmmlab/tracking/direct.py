@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from scmmlab.errors import StoreError
-from scmmlab.tracking.events import Event
+from scmmlab.tracking.events import TrackingEvent
 from scmmlab.tracking.trouble import reason
 from scmmlab.tracking.writer import View
 
@@ -34,7 +34,7 @@ class DirectWriter:
         self._view: View | None = None
         self._failed = False
 
-    def put(self, event: Event) -> None:
+    def put(self, event: TrackingEvent) -> None:
         """Write `event`; nothing after one that was not taken."""
         if self._failed:
             return

@@ -136,7 +136,7 @@ class StudyEnded:
     complete: bool | None
 
 
-Event = (
+TrackingEvent = (
     StudyStarted
     | CellStarted
     | Epochs
@@ -149,9 +149,9 @@ Event = (
 )
 
 
-def merged(events: Iterable[Event]) -> list[Event]:
+def merged(events: Iterable[TrackingEvent]) -> list[TrackingEvent]:
     """`events` with the epochs of one key that nothing stands between in one event, so that one request writes them."""
-    result: list[Event] = []
+    result: list[TrackingEvent] = []
     place: dict[str, int] = {}
     for event in events:
         if not isinstance(event, Epochs):

@@ -22,13 +22,13 @@ from scmmlab.tracking.events import (
     CellFinished,
     CellStarted,
     Epochs,
-    Event,
     Point,
     Progressed,
     ReportMade,
     ShownCell,
     StudyEnded,
     StudyStarted,
+    TrackingEvent,
     TuneTrialEnded,
 )
 from scmmlab.tracking.experiments import CELL_KEY, CELL_NAME, ROLE, Experiments, runs_of
@@ -149,7 +149,7 @@ class MlflowView:
             return error.get_http_status_code() >= 500 or error.get_http_status_code() in (401, 403, 408, 429)
         return isinstance(error, OSError)
 
-    def write(self, event: Event) -> None:
+    def write(self, event: TrackingEvent) -> None:
         """Write an event. Where it raises, what is there is looked up again before the next one."""
         in_doubt, self._in_doubt = self._in_doubt, True
         if isinstance(event, StudyStarted):

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from scmmlab.tracking.events import Epochs, Event, ReportMade, StudyEnded, StudyStarted, merged
+from scmmlab.tracking.events import Epochs, ReportMade, StudyEnded, StudyStarted, TrackingEvent, merged
 from scmmlab.tracking.trouble import reason
 
 _log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ _ALWAYS_QUEUED = (StudyStarted, ReportMade, StudyEnded)
 class View(Protocol):
     """Where events are shown."""
 
-    def write(self, event: Event) -> None:
+    def write(self, event: TrackingEvent) -> None:
         """Show an event. May raise anything; it is then asked to show the same event again."""
 
     def reachable(self) -> bool:
@@ -68,7 +68,7 @@ class Writer:
         self._make_view = make_view
         self._linger_s, self._retry_s, self._longest_close_s = linger_s, retry_s, longest_close_s
         self._most_points, self._most_results = most_points, most_results
-        self._queue: list[Event] = []
+        self._queue: list[TrackingEvent] = []
         self._points = self._results = 0
         self._changed = threading.Condition()
         self._hurry = self._closing = self._closed = False
@@ -83,7 +83,7 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="scmmlab-tracking", daemon=True)
         self._thread.start()
 
-    def put(self, event: Event) -> None:
+    def put(self, event: TrackingEvent) -> None:
         """Have `event` written, soon. Returns at once, and never raises."""
         with self._changed:
             if self._closing:
@@ -126,7 +126,7 @@ class Writer:
                 with self._changed:
                     self._count(event, -1)
 
-    def _take(self) -> list[Event]:
+    def _take(self) -> list[TrackingEvent]:
         """Wait until there is something to write; nothing when the writer is closed and all is written."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._closing)
@@ -135,13 +135,13 @@ class Writer:
             events, self._queue, self._hurry = self._queue, [], False
         return merged(events)
 
-    def _count(self, event: Event, sign: int) -> None:
+    def _count(self, event: TrackingEvent, sign: int) -> None:
         if isinstance(event, Epochs):
             self._points += sign * len(event.points)
         else:
             self._results += sign
 
-    def _write(self, event: Event) -> bool:
+    def _write(self, event: TrackingEvent) -> bool:
         """Write one event, trying again as long as it takes; False when there is no more time for it."""
         pause, tries = _FIRST_PAUSE_S, 0
         while time.monotonic() < self._closing_until:
