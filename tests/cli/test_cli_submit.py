@@ -107,7 +107,7 @@ def test_a_relative_table_that_stays_behind_is_refused_and_an_absolute_one_is_th
     (study.parent / ".rayignore").write_text("*.parquet\n/a\n/b\n")
     options = ("--store", "/shared/runs", "--address", unreachable)
     said = refused(scmmlab("submit", study.name, *options))
-    assert f"The table {study.parent}/a of study 'tiny' does not go with the job" in said
+    assert f"The table {study.parent}/a of study 'tiny' is not uploaded with the job" in said
     elsewhere = [f"--set=transfers.a-to-b.{side}.table=/shared/{side}" for side in ("source", "target")]
     assert "Nothing answers" in refused(scmmlab("submit", study.name, *options, *elsewhere))
     (study.parent / ".rayignore").unlink()

@@ -20,8 +20,9 @@ Notify = Callable[[str], None]
 def check_tracking_uri(uri: str | None) -> None:
     """Refuse with a SpecError what MLflow does not know."""
     if uri and uri != "none" and uri.partition("://")[0].partition("+")[0] not in TRACKING_SCHEMES:
+        schemes = ", ".join(TRACKING_SCHEMES)
         raise SpecError(
-            f"Invalid value for '--tracking-uri': it must begin with {', '.join(TRACKING_SCHEMES)}, got {shown_uri(uri)!r}.",
+            f"Invalid value for '--tracking-uri': it must begin with {schemes}, got {shown_uri(uri)!r}.",
             hint="sqlite:////absolute/path/mlflow.db, http://HOST:5000, or none",
         )
     parameters = (uri or "").partition("?")[2]

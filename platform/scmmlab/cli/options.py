@@ -60,7 +60,7 @@ def add_study_options(parser: argparse.ArgumentParser, engine: bool, optional: b
         metavar="PATH=VALUE",
         action="append",
         default=[],
-        help="override a value of the study, e.g. base.finetune.epochs=5 or seeds=[0]; may be given several times",
+        help="override a value of the study, e.g. base.finetune.epochs=5 or seeds=[0]; may be repeated",
     )
     if engine:
         parser.add_argument(
@@ -76,7 +76,8 @@ def add_store_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--store",
         metavar="URI",
-        help="where results live: a folder, s3://..., gs://... (default: SCMMLAB_STORE, else the site's, else runs)",
+        help="where results are stored: a folder, s3://..., gs://... (default: SCMMLAB_STORE, else the site file's, "
+        "else runs)",
     )
     add_site_option(parser)
 
@@ -86,7 +87,7 @@ def add_site_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--site",
         metavar="FILE",
-        help="description of the site, see cluster/site.example.yaml (default: SCMMLAB_SITE, else none)",
+        help="site file, see cluster/site.example.yaml (default: SCMMLAB_SITE, else none)",
     )
 
 

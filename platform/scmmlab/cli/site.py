@@ -1,4 +1,4 @@
-"""`scmmlab site`: what is in force of a site, and where each value came from."""
+"""`scmmlab site`: the resolved settings of a site, and where each comes from."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command to the parser of all commands."""
     parser = subparsers.add_parser(
         "site",
-        help="show where results go, which Ray and MLflow are used, and what says so",
-        description="Show what is in force of a site, and where each value came from: an environment variable, the "
-        "site's file, or a default. What a command line says stands above all of it. With PATH, print that value "
-        "alone, for scripts.",
+        help="show where results go and which Ray and MLflow are used, and which setting says so",
+        description="Show the resolved settings of the site, and where each comes from: an environment variable, "
+        "the site file, or a default. Command-line options override them. With PATH, print that value alone, for "
+        "scripts.",
     )
     parser.add_argument(
-        "path", metavar="PATH", nargs="?", help="one value, e.g. store or images.cpu; status 1 if unset"
+        "path", metavar="PATH", nargs="?", help="print one value, e.g. store or images.cpu; exit status 1 if unset"
     )
     add_site_option(parser)
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--json", action="store_true", help="as JSON: path, value and source of each")
-    how.add_argument("--sbatch", metavar="PARTITION", help="print the options of sbatch for one of the partitions")
+    how.add_argument("--json", action="store_true", help="print path, value and source of each setting as JSON")
+    how.add_argument("--sbatch", metavar="PARTITION", help="print the sbatch options for a partition")
     parser.set_defaults(func=run)
 
 

@@ -11,8 +11,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command to the parser of all commands."""
     parser = subparsers.add_parser(
         "ui",
-        help="open the MLflow UI on a study",
-        description="Serve the MLflow UI on a study, on this machine's loopback address, until interrupted.",
+        help="open a study in the MLflow UI",
+        description="Serve the MLflow UI for a study on this machine's loopback address, until interrupted.",
     )
     add_study_options(parser, engine=False)
     parser.add_argument("--tracking-uri", metavar="URI", help="MLflow database or server (default: as for run)")
@@ -50,5 +50,5 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.tracking_uri is None:
         find_artifacts(uri, to_stderr)
     owner = owner_of(store, study.name, known_identity(of_study))
-    print(f"MLflow: {study_page(uri, study.name, arguments.port, owner)}  (Ctrl-C ends it)", flush=True)
+    print(f"MLflow: {study_page(uri, study.name, arguments.port, owner)}  (Ctrl-C to stop)", flush=True)
     return serve(ui_command(uri, arguments.port))

@@ -39,8 +39,8 @@ class Writer:
 
     While the view does not answer, events wait and are tried again, in order. Dropped are events that find the queue
     full, those that the view refuses three times though it answers, and what still waits when closing takes too long.
-    They are counted, and the first trouble is logged once as a warning; `docs/decisions/0024-mlflow-while-it-is-away.md`
-    says why nothing is kept on disk.
+    They are counted, and the first trouble is logged as a warning. Why nothing is kept on disk:
+    `docs/decisions/0024-mlflow-while-it-is-away.md`.
 
     Parameters
     ----------
