@@ -96,7 +96,7 @@ def test_a_study_outside_the_working_directory_is_refused(scmmlab, folder, unrea
     assert "the study mine.yaml is not in it" in said
     assert "--working-dir" in said
     (folder / ".gitignore").write_text("*.yaml\n")
-    assert "stays behind" in refused(scmmlab("submit", "mine.yaml", *options))
+    assert "is excluded from the upload" in refused(scmmlab("submit", "mine.yaml", *options))
     assert "there is no folder" in refused(scmmlab("submit", "mine.yaml", *options, "--working-dir", "nowhere"))
 
 

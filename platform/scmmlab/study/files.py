@@ -114,7 +114,7 @@ class Files:
         def action() -> bytes | None:
             try:
                 with self.filesystem.open_input_stream(self._path(name), compression=None) as stream:
-                    return stream.readall()
+                    return bytes(stream.readall())
             except FileNotFoundError:
                 return None
             except OSError as error:
@@ -129,7 +129,7 @@ class Files:
         """Whether there is a file of that name."""
 
         def action() -> bool:
-            return self.filesystem.get_file_info(self._path(name)).type == fs.FileType.File
+            return bool(self.filesystem.get_file_info(self._path(name)).type == fs.FileType.File)
 
         return self._access("read", f"look for '{name}' in {self.uri}", action)
 
@@ -179,7 +179,7 @@ class Files:
 
     def _is_taken(self, name: str) -> bool:
         def action() -> bool:
-            return self.filesystem.get_file_info(self._path(name)).type != fs.FileType.NotFound
+            return bool(self.filesystem.get_file_info(self._path(name)).type != fs.FileType.NotFound)
 
         return self._access("read", f"look for '{name}' in {self.uri}", action)
 

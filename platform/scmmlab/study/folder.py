@@ -64,7 +64,7 @@ class StudyFolder:
                     return Path(path, name).read_text(encoding="utf-8")
             elif kind == self._files.filesystem.type_name:
                 with self._files.filesystem.open_input_stream(f"{path}/{name}") as stream:
-                    return stream.readall().decode()
+                    return bytes(stream.readall()).decode()
         return None
 
     def write_text(self, name: str, text: str) -> None:

@@ -77,7 +77,8 @@ def to_safetensors(kind: str, key: str, record: Record, tensors: Mapping[str, np
         "sha256": _checksum(kind, key, record, arrays),
         "record": json.dumps(record, ensure_ascii=False, allow_nan=False),
     }
-    return save(arrays, metadata=metadata)
+    data: bytes = save(arrays, metadata=metadata)
+    return data
 
 
 def from_safetensors(kind: str, key: str, data: bytes) -> StoredObject:
