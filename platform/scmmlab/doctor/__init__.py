@@ -1,4 +1,4 @@
-"""What is wrong with a machine, or unsafe on it, before a study runs there; and how to mend each."""
+"""Problems and security risks of a machine, found before a study runs there, and how to fix each."""
 
 from scmmlab.doctor.examination import Subject, examine
 from scmmlab.doctor.finding import Finding, Level

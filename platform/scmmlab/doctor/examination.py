@@ -36,7 +36,7 @@ class Subject:
 
 
 def examine(subject: Subject) -> Iterator[Finding]:
-    """Run every check that applies to `subject`; one that cannot be made says so, and the others go on."""
+    """Run every check that applies to `subject`; one that fails to run is a finding, and the others go on."""
     tables = subject.plan.manifests if subject.plan else {}
     token = asks_for_token(subject.environment)
     checks: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
@@ -67,4 +67,4 @@ def examine(subject: Subject) -> Iterator[Finding]:
         try:
             yield from check()
         except OSError as error:
-            yield warn(name, f"it could not be looked at ({error})", "see to that, and ask again")
+            yield warn(name, f"it could not be checked ({error})", "fix that, and run doctor again")

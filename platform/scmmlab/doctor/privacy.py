@@ -30,7 +30,7 @@ def check_tables(tables: Mapping[str, Manifest]) -> Iterator[Finding]:
             continue
         file = readable_by_others(place)
         if file is None:
-            yield ok(f"table {place}", "its owner and group alone can read it")
+            yield ok(f"table {place}", "only its owner and group can read it")
         else:
             yield bad(
                 f"table {place}",
@@ -46,7 +46,7 @@ def check_recordings(folder: Path) -> Finding:
         return warn(check, "there is no such folder", "name the folder that holds them")
     file = readable_by_others(folder)
     if file is None:
-        return ok(check, "their owner and group alone can read them")
+        return ok(check, "only their owner and group can read them")
     return bad(check, f"every user of this machine can read {file}", f"chmod -R o= {shlex.quote(str(folder))}")
 
 
@@ -54,7 +54,7 @@ def check_store(folder: Path) -> Finding:
     """A finding on the folder of a result store."""
     file = readable_by_others(folder)
     if file is None:
-        return ok(f"store {folder}", "its owner and group alone can read it")
+        return ok(f"store {folder}", "only its owner and group can read it")
     found = f"every user of this machine can read {file}"
     return warn(f"store {folder}", found, f"chmod o= {shlex.quote(str(folder))}")
 
