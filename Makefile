@@ -5,9 +5,9 @@ BIN := $(VENV)/bin
 STORE ?= runs
 SEED ?= 1
 ROUNDS ?= 3
-JOBS ?= 2
+JOBS ?= 3
 
-.PHONY: help setup demo test test-fast chaos check numerics manifests format bench bench-study bench-overhead lock clean
+.PHONY: help setup demo test test-fast chaos check numerics manifests drawing format bench bench-study bench-overhead lock clean
 
 help:  ## This list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -29,9 +29,13 @@ $(VENV)/.up-to-date: constraints.txt pyproject.toml
 demo: setup  ## The main job on real EEG: an ablation grid on Ray, recorded in MLflow, with its report
 	@$(BIN)/scmmlab run ablations/demo.yaml --store $(STORE)
 
-# Slow tests wait for half of their time, for Ray and for leases to end. JOBS=0: one after the other, in one process.
-test: setup  ## All tests
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+# Slow tests wait for half of their time, for Ray and for leases to end: three at a time on two cores. JOBS=0: one after the
+# other, in one process. Coverage is counted where it costs a minute: without Ray's processes, which it would not see.
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+test: setup  ## All tests, and how many of the code's lines those reach that need no cluster and no server
+	@$(PYTEST) -m "not slow" --cov --cov-report=
+	@echo "Of the code's lines, tests that need no cluster and no server reach $$($(BIN)/coverage report --format=total) %."
+	@$(PYTEST) -m slow
 
 test-fast: setup  ## The tests that need no cluster and no server
 	@$(BIN)/python -m pytest -m "not slow"
@@ -39,11 +43,13 @@ test-fast: setup  ## The tests that need no cluster and no server
 chaos: setup  ## Kill everything that can be killed, at moments drawn from SEED, for ROUNDS rounds (ONLY=names: those alone)
 	@$(BIN)/python tests/chaos/chaos.py --seed $(SEED) --rounds $(ROUNDS) $(addprefix --only ,$(ONLY))
 
-check: setup  ## Format, lint, types, import contracts
-	@$(BIN)/ruff format --check platform tests
-	@$(BIN)/ruff check platform tests
+check: setup  ## Format, lint, types, import contracts, spelling
+	@$(BIN)/ruff format --check platform tests docs/draw_imports.py
+	@$(BIN)/ruff check platform tests docs/draw_imports.py
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/codespell platform ablations search_spaces cluster docs *.md
+	@$(BIN)/python docs/draw_imports.py --check
 	@$(BIN)/python -m scmmlab.config.code_digest || { echo "Hint: make numerics BASE=COMMIT shows that results are still those of COMMIT and writes the digest down; else raise NUMERICS_VERSION."; exit 1; }
 
 numerics: setup  ## Show that results are those of BASE=COMMIT (minutes), and write down the digest of the code
@@ -52,9 +58,12 @@ numerics: setup  ## Show that results are those of BASE=COMMIT (minutes), and wr
 manifests: setup  ## Check cluster/kubernetes against Kubernetes' schemas and KubeRay's (SCHEMAS=DIR: another version's)
 	@$(BIN)/python tests/cluster/manifests.py $(SCHEMAS)
 
+drawing: setup  ## Draw who imports whom into docs/architecture.md
+	@$(BIN)/python docs/draw_imports.py
+
 format: setup  ## Put the code in its form
-	@$(BIN)/ruff format platform tests
-	@$(BIN)/ruff check --fix platform tests
+	@$(BIN)/ruff format platform tests docs/draw_imports.py
+	@$(BIN)/ruff check --fix platform tests docs/draw_imports.py
 
 bench: setup  ## The rates of this machine, as JSON; TORCHEEG=an interpreter that has torcheeg compares with that too
 	@$(BIN)/scmmlab bench --json $(if $(TORCHEEG),--torcheeg $(TORCHEEG))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -208,7 +209,10 @@ def test_study_on_three_hosts_survives_them_and_comes_to_the_results_of_one_proc
     wait_for(
         "the job ends", lambda: "RUNNING" not in (status := lab.job("status", "demo")).stdout and not status.returncode
     )
-    assert "'demo' succeeded" in lab.job("status", "demo").stdout, lab.job("logs", "demo").stdout
+    said = lab.job("logs", "demo").stdout
+    assert "'demo' succeeded" in lab.job("status", "demo").stdout, said
+    assert re.search(r"Machine \S+ was lost: \d workers? of 2 left; ", said)
+    assert "There is room: " in said
     assert study_status(plan(), store).complete
 
     alone, in_packs = ResultStore(tmp_path / "alone"), plan().study.model_copy(update={"resources": ResourcesSpec()})

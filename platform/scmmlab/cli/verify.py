@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from scmmlab.cli.options import device_name
 
 if TYPE_CHECKING:  # the command imports it when it runs
-    from scmmlab.methods.scmm.verification import Check
+    from scmmlab.methods.scmm.verification import GoldenCheck
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     from scmmlab.replica.precision import check_precision, multiplications
 
     check_precision(arguments.precision, arguments.device)
-    checks: list[Check] = []
+    checks: list[GoldenCheck] = []
     with multiplications(arguments.precision):
         for file in arguments.files:
             print(file)
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _shown(checks: list[Check]) -> list[Check]:
+def _shown(checks: list[GoldenCheck]) -> list[GoldenCheck]:
     for check in checks:
         verdict = "ok" if check.ok else "OVER"
         print(f"  {check.quantity:<40} {check.error:9.2e}  tolerance {check.tolerance:.0e}  {verdict}")

@@ -27,6 +27,7 @@ from scmmlab.errors import MovedSettingWarning
 
 ScalingKind = Literal["min_max", "standard", "none"]
 Precision = Literal["float32", "bf16"]
+TrainedStage = Literal["pretrain", "finetune"]
 
 Self = TypeVar("Self", bound="ExperimentSpec")
 
@@ -146,7 +147,7 @@ class ExperimentSpec(Spec):
         """Whether there is a pre-train stage, without labels."""
         return False
 
-    def epochs(self, stage: Literal["pretrain", "finetune"]) -> int:
+    def epochs(self, stage: TrainedStage) -> int:
         """Epochs of a stage; a method that is fitted at once has one."""
         return 1
 

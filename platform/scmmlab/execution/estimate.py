@@ -8,17 +8,17 @@ from collections.abc import Collection
 import torch
 
 from scmmlab.config import ResourcesSpec
+from scmmlab.config.experiment import TrainedStage
 from scmmlab.errors import ResourceError
 from scmmlab.execution.progress import duration
 from scmmlab.execution.ray.resources import WorkerPlan, plan_workers
 from scmmlab.methods.registry import trainer_of
 from scmmlab.replica.replicas import keep_for_replicas
 from scmmlab.study import Plan, Rates, estimate_seconds
-from scmmlab.training.pack_probe import Kind
 from scmmlab.training.packs import finetune_pack_size, pretrain_pack_size
 from scmmlab.training.rates import steps_of_finetuning, steps_of_pretraining
 
-KINDS: tuple[Kind, Kind] = ("pretrain", "finetune")
+KINDS: tuple[TrainedStage, TrainedStage] = ("pretrain", "finetune")
 SECONDS = 1.0
 """Each kind of step is counted for so long, about."""
 START_UP_S = {"ray": 20.0, "local": 0.0}
@@ -67,7 +67,7 @@ def estimate(plan: Plan, done: Collection[str], engine: str = "ray") -> str:
     )
 
 
-def _rate(plan: Plan, kind: Kind, workers: WorkerPlan) -> float:
+def _rate(plan: Plan, kind: TrainedStage, workers: WorkerPlan) -> float:
     """Replica-steps a second of one worker, of the work that SCMM's have at its published settings: measured with the
     study's base, or with its first cell that has such a stage, in packs of the size that is usual for the device; 1
     where no cell has one.

@@ -11,7 +11,7 @@ from scmmlab.study import Cell, Plan, ResultStore, cell_request
 from scmmlab.study.objects import Record
 from scmmlab.tracking import DataInput, Tracker, data_inputs
 from scmmlab.training import StageFailure, StageOutput
-from scmmlab.training.causes import describe, failure_cause
+from scmmlab.training.failure_cause import describe, failure_cause
 from scmmlab.training.stages import run_evaluate_stage
 
 

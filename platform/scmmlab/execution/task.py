@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from scmmlab.errors import FailureCause
 from scmmlab.tables import FeatureTable
 from scmmlab.training import CellRequest, PretrainRequest, StageFailure, StageKind, StageOutput, SweepRequest
-from scmmlab.training.causes import describe, failure_cause
+from scmmlab.training.failure_cause import describe, failure_cause
 from scmmlab.training.packs import sweep_signature
 
 

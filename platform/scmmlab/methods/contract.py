@@ -19,7 +19,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from scmmlab.config.experiment import ExperimentSpec
+from scmmlab.config.experiment import ExperimentSpec, TrainedStage
 
 if TYPE_CHECKING:  # a method is listed, planned and checked without what it computes with
     import numpy as np
@@ -32,8 +32,6 @@ if TYPE_CHECKING:  # a method is listed, planned and checked without what it com
     from scmmlab.replica.windows import WindowPool, Windows
 
     Features = NDArray[np.float32]
-
-TrainedStage = Literal["pretrain", "finetune"]
 
 
 @dataclass(frozen=True)
@@ -277,7 +275,7 @@ class Pack(ABC):
     def restore(self, r: int, checkpoint: Checkpoint) -> None:
         """Let one replica go on from `checkpoint`."""
 
-    def swap(self, staying: Sequence[int], arriving: Sequence[PretrainRun]) -> bool:
+    def swap_replicas(self, staying: Sequence[int], arriving: Sequence[PretrainRun]) -> bool:
         """Let runs leave and others take their places; False, and nothing has happened, where a new pack is to be made.
 
         Parameters

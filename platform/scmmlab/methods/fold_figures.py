@@ -35,7 +35,7 @@ def validation_figures(cells: Sequence[float], classes: int) -> dict[str, float]
     }
 
 
-def diverged(run: FoldRun, finite: bool) -> TrainingError | None:
+def divergence(run: FoldRun, finite: bool) -> TrainingError | None:
     """The error of a fold whose last epoch had a loss, or left parameters, that are not finite; else None."""
     loss = run.curve[-1]["loss"]
     if finite and loss is not None and math.isfinite(loss):

@@ -29,18 +29,15 @@ from torch.nn.functional import cross_entropy, pad
 
 from scmmlab.evaluation.metrics import confusion, json_scores
 from scmmlab.methods.contract import Checkpoint, FoldPack, FoldResult, FoldRun, InputShape, TrainedStage, Trainer
-from scmmlab.methods.fold_figures import PREDICTED_ROWS, diverged, fold_failure, not_begun, validation_figures
+from scmmlab.methods.fold_figures import PREDICTED_ROWS, divergence, fold_failure, not_begun, validation_figures
 from scmmlab.replica.batches import epoch_batches, steps_per_epoch
 from scmmlab.replica.learner import below
 from scmmlab.replica.optimizer import Adam
 from scmmlab.replica.precision import multiplications
 from scmmlab.replica.schedule import learning_rate
-from scmmlab.replica.seeding import derive_seed, finetune_purpose
+from scmmlab.replica.seeding import FINETUNE_BATCHES, derive_seed, finetune_purpose
 from scmmlab.replica.shortage import out_of_memory
 from scmmlab.replica.windows import Scaling, WindowPool
-
-BATCHES = "finetune/batches"
-"""Purpose of the random order of windows."""
 
 
 class SequentialTrainer(Trainer):
@@ -172,7 +169,7 @@ class _Replica:
         size = self.run.experiment.finetune.batch_size
         seed_R = torch.tensor([self.seed], device=self.device)
         epoch_R = torch.tensor([self.run.epoch], device=self.device)
-        made = epoch_batches(seed_R, BATCHES, epoch_R, [len(self.rows)], size, drop_last=False)
+        made = epoch_batches(seed_R, FINETUNE_BATCHES, epoch_R, [len(self.rows)], size, drop_last=False)
         batches = [window[real] for window, real in zip(made.window_RSB[0], made.real_RSB[0], strict=True)]
         if len(batches) > 1 and len(batches[-1]) == 1:
             batches[-2:] = [torch.cat(batches[-2:])]
@@ -196,7 +193,7 @@ class _Replica:
                 self.best = self._state()
         if self.selection == "best_test":
             self.test_by_epoch[run.epoch - 1] = self._predict(self.test_rows, self.test_scaling)
-        return diverged(run, bool(self.values_1n.isfinite().all()))
+        return divergence(run, bool(self.values_1n.isfinite().all()))
 
     @torch.no_grad()
     def _predict(self, rows: Tensor, scaling: Scaling) -> Tensor:

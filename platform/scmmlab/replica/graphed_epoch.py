@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 
 import torch
 
-from scmmlab.replica.captured import Graph
+from scmmlab.replica.cuda_graph import CudaGraph
 from scmmlab.replica.epoch_buffers import EpochBuffers
-from scmmlab.replica.launches import Launches
+from scmmlab.replica.kernel_stats import KernelStats
 
 
 class GraphedEpoch(ABC):
@@ -20,23 +20,23 @@ class GraphedEpoch(ABC):
         What differs from step to step.
     device : device
         Where they are.
-    captured : bool
+    cuda_graph : bool
         False to launch each kernel by itself on a GPU too.
     """
 
-    def __init__(self, buffers: EpochBuffers, device: torch.device, captured: bool):
+    def __init__(self, buffers: EpochBuffers, device: torch.device, cuda_graph: bool):
         self._buffers = buffers
-        self._graph = Graph(device, captured)
+        self._graph = CudaGraph(device, cuda_graph)
 
     @property
-    def uncaptured(self) -> str | None:
+    def no_graph_reason(self) -> str | None:
         """Why there is no graph; None where there is one."""
         return self._graph.reason
 
-    def operations(self) -> Launches:
+    def operations(self) -> KernelStats:
         """What one step sends to the device, counted in a step that nobody takes."""
         self._buffers.idle()
-        with Launches() as found:
+        with KernelStats() as found:
             self._take_step()
         return found
 

@@ -1,4 +1,4 @@
-"""Memory: how much there is and was used, and how many replicas there is room for."""
+"""Memory: how much there is and was used, and how many replicas fit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scmmlab.errors import MemoryShortageError
 from scmmlab.replica.replicas import replica_threads
 
 
-def no_room_for_one(key: str, error: BaseException) -> MemoryShortageError:
+def too_large_alone(key: str, error: BaseException) -> MemoryShortageError:
     """What is said of a training that does not even fit alone."""
     return MemoryShortageError(
         f"There is not enough memory to train {key} alone: {' '.join(str(error).split()) or type(error).__name__}",
@@ -24,8 +24,8 @@ def no_room_for_one(key: str, error: BaseException) -> MemoryShortageError:
 
 
 @dataclass
-class Room:
-    """How many replicas there is memory for, as far as that is known."""
+class MemoryLimit:
+    """How many replicas may train at a time: none more than memory has held, as far as that is known."""
 
     replicas: int | None = None
     """None as long as memory has not run out."""
@@ -36,8 +36,8 @@ class Room:
         self.replicas = half if self.replicas is None else min(self.replicas, half)
 
 
-class Meter:
-    """Measures the most memory that was in use above what was in use when the meter was made.
+class PeakMemory:
+    """Measures the most memory that was in use above what was in use when this was made.
 
     On a GPU, PyTorch's own count; on a CPU, the process's resident memory, whose high-water mark Linux lets a process
     reset. Elsewhere nothing is measured.
@@ -54,7 +54,7 @@ class Meter:
         self._start = self._used()
 
     def restart(self) -> None:
-        """Forget the most so far; what was in use when the meter was made stays the reference."""
+        """Forget the most so far; what was in use when this was made stays the reference."""
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
         else:

@@ -14,7 +14,7 @@ from scmmlab.study.checks import selected_subjects
 from scmmlab.study.estimate import weight
 from scmmlab.training import CellRequest
 from scmmlab.training.pack_probe import Workload
-from scmmlab.training.packs import signature
+from scmmlab.training.packs import pack_signature
 
 PACKED_STEP_WEIGHT = 6.0
 """Time of a pre-training step in fine-tuning steps on CPUs: from 5 in a study's first packs to 8 in full ones
@@ -54,13 +54,13 @@ class GridStages:
         plan = self._plan
         for key, (cell, *_) in self.pretraining.items():
             steps = pretrain_steps(cell, plan.source(cell.transfer)) / cell.experiment.epochs("pretrain")
-            shapes = signature(cell.experiment, "pretrain", InputShape(len(cell.channels), self.bands(cell)))
+            shapes = pack_signature(cell.experiment, "pretrain", InputShape(len(cell.channels), self.bands(cell)))
             yield Stage(key, "pretrain", None, shapes, replicas=1, steps=steps)
         for cell in self.cells.values():
             folds = self.folds(cell)
             steps = finetune_steps(cell, plan.source(cell.transfer), plan.target(cell.transfer))
             shape = InputShape(len(cell.channels), self.bands(cell), self.classes(cell))
-            fit = signature(cell.experiment, "finetune", shape)
+            fit = pack_signature(cell.experiment, "finetune", shape)
             each = steps / (folds * cell.experiment.epochs("finetune"))
             yield Stage(cell.key, "finetune", cell.pretrain_key, fit, replicas=folds, steps=each)
 

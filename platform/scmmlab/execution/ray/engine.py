@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any, Literal
 
+import ray
 from ray.train.torch import TorchTrainer
 
 from scmmlab.config import CorpusSelection, ResourcesSpec
@@ -77,6 +78,7 @@ class RayEngine(Engine):
         self._plan = WorkerPlan(1, 1.0, 0.0)
         self._begun = False
         self._folder = ""
+        self._head: HeadWatch | None = None
         self._waiting: deque[Task] = deque()
         self._crew: Crew | None = None
         self._crew_kind: CrewKind = "gang"
@@ -92,14 +94,14 @@ class RayEngine(Engine):
         """Join or start Ray, and see that it has what the study asks for."""
         # Train wants a folder for checkpoints, which we do not give it
         self._folder = self._stack.enter_context(OwnFolder("train"))
+        self._stack.callback(self._watch_no_more)  # when Ray is left, not before: that waits for a lost head, too
         with self.interruption.at_once():
             session = self._stack.enter_context(
                 ray_session(num_cpus=self._num_cpus, object_store_memory=self._object_store_memory)
             )
         self.logs = session.logs
-        self._head = HeadWatch()
+        self._head = HeadWatch(ray.get_runtime_context().gcs_address, session.logs)
         self._head.start()
-        self._stack.callback(self._head.stop)
         self._plan = plan_workers(self._resources, machines(), self.useful_workers)
         self.device = self._plan.device
 
@@ -110,6 +112,10 @@ class RayEngine(Engine):
             self._crew.stop()
             self._crew = None
         self._stack.close()
+
+    def _watch_no_more(self) -> None:
+        if self._head is not None:
+            self._head.stop()
 
     def submit(self, task: Task) -> None:
         """Queue `task`."""
@@ -160,6 +166,7 @@ class RayEngine(Engine):
             self._crew.stop()
             self._begun = self._begun or self._crew.begun
         self._crew_kind = kind
+        assert self._head is not None, "the engine is open"
         each = self._resources.workers_per_cell if kind == "data-parallel" else None
         self._crew = Crew(
             {"gang": self._gang, "data-parallel": self._data_parallel}[kind],

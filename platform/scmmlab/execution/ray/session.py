@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any
 import grpc
 import ray
 
-from scmmlab.errors import ResourceError, ScmmlabError
+from scmmlab.errors import ResourceError, ScmmlabError, TryAgainError
 from scmmlab.execution.ray.session_folder import check_ray_folder
 from scmmlab.execution.ray.token import (
     MODE,
@@ -57,6 +58,9 @@ _log = logging.getLogger(__name__)
 
 ANSWER_S = 20.0
 """The head of a cluster that is joined has so long to answer: it may still be starting."""
+START_S = 90.0
+"""So long a Ray of our own may take to start."""
+
 _TRIES = "RAY_gcs_server_port_wait_time_s"
 """How often Ray tries to connect to a head; the name is of its other use."""
 
@@ -102,7 +106,7 @@ def ray_session(
     ------
     ResourceError
         When the cluster named by ``RAY_ADDRESS`` cannot be joined, or asks for another token than there is; or when
-        Ray does not start on this machine.
+        Ray does not start on this machine (a ``TryAgainError`` where it was too slow).
     """
     if ray.is_initialized():
         yield RaySession(owned=False, logs=_logs_folder())
@@ -151,11 +155,41 @@ def _signal_handlers_kept() -> Iterator[None]:
         signal.signal(signal.SIGTERM, handler if handler is not None else signal.SIG_DFL)
 
 
+@contextmanager
+def _time_to_start() -> Iterator[None]:
+    """Have Ray wait for itself for `START_S`: the 30 s that it has built in are short on a busy machine."""
+    services = ray._private.services
+    once = services.get_node
+
+    def get_node(gcs_address: str, node_id: str) -> Any:
+        deadline = time.monotonic() + START_S
+        while True:
+            try:
+                return once(gcs_address, node_id)
+            except RuntimeError:  # it has not registered yet
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.1)
+
+    services.get_node = get_node
+    try:
+        yield
+    finally:
+        services.get_node = once
+
+
 def _start(**options: Any) -> None:
     try:
-        ray.init(address="local", **options)
+        with _time_to_start():
+            ray.init(address="local", **options)
     except Exception as error:  # a plain Exception among them: whatever it was, there is no Ray
         ray.shutdown()
+        if "timed out during startup" in str(error):
+            raise TryAgainError(
+                f"Ray has not started on this machine within {START_S:g} s.",
+                hint="where the machine is busy, the same command may start it later; scmmlab doctor looks for other "
+                "reasons; --engine local does without Ray",
+            ) from error
         raise ResourceError(
             f"Ray does not start on this machine: {_first_line(error).rstrip('.')}.",
             hint="scmmlab doctor looks at this machine; --engine local does without Ray",

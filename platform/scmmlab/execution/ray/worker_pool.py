@@ -134,7 +134,7 @@ class Crew:
             `start_timeout_s`; or when the broker is lost.
         """
         self._budget.check(self._logs)
-        self._head.check(self._logs)
+        self._head.check()
         changes = self._look()
         events: list[Event] = [*changes, *self._ask("events", 0.0 if changes else timeout_s)]
         for event in events:
@@ -214,7 +214,7 @@ class Crew:
                     raise self._lost(f"it has not answered for {ANSWER_S:g} s")
         except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError) as error:
             if not self._head.answers():
-                raise self._head.loss("it takes no connection any more, and its actors are gone", self._logs) from error
+                raise self._head.loss("it takes no connection any more, and its actors are gone") from error
             raise self._lost(last_line(error)) from error
 
     def _tell(self, question: Callable[[], T]) -> T:
@@ -228,7 +228,7 @@ class Crew:
     def _stop_or_go_on(self) -> None:
         if self._interruption.requested:
             raise Interrupted
-        self._head.check(self._logs)
+        self._head.check()
 
     def _lost(self, why: str) -> TryAgainError:
         return TryAgainError(

@@ -21,25 +21,22 @@ from torch import Tensor
 
 from scmmlab.evaluation.metrics import json_scores
 from scmmlab.methods.contract import Checkpoint, FoldPack, FoldResult, FoldRun
-from scmmlab.methods.fold_figures import PREDICTED_ROWS, diverged, not_begun, validation_figures
+from scmmlab.methods.fold_figures import PREDICTED_ROWS, divergence, not_begun, validation_figures
 from scmmlab.methods.scmm.finetune_step import FinetuneEpoch, FinetuneStep
 from scmmlab.methods.scmm.finetuning import classify
 from scmmlab.methods.scmm.parameters import encoder_sizes, initial_classifier
 from scmmlab.methods.scmm.shape import Shape
 from scmmlab.methods.scmm.spec import ScmmSpec
 from scmmlab.replica.batches import epoch_batches
-from scmmlab.replica.captured import GraphedTensor, stays_on_device
 from scmmlab.replica.collectives import SINGLE_PROCESS
+from scmmlab.replica.cuda_graph import GraphedTensor, stays_on_device
 from scmmlab.replica.learner import Learner, below
 from scmmlab.replica.parameters import Parameters
 from scmmlab.replica.precision import multiplications
 from scmmlab.replica.replicas import threads_for_replicas
 from scmmlab.replica.schedule import learning_rate
-from scmmlab.replica.seeding import derive_seed, finetune_purpose
+from scmmlab.replica.seeding import FINETUNE_BATCHES, derive_seed, finetune_purpose
 from scmmlab.replica.windows import Scaling, WindowPool, padded
-
-BATCHES = "finetune/batches"
-"""Purpose of the random order of windows."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +149,7 @@ class FinetunePack(FoldPack):
         # the one question of an epoch to the device
         found = self.run_epoch().tolist()
         self._end_epoch(found)
-        return [diverged(run, finite == 1) for run, (_, _, finite, *_) in zip(self.runs, found, strict=True)]
+        return [divergence(run, finite == 1) for run, (_, _, finite, *_) in zip(self.runs, found, strict=True)]
 
     def run_epoch(self) -> Tensor:
         """Take the steps of the next epoch and predict the validation part, without a question to the device.
@@ -172,7 +169,7 @@ class FinetunePack(FoldPack):
             dtype=self.dtype,
         )
         epoch_R = torch.tensor([run.epoch for run in self.runs], device=self.device)
-        batches = epoch_batches(self.seed_R, BATCHES, epoch_R, self.windows, self.batch_size, drop_last=False)
+        batches = epoch_batches(self.seed_R, FINETUNE_BATCHES, epoch_R, self.windows, self.batch_size, drop_last=False)
         window_RN = batches.window_RSB.flatten(1)
         rows_SRB, label_SRB = (
             own_RN.gather(1, window_RN).view_as(batches.window_RSB).transpose(0, 1)

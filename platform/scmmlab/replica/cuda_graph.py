@@ -20,10 +20,10 @@ logger = logging.getLogger(__name__)
 WARM_UPS = 3
 """Calls before the capture: they choose kernels, and make what is made once and kept."""
 
-_told: set[str] = set()
+_warned: set[str] = set()
 
 
-class Graph:
+class CudaGraph:
     """The CUDA graph of one function, or the function itself where it cannot be captured.
 
     The function is given at each call and not kept, so that a graph and its memory go when their owner goes. It takes
@@ -73,7 +73,7 @@ class Graph:
             if (memory := _lack_of_memory(error)) is not None:
                 raise memory from None
             self.reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-            tell_once(self.reason)
+            warn_once(self.reason)
 
     def run(self, function: Callable[[], None]) -> None:
         """Replay `function`, or call it where there is no graph."""
@@ -83,10 +83,10 @@ class Graph:
             self._graph.replay()
 
 
-def tell_once(reason: str) -> None:
+def warn_once(reason: str) -> None:
     """Say in the log that a GPU trains without a graph, and why."""
-    if reason not in _told:
-        _told.add(reason)
+    if reason not in _warned:
+        _warned.add(reason)
         logger.warning("Training goes on without a CUDA graph, kernel by kernel: %s", reason)
 
 
@@ -100,7 +100,7 @@ class GraphedTensor:
     """
 
     def __init__(self, device: torch.device):
-        self._graph = Graph(device)
+        self._graph = CudaGraph(device)
         self._made: torch.Tensor | None = None
 
     def __call__(self, function: Callable[[], torch.Tensor]) -> torch.Tensor:

@@ -11,8 +11,8 @@ from training_cases import TABLES_OF, pretrain_request
 
 from scmmlab.errors import CorpusError, DivergedError, TrainingError
 from scmmlab.training import Reporter
-from scmmlab.training.causes import describe, failure_cause
-from scmmlab.training.memory import no_room_for_one
+from scmmlab.training.failure_cause import describe, failure_cause
+from scmmlab.training.memory import too_large_alone
 from scmmlab.training.stages import run_pretrain_stage
 
 
@@ -32,7 +32,7 @@ def raised_from(cause: Exception) -> Exception:
         MemoryError(),
         pa.ArrowMemoryError("malloc of size 4294967296 failed"),
         OSError(errno.ENOMEM, "Cannot allocate memory"),
-        no_room_for_one("k", MemoryError()),
+        too_large_alone("k", MemoryError()),
         raised_from(MemoryError()),
     ],
     ids=repr,

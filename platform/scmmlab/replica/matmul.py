@@ -14,19 +14,19 @@ import torch
 from torch import Tensor
 
 
-class Products(Protocol):
+class Matmul(Protocol):
     """How operands are rounded and multiplied."""
 
     def operand(self, x: Tensor) -> Tensor:
         """`x` as it enters products; one that enters several is rounded once."""
 
-    def product(self, a_RMK: Tensor, b_RKN: Tensor, out_RMN: Tensor | None = None) -> Tensor:
+    def bmm(self, a_RMK: Tensor, b_RKN: Tensor, out_RMN: Tensor | None = None) -> Tensor:
         """The product of two operands in the pack's own type, [R, M, N], written to `out_RMN` if there is one."""
 
-    def add_product(self, c_RMN: Tensor, a_RMK: Tensor, b_RKN: Tensor) -> Tensor:
+    def baddbmm(self, c_RMN: Tensor, a_RMK: Tensor, b_RKN: Tensor) -> Tensor:
         """Sum c + a b, in new memory; c may have one row, or one column, for all."""
 
-    def accumulate(self, c_RMN: Tensor, a_RMK: Tensor, b_RKN: Tensor) -> Tensor:
+    def baddbmm_(self, c_RMN: Tensor, a_RMK: Tensor, b_RKN: Tensor) -> Tensor:
         """Sum c + a b, in the memory of c."""
 
 
@@ -37,15 +37,15 @@ class Exact:
         """`x` itself."""
         return x
 
-    def product(self, a_RMK: Tensor, b_RKN: Tensor, out_RMN: Tensor | None = None) -> Tensor:
+    def bmm(self, a_RMK: Tensor, b_RKN: Tensor, out_RMN: Tensor | None = None) -> Tensor:
         """The product."""
         return torch.bmm(a_RMK, b_RKN) if out_RMN is None else torch.bmm(a_RMK, b_RKN, out=out_RMN)
 
-    def add_product(self, c_RMN: Tensor, a_RMK: Tensor, b_RKN: Tensor) -> Tensor:
+    def baddbmm(self, c_RMN: Tensor, a_RMK: Tensor, b_RKN: Tensor) -> Tensor:
         """Sum c + a b."""
         return torch.baddbmm(c_RMN, a_RMK, b_RKN)
 
-    def accumulate(self, c_RMN: Tensor, a_RMK: Tensor, b_RKN: Tensor) -> Tensor:
+    def baddbmm_(self, c_RMN: Tensor, a_RMK: Tensor, b_RKN: Tensor) -> Tensor:
         """Sum c + a b."""
         return c_RMN.baddbmm_(a_RMK, b_RKN)
 
@@ -57,21 +57,21 @@ class Bf16:
         """`x`, rounded."""
         return x.to(torch.bfloat16)
 
-    def product(self, a_RMK: Tensor, b_RKN: Tensor, out_RMN: Tensor | None = None) -> Tensor:
+    def bmm(self, a_RMK: Tensor, b_RKN: Tensor, out_RMN: Tensor | None = None) -> Tensor:
         """The product, rounded."""
         rounded = torch.bmm(a_RMK, b_RKN)
         return rounded.to(torch.float32) if out_RMN is None else out_RMN.copy_(rounded)
 
-    def add_product(self, c_RMN: Tensor, a_RMK: Tensor, b_RKN: Tensor) -> Tensor:
+    def baddbmm(self, c_RMN: Tensor, a_RMK: Tensor, b_RKN: Tensor) -> Tensor:
         """Sum c + a b, of which the product is rounded."""
-        return self.product(a_RMK, b_RKN).add_(c_RMN)
+        return self.bmm(a_RMK, b_RKN).add_(c_RMN)
 
-    def accumulate(self, c_RMN: Tensor, a_RMK: Tensor, b_RKN: Tensor) -> Tensor:
+    def baddbmm_(self, c_RMN: Tensor, a_RMK: Tensor, b_RKN: Tensor) -> Tensor:
         """Sum c + a b, of which the product is rounded."""
-        return c_RMN.add_(self.product(a_RMK, b_RKN))
+        return c_RMN.add_(self.bmm(a_RMK, b_RKN))
 
 
-FLOAT32: Products = Exact()
-BF16: Products = Bf16()
-PRODUCTS = {"float32": FLOAT32, "bf16": BF16}
+FLOAT32: Matmul = Exact()
+BF16: Matmul = Bf16()
+MATMULS = {"float32": FLOAT32, "bf16": BF16}
 """By the setting's name."""

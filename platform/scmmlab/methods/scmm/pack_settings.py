@@ -17,8 +17,8 @@ DISTANCES = ("cosine", "euclidean", "manhattan")
 
 
 @dataclass(frozen=True, eq=False)
-class Settings:
-    """What the replicas of a pack do in pre-training; build it with `Settings.stack`.
+class PackSettings:
+    """What the replicas of a pack do in pre-training; build it with `PackSettings.stack`.
 
     Tensors are [R]; `any_*` and the tuples are Python values, so that asking them costs no device synchronisation.
     """
@@ -72,7 +72,7 @@ class Settings:
 
     experiments: tuple[ScmmSpec, ...]
     """What they were made of."""
-    _parts: dict[int, list[Settings]] = field(default_factory=dict, repr=False)
+    _parts: dict[int, list[PackSettings]] = field(default_factory=dict, repr=False)
     _indices: dict[tuple[int, ...], Tensor] = field(default_factory=dict, repr=False)
 
     def index(self, replicas: tuple[int, ...]) -> Tensor:
@@ -81,7 +81,7 @@ class Settings:
             self._indices[replicas] = torch.tensor(replicas, device=self.temperature_R.device)
         return self._indices[replicas]
 
-    def parts(self, size: int) -> list[Settings]:
+    def parts(self, size: int) -> list[PackSettings]:
         """The settings in parts of `size` replicas."""
         if self.replicas <= size:
             return [self]
@@ -89,12 +89,12 @@ class Settings:
             overwrite = self.overwrite_originals_R.tolist()
             device, dtype = self.temperature_R.device, self.temperature_R.dtype
             self._parts[size] = [
-                Settings.stack(self.experiments[r : r + size], overwrite[r : r + size], device, dtype)
+                PackSettings.stack(self.experiments[r : r + size], overwrite[r : r + size], device, dtype)
                 for r in range(0, self.replicas, size)
             ]
         return self._parts[size]
 
-    def in_memory_of(self, other: Settings) -> Settings | None:
+    def in_memory_of(self, other: PackSettings) -> PackSettings | None:
         """These settings in the tensors of `other`, which are overwritten; None if other work is to be done for them.
 
         A CUDA graph goes on reading the memory, and doing the work, that it was captured with.
@@ -135,7 +135,7 @@ class Settings:
         overwrite_originals: Sequence[bool],
         device: torch.device | str,
         dtype: torch.dtype,
-    ) -> Settings:
+    ) -> PackSettings:
         """The settings of a pack, replica r from ``experiments[r]``.
 
         Parameters
@@ -194,7 +194,7 @@ class Settings:
             name: tuple(r for r, e in enumerate(experiments) if contrast[r] and soft[r] and e.contrast.distance == name)
             for name in DISTANCES
         }
-        return Settings(
+        return PackSettings(
             precision=precisions.pop(),
             views=views.pop(),
             mask_mode_R=torch.tensor([MASK_MODES.index(e.masking.mode) for e in experiments], device=device),

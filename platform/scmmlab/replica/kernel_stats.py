@@ -22,7 +22,7 @@ MEMORY_ALONE = (
 """What takes memory, or gives it another shape, and computes nothing."""
 
 
-class Launches(TorchDispatchMode):
+class KernelStats(TorchDispatchMode):
     """Counts the operations within a block, and the bytes that they read and write."""
 
     def __init__(self) -> None:
