@@ -192,11 +192,11 @@ def test_a_sweep_has_a_row_for_each_setting_and_the_best_one_is_the_reports(swee
 
 def test_what_a_kind_of_study_does_not_have_is_said(ablation_run, sweep_run) -> None:
     for method in (sweep_run.study.summary, sweep_run.study.comparisons, sweep_run.study.curves):
-        with pytest.raises(SpecError, match="is a sweep: it has settings, and no variants"):
+        with pytest.raises(SpecError, match="is a sweep: it has settings, not variants"):
             method()
     with pytest.raises(SpecError, match="is a sweep, which keeps no encoders"):
         sweep_run.study.encoder("0")
-    with pytest.raises(SpecError, match="is an ablation: it has variants, and no settings"):
+    with pytest.raises(SpecError, match="is an ablation: it has variants, not settings"):
         ablation_run.study.trials_dataframe()
     with pytest.raises(SpecError, match=r"'metric': it must be one of .* did you mean 'accuracy'"):
         ablation_run.study.summary("acuracy")
@@ -228,7 +228,7 @@ def test_parts_make_the_study_and_the_last_one_writes_the_report(ablation_run, t
     first = study.run("local", part="1/2", progress=False, tracking_uri="none")
     assert first.complete
     assert first.report is None
-    assert first.left == "Other parts are not yet finished; the last one to end writes the report."
+    assert first.left == "Other parts are not finished yet; the last one to finish writes the report."
     ended = []
     last = study.run("local", part="2/2", progress=False, tracking_uri="none", part_ended=ended.append)
     assert last.report.paths.html.is_file()
@@ -241,7 +241,7 @@ def test_a_study_that_another_drives_says_so(scmmlab, ablation_run, tmp_path: Pa
     study = Study.open(ablation_run.file, tmp_path)
     values = Study.open(study.spec, tmp_path)
     with study_lease(study.store.study_folder(study.name), study.name, "wait"):
-        assert "A driver has been at it since 2" in str(study.status())
+        assert "A driver has held it since 2" in str(study.status())
         with pytest.raises(BusyError, match="is already running: another driver has held it since 2") as refused:
             study.run("local", progress=False, tracking_uri="none")
         done = scmmlab("run", ablation_run.file, "--store", tmp_path, "--engine", "local", "--tracking-uri", "none")

@@ -40,7 +40,7 @@ def test_a_digit_that_is_not_what_comes_out_is_named(scmmlab, study, finished: P
 @pytest.mark.parametrize(
     ("cell", "said"),
     [
-        ("", "it must be a key of study 'tiny', the beginning of one, or variant/transfer/seed, got ''"),
+        ("", "it must be a key of study 'tiny', a prefix of one, or variant/transfer/seed, got ''"),
         ("fulk/a-to-b/0", "did you mean full/a-to-b/0?"),
         ("full/a-to-b/0", "There is no record of cell full · a-to-b · 0"),
     ],

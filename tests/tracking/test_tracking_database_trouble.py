@@ -80,8 +80,8 @@ TROUBLES = [
     (read_only, "its database cannot be written: it, or its file system, is read-only"),
     (of_another_version, "its database is of another version of MLflow (schema abcdef123456, this one has "),
     (of_a_newer_version, "its database is of a"),
-    (no_database, "its database is damaged, or is no SQLite database"),
-    (a_folder, "its database cannot be opened: a folder is missing, or not ours to use"),
+    (no_database, "its database is damaged, or not a SQLite database"),
+    (a_folder, "its database cannot be opened: a folder is missing, or may not be accessed"),
 ]
 
 

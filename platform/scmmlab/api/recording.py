@@ -28,8 +28,8 @@ def check_tracking_uri(uri: str | None) -> None:
     parameters = (uri or "").partition("?")[2]
     if uri and uri.startswith("sqlite") and "/" in parameters:
         raise SpecError(
-            f"Invalid value for '--tracking-uri': what follows a '?' is no part of the path, got {uri!r}.",
-            hint=f"{uri.replace('?', '%3F')}, if the folder is called so",
+            f"Invalid value for '--tracking-uri': what follows a '?' is not part of the path, got {uri!r}.",
+            hint=f"{uri.replace('?', '%3F')}, if the folder has that name",
         )
 
 

@@ -32,8 +32,8 @@ from scmmlab.study.attempts import note_attempt
 from scmmlab.tracking import Tracker, versions
 from scmmlab.tracking.links import parent_run_page
 
-OTHERS_UNFINISHED = "Other parts are not yet finished; the last one to end writes the report."
-OTHER_WRITES = "So are all other parts; another driver writes the report."
+OTHERS_UNFINISHED = "Other parts are not finished yet; the last one to finish writes the report."
+OTHER_WRITES = "All other parts are finished too; another driver writes the report."
 
 
 @dataclass(frozen=True)

@@ -294,7 +294,7 @@ class Study:
 
         if self.kind == "sweep":
             raise SpecError(
-                f"Study '{self.name}' is a sweep: it has settings, and no cells that could be computed once more.",
+                f"Study '{self.name}' is a sweep: it has settings, not cells that could be recomputed.",
                 "scmmlab rerun is for ablations; put the setting into one as a variant",
             )
         found = find_cell(self.resolved, cell)
@@ -302,7 +302,7 @@ class Study:
         if record is None:
             raise StoreError(
                 f"There is no record of cell {found.name} ({found.key}) in {self.store.uri}: it is not finished.",
-                f"scmmlab status {self.path}" if self.path else "Study.status() says where it stands",
+                f"scmmlab status {self.path}" if self.path else "Study.status() shows its state",
             )
         return Rerun(found, tuple(record_diff(record, rerun_cell(self.resolved, found, record, engine))))
 
@@ -341,7 +341,7 @@ class Study:
         with study_lease(store.study_folder(self.name), self.name, hint):
             tracker, tracked_at = open_tracker(uri, store, self.name, notify or _log.info, direct=True)
             if tracked_at is None:
-                raise SpecError("There is no MLflow to write to.", hint="name --tracking-uri")
+                raise SpecError("There is no MLflow server or database to write to.", hint="give --tracking-uri")
             with tracker:
                 counts = backfill(
                     plan,
@@ -476,7 +476,7 @@ class Study:
 
         if not is_begun(self.resolved, self.store):
             raise StoreError(
-                f"There is nothing to report: nothing of study '{self.name}' is finished in {self.store.uri}.",
+                f"There is nothing to report: no results of study '{self.name}' in {self.store.uri} yet.",
                 hint=self._command("run"),
             )
         return write_study_report(self.resolved, self.store, Path(out) if out else None)
@@ -519,13 +519,13 @@ class Study:
     def _results(self) -> StudyResults:
         if self.kind == "sweep":
             raise SpecError(
-                f"Study '{self.name}' is a sweep: it has settings, and no variants.", hint="Study.trials_dataframe()"
+                f"Study '{self.name}' is a sweep: it has settings, not variants.", hint="Study.trials_dataframe()"
             )
         return self._collect()
 
     def _search(self) -> StudyResults:
         if self.kind != "sweep":
-            raise SpecError(f"Study '{self.name}' is an ablation: it has variants, and no settings.", "Study.summary()")
+            raise SpecError(f"Study '{self.name}' is an ablation: it has variants, not settings.", "Study.summary()")
         return self._collect()
 
     def _command(self, name: Literal["run", "status"]) -> str:
@@ -540,7 +540,7 @@ class Study:
 
         return (
             f"{self._command('status')} shows how far it is. When it has ended, or {LEASE_S:.0f} s after it was "
-            "killed, the same command goes on with what is missing"
+            "killed, the same command continues with what is missing"
         )
 
 

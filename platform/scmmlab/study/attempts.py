@@ -85,8 +85,8 @@ def earlier_keys(folder: StudyFolder) -> str | None:
         f"scmmlab {versions['scmmlab']} ({versions.get('commit', 'commit unknown')})" if versions else "its own version"
     )
     return (
-        f"{folder.uri} has results under keys of version {version}, and this scmmlab makes keys of version "
-        f"{KEYS_VERSION}: they are not used here, and stay where they are for {by}."
+        f"{folder.uri} has results under keys of version {version}, but this scmmlab uses keys of version "
+        f"{KEYS_VERSION}: they are not used here, and remain available to {by}."
     )
 
 

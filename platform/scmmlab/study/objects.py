@@ -60,7 +60,7 @@ def from_json(kind: str, key: str, data: bytes) -> StoredObject:
         record, written = document["record"], document["sha256"]
         computed = _checksum(kind, key, record, {})
     except (ValueError, KeyError, TypeError) as error:
-        raise DamagedError(f"it is no record ({first_line(error)})") from None
+        raise DamagedError(f"it is not a record ({first_line(error)})") from None
     if computed != written:
         raise DamagedError("its checksum does not match")
     return StoredObject(record)
@@ -98,7 +98,7 @@ def from_safetensors(kind: str, key: str, data: bytes) -> StoredObject:
         computed = _checksum(kind, key, record, tensors)
         written = metadata["sha256"]
     except (ValueError, KeyError, TypeError, OverflowError, SafetensorError) as error:
-        raise DamagedError(f"it is no safetensors file of ours ({first_line(error)})") from None
+        raise DamagedError(f"it is not a safetensors file of ours ({first_line(error)})") from None
     if computed != written:
         raise DamagedError("its checksum does not match")
     return StoredObject(record, tensors)

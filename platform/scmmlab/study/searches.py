@@ -53,8 +53,8 @@ def search_records(plan: Plan, store: ResultStore) -> list[TuneTrialRecord]:
     others = sum(record.get("search") != key for record in found)
     if others:
         raise StoreError(
-            f"The folder {folder.uri} holds {others} tune_trials of another search than this one: its space, sampler, "
-            "pruner, base or data have changed.",
+            f"The folder {folder.uri} holds {others} tune_trials of another search: the space, sampler, pruner, "
+            f"base or data have changed.",
             hint="give the changed sweep another name, or remove the folder's trials",
         )
     return sorted(map(TuneTrialRecord.parse, found), key=lambda record: record.number)

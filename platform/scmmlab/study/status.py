@@ -20,7 +20,7 @@ CAUSES: dict[FailureCause, str] = {"out_of_memory": "out of memory", "diverged":
 ADVICE: dict[FailureCause, str] = {
     "out_of_memory": "a lower resources.pack_size, fewer workers on a machine (resources.cpus_per_worker, "
     "resources.workers), or a machine with more memory",
-    "lost": "look at its log; the next run tries it again",
+    "lost": "look at its log; the next run retries it",
 }
 
 
@@ -177,12 +177,12 @@ def _loss_lines(plan: Plan, store: ResultStore) -> tuple[str, ...]:
 def _driver_lines(live: list[SeenClaim], gone: list[SeenClaim]) -> tuple[str, ...]:
     return (
         *(
-            f"A driver has been at {f'part {claim.part}' if claim.part else 'it'} since {claim.since}."
+            f"A driver has held {f'part {claim.part}' if claim.part else 'it'} since {claim.since}."
             for claim in (seen.claim for seen in live)
         ),
         *(
-            f"The driver {f'of part {claim.part} ' if claim.part else ''}that began at {claim.since} is gone; "
-            "'scmmlab run' goes on from there."
+            f"The driver {f'of part {claim.part} ' if claim.part else ''}that started at {claim.since} is gone; "
+            f"'scmmlab run' continues from there."
             for claim in (seen.claim for seen in gone)
         ),
     )

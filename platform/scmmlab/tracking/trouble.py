@@ -14,12 +14,12 @@ _KNOWN = tuple(
         (r"database or disk is full", "the disk of its database is full"),
         (r"readonly database", "its database cannot be written: it, or its file system, is read-only"),
         (r"database (table )?is locked", "its database is locked by another program"),
-        (r"file is not a database|disk image is malformed", "its database is damaged, or is no SQLite database"),
-        (r"unable to open database file", "its database cannot be opened: a folder is missing, or not ours to use"),
+        (r"file is not a database|disk image is malformed", "its database is damaged, or not a SQLite database"),
+        (r"unable to open database file", "its database cannot be opened: a folder is missing, or may not be accessed"),
         (
             r"out-of-date database schema \(found version (?P<found>\w+), but expected (?P<expected>\w+)\)",
             r"its database is of another version of MLflow (schema \g<found>, this one has \g<expected>); "
-            r"'mlflow db upgrade' makes one of an older version ready",
+            r"'mlflow db upgrade' upgrades an older one",
         ),
         (
             r"Can't locate revision identified by '(?P<found>\w+)'",
