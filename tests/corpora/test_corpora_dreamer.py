@@ -172,7 +172,9 @@ def test_a_subject_that_is_not_dreamers_is_refused(tmp_path, altered, message):
 
 def test_a_subject_that_is_missing_is_refused(tmp_path):
     write(tmp_path / "DREAMER.mat", [subject_struct(1)])
-    with pytest.raises(CorpusError, match=r"DREAMER.Data\{2\}: expected a struct of 1 x 1, found double of \(0, 0\)"):
+    with pytest.raises(
+        CorpusError, match=r"'DREAMER.Data\{2\}' in .*: expected a struct of 1 x 1, found double of \(0, 0\)"
+    ):
         list(DreamerReader().read(tmp_path, "DREAMER.mat"))
 
 

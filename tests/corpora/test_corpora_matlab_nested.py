@@ -10,7 +10,7 @@ import pytest
 import scipy.io
 
 from scmmlab.corpora.fakes.nested_files import Cell, Later, write_nested
-from scmmlab.corpora.matlab_nested import open_nested
+from scmmlab.corpora.matlab_v5 import open_nested
 from scmmlab.errors import CorpusError
 
 BIG = np.random.default_rng(0).normal(size=(2000, 14))
@@ -94,7 +94,7 @@ def test_a_file_of_version_73_is_refused(tmp_path):
 def test_text_is_no_matlab_file(tmp_path):
     (tmp_path / "a.mat").write_text("hello, this is text and not what it should be")
     with pytest.raises(
-        CorpusError, match=r"is no MATLAB file: expected one that starts with 'MATLAB 5.0', found 'hello"
+        CorpusError, match=r"is no MATLAB file: expected one that starts with 'MATLAB 5.0' or .* found 'hello"
     ):
         read(tmp_path / "a.mat", "fields")
 
@@ -107,7 +107,11 @@ def read(path, what, name="S"):
 @pytest.mark.parametrize(
     ("value", "what", "message"),
     [
-        (np.ones((2, 2)), "fields", r"its kind of S: expected a struct of 1 x 1, found double of \(2, 2\)"),
+        (
+            np.ones((2, 2)),
+            "fields",
+            r"'S' in .* is of another kind: expected a struct of 1 x 1, found double of \(2, 2\)",
+        ),
         (np.ones((2, 2)), "cells", r"expected a cell, found double of \(2, 2\)"),
         (np.ones((2, 2)), "text", r"expected text, found double"),
         ("text", "numbers", r"expected real numbers, found char"),
@@ -136,7 +140,7 @@ def test_dimensions_that_lie_are_refused_before_anything_is_made_for_them(tmp_pa
     scipy.io.savemat(tmp_path / "a.mat", {"S": content()})
     patch(tmp_path / "a.mat", dimensions(2000, 14), dimensions(rows, columns))
     tracemalloc.start()
-    with pytest.raises(CorpusError, match=r"a.mat' is damaged in .* of S.first\{1\}: expected "):
+    with pytest.raises(CorpusError, match=r"a.mat' is damaged in .* of 'S.first\{1\}': expected "):
         everything(tmp_path / "a.mat")
     assert tracemalloc.get_traced_memory()[1] < 5e6
     tracemalloc.stop()
@@ -147,7 +151,7 @@ def test_a_cell_that_claims_more_than_it_has_is_refused(tmp_path):
     cell[:] = 1.0
     scipy.io.savemat(tmp_path / "a.mat", {"S": cell})
     patch(tmp_path / "a.mat", dimensions(7, 3), dimensions(2**30, 2))
-    with pytest.raises(CorpusError, match=r"its content of S: expected 'S\{22\}', found its end"):
+    with pytest.raises(CorpusError, match=r"is damaged in 'S': expected 'S\{22\}' in it, found its end"):
         read(tmp_path / "a.mat", "cells")
 
 
@@ -155,7 +159,7 @@ def test_a_part_that_is_longer_than_the_whole_is_refused(tmp_path):
     scipy.io.savemat(tmp_path / "a.mat", {"S": {"x": np.ones((5, 9))}})
     # the tag of the field: type 14 and 56 bytes of header with 360 of numbers
     patch(tmp_path / "a.mat", struct.pack("<II", 14, 408), struct.pack("<II", 14, 4080))
-    with pytest.raises(CorpusError, match=r"the size of 'S.x' of S: expected 408 bytes at most, found 4080"):
+    with pytest.raises(CorpusError, match=r"the size of 'S.x': expected 408 bytes at most, found 4080"):
         read(tmp_path / "a.mat", "fields")
 
 
@@ -175,7 +179,7 @@ def test_a_variable_that_goes_on_after_its_end_is_refused(tmp_path):
     scipy.io.savemat(path, {"S": content()}, do_compression=True)
     inside = zlib.compress(zlib.decompress(path.read_bytes()[136:]) + b"\0" * 64)
     path.write_bytes(path.read_bytes()[:132] + struct.pack("<I", len(inside)) + inside)
-    with pytest.raises(CorpusError, match=r"the size of S: expected \d+ bytes, found more of them"):
+    with pytest.raises(CorpusError, match=r"the size of 'S': expected \d+ bytes, found more of them"):
         everything(path)
 
 

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import metadata
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 
@@ -29,7 +30,6 @@ from scmmlab.doctor.sockets import Listener, listeners
 from scmmlab.errors import ResourceError
 from scmmlab.execution.jobs.dashboard import find_dashboard
 from scmmlab.tables import read_manifest
-from scmmlab.tracking import mounts
 
 GIB = 2**30
 SHIPPED = {"shipped:eegmat": read_manifest("shipped:eegmat")}
@@ -335,9 +335,9 @@ def test_recordings_that_everybody_can_read_are_bad_until_they_are_closed(open_f
 
 @pytest.fixture
 def on_nfs(tmp_path, monkeypatch):
-    listing = tmp_path / "mounts"
-    listing.write_text(f"/dev/sda1 / ext4 rw 0 0\nserver:/x {tmp_path / 'far'} nfs4 rw 0 0\n")
-    monkeypatch.setattr(mounts, "MOUNTS", listing)
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "mounts").write_text(f"/dev/sda1 / ext4 rw 0 0\nserver:/x {tmp_path / 'far'} nfs4 rw 0 0\n")
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
     return tmp_path / "far"
 
 
@@ -391,17 +391,21 @@ def test_the_size_of_tables_is_that_of_their_features():
     assert table_bytes(SHIPPED) == manifest.windows * len(manifest.channels) * len(manifest.bands) * 4
 
 
-def test_the_limits_of_a_container_count(tmp_path):
-    (tmp_path / "proc").mkdir()
-    (tmp_path / "proc" / "meminfo").write_text("MemTotal: 16777216 kB\nMemAvailable: 8388608 kB\n")
+def test_the_limits_of_a_container_count(tmp_path, monkeypatch):
+    whole = this_machine(tmp_path)
+    assert 0 < whole.available <= whole.memory
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
+    zero = ("MemFree", "Buffers", "Cached", "Shmem", "Active", "Inactive")
+    sizes = {"MemTotal": 16 * 2**20, "MemAvailable": 8 * 2**20, **dict.fromkeys(zero, 0)}
+    (tmp_path / "meminfo").write_text("".join(f"{name}: {size} kB\n" for name, size in sizes.items()))
     whole = this_machine(tmp_path)
     assert (whole.memory, whole.available) == (16 * GIB, 8 * GIB)
-    groups = tmp_path / "sys" / "fs" / "cgroup"
-    groups.mkdir(parents=True)
+    groups = tmp_path / "cgroup"
+    groups.mkdir()
     (groups / "cpu.max").write_text("50000 100000\n")
     (groups / "memory.max").write_text(f"{4 * GIB}\n")
     (groups / "memory.current").write_text(f"{3 * GIB}\n")
-    limited = this_machine(tmp_path)
+    limited = this_machine(groups)
     assert (limited.cores, limited.memory, limited.available) == (0.5, 4 * GIB, GIB)
 
 

@@ -6,11 +6,12 @@ import logging
 from statistics import fmean
 
 import optuna
+import psutil
 import pytest
 from tiny_study import sweep
 
 from scmmlab.execution.sweep.optuna_study import OptunaBook
-from scmmlab.tracking import TuneTrialRecord, mounts
+from scmmlab.tracking import TuneTrialRecord
 
 CONDITIONAL = {
     "masking.threshold": {"low": 0.0, "high": 1.0, "when": {"masking.mode": "hybrid"}},
@@ -203,9 +204,10 @@ def test_a_storage_holds_one_study_and_nothing_of_the_run_before(tmp_path):
 def test_no_database_is_put_where_locks_do_not_hold_and_the_search_goes_on(tmp_path, monkeypatch, caplog):
     far = tmp_path / "far"
     far.mkdir()
-    listing = tmp_path / "mounts"
+    listing = tmp_path / "proc" / "self" / "mounts"
+    listing.parent.mkdir(parents=True)
     listing.write_text(f"/dev/sda1 / ext4 rw 0 0\nserver:/x {far} nfs4 rw 0 0\n")
-    monkeypatch.setattr(mounts, "MOUNTS", listing)
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path / "proc"))
     with caplog.at_level(logging.WARNING):
         book = book_of(tmp_path, storage=far)
     assert f"There will be no {far / 'optuna.db'} for optuna-dashboard" in caplog.text

@@ -1,9 +1,9 @@
 """A path is told to lie where the kernel's list says, and SQLite is kept off the network."""
 
+import psutil
 import pytest
 
 from scmmlab.errors import StoreError
-from scmmlab.tracking import mounts
 from scmmlab.tracking.mounts import Mount, mount_of, refuse_sqlite_over_network, sqlite_file
 from scmmlab.tracking.uris import shown_uri
 
@@ -20,9 +20,9 @@ me@host:/ /mnt/far fuse.sshfs rw 0 0
 
 @pytest.fixture
 def listing(tmp_path, monkeypatch):
-    file = tmp_path / "mounts"
-    file.write_text(LISTING)
-    monkeypatch.setattr(mounts, "MOUNTS", file)
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "mounts").write_text(LISTING)
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -51,8 +51,8 @@ def test_a_database_on_the_network_is_refused_and_servers_are_not(listing):
     refuse_sqlite_over_network("postgresql+psycopg2://me:secret@host/data/home/mlflow")
 
 
-def test_where_the_kernel_keeps_no_list_nothing_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(mounts, "MOUNTS", tmp_path / "nothing")
+def test_where_the_mounts_cannot_be_listed_nothing_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
     assert mount_of("/data/home") is None
     refuse_sqlite_over_network("sqlite:////data/home/mlflow.db")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from scmmlab.api.opening import AnyStudy, as_overrides, read_study
-from scmmlab.config.in_force import DEFAULT_STORE, Site, load_site
 from scmmlab.config.loading import Override
+from scmmlab.config.resolved_settings import DEFAULT_STORE, Site, load_site
 from scmmlab.errors import SpecError, StoreError
 from scmmlab.study import (
     Plan,
@@ -109,13 +109,13 @@ class Study:
         SpecError, CorpusError
             Whatever is wrong with the study, the site or a table.
         """
-        in_force = site if isinstance(site, Site) else load_site(site, os.environ)
-        spec, path = read_study(study, [*in_force.overrides(), *as_overrides(set)])
-        name = os.fspath(in_force.spec.store or DEFAULT_STORE if store is None else store)
+        resolved = site if isinstance(site, Site) else load_site(site, os.environ)
+        spec, path = read_study(study, [*resolved.overrides(), *as_overrides(set)])
+        name = os.fspath(resolved.spec.store or DEFAULT_STORE if store is None else store)
         plan = make_plan(spec, read_manifest)
         if check_folds:
             check_splits(plan, read_table)
-        opened = cls(plan, ResultStore(name), in_force, path, name)
+        opened = cls(plan, ResultStore(name), resolved, path, name)
         opened._folds_checked = check_folds
         for note in opened._notes():
             (notify or _log.warning)(note)

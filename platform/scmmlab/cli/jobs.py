@@ -95,7 +95,7 @@ def _agreed(arguments: argparse.Namespace, job: JobDetails) -> bool:
     """Whether a job that was found by its study's name is to be stopped: ours is, another's where the user says so."""
     from scmmlab.execution.jobs.past_jobs import why_not_ours
 
-    reason = why_not_ours(job, arguments.in_force.spec.store)
+    reason = why_not_ours(job, arguments.resolved_settings.spec.store)
     if reason is None:
         return True
     found = f"The only running job of {arguments.target}, {job.submission_id}, {reason}."
@@ -123,7 +123,7 @@ def open_client(arguments: argparse.Namespace) -> JobClient:
     """The jobs of the cluster that the command line names, which has been looked at first."""
     from scmmlab.execution.jobs.dashboard import find_dashboard
 
-    dashboard = find_dashboard(arguments.address, os.environ, arguments.in_force.spec.ray.ca_file)
+    dashboard = find_dashboard(arguments.address, os.environ, arguments.resolved_settings.spec.ray.ca_file)
     if dashboard.open_to_all:
         print(
             f"Warning: the cluster at {dashboard.address} asks for no token: anybody who can reach it can run code "

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from scmmlab import __version__
-from scmmlab.cli.settling import settle
+from scmmlab.cli.resolve_defaults import resolve_defaults
 from scmmlab.errors import MovedSettingWarning, ScmmlabError, nearest
 from scmmlab.execution.encoding import replace_missing_letters
 from scmmlab.execution.interruption import INTERRUPTED, INTERRUPTION
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     arguments = make_parser(argv[0] if argv else None).parse_args(argv)
     try:
-        settle(arguments)
+        resolve_defaults(arguments)
         return int(arguments.func(arguments))
     except ScmmlabError as error:
         return _refuse(error)

@@ -72,7 +72,7 @@ def add_study_options(parser: argparse.ArgumentParser, engine: bool, optional: b
 
 
 def add_store_option(parser: argparse.ArgumentParser) -> None:
-    """Add --store and --site, which `settling` fills in where they are not given."""
+    """Add --store and --site, which `resolve_defaults` fills in where they are not given."""
     parser.add_argument(
         "--store",
         metavar="URI",
@@ -99,7 +99,7 @@ def study_of(arguments: argparse.Namespace, check_folds: bool = False, with_note
         arguments.study,
         arguments.store,
         set=arguments.set,
-        site=arguments.in_force,
+        site=arguments.resolved_settings,
         check_folds=check_folds,
         notify=_note if with_notes else _ignore,
     )

@@ -1,4 +1,4 @@
-"""`scmmlab site`: the resolved settings of a site, and where each comes from."""
+"""`scmmlab site`: the resolved settings of a site, each with its source."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command to the parser of all commands."""
     parser = subparsers.add_parser(
         "site",
-        help="show where results go and which Ray and MLflow are used, and which setting says so",
-        description="Show the resolved settings of the site, and where each comes from: an environment variable, "
-        "the site file, or a default. Command-line options override them. With PATH, print that value alone, for "
-        "scripts.",
+        help="show where results go, which Ray and MLflow are used, and where that is set",
+        description="Show every setting of a site and its source: an environment variable, the site file, or a "
+        "default. Options of a command override all of them. With PATH, print only that value, for scripts.",
     )
     parser.add_argument(
         "path", metavar="PATH", nargs="?", help="print one value, e.g. store or images.cpu; exit status 1 if unset"
@@ -37,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print it."""
     from scmmlab.study.storage_location import without_password
 
-    site = arguments.in_force
+    site = arguments.resolved_settings
     settings = list(site.settings())
     if arguments.sbatch is not None:
         partitions = site.spec.partitions

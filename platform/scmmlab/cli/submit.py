@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     file = _file_in(directory, loaded)
     _check_tables(loaded, arguments.set, directory)
     client = open_client(arguments)
-    ray = arguments.in_force.spec.ray
+    ray = arguments.resolved_settings.spec.ray
     job = StudyJob(
         study=loaded.study,
         file=file,
@@ -140,7 +140,7 @@ def _tables(loaded: LoadedStudy) -> list[str]:
 
 
 def _passed_on(arguments: argparse.Namespace) -> dict[str, str]:
-    names = [*arguments.in_force.spec.ray.environment, *arguments.env]
+    names = [*arguments.resolved_settings.spec.ray.environment, *arguments.env]
     missing = [name for name in names if name not in os.environ]
     if missing:
         said_by = "--env" if missing[0] in arguments.env else "ray.environment of the site"

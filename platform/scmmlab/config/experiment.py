@@ -12,10 +12,10 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
     Field,
+    ModelWrapValidatorHandler,
     SerializeAsAny,
     ValidationError,
     ValidationInfo,
-    ValidatorFunctionWrapHandler,
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -66,7 +66,7 @@ class ExperimentSpec(Spec):
     @model_validator(mode="wrap")
     @classmethod
     def _read_as_its_method(
-        cls: type[Self], data: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
+        cls: type[Self], data: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo
     ) -> Self:
         if not isinstance(data, Mapping):
             return handler(data)

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from scmmlab.corpora.matlab_nested import Nested, open_nested
+from scmmlab.corpora.matlab_nested import Nested
+from scmmlab.corpora.matlab_v5 import open_nested
 from scmmlab.errors import CorpusError
 
 FILE = "DREAMER.mat"

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from scmmlab.doctor.disks import check_folders, check_leftovers, check_room, check_shared_memory, check_sockets
 from scmmlab.doctor.finding import Finding, warn
 from scmmlab.doctor.known_vulnerabilities import check_versions
@@ -66,5 +68,5 @@ def examine(subject: Subject) -> Iterator[Finding]:
     for name, check in checks:
         try:
             yield from check()
-        except OSError as error:
+        except (OSError, psutil.Error) as error:
             yield warn(name, f"it could not be checked ({error})", "fix that, and run doctor again")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -10,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+
+from filelock import FileLock
 
 _KINDS = ("train", "tune", "rerun")
 _LOCK = ".in-use"
@@ -29,18 +30,16 @@ class OwnFolder:
         clear_leftovers()
         # hidden until it is locked, so that nobody takes it for one that was left
         hidden = Path(tempfile.mkdtemp(prefix=f".scmmlab-{kind}-"))
-        self._lock: int | None = os.open(hidden / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._lock = _lock_of(hidden)
         with suppress(OSError):  # a filesystem without locks: nobody will clear it
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock.acquire()
         self.name = str(hidden.rename(hidden.with_name(hidden.name.removeprefix("."))))
         """Its path."""
 
     def cleanup(self) -> None:
         """Remove it with all that is in it."""
-        if self._lock is not None:
-            shutil.rmtree(self.name, ignore_errors=True)
-            os.close(self._lock)
-            self._lock = None
+        shutil.rmtree(self.name, ignore_errors=True)
+        self._lock.release()
 
     def __enter__(self) -> str:
         """Its path."""
@@ -62,7 +61,7 @@ def clear_leftovers() -> None:
         if lock is not None:
             # while it is locked: two runs that start at a time do not meet in it
             shutil.rmtree(folder, ignore_errors=True)
-            os.close(lock)
+            lock.release()
 
 
 def leftovers() -> list[Path]:
@@ -71,25 +70,24 @@ def leftovers() -> list[Path]:
     for folder, lock in _unlocked():
         found.append(folder)
         if lock is not None:
-            os.close(lock)
+            lock.release()
     return found
 
 
-def _unlocked() -> Iterator[tuple[Path, int | None]]:
+def _unlocked() -> Iterator[tuple[Path, FileLock | None]]:
     """Each folder that nobody has locked, with a lock of ours on it; None where it has nothing to lock."""
     for kind in _KINDS:
         for folder in sorted(Path(tempfile.gettempdir()).glob(f"scmmlab-{kind}-*")):
             with suppress(OSError):  # it goes just now, or has no locks
                 if folder.is_symlink() or not folder.is_dir() or folder.stat().st_uid != os.getuid():
                     continue
-                try:
-                    lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-                except FileNotFoundError:
+                if not (folder / _LOCK).exists():
                     yield folder, None
                     continue
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError:
-                    os.close(lock)
-                    continue
+                lock = _lock_of(folder)
+                lock.acquire()  # a Timeout, an OSError too: its run has it
                 yield folder, lock
+
+
+def _lock_of(folder: Path) -> FileLock:
+    return FileLock(folder / _LOCK, blocking=False, thread_local=False, fallback_to_soft=False)

@@ -73,12 +73,17 @@ class Rule:
     why: str
 
 
+def always(experiment: Any) -> bool:
+    """The condition of a rule that has none."""
+    return True
+
+
 @dataclass(frozen=True)
 class KeyRules:
     """Settings of a method that do not matter to a stage; whatever is not named does."""
 
     pretrain: tuple[Rule, ...] = ()
-    """To what pre-training leaves."""
+    """To pre-training, which is handed these at their defaults."""
     finetune: tuple[Rule, ...] = ()
     """To fine-tuning and figures, given what pre-training left."""
     probe: tuple[Rule, ...] = ()
@@ -121,8 +126,6 @@ class Method:
     """Stage → the figures of its epochs."""
     rules: KeyRules = KeyRules()
     """What of its settings does not matter."""
-    pretrain_parts: tuple[str, ...] = ()
-    """Fields of its spec that the record of a pre-training shows."""
 
     def names(self, stage: TrainedStage) -> tuple[str, ...]:
         """Names of the figures of a stage's epochs."""

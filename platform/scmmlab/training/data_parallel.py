@@ -15,10 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scmmlab.config.experiment import ScalingKind
+from scmmlab.config.experiment import ExperimentSpec, ScalingKind
 from scmmlab.errors import ResourceError, SpecError, TrainingError
 from scmmlab.features import Scaler
 from scmmlab.methods.contract import PretrainData
+from scmmlab.methods.pretraining_view import pretraining_view
 from scmmlab.replica.collectives import Collectives
 from scmmlab.training.encoder_slots import pretrain_run, stage_failure, train_encoders
 from scmmlab.training.pretrain_stage import pretrain_output
@@ -62,16 +63,17 @@ def pretrain_data_parallel(
         The same on all workers.
     """
     try:
-        _check(request, group)
+        experiment = pretraining_view(request.experiment)
+        _check(experiment, group)
         real = rows >= 0
         pool = ShardedPool(rows[real], np.ascontiguousarray(features[real]), group, device)
         data = PretrainData(
             features=pool.shard,
             windows=pool.total,
-            scaler=fit_together(request.experiment.scaling, pool.shard, group, pool.windows.device),
+            scaler=fit_together(experiment.scaling, pool.shard, group, pool.windows.device),
             fingerprint=fingerprint,
         )
-        run = pretrain_run(request.key, request.experiment, request.seed, data)
+        run = pretrain_run(request.key, experiment, request.seed, data)
     except Exception as error:
         return stage_failure(request.key, "pretrain", error)
     shared = SharedReporter(reporter, group, pool.windows.device)
@@ -79,8 +81,7 @@ def pretrain_data_parallel(
     return outcome if isinstance(outcome, StageFailure) else pretrain_output(request, outcome)
 
 
-def _check(request: PretrainRequest, group: Collectives) -> None:
-    experiment = request.experiment
+def _check(experiment: ExperimentSpec, group: Collectives) -> None:
     if experiment.pretrain_batch % group.workers:
         raise ResourceError(
             f"The workers of a cell must share its batch evenly, but 'pretrain.batch_size' is "

@@ -17,6 +17,7 @@ from torch import Tensor
 from scmmlab.config import ExperimentSpec
 from scmmlab.errors import TrainingError
 from scmmlab.methods.contract import Pack, PretrainData, PretrainRun
+from scmmlab.methods.pretraining_view import pretraining_view
 from scmmlab.methods.registry import method_of, trainer_of
 from scmmlab.replica.collectives import SINGLE_PROCESS, Collectives
 from scmmlab.replica.shortage import drop_frames, out_of_memory
@@ -49,13 +50,14 @@ Ended = TrainedEncoder | StageFailure
 
 
 def pretrain_run(key: str, experiment: ExperimentSpec, seed: int, data: PretrainData) -> PretrainRun:
-    """A pre-training that has not begun.
+    """A pre-training that has not begun, of what pre-training sees of `experiment`.
 
     Raises
     ------
     TrainingError
         If the source has not one full batch.
     """
+    experiment = pretraining_view(experiment)
     if data.windows < experiment.pretrain_batch:
         raise TrainingError(
             "Pre-training needs at least one full batch of windows, but 'pretrain.batch_size' is "

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import torch
 
 from scmmlab.errors import MemoryShortageError
@@ -97,15 +98,14 @@ def free_memory(device: torch.device | str, share: float = 1.0) -> int | None:
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int((free + kept) * share)
     own = min(1.0, replica_threads() / (os.cpu_count() or 1))
-    limits = [free * own for free in (_available(), _control_group()) if free is not None]
+    limits = [free * own for free in (psutil.virtual_memory().available, _control_group()) if free is not None]
     with suppress(ImportError):  # Windows has no such limits
         import resource
 
         most, _ = resource.getrlimit(resource.RLIMIT_AS)
-        taken = _status("VmSize")
-        if most != resource.RLIM_INFINITY and taken is not None:
-            limits.append(max(0, most - taken))
-    return int(min(limits)) if limits else None
+        if most != resource.RLIM_INFINITY:
+            limits.append(max(0, most - psutil.Process().memory_info().vms))
+    return int(min(limits))
 
 
 def _give_back_freed_memory() -> None:
@@ -115,17 +115,10 @@ def _give_back_freed_memory() -> None:
 
 
 def _status(name: str) -> int | None:
-    """A figure of this process in bytes, as Linux gives it."""
-    return _kilobytes(Path("/proc/self/status"), name)
-
-
-def _available() -> int | None:
-    return _kilobytes(Path("/proc/meminfo"), "MemAvailable")
-
-
-def _kilobytes(file: Path, name: str) -> int | None:
+    """A figure of this process in bytes, as Linux gives it: psutil has none of the most memory in use."""
     with suppress(OSError):
-        found = re.search(rf"^{name}:\s+(\d+) kB$", file.read_text(encoding="utf-8"), re.MULTILINE)
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        found = re.search(rf"^{name}:\s+(\d+) kB$", status, re.MULTILINE)
         return 1024 * int(found[1]) if found else None
     return None
 

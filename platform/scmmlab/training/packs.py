@@ -9,6 +9,7 @@ import torch
 
 from scmmlab.config import ExperimentSpec
 from scmmlab.methods.contract import InputShape, TrainedStage
+from scmmlab.methods.pretraining_view import pretraining_view
 from scmmlab.methods.registry import trainer_of
 from scmmlab.training.requests import SweepRequest
 
@@ -32,7 +33,8 @@ def finetune_pack_size(device: str | torch.device) -> int:
 
 def pack_signature(experiment: ExperimentSpec, stage: TrainedStage, shape: InputShape) -> Hashable:
     """Equal for stages that may share a pack: of one method, and alike in what its trainer says."""
-    return experiment.method, trainer_of(experiment).pack_signature(experiment, stage, shape)
+    seen = pretraining_view(experiment) if stage == "pretrain" else experiment
+    return experiment.method, trainer_of(experiment).pack_signature(seen, stage, shape)
 
 
 def packs_pay(experiment: ExperimentSpec, stage: TrainedStage) -> bool:

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from scmmlab.config import AblationSpec, SweepSpec, fingerprint
-from scmmlab.config.in_force import has_password
+from scmmlab.config.resolved_settings import has_password
 from scmmlab.execution.jobs.past_jobs import STORE, STUDY, SUBMITTER, VERSION, store_mark, this_submitter
 from scmmlab.execution.jobs.working_directory import WorkingDirectory
 from scmmlab.execution.ray.token import MODE

@@ -1,6 +1,6 @@
-"""What is in force of a site, and where each value came from: the command line, the environment, the file, a default.
+"""The resolved settings of a site: each value and its source.
 
-command line  >  environment variable  >  site file  >  default
+Precedence: command line  >  environment variable  >  site file  >  default.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from scmmlab.config.yaml_text import parse_yaml
 from scmmlab.errors import SpecError, nearest
 
 FILE_VARIABLE = "SCMMLAB_SITE"
-"""Names the site's file."""
+"""Names the site file."""
 
 DEFAULT_STORE = "runs"
 
@@ -38,31 +38,31 @@ VARIABLES: Mapping[str, tuple[str, ...]] = {
     "resources.cpus_per_worker": ("SCMMLAB_CPUS_PER_WORKER",),
     "resources.pack_size": ("SCMMLAB_PACK_SIZE",),
 }
-"""Dotted path → environment variables that stand above the file, the first that is set counts."""
+"""Dotted path → environment variables that override the file; the first one that is set wins."""
 
 _NUMBERS = ("ray.stop_wait_s", "resources.")
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One value in force."""
+    """One resolved value."""
 
     path: str
-    """Dotted, as in the file."""
+    """Dotted path, as in the file."""
     value: Any
     """The value; None where nothing is set."""
     source: str
-    """Where it came from, for people."""
+    """Its source, as shown to people: `site.yaml, line 3`, the name of a variable, `default`."""
 
 
 @dataclass(frozen=True)
 class Site:
-    """A site's values in force, but for what a command line says."""
+    """A site's resolved settings, before any command-line option."""
 
     spec: SiteSpec
     """The values."""
     sources: Mapping[str, str]
-    """Dotted path → where the value came from; what is not in it has its default."""
+    """Dotted path → source of the value; a path that is missing has its default."""
 
     def settings(self) -> Iterator[Setting]:
         """Every value, in the order of the file."""
@@ -73,25 +73,25 @@ class Site:
             yield Setting(path, value, source or "default")
 
     def overrides(self) -> list[str]:
-        """What the site says of a study's resources, as `--set` would have it."""
-        said = self.spec.resources.model_dump(exclude_none=True)
-        return [f"resources.{name}={value}" for name, value in said.items()]
+        """The site's settings of a study's resources, in the form of `--set`."""
+        resources = self.spec.resources.model_dump(exclude_none=True)
+        return [f"resources.{name}={value}" for name, value in resources.items()]
 
 
 def load_site(path: str | os.PathLike[str] | None, environment: Mapping[str, str]) -> Site:
-    """Read and check a site's file, and lay the environment's variables over it.
+    """Read and check a site file, then apply the environment variables that override it.
 
     Parameters
     ----------
     path : path | None
-        The file; the one that ``SCMMLAB_SITE`` names when None, and none where that is not set.
+        The site file. None: the file that ``SCMMLAB_SITE`` names, if any.
     environment : mapping
-        Environment variables. One that is empty counts as not set.
+        Environment variables. An empty one counts as unset.
 
     Raises
     ------
     SpecError
-        Names the file and the line, or the variable, what is allowed and what arrived; all problems in one message.
+        Names the file and line, or the variable, with what is allowed and what was given; all problems in one message.
     """
     named = path or environment.get(FILE_VARIABLE) or None
     data: dict[str, Any] = {}
@@ -127,12 +127,12 @@ def load_site(path: str | os.PathLike[str] | None, environment: Mapping[str, str
 
 
 def has_password(uri: str) -> bool:
-    """Whether a URI holds a user's password, or the keys of an object store."""
+    """Whether a URI contains a password or the secret key of an object store."""
     return "://" in uri and urlsplit(uri).password is not None
 
 
 def _counts(dotted: str, variable: str, environment: Mapping[str, str]) -> bool:
-    """Whether a variable is set, and means this: Ray's own RAY_ADDRESS is a dashboard's or a head's, by its form."""
+    """Whether a variable is set and applies to this path: RAY_ADDRESS may name the dashboard (a URL) or the head."""
     value = environment.get(variable)
     if not value:
         return False
@@ -153,17 +153,17 @@ def _read(path: Path, hint: str | None) -> str:
         guess = nearest(str(path), names)
         raise SpecError(f"There is no site file {path}.", hint=f"did you mean {guess}?" if guess else hint) from None
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise SpecError(f"Cannot read the site file {path}: {reason}.", hint=hint) from None
 
 
 def _passwords(data: Mapping[str, Any]) -> list[Problem]:
-    """A site's file is for everybody to read."""
+    """Everybody may read a site file, so it must not contain passwords."""
     found = []
     for name in ("store", "tracking_uri"):
         if isinstance(uri := data.get(name), str) and has_password(uri):
             (variable, *_) = VARIABLES[name]
-            found.append(Problem((name,), f"it must hold no password, which belongs into {variable}, got one"))
+            found.append(Problem((name,), f"it must not contain a password (set {variable} instead), got one"))
     return found
 
 

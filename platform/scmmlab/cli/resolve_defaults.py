@@ -1,4 +1,4 @@
-"""What a command line leaves open is settled: by the environment, by the site's file, by defaults."""
+"""Fill in the options that a command line leaves out: from the environment, the site file, or defaults."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ import argparse
 import os
 
 
-def settle(arguments: argparse.Namespace) -> None:
-    """Give what the command line left open the values of the environment and of the site's file.
+def resolve_defaults(arguments: argparse.Namespace) -> None:
+    """Fill in the options that the command line leaves out.
 
-    Sets `in_force`, the `Site`, and where the command has such options: `store`, `tracking_uri`, `address`; what the
-    site says of resources goes in front of `set`. A command that may run on a cluster finds it in RAY_ADDRESS.
-    One that starts Ray on this machine is told here, before anything else, that it cannot. A server on
-    this machine is from here on asked without a proxy.
+    Sets `resolved_settings`, the `Site`, and where the command has such options: `store`, `tracking_uri`, `address`.
+    The site's resources are put before `set`, so that `--set` overrides them. A command that may run on a cluster
+    finds its address in RAY_ADDRESS. If a command starts Ray on this machine and cannot, it fails here, before
+    anything else. From here on, servers on this machine are reached without a proxy.
 
     Raises
     ------
     SpecError
-        If the site's file or a variable is wrong.
+        If the site file or a variable is invalid.
     ResourceError
-        If the command starts a Ray of its own, and there is no folder for it.
+        If the command starts its own Ray and there is no folder for it.
     """
     if not hasattr(arguments, "site"):
         return
-    from scmmlab.config.in_force import DEFAULT_STORE, load_site
     from scmmlab.config.loopback import reach_loopback_directly
+    from scmmlab.config.resolved_settings import DEFAULT_STORE, load_site
 
     reach_loopback_directly()
 
-    arguments.in_force = site = load_site(arguments.site, os.environ)
+    arguments.resolved_settings = site = load_site(arguments.site, os.environ)
     given = {"store": site.spec.store or DEFAULT_STORE, "tracking_uri": site.spec.tracking_uri}
     for name, value in {**given, "address": site.spec.ray.address}.items():
         if getattr(arguments, name, "") is None:
