@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from importlib import metadata
 
-from scmmlab.doctor.finding import Finding, bad, ok
+from scmmlab.doctor.check_result import CheckResult, bad, ok
 
 FLOORS = {
     "ray": ("2.52", "CVE-2023-48022, CVE-2025-62593: a web page may run code through the dashboard"),
@@ -16,7 +16,7 @@ FLOORS = {
 """Package → the first version without known vulnerabilities, and those of the versions before."""
 
 
-def check_versions() -> Iterator[Finding]:
+def check_versions() -> Iterator[CheckResult]:
     """A finding for each package that had a vulnerability once."""
     for package, (floor, known) in FLOORS.items():
         try:

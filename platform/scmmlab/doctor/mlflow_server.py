@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from scmmlab.config.loopback import LOOPBACK, reach_loopback_directly
-from scmmlab.doctor.finding import Finding, bad, ok, warn
+from scmmlab.doctor.check_result import CheckResult, bad, ok, warn
 from scmmlab.doctor.known_vulnerabilities import FLOORS, older
 
 _STRANGER = "doctor.invalid"
@@ -17,7 +17,7 @@ _QUESTION = "/api/2.0/mlflow/experiments/search?max_results=1"
 _TIMEOUT_S = 10
 
 
-def check_server(uri: str) -> Iterator[Finding]:
+def check_server(uri: str) -> Iterator[CheckResult]:
     """Findings on the server at `uri`: its allowed hosts, its version, and whether it authenticates users.
 
     Parameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from scmmlab.doctor.finding import Finding, bad, ok, warn
+from scmmlab.doctor.check_result import CheckResult, bad, ok, warn
 from scmmlab.doctor.sockets import Listener
 
 KNOWN_PORTS = {6379: "Ray", 8265: "Ray's dashboard", 10001: "Ray", 52365: "Ray", 5000: "MLflow"}
@@ -24,7 +24,7 @@ _PROGRAMS = (
 )
 
 
-def check_ports(found: Iterable[Listener], token: bool) -> Iterator[Finding]:
+def check_ports(found: Iterable[Listener], token: bool) -> Iterator[CheckResult]:
     """Findings on the dashboard, on other ports of Ray, and on MLflow's.
 
     Parameters

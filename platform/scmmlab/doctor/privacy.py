@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 
-from scmmlab.doctor.finding import Finding, bad, ok, warn
+from scmmlab.doctor.check_result import CheckResult, bad, ok, warn
 from scmmlab.tables import Manifest
 from scmmlab.tables.locations import SHIPPED_PREFIX, locate
 
 _FILES_LOOKED_AT = 100_000
 
 
-def check_tables(tables: Mapping[str, Manifest]) -> Iterator[Finding]:
+def check_tables(tables: Mapping[str, Manifest]) -> Iterator[CheckResult]:
     """A finding for each feature table on this machine that was made from recordings of people.
 
     Parameters
@@ -39,7 +39,7 @@ def check_tables(tables: Mapping[str, Manifest]) -> Iterator[Finding]:
             )
 
 
-def check_recordings(folder: Path) -> Finding:
+def check_recordings(folder: Path) -> CheckResult:
     """A finding on a folder of recordings of people."""
     check = f"recordings {folder}"
     if not folder.is_dir():
@@ -50,7 +50,7 @@ def check_recordings(folder: Path) -> Finding:
     return bad(check, f"every user of this machine can read {file}", f"chmod -R o= {shlex.quote(str(folder))}")
 
 
-def check_store(folder: Path) -> Finding:
+def check_store(folder: Path) -> CheckResult:
     """A finding on the folder of a result store."""
     file = readable_by_others(folder)
     if file is None:

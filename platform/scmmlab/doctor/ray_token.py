@@ -7,13 +7,13 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from scmmlab.doctor.finding import Finding, bad, ok, warn
+from scmmlab.doctor.check_result import CheckResult, bad, ok, warn
 from scmmlab.execution.ray.token import MODE, TOKEN, asks_for_token, token_file
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-def check_token(environment: Mapping[str, str]) -> Iterator[Finding]:
+def check_token(environment: Mapping[str, str]) -> Iterator[CheckResult]:
     """Findings on token authentication and on the file of the token."""
     yield _mode(environment)
     if environment.get(TOKEN):
@@ -25,7 +25,7 @@ def check_token(environment: Mapping[str, str]) -> Iterator[Finding]:
     yield from _file(token_file(environment))
 
 
-def _mode(environment: Mapping[str, str]) -> Finding:
+def _mode(environment: Mapping[str, str]) -> CheckResult:
     check, mode = "Ray's authentication", environment.get(MODE)
     if not mode:
         return warn(
@@ -40,7 +40,7 @@ def _mode(environment: Mapping[str, str]) -> Finding:
     return ok(check, f"{MODE}=token")
 
 
-def _file(token: Path) -> Iterator[Finding]:
+def _file(token: Path) -> Iterator[CheckResult]:
     check = "Ray's token file"
     try:
         state, folder = token.stat(), token.parent.stat()

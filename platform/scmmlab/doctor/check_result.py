@@ -15,8 +15,8 @@ class Level(Enum):
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What a check found."""
+class CheckResult:
+    """The result of a check."""
 
     level: Level
     """How much it matters."""
@@ -32,16 +32,16 @@ class Finding:
         return f"{line}. Fix: {self.fix}" if self.fix else line
 
 
-def ok(check: str, found: str) -> Finding:
+def ok(check: str, found: str) -> CheckResult:
     """The check passed."""
-    return Finding(Level.OK, check, found)
+    return CheckResult(Level.OK, check, found)
 
 
-def warn(check: str, found: str, fix: str) -> Finding:
+def warn(check: str, found: str, fix: str) -> CheckResult:
     """It may do harm."""
-    return Finding(Level.WARN, check, found, fix)
+    return CheckResult(Level.WARN, check, found, fix)
 
 
-def bad(check: str, found: str, fix: str) -> Finding:
+def bad(check: str, found: str, fix: str) -> CheckResult:
     """It does harm, or lets others do it."""
-    return Finding(Level.BAD, check, found, fix)
+    return CheckResult(Level.BAD, check, found, fix)
