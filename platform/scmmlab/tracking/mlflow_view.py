@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar, assert_never
+from typing import TYPE_CHECKING, TypeVar, assert_never
 
 from scmmlab.tracking.events import (
     CellFailed,
@@ -41,6 +41,9 @@ from scmmlab.tracking.redact_paths import redact_paths, redact_spec
 from scmmlab.tracking.tracker import DataInput
 from scmmlab.tracking.ui import MLFLOW_ENVIRONMENT
 from scmmlab.tracking.uris import shown_uri
+
+if TYPE_CHECKING:  # it is imported where it is opened: that takes seconds
+    from mlflow.entities import DatasetInput, Run
 
 PARENT = "mlflow.parentRunId"
 ERROR = "scmmlab.error"
@@ -229,7 +232,7 @@ class MlflowView:
             self._notify(f"{shown_uri(self._tracking_uri)}, {place}")
             self._notify = None
 
-    def _runs(self) -> Iterator[Any]:
+    def _runs(self) -> Iterator[Run]:
         """The study's runs, the one that began last first; strangers' may be there where two took one experiment."""
         return (run for run in runs_of(self._client, self._experiment_id) if self._mine.owns(run.data.tags))
 
@@ -459,7 +462,7 @@ def _version_tags(versions: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _dataset_input(data: DataInput) -> Any:
+def _dataset_input(data: DataInput) -> DatasetInput:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     return DatasetInput(
