@@ -80,7 +80,7 @@ def test_a_file_name_that_libraries_would_take_for_different_files_is_refused(sc
     for where in (("plan", elsewhere), ("status", study, "--store", tmp_path / "läufe")):
         refused = in_ascii(*where)
         assert (refused.returncode, refused.stderr.count("\n")) == (2, 2), refused.stderr
-        assert "file names of this program are in ascii, and UTF-8 is expected" in refused.stderr
+        assert "this program encodes file names as ascii, and UTF-8 is expected" in refused.stderr
         assert "PYTHONUTF8=1" in refused.stderr
 
 

@@ -412,9 +412,10 @@ def test_the_limits_of_a_container_count(tmp_path, monkeypatch):
 # --- all together
 
 
-def test_a_check_that_cannot_be_made_says_so_and_the_others_go_on(tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [PermissionError("no such luck"), psutil.AccessDenied(1)])
+def test_a_check_that_cannot_be_made_says_so_and_the_others_go_on(tmp_path, monkeypatch, error):
     def refused():
-        raise PermissionError("no such luck")
+        raise error
 
     monkeypatch.setattr("scmmlab.doctor.examination.listeners", refused)
     found = levels(examine(Subject({"HOME": str(tmp_path)}, None, tmp_path, "")))

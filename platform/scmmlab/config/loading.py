@@ -18,8 +18,8 @@ from scmmlab.config.problems import Problem, name_one_of, raise_problems, show, 
 from scmmlab.config.study import AblationSpec, StudySpec, SweepSpec
 from scmmlab.config.sweep_checks import point_problems, space_problems, sweep_problems
 from scmmlab.config.variants import try_variant
-from scmmlab.config.yaml_text import dump_yaml, parse_yaml
-from scmmlab.errors import SpecError, nearest
+from scmmlab.config.yaml_text import dump_yaml, parse_yaml, read_text
+from scmmlab.errors import SpecError
 
 _KINDS: dict[str, type[AblationSpec] | type[SweepSpec]] = {"ablation": AblationSpec, "sweep": SweepSpec}
 
@@ -63,7 +63,7 @@ def load_study(path: str | os.PathLike[str], overrides: Sequence[Override] = ())
         Names the file, the dotted path, what is allowed and what was given; all problems of the file in one message.
     """
     path = Path(path)
-    text = _read(path)
+    text = read_text(path)
     data = parse_yaml(text, str(path))
     if not isinstance(data, dict):
         raise SpecError(f"A study must be a mapping of keys to values, got {show(data)} in {path}.")
@@ -142,18 +142,6 @@ def _experiment_schemas(definitions: dict[str, Any]) -> list[dict[str, Any]]:
     return schemas
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        names = [str(p) for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-        guess = nearest(str(path), names)
-        raise SpecError(f"There is no file {path}.", hint=f"did you mean {guess}?" if guess else None) from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise SpecError(f"Cannot read {path}: {reason}.") from None
-
-
 # --- the forms that a file may have, made one ------------------------------------------------------------------------
 
 
@@ -212,7 +200,7 @@ def _long_variant(variant: object) -> object:
 def _read_space(path: Path, files: dict[str, str]) -> object:
     """The space of a file that contains nothing else, or that is a sweep itself."""
     files["space"] = str(path)
-    space = parse_yaml(_read(path), str(path))
+    space = parse_yaml(read_text(path), str(path))
     if isinstance(space, dict) and "space" in space:
         space = space["space"]
     if not isinstance(space, dict):

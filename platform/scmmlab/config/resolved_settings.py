@@ -17,8 +17,8 @@ from pydantic import BaseModel
 from scmmlab.config.problems import Problem, raise_problems, show, validate
 from scmmlab.config.site import SiteSpec
 from scmmlab.config.yaml_lines import line_of
-from scmmlab.config.yaml_text import parse_yaml
-from scmmlab.errors import SpecError, nearest
+from scmmlab.config.yaml_text import parse_yaml, read_text
+from scmmlab.errors import SpecError
 
 FILE_VARIABLE = "SCMMLAB_SITE"
 """Names the site file."""
@@ -97,7 +97,7 @@ def load_site(path: str | os.PathLike[str] | None, environment: Mapping[str, str
     data: dict[str, Any] = {}
     text = ""
     if named is not None:
-        text = _read(Path(named), f"{FILE_VARIABLE} names it" if path is None else None)
+        text = read_text(Path(named).expanduser(), "site file", f"{FILE_VARIABLE} names it" if path is None else None)
         parsed = parse_yaml(text, str(named))
         if parsed is not None and not isinstance(parsed, dict):
             raise SpecError(f"A site must be a mapping of keys to values, got {show(parsed)} in {named}.")
@@ -143,18 +143,6 @@ def _counts(dotted: str, variable: str, environment: Mapping[str, str]) -> bool:
 
 def _value(dotted: str, text: str, variable: str) -> Any:
     return parse_yaml(text, f"the environment ({variable})") if dotted.startswith(_NUMBERS) else text
-
-
-def _read(path: Path, hint: str | None) -> str:
-    try:
-        return path.expanduser().read_text(encoding="utf-8")
-    except FileNotFoundError:
-        names = [str(p) for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-        guess = nearest(str(path), names)
-        raise SpecError(f"There is no site file {path}.", hint=f"did you mean {guess}?" if guess else hint) from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise SpecError(f"Cannot read the site file {path}: {reason}.", hint=hint) from None
 
 
 def _passwords(data: Mapping[str, Any]) -> list[Problem]:

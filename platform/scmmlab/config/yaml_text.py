@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from scmmlab.errors import SpecError
+from scmmlab.errors import SpecError, nearest
 
 MOST_VALUES = 100_000
 """More than any study has; a few lines of aliases of aliases could stand for billions."""
@@ -76,6 +77,34 @@ _resolve(
     "-+.0123456789",
 )
 _resolve("merge", r"^<<$", "<")
+
+
+def read_text(path: Path, what: str = "file", hint: str | None = None) -> str:
+    """The text of a YAML file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    what : str
+        What it is, for messages: `site file`.
+    hint : str | None
+        For messages, unless a file of a similar name is there.
+
+    Raises
+    ------
+    SpecError
+        If it is missing or cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        names = [str(p) for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
+        guess = nearest(str(path), names)
+        raise SpecError(f"There is no {what} {path}.", hint=f"did you mean {guess}?" if guess else hint) from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise SpecError(f"Cannot read {path}: {reason}.", hint=hint) from None
 
 
 def dump_yaml(value: Any) -> str:
