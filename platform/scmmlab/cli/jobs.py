@@ -149,12 +149,12 @@ def follow(client: JobClient, job_id: str, stream: TextIO) -> int:
 
     view = LogView(stream)
 
-    def say(text: str) -> None:
+    def notify(text: str) -> None:
         view.make_room()
         print(text, file=sys.stderr, flush=True)
 
     try:
-        job = Follower(client, job_id, view.show, say).follow()
+        job = Follower(client, job_id, view.show, notify).follow()
     except KeyboardInterrupt:
         view.close()
         print("\n" + coming_back(client, job_id), file=sys.stderr)

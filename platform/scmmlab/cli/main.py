@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 done, 1 not as it should be, 2 invalid input, 75 cut short and to be retried, 130 interrupted.
     """
     replace_missing_letters()
-    warnings.showwarning = _say_warning
+    warnings.showwarning = _print_warning
     argv = sys.argv[1:] if argv is None else argv
     arguments = make_parser(argv[0] if argv else None).parse_args(argv)
     try:
@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 _show_warning = warnings.showwarning
 
 
-def _say_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+def _print_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
     """A warning that is meant for users as a note, without the place in the code."""
     if issubclass(category, MovedSettingWarning):
         print(f"Note: {message}", file=sys.stderr)
