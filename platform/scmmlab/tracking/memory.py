@@ -1,4 +1,4 @@
-"""A tracker that remembers what it was told, for tests and notebooks."""
+"""A tracker in memory, for tests and notebooks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scmmlab.tracking.tracker import DataInput, Tracker
 
 
 class MemoryTracker(Tracker):
-    """Keeps the latest that it was told of each cell.
+    """Keeps the latest that it was shown of each cell.
 
     Attributes
     ----------
@@ -20,7 +20,7 @@ class MemoryTracker(Tracker):
     records, errors : dict
         The same keys → record of the finished, error of the failed.
     epochs : dict
-        (key, stage) → epoch → figures, by the keys that were told.
+        (key, stage) → epoch → figures, by the keys that were given.
     tune_trials : dict
         Number → TuneTrialRecord.
     """

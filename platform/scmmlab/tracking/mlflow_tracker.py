@@ -47,7 +47,7 @@ class MlflowTracker(Tracker):
     make_view : callable | None
         Makes what the events are written to; MLflow when None.
     direct : bool
-        Whether methods wait until MLflow has what it is told, and raise where it does not take it.
+        Whether methods wait until MLflow has what they write, and raise where it does not take it.
     **writer
         Settings of the `Writer`.
 

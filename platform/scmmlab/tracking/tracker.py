@@ -1,6 +1,6 @@
-"""The interface of a tracker: what is told of a study, by methods that do nothing unless a tracker has a use for it.
+"""The interface of a tracker: what it is shown of a study, by methods that do nothing unless it overrides them.
 
-A tracker is a view. It is told what the result store already holds, so it may be lost, or told twice, without harm.
+A tracker is a view. It is shown what the result store already holds, so it may be lost, or shown it twice, without harm.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Tracker:
         """Nothing more will come for now; `report` is the folder of the report, if one was written."""
 
     def close(self) -> None:
-        """Let go of everything; what was told is kept."""
+        """Release everything; what was shown is kept."""
 
     def __enter__(self) -> Self:
         return self
