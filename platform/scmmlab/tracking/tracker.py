@@ -1,6 +1,6 @@
 """The interface of a tracker: what it is shown of a study, by methods that do nothing unless it overrides them.
 
-A tracker is a view. It is shown what the result store already holds, so it may be lost, or shown it twice, without harm.
+A tracker is a view of what the result store already holds: it may be lost, or shown things twice, without harm.
 """
 
 from __future__ import annotations
