@@ -52,7 +52,7 @@ def test_what_was_granted_before_is_tried_again_and_both_ends_are_said(caplog) -
     with caplog.at_level(logging.WARNING):
         assert retry.access("write", "write 'b'", refused(6)) == "done"
     assert [record.message for record in caplog.records] == [
-        "Cannot write 'b': [Errno 28] No space left on device. Nothing is lost; it is tried again for another 60 s.",
+        "Cannot write 'b': [Errno 28] No space left on device. Nothing is lost; retrying for up to 60 s.",
         "Could write 'b' after 26 s.",
     ]
 
