@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,9 +26,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
+from scmmlab.config.experiment import TrainedStage
 from scmmlab.evaluation.metrics import confusion, json_scores
-from scmmlab.methods.contract import Checkpoint, FoldPack, FoldResult, FoldRun, InputShape, TrainedStage, Trainer
-from scmmlab.methods.fold_figures import PREDICTED_ROWS, divergence, fold_failure, not_begun, validation_figures
+from scmmlab.methods.contract import Checkpoint, FoldPack, FoldResult, FoldRun, InputShape, Trainer
+from scmmlab.methods.fold_figures import (
+    PREDICTED_ROWS,
+    divergence,
+    fold_failure,
+    judged_by,
+    not_begun,
+    progress,
+    restore_progress,
+    validation_figures,
+)
 from scmmlab.replica.batches import epoch_batches, steps_per_epoch
 from scmmlab.replica.learner import below
 from scmmlab.replica.optimizer import Adam
@@ -185,7 +194,7 @@ class _Replica:
             matrix = confusion(run.data.validation_label, predicted, run.classes)
             figures |= validation_figures(matrix.ravel().tolist(), run.classes)
         run.curve.append({"epoch": run.epoch, **json_scores(figures)})
-        judged = figures["validation_balanced_accuracy"] if self.selection == "best_validation" else accuracy
+        judged = judged_by(figures, self.selection)
         # strictly better: of equal epochs the earliest is kept
         if judged > run.best:
             run.best, run.best_epoch = judged, run.epoch
@@ -233,19 +242,16 @@ class _Replica:
         tensors |= {f"adam/{name}": tensor for name, tensor in self.adam.replica_state(0).items()}
         if self.selection == "best_test":
             tensors["test_by_epoch"] = self.test_by_epoch.clone()
-        # JSON has no −∞
-        best = {"best": run.best if run.best_epoch else None, "best_epoch": run.best_epoch}
-        return Checkpoint(run.epoch, tensors, {"curve": list(run.curve), **best})
+        return Checkpoint(run.epoch, tensors, progress(run))
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        run, state, tensors = self.run, checkpoint.state, checkpoint.tensors
+        tensors = checkpoint.tensors
         self._load(below("module/", tensors))
         self.best = {name: tensor.to(self.device, copy=True) for name, tensor in below("best/", tensors).items()}
         self.adam.load_replica(0, below("adam/", tensors))
         if self.selection == "best_test":
             self.test_by_epoch.copy_(tensors["test_by_epoch"])
-        run.epoch, run.curve, run.best_epoch = checkpoint.epoch, list(state["curve"]), state["best_epoch"]
-        run.best = state["best"] if run.best_epoch else -math.inf
+        restore_progress(self.run, checkpoint)
 
     def _state(self) -> dict[str, Tensor]:
         """Clones of parameters and buffers."""

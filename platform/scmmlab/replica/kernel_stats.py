@@ -26,7 +26,7 @@ class KernelStats(TorchDispatchMode):
     """Counts the operations within a block, and the bytes that they read and write."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.operations: Counter[str] = Counter()
         """Name → how often."""
         self.devices: Counter[str] = Counter()

@@ -4,6 +4,8 @@ float32 multiplies numbers as they are. bf16 rounds the operands to 8 binary dig
 AVX512-BF16 multiplies several times as fast; products are summed in float32, and each result is rounded once more,
 since PyTorch has no multiplication on a CPU that takes bf16 and gives float32. Only products are rounded: parameters,
 statistics, distances, similarities, softmax, losses and Adam stay in the pack's own type.
+
+Legend: R replica; M, K and N rows, shared dimension and columns of a product.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from scmmlab.config.experiment import Precision
 
 
 class Matmul(Protocol):
@@ -73,5 +77,5 @@ class Bf16:
 
 FLOAT32: Matmul = Exact()
 BF16: Matmul = Bf16()
-MATMULS = {"float32": FLOAT32, "bf16": BF16}
+MATMULS: dict[Precision, Matmul] = {"float32": FLOAT32, "bf16": BF16}
 """By the setting's name."""

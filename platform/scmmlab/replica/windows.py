@@ -63,7 +63,7 @@ class WindowPool:
         starts = np.cumsum([0, *(len(array) for array in unique.values())])
         # kept, so that no other array can come to have the identity of one of them
         self._arrays = tuple(unique.values())
-        self._start = dict(zip(unique, starts.tolist(), strict=False))
+        self._start: dict[int, int] = dict(zip(unique, starts.tolist(), strict=False))
         # a concatenation even of one array: the caller's memory is never shared with the device's
         self.windows = torch.from_numpy(np.concatenate(self._arrays)).to(device, dtype)
 

@@ -8,7 +8,8 @@ from typing import TypeVar
 import torch
 
 from scmmlab.config import ExperimentSpec
-from scmmlab.methods.contract import InputShape, TrainedStage
+from scmmlab.config.experiment import TrainedStage
+from scmmlab.methods.contract import InputShape
 from scmmlab.methods.pretraining_view import pretraining_view
 from scmmlab.methods.registry import trainer_of
 from scmmlab.training.requests import SweepRequest

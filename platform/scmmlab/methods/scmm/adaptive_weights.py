@@ -1,6 +1,8 @@
 """How the two losses are added: with weights learned by uncertainty, or with fixed ones.
 
 L = Σ_m L_m / (2 c_m²) + log(1 + c_m²), c_m learned (Kendall et al. 2018, in the form of Liebel & Körner 2018).
+
+Legend: R replica, 2 the losses m: contrast, reconstruction.
 """
 
 from __future__ import annotations

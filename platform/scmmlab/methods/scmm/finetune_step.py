@@ -16,8 +16,7 @@ from torch import Tensor
 
 from scmmlab.config.experiment import Precision
 from scmmlab.methods.scmm.finetuning import finetuning_gradient
-from scmmlab.replica.epoch_buffers import EpochBuffers
-from scmmlab.replica.graphed_epoch import GraphedEpoch
+from scmmlab.replica.graphed_epoch import EpochBuffers, GraphedEpoch
 from scmmlab.replica.learner import Learner
 from scmmlab.replica.parameters import Parameters
 from scmmlab.replica.replicas import threads_for_replicas

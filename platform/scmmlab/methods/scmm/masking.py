@@ -1,4 +1,7 @@
-"""Which values the views of a window keep: the four published ways of masking, and none."""
+"""Which values the views of a window keep: the four published ways of masking, and none.
+
+Legend: R replica, B window, V view of a window, M = B·V copy, C channel, F band.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +87,7 @@ def _masks(settings: PackSettings, streams_2R1: Tensor, copies: int, channels: i
     drawn = _draws(streams_2R1, copies * channels * sorts).unflatten(1, (copies * sorts, channels, 1))
     ratio, threshold = per_replica(settings.mask_ratio_R), per_replica(settings.mask_threshold_R)
     mode = per_replica(settings.mask_mode_R)
-    keep = drawn[:, :copies] >= ratio
+    keep: Tensor = drawn[:, :copies] >= ratio
     if sorts == 1:
         keep = keep.expand(-1, copies, channels, bands)
     else:

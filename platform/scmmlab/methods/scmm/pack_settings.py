@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from scmmlab.config.experiment import Precision
 from scmmlab.errors import SpecError
-from scmmlab.methods.scmm.spec import ScmmSpec
+from scmmlab.methods.scmm.spec import Distance, MaskMode, ScmmSpec
 
-MASK_MODES = ("none", "random", "channel", "parallel", "hybrid")
-DISTANCES = ("cosine", "euclidean", "manhattan")
+MASK_MODES: tuple[MaskMode, ...] = get_args(MaskMode)
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,6 +177,7 @@ class PackSettings:
             return torch.tensor(values, device=device, dtype=dtype)
 
         def draws(probabilities: Sequence[float]) -> Tensor:
+            # a probability of 1 is 2¹⁵, which int16 does not hold: the greatest draw is then the one exception
             numbers = [min(round(p * 2**16) - 2**15, 2**15 - 1) for p in probabilities]
             return torch.tensor(numbers, device=device, dtype=torch.int16)
 
@@ -192,7 +193,7 @@ class PackSettings:
         pairs = [c or a for c, a in zip(contrast, aggregate, strict=True)]
         users = {
             name: tuple(r for r, e in enumerate(experiments) if contrast[r] and soft[r] and e.contrast.distance == name)
-            for name in DISTANCES
+            for name in get_args(Distance)
         }
         return PackSettings(
             precision=precisions.pop(),

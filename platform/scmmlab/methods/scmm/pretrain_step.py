@@ -13,17 +13,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from scmmlab.methods.scmm import METHOD
 from scmmlab.methods.scmm.masking import mask_streams, stream_masks
 from scmmlab.methods.scmm.pack_settings import PackSettings
 from scmmlab.methods.scmm.pretraining import pretraining_gradient
 from scmmlab.replica.collectives import SINGLE_PROCESS, Collectives
-from scmmlab.replica.epoch_buffers import EpochBuffers
-from scmmlab.replica.graphed_epoch import GraphedEpoch
+from scmmlab.replica.graphed_epoch import EpochBuffers, GraphedEpoch
 from scmmlab.replica.learner import Learner
 from scmmlab.replica.replicas import threads_for_replicas
 from scmmlab.replica.windows import Scaling, Windows
 
-LOSSES = ("loss", "contrast", "reconstruction")
+LOSSES = METHOD.names("pretrain")
 """Figures of a step, and of an epoch their means over its steps."""
 
 

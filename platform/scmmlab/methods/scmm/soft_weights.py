@@ -56,6 +56,7 @@ def euclidean_distances(x_RNF: Tensor, y_RJF: Tensor) -> Tensor:
     x, y = x - middle, y - middle
     square = torch.baddbmm(y.square().sum(-1).unsqueeze(1), x, y.transpose(1, 2), alpha=-2)
     square += x.square().sum(-1, keepdim=True)
+    # of equal rows rounding may leave less than 0, which has no root
     return square.clamp_(min=0).sqrt_().to(x_RNF.dtype)
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from scmmlab.config.base import canonical_json
-from scmmlab.config.experiment import Precision
-from scmmlab.methods.contract import FoldRun, InputShape, PretrainRun, TrainedStage, Trainer
+from scmmlab.config.experiment import Precision, TrainedStage
+from scmmlab.methods.contract import FoldRun, InputShape, PretrainRun, Trainer
 from scmmlab.methods.pretraining_view import flattened, seen_by_pretraining
 from scmmlab.methods.scmm.encoder import encode
 from scmmlab.methods.scmm.finetune_pack import FinetunePack, Mode
