@@ -135,7 +135,7 @@ def test_no_byte_of_the_file_can_be_changed(scmmlab, study, finished: Path, tmp_
         out.write_bytes(data + more)
         done = scmmlab("verify-archive", out)
         assert done.status == 1
-        assert f"{len(more)} bytes stand behind its end" in done.out
+        assert f"{len(more)} bytes follow its end" in done.out
 
 
 @pytest.mark.slow
@@ -218,9 +218,9 @@ def zip_with(name: str) -> bytes:
         (tar_with(tarfile.TarInfo("../outside")), "expected plain names, found '../outside'"),
         (tar_with(tarfile.TarInfo("/etc/outside")), "expected plain names, found '/etc/outside'"),
         (tar_with(tarfile.TarInfo("store/../../x")), "expected plain names"),
-        (tar_with(link("link", tarfile.SYMTYPE)), "found 'link', which is none"),
-        (tar_with(link("link", tarfile.LNKTYPE)), "found 'link', which is none"),
-        (tar_with(link("device", tarfile.CHRTYPE)), "found 'device', which is none"),
+        (tar_with(link("link", tarfile.SYMTYPE)), "found 'link', which is not one"),
+        (tar_with(link("link", tarfile.LNKTYPE)), "found 'link', which is not one"),
+        (tar_with(link("device", tarfile.CHRTYPE)), "found 'device', which is not one"),
         (zip_with("../outside"), "expected plain names, found '../outside'"),
         (zip_with("..\\outside"), "expected plain names"),
         (b"neither", "Cannot read the archive"),

@@ -97,7 +97,7 @@ def test_a_study_outside_the_working_directory_is_refused(scmmlab, folder, unrea
     assert "the study mine.yaml is not in it" in said
     assert "--working-dir" in said
     (folder / ".gitignore").write_text("*.yaml\n")
-    assert "stays behind" in refused(scmmlab("submit", "mine.yaml", *options))
+    assert "is excluded from the upload" in refused(scmmlab("submit", "mine.yaml", *options))
     assert "there is no folder" in refused(scmmlab("submit", "mine.yaml", *options, "--working-dir", "nowhere"))
 
 
@@ -108,7 +108,7 @@ def test_a_relative_table_that_stays_behind_is_refused_and_an_absolute_one_is_th
     (study.parent / ".rayignore").write_text("*.parquet\n/a\n/b\n")
     options = ("--store", "/shared/runs", "--address", unreachable)
     said = refused(scmmlab("submit", study.name, *options))
-    assert f"The table {study.parent}/a of study 'tiny' does not go with the job" in said
+    assert f"The table {study.parent}/a of study 'tiny' is not uploaded with the job" in said
     elsewhere = [f"--set=transfers.a-to-b.{side}.table=/shared/{side}" for side in ("source", "target")]
     assert "Nothing answers" in refused(scmmlab("submit", study.name, *options, *elsewhere))
     (study.parent / ".rayignore").unlink()

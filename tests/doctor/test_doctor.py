@@ -20,7 +20,7 @@ import requests
 from scmmlab.config import ResourcesSpec
 from scmmlab.doctor import Level, Subject, examine
 from scmmlab.doctor.disks import check_folders, check_room, check_shared_memory
-from scmmlab.doctor.holes import check_versions, older
+from scmmlab.doctor.known_vulnerabilities import check_versions, older
 from scmmlab.doctor.machine import Machine, check_resources, table_bytes, this_machine
 from scmmlab.doctor.mlflow_server import check_server
 from scmmlab.doctor.open_ports import check_ports
@@ -38,7 +38,7 @@ SHIPPED = {"shipped:eegmat": read_manifest("shipped:eegmat")}
 def levels(findings):
     """Check → level, where each check is named once."""
     found = list(findings)
-    assert all(finding.mend for finding in found if finding.level is not Level.OK), "each says how to mend it"
+    assert all(finding.fix for finding in found if finding.level is not Level.OK), "each says how to mend it"
     assert not any("\n" in str(finding) for finding in found)
     names = {finding.check: finding.level for finding in found}
     assert len(names) == len(found)
@@ -96,7 +96,7 @@ def test_a_token_that_others_can_read_is_bad(home):
     findings = list(check_token({"HOME": str(home), "RAY_AUTH_MODE": "token"}))
     assert [finding.level for finding in findings] == [Level.OK, Level.BAD, Level.WARN]
     assert "0644" in findings[1].found
-    assert findings[1].mend == f"chmod 600 {home / '.ray' / 'auth_token'}"
+    assert findings[1].fix == f"chmod 600 {home / '.ray' / 'auth_token'}"
     (home / ".ray").chmod(0o777)
     assert list(check_token({"HOME": str(home)}))[-1].level is Level.BAD
     assert "secret" not in " ".join(map(str, findings))
@@ -258,7 +258,7 @@ def test_a_server_on_this_machine_is_asked_without_a_proxy(monkeypatch, proxy, e
     with answering(None, "3.17.2") as uri:
         for asked in (uri, uri.replace("127.0.0.1", "localhost")):
             (hosts,) = check_server(asked)
-            assert "it answers to any host name" in hosts.found
+            assert "it accepts any host name" in hosts.found
         with pytest.raises(ResourceError, match="is not a Ray dashboard"):
             find_dashboard(uri, {})
         # what MLflow's client and Ray's ask with
@@ -324,8 +324,8 @@ def test_features_of_people_that_everybody_can_read_are_bad(open_folder):
 def test_recordings_that_everybody_can_read_are_bad_until_they_are_closed(open_folder):
     finding = check_recordings(open_folder)
     assert finding.level is Level.BAD
-    assert finding.mend == f"chmod -R o= {open_folder}"
-    subprocess.run(finding.mend, shell=True, check=True)
+    assert finding.fix == f"chmod -R o= {open_folder}"
+    subprocess.run(finding.fix, shell=True, check=True)
     assert check_recordings(open_folder).level is Level.OK
     assert check_recordings(open_folder / "nothing").level is Level.WARN
 

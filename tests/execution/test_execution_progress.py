@@ -192,7 +192,7 @@ def test_without_terminal_there_are_plain_lines_when_cells_end_and_now_and_then(
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(4.4, "4 s"), (59.6, "1 min"), (200, "3 min 20 s"), (1834, "31 min"), (7500, "2 h 5 min")],
+    [(4.4, "4 s"), (59.6, "1 min"), (200, "3 min 20 s"), (1834, "31 min"), (7500, "2 h 5 min"), (360_000, "4 days")],
 )
 def test_durations_are_said_as_people_say_them(seconds, text):
     assert duration(seconds) == text

@@ -117,11 +117,11 @@ def test_a_study_is_followed_over_a_broken_tunnel_attached_to_stopped_and_gone_o
     assert f"scmmlab stop {job} --address {head.address}" in second.err
 
     assert changed.wait() == 2
-    assert f"Another version of study 'long' runs in this store, as job {job}" in changed.err
+    assert f"Another version of study 'long' is running in this store, as job {job}" in changed.err
     strangers = Command(head, folder, "stop", file.name, LOGNAME="somebody-else")
     assert strangers.wait() == 2
     assert f"The only running job of {file.name}, {job}, was submitted by " in strangers.err
-    assert f"--yes, or scmmlab stop {job}, stops it all the same" in strangers.err
+    assert f"--yes, or scmmlab stop {job}, stops it anyway" in strangers.err
     assert first.process.poll() is None, "it was left alone"
 
     stopped = Command(head, folder, "stop", file.name, "--json")

@@ -23,18 +23,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "default. Options of a command override all of them. With PATH, print only that value, for scripts.",
     )
     parser.add_argument(
-        "path", metavar="PATH", nargs="?", help="one value, e.g. store or images.cpu; status 1 if unset"
+        "path", metavar="PATH", nargs="?", help="print one value, e.g. store or images.cpu; exit status 1 if unset"
     )
     add_site_option(parser)
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--json", action="store_true", help="as JSON: path, value and source of each")
-    how.add_argument("--sbatch", metavar="PARTITION", help="print the options of sbatch for one of the partitions")
+    how.add_argument("--json", action="store_true", help="print path, value and source of each setting as JSON")
+    how.add_argument("--sbatch", metavar="PARTITION", help="print the sbatch options for a partition")
     parser.set_defaults(func=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print it."""
-    from scmmlab.study.places import without_password
+    from scmmlab.study.storage_location import without_password
 
     site = arguments.resolved_settings
     settings = list(site.settings())

@@ -16,8 +16,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "verify",
         help="check this machine's numerics against golden vectors",
-        description="Check this machine's numerics against golden vectors (.npz): one line a quantity with its largest "
-        "relative error and its tolerance. Exit status 1 when one is over.",
+        description="Check this machine's numerics against golden vectors (.npz): one line per quantity with its "
+        "largest relative error and tolerance. Exit status 1 if a tolerance is exceeded.",
     )
     parser.add_argument("files", nargs="+", metavar="FILE.npz", help="files of golden vectors, e.g. tests/golden/*.npz")
     parser.add_argument("--device", type=device_name, default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
@@ -25,9 +25,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--precision",
         choices=("float32", "tf32"),
         default="float32",
-        help="of a GPU's matrix multiplications of float32 numbers (default: float32); tolerances are those of float32",
+        help="precision of float32 matrix multiplications on a GPU (default: float32); tolerances are those of float32",
     )
-    parser.add_argument("--pack", action="store_true", help="check a replica amid a pack of seven with other settings")
+    parser.add_argument("--pack", action="store_true", help="check one replica in a pack of seven with other settings")
     parser.set_defaults(func=run)
 
 
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.device != "cpu":
             from scmmlab.benchmarks.graph_check import verify_graphs
 
-            print("CUDA graphs beside the same kernels one by one")
+            print("CUDA graphs, compared with the same kernels launched one by one")
             of_graphs, reasons = verify_graphs(arguments.device)
             checks += _shown(of_graphs)
             for reason in reasons:

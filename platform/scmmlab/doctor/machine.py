@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from scmmlab.config import ResourcesSpec
-from scmmlab.doctor.finding import Finding, bad, ok, warn
+from scmmlab.doctor.check_result import CheckResult, bad, ok, warn
 from scmmlab.errors import ResourceError
 from scmmlab.execution.ray.resources import plan_workers
 from scmmlab.tables import Manifest
@@ -61,7 +61,7 @@ def table_bytes(tables: Mapping[str, Manifest]) -> int:
 
 def check_resources(
     resources: ResourcesSpec, tables: Mapping[str, Manifest], machine: Machine, cluster: bool
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Findings on cores, graphics cards and memory against what a study asks for.
 
     Parameters

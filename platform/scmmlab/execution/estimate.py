@@ -10,6 +10,7 @@ import torch
 from scmmlab.config import ResourcesSpec
 from scmmlab.config.experiment import TrainedStage
 from scmmlab.errors import ResourceError
+from scmmlab.execution.progress import duration
 from scmmlab.execution.ray.resources import WorkerPlan, plan_workers
 from scmmlab.methods.registry import trainer_of
 from scmmlab.replica.replicas import keep_for_replicas
@@ -61,7 +62,7 @@ def estimate(plan: Plan, done: Collection[str], engine: str = "ray") -> str:
         return "Nothing is missing."
     kind = "GPU" if workers.device == "cuda" else "CPU"
     return (
-        f"About {duration(seconds)} on this machine: {_count(workers.workers, f'{kind} worker')}, "
+        f"About {duration(_rounded(seconds))} on this machine: {_count(workers.workers, f'{kind} worker')}, "
         f"{pretrain:.0f} pre-training and {finetune:.0f} fine-tuning steps a second each."
     )
 
@@ -94,16 +95,10 @@ def workers_here(resources: ResourcesSpec) -> WorkerPlan:
     return plan_workers(resources, [{"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}])
 
 
-def duration(seconds: float) -> str:
-    """`40 s`, `3 min`, `2 h 10 min`, `4 days`: as exact as an estimate deserves."""
-    if seconds < 60:
-        return f"{max(5, 5 * round(seconds / 5))} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    if minutes < 48 * 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{round(minutes / 1440)} days"
+def _rounded(seconds: float) -> float:
+    """To 5 s or to a minute: as exact as an estimate deserves."""
+    step = 5 if seconds < 60 else 60
+    return max(step, step * round(seconds / step))
 
 
 def _classes(plan: Plan) -> tuple[str, ...]:

@@ -284,7 +284,7 @@ def _ignore(progress: RunProgress) -> None:
 
 
 def duration(seconds: float) -> str:
-    """`seconds` as people say it: 40 s, 3 min 20 s, 2 h 5 min."""
+    """`seconds` as people say it: 40 s, 3 min 20 s, 2 h 5 min, 4 days."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -292,4 +292,6 @@ def duration(seconds: float) -> str:
     if minutes < 10:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     hours, minutes = divmod(round(seconds / 60), 60)
+    if hours >= 48:
+        return f"{round(hours / 24)} days"
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -1,6 +1,6 @@
-"""What a cluster's list of jobs says of studies: whose jobs they are, their page, their exit status.
+"""What a cluster's list of jobs says of studies: whose jobs they are, where they are shown, what they ended with.
 
-It needs neither torch nor the result store, which take seconds to import.
+Neither torch nor the result store is needed for it, which take seconds to import.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SUBMITTER = "scmmlab.submitter"
 
 
 def this_submitter() -> str:
-    """Who submits a job from here, `user@machine`, so that users of one cluster can tell their jobs apart."""
+    """Who submits a job from here, `user@machine`, for people of one cluster to tell their jobs apart."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a user without a name, as in some containers
@@ -31,8 +31,8 @@ def this_submitter() -> str:
 
 
 def store_mark(store: str) -> str:
-    """What a job's metadata say of its store: equal for the same store, and revealing nothing else."""
-    from scmmlab.study.places import without_password
+    """What a job's metadata have of its store: the same for the same store, and telling nothing else of it."""
+    from scmmlab.study.storage_location import without_password
 
     return hashlib.sha256(without_password(store).encode()).hexdigest()[:8]
 
@@ -69,9 +69,9 @@ def dashboard_page(address: str, job_id: str) -> str:
 
 
 def exit_status(job: JobDetails) -> int | None:
-    """The study's exit status; 130 where it was stopped, 1 where Ray could not run it, None while it runs.
+    """What the study ended with; 130 where it was stopped, 1 where Ray could not run it, None while it goes on.
 
-    A program that a signal ended has 128 plus the signal's number, as in a shell.
+    A program that a signal ended has 128 and the signal's number, as a shell has it.
     """
     if not job.status.is_terminal():
         return None

@@ -7,7 +7,7 @@ import pytest
 from scmmlab.config import HonestProtocol, LosoProtocol, ReleasedProtocol, ZeroShotProtocol
 from scmmlab.config.protocol import ProtocolSpec
 from scmmlab.methods.scmm.spec import ScmmSpec
-from scmmlab.report.words import protocol_in_words, quirks_in_words, released_note
+from scmmlab.report.protocol_text import protocol_text, quirks_text, released_note
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ from scmmlab.report.words import protocol_in_words, quirks_in_words, released_no
     ],
 )
 def test_protocols_are_said_in_words(protocol: ProtocolSpec, phrases: list[str]) -> None:
-    text = protocol_in_words(ScmmSpec(protocol=protocol))
+    text = protocol_text(ScmmSpec(protocol=protocol))
     for phrase in phrases:
         assert phrase in text
     leaky = isinstance(protocol, ReleasedProtocol)
@@ -42,9 +42,9 @@ def test_protocols_are_said_in_words(protocol: ProtocolSpec, phrases: list[str])
 def test_a_quirk_that_is_off_is_not_said() -> None:
     off = ReleasedProtocol(scale_each_part=False, accuracy="all_windows", epoch_selection="last")
     plain = ScmmSpec(protocol=off).without_quirks()
-    assert quirks_in_words(plain) == []
-    assert len(quirks_in_words(ScmmSpec(protocol=off))) == 5
-    assert "no quirk is on" in protocol_in_words(plain)
+    assert quirks_text(plain) == []
+    assert len(quirks_text(ScmmSpec(protocol=off))) == 5
+    assert "no quirk is on" in protocol_text(plain)
     assert "switched off" in released_note(off)
     assert "chooses by test labels" in released_note(ReleasedProtocol())
     assert "scales the test part" in released_note(ReleasedProtocol(epoch_selection="last"))

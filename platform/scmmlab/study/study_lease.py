@@ -1,4 +1,4 @@
-"""A study's driver: one at a time, or one a part. It claims the study, gives signs at work, and lets go at the end."""
+"""The lease on a study, or a part of it: one driver holds it at a time, renews it by heartbeats and releases it."""
 
 from __future__ import annotations
 
@@ -13,34 +13,39 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from scmmlab.errors import BusyError, StoreError
-from scmmlab.study.claims import BEAT_S, LEASE_S, Claim, Claims, SeenClaim, Watch
+from scmmlab.study.claims import HEARTBEAT_S, LEASE_S, Claim, Claims, SeenClaim, Watch
 from scmmlab.study.folder import StudyFolder
-from scmmlab.study.parts import Part
 from scmmlab.study.processes import this_process
+from scmmlab.study.shards import Shard
 
 _log = logging.getLogger(__name__)
 
-_LOOK_S = 1.0
-"""Who asks looks for others so often."""
-_PAUSE_S = 2.0
-"""Two signs are so far apart, at least."""
-_PATIENCE_AT_THE_END_S = 5.0
+_POLL_S = 1.0
+"""Interval at which a driver that asks for the lease looks at the claims of others."""
+_LEAST_INTERVAL_S = 2.0
+"""Shortest time between two heartbeats."""
+_STOP_TIMEOUT_S = 5.0
 
 
-class Driver:
-    """A driver that has a study; made by `driving`."""
+class LeaseHolder:
+    """A driver that holds the lease on a study; made by `study_lease`."""
 
-    def __init__(self, claims: Claims, claim: Claim, beat_s: float):
-        self._claims, self._claim, self._beat_s = claims, claim, beat_s
+    def __init__(self, claims: Claims, claim: Claim, heartbeat_s: float):
+        self._claims, self._claim, self._heartbeat_s = claims, claim, heartbeat_s
         self._lock = threading.Lock()
         self._wake, self._ended = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._give_signs, name="claim", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="claim", daemon=True)
         self._in_main_thread = threading.current_thread() is threading.main_thread()
         self.lost = False
         """Whether another driver has taken the study over."""
 
-    def at_work(self, cells: Mapping[str, str]) -> None:
-        """Say which cells are begun and not ended, by key, and how far each is; others read it a little later.
+    def publish(self, cells: Mapping[str, str]) -> None:
+        """Publish the active cells with the next heartbeat: those that have started and not ended.
+
+        Parameters
+        ----------
+        cells : mapping of str to str
+            Key → how far the cell has come.
 
         Raises
         ------
@@ -50,41 +55,41 @@ class Driver:
         if self.lost and not self._in_main_thread:
             raise KeyboardInterrupt
         with self._lock:
-            news = self._claim.at_work.keys() != cells.keys()
-            self._claim = replace(self._claim, at_work=dict(cells))
+            news = self._claim.active_cells.keys() != cells.keys()
+            self._claim = replace(self._claim, active_cells=dict(cells))
         if news:
             self._wake.set()
 
     def start(self) -> None:
-        """Begin to give signs."""
+        """Start the heartbeats."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Let go of the study."""
+        """Release the lease."""
         self._ended.set()
         self._wake.set()
-        self._thread.join(_PATIENCE_AT_THE_END_S)
-        with suppress(StoreError):  # it goes out of date by itself
+        self._thread.join(_STOP_TIMEOUT_S)
+        with suppress(StoreError):  # it expires by itself
             self._claims.delete(self._claim.id)
 
-    def _give_signs(self) -> None:
+    def _run(self) -> None:
         while not self._ended.is_set():
-            self._wake.wait(self._beat_s)
+            self._wake.wait(self._heartbeat_s)
             self._wake.clear()
             if self._ended.is_set():
                 return
             try:
-                self._beat()
+                self._heartbeat()
             except StoreError as error:
-                _log.debug("no sign given: %s", error)  # the driver's own writes say that the store refuses
+                _log.debug("heartbeat not written: %s", error)  # the driver's own writes report a store that refuses
             if self.lost:
                 if self._in_main_thread:  # as Ctrl-C does: what is being written is finished
                     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
                 return
-            # what begins in quick succession is said together
-            self._ended.wait(min(_PAUSE_S, self._beat_s))
+            # cells that start in quick succession share a heartbeat
+            self._ended.wait(min(_LEAST_INTERVAL_S, self._heartbeat_s))
 
-    def _beat(self) -> None:
+    def _heartbeat(self) -> None:
         seen = self._claims.seen()
         replaced = any(
             self._claim.id in other.claim.replaces for other in seen.values() if other.claim.phase == "holding"
@@ -93,23 +98,23 @@ class Driver:
             self.lost = True
             return
         with self._lock:
-            self._claim = claim = replace(self._claim, beats=self._claim.beats + 1)
+            self._claim = claim = replace(self._claim, heartbeats=self._claim.heartbeats + 1)
         self._claims.write(claim)
 
 
 @contextmanager
-def driving(
+def study_lease(
     folder: StudyFolder,
     name: str,
     hint: str,
-    part: Part | None = None,
+    part: Shard | None = None,
     lease_s: float = LEASE_S,
-    beat_s: float = BEAT_S,
-) -> Iterator[Driver]:
-    """Have a study, or a part of it, to oneself, for as long as the context lasts.
+    heartbeat_s: float = HEARTBEAT_S,
+) -> Iterator[LeaseHolder]:
+    """Hold the lease on a study, or on a part of it, for as long as the context lasts.
 
-    A driver whose process has ended on this machine is taken over from at once; one on another machine when it gives
-    no sign for the lease, which is waited for.
+    The lease of a driver on this machine whose process has ended is taken over at once; that of a driver on another
+    machine after it has missed its heartbeat for `lease_s`, which is waited for.
 
     Parameters
     ----------
@@ -118,18 +123,20 @@ def driving(
     name : str
         The study's.
     hint : str
-        The next step where another driver has it.
-    part : Part | None
-        The part that is to be run; other parts of the same division may have drivers of their own. All when None.
-    lease_s, beat_s : float
-        A driver gives a sign every `beat_s`, and is taken to be gone after `lease_s` without.
+        The next step where another driver holds it.
+    part : Shard | None
+        The part to run; other parts of the same division may have drivers of their own. The whole study when None.
+    lease_s : float
+        A driver that has missed its heartbeat for so long is taken to be gone.
+    heartbeat_s : float
+        Interval of the heartbeats.
 
     Raises
     ------
     BusyError
-        If another driver is at work.
+        If another driver holds the lease.
     StoreError
-        If another driver took the study over because this one gave no sign for the lease.
+        If another driver took the study over because this one missed its heartbeat for `lease_s`.
     """
     claims = folder.claims()
     since = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
@@ -140,31 +147,31 @@ def driving(
         with suppress(StoreError):
             claims.delete(claim.id)
         raise
-    driver = Driver(folder.claims(hurried=True), claim, beat_s)
-    driver.start()
+    holder = LeaseHolder(folder.claims(hurried=True), claim, heartbeat_s)
+    holder.start()
     try:
-        yield driver
+        yield holder
     except KeyboardInterrupt:
-        if driver.lost:
+        if holder.lost:
             raise StoreError(
-                f"Study '{name}' was taken over by another driver: this one, at it since {since}, had given no sign "
-                f"for {lease_s:.0f} s (its machine slept, or could not reach the store).",
+                f"Study '{name}' was taken over by another driver: this one, which had held it since {since}, missed "
+                f"its heartbeat for {lease_s:.0f} s (its machine slept, or could not reach the store).",
                 hint,
             ) from None
         raise
     finally:
-        driver.stop()
+        holder.stop()
 
 
 def _ask(claims: Claims, claim: Claim, study: str, hint: str, lease_s: float) -> Claim:
-    """Hold the study as soon as nobody else is there, but at other parts.
+    """Take the lease as soon as nobody else holds it or asks for it; drivers of other parts do not count.
 
     Whoever holds has listed the claims after writing its own and found no other that concerns it. Of two that ask, the
     one that listed later sees the other's claim, so never do both hold; the lower id waits for the higher to withdraw.
     """
     first: dict[str, SeenClaim] = {}
     watch = Watch(claims.one_clock)
-    told = False
+    warned = False
     while True:
         claims.write(claim)
         seen = claims.seen()
@@ -183,31 +190,31 @@ def _ask(claims: Claims, claim: Claim, study: str, hint: str, lease_s: float) ->
             return claim
         for other, found in there.items():
             before = first.setdefault(other, found)
-            gives_signs = found.claim.beats > before.claim.beats
+            alive = found.claim.heartbeats > before.claim.heartbeats
             first_in_line = found.claim.phase == "holding" or other < claim.id
-            if first_in_line and (gives_signs or found.surely_there()):
-                ago = silent_s[other] if gives_signs else max(0.0, own.written_s - found.written_s)
-                at = f"part {found.claim.part}" if found.claim.part else "it"
+            if first_in_line and (alive or found.surely_there()):
+                ago = silent_s[other] if alive else max(0.0, own.written_s - found.written_s)
+                what = f"part {found.claim.part}" if found.claim.part else "it"
                 raise BusyError(
-                    f"Study {study} is being run already: another driver has been at {at} since {found.claim.since}, "
-                    f"and gave its last sign {ago:.0f} s ago.",
+                    f"Study {study} is already running: another driver has held {what} since {found.claim.since}; its "
+                    f"last heartbeat was {ago:.0f} s ago.",
                     hint,
                 )
-        if not told:
-            told = True
+        if not warned:
+            warned = True
             _log.warning(
-                "Study %s is claimed by a driver on another machine. Waiting for a sign of it, for %.0f s at most.",
+                "Study %s is claimed by a driver on another machine. Waiting up to %.0f s for its next heartbeat.",
                 study,
                 max(1, lease_s - min(silent_s[other] for other in there)),
             )
-        time.sleep(_LOOK_S)
-        claim = replace(claim, beats=claim.beats + 1)
+        time.sleep(_POLL_S)
+        claim = replace(claim, heartbeats=claim.heartbeats + 1)
 
 
-def drivers_of(folder: StudyFolder, lease_s: float = LEASE_S) -> tuple[list[SeenClaim], list[SeenClaim]]:
-    """The claims of drivers that are there (of parts, or for moments more than one), and of those that are gone.
+def lease_holders(folder: StudyFolder, lease_s: float = LEASE_S) -> tuple[list[SeenClaim], list[SeenClaim]]:
+    """The claims of drivers that hold the lease (one for each part, or several for a moment), and of those gone.
 
-    Nothing is written and nothing watched, so ages are told by this machine's clock where the process itself cannot be
+    Nothing is written and nothing watched, so ages are by this machine's clock where the process itself cannot be
     looked up.
     """
     seen = [found for found in folder.claims().seen().values() if found.claim.phase == "holding"]

@@ -32,13 +32,14 @@ def find_cell(plan: Plan, text: str) -> Cell:
     if found:
         keys = ", ".join(cell.key for cell in found[:4])
         raise SpecError(
-            f"Invalid value for 'CELL': {text!r} begins the keys of {len(found)} cells of study '{plan.study.name}': "
+            f"Invalid value for 'CELL': {text!r} is a prefix of the keys of {len(found)} cells of study "
+            f"'{plan.study.name}': "
             f"{keys}{', ...' if len(found) > 4 else ''}.",
-            "give more of the key, or variant/transfer/seed",
+            "give a longer prefix, or variant/transfer/seed",
         )
     close = nearest(text, names)
     raise SpecError(
-        f"Invalid value for 'CELL': it must be a key of study '{plan.study.name}', the beginning of one, or "
+        f"Invalid value for 'CELL': it must be a key of study '{plan.study.name}', a prefix of one, or "
         f"variant/transfer/seed, got {text!r}.",
         f"did you mean {close}?" if close else f"the first of the study is {next(iter(names), 'none')}",
     )

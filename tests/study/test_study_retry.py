@@ -16,7 +16,7 @@ from pyarrow import fs
 from scmmlab.errors import StoreError
 from scmmlab.study import ResultStore
 from scmmlab.study.files import Files
-from scmmlab.study.patience import Patience
+from scmmlab.study.retry import Retry
 
 
 class Clock:
@@ -47,31 +47,31 @@ def refused(times: int):
 
 def test_what_was_granted_before_is_tried_again_and_both_ends_are_said(caplog) -> None:
     clock = Clock()
-    patience = Patience(60, clock.sleep, clock)
-    patience.access("write", "write 'a'", refused(0))
+    retry = Retry(60, clock.sleep, clock)
+    retry.access("write", "write 'a'", refused(0))
     with caplog.at_level(logging.WARNING):
-        assert patience.access("write", "write 'b'", refused(6)) == "done"
+        assert retry.access("write", "write 'b'", refused(6)) == "done"
     assert [record.message for record in caplog.records] == [
-        "Cannot write 'b': [Errno 28] No space left on device. Nothing is lost; it is tried again for another 60 s.",
+        "Cannot write 'b': [Errno 28] No space left on device. Nothing is lost; retrying for up to 60 s.",
         "Could write 'b' after 26 s.",
     ]
 
 
 def test_the_wait_is_bounded() -> None:
     clock = Clock()
-    patience = Patience(60, clock.sleep, clock)
-    patience.access("write", "write 'a'", refused(0))
+    retry = Retry(60, clock.sleep, clock)
+    retry.access("write", "write 'a'", refused(0))
     with pytest.raises(OSError, match="No space left"):
-        patience.access("write", "write 'b'", refused(10**6))
+        retry.access("write", "write 'b'", refused(10**6))
     assert clock.now == 60
 
 
 def test_what_was_never_granted_is_refused_at_once() -> None:
     clock = Clock()
-    patience = Patience(60, clock.sleep, clock)
-    patience.access("read", "read 'a'", refused(0))
+    retry = Retry(60, clock.sleep, clock)
+    retry.access("read", "read 'a'", refused(0))
     with pytest.raises(OSError, match="No space left"):
-        patience.access("write", "write 'b'", refused(1))
+        retry.access("write", "write 'b'", refused(1))
     assert clock.now == 0
 
 
@@ -105,7 +105,7 @@ def test_objects_that_s3_refuses_for_a_while_are_there_afterwards(s3, caplog) ->
 
 @pytest.mark.slow
 def test_a_store_that_stays_away_is_an_error_in_the_end(s3) -> None:
-    store = ResultStore(s3.uri("away"), patience_s=1.0)
+    store = ResultStore(s3.uri("away"), retry_s=1.0)
     store.put_cell("before", {})
     with s3.refusing(), pytest.raises(StoreError, match=r"Cannot write 'cells/k.json' in s3://results/away") as away:
         store.put_cell("k", {})
@@ -119,7 +119,7 @@ def test_a_full_disk_leaves_no_half_file_in_the_way(tmp_path) -> None:
 import resource, signal
 from scmmlab.errors import StoreError
 from scmmlab.study.files import Files
-files = Files({str(tmp_path)!r}, patience_s=0.0)
+files = Files({str(tmp_path)!r}, retry_s=0.0)
 files.write("checkpoints/k.pretrain", b"small")
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))

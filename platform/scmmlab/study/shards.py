@@ -1,4 +1,4 @@
-"""Parts of a study: its cells divided among drivers that need nothing of each other, but the store."""
+"""Shards of a study (`--part K/N`): its cells divided among drivers that share nothing but the store."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from scmmlab.study.plan import Plan
 
 
 @dataclass(frozen=True)
-class Part:
-    """One of the parts."""
+class Shard:
+    """One part of a study, written ``K/N``."""
 
     number: int
     """Which, from 1."""
@@ -26,7 +26,7 @@ class Part:
         return f"{self.number}/{self.of}"
 
     @classmethod
-    def parse(cls, text: str) -> Part:
+    def parse(cls, text: str) -> Shard:
         """The part that a text such as ``3/8`` names.
 
         Raises
@@ -35,29 +35,29 @@ class Part:
             If it names none.
         """
         found = re.fullmatch(r"(\d+)/(\d+)", text)
-        part = cls(int(found[1]), int(found[2])) if found else None
-        if part is None or not 1 <= part.number <= part.of:
+        shard = cls(int(found[1]), int(found[2])) if found else None
+        if shard is None or not 1 <= shard.number <= shard.of:
             raise SpecError(f"it must be K/N with K from 1 to N, got {text!r}.")
-        return part
+        return shard
 
 
-def overlap(one: Part | None, other: Part | None) -> bool:
-    """Whether two drivers would be at the same cells; None is the whole study. Divisions into other numbers cross."""
+def overlap(one: Shard | None, other: Shard | None) -> bool:
+    """Whether two drivers run some of the same cells; None is the whole study. Divisions into other numbers overlap."""
     return one is None or other is None or one.of != other.of or one.number == other.number
 
 
-def plan_of_part(plan: Plan, part: Part) -> Plan:
-    """The plan with the cells of one part only, in their order.
+def plan_of_shard(plan: Plan, shard: Shard) -> Plan:
+    """The plan with the cells of one shard only, in their order.
 
-    Cells that start from the same pre-training are of one part, so that nothing is run twice. Parts get about the same
+    Cells that start from the same pre-training are in one shard, so that nothing is run twice. Shards have about equal
     work. They depend on the plan alone and not on what is finished: drivers that start at different times divide alike.
 
     Parameters
     ----------
     plan : Plan
         The plan of an ablation.
-    part : Part
-        Which part.
+    shard : Shard
+        Which shard.
 
     Raises
     ------
@@ -72,20 +72,20 @@ def plan_of_part(plan: Plan, part: Part) -> Plan:
     groups: dict[str, list[Cell]] = {}
     for cell in plan.cells:
         groups.setdefault(cell.pretrain_key or cell.key, []).append(cell)
-    if part.of > len(groups):
+    if shard.of > len(groups):
         raise SpecError(
-            f"Study '{plan.study.name}' cannot be divided into {part.of} parts: its {len(plan.cells)} cells start from "
-            f"{len(groups)} pre-trainings, and cells with the same one are of one part.",
+            f"Study '{plan.study.name}' cannot be divided into {shard.of} parts: its {len(plan.cells)} cells start "
+            f"from {len(groups)} pre-trainings, and cells with the same one are in one part.",
             hint=f"--part K/{len(groups)} at most",
         )
     # the largest first, each to the part that has least (Graham 1969: at most a third longer than the best division)
     work = {key: _work(plan, group) for key, group in groups.items()}
-    loads = [(0.0, number) for number in range(1, part.of + 1)]
+    loads = [(0.0, number) for number in range(1, shard.of + 1)]
     mine: set[str] = set()
     for key in sorted(groups, key=lambda key: -work[key]):
         load, number = loads[0]
         heapq.heapreplace(loads, (load + work[key], number))
-        if number == part.number:
+        if number == shard.number:
             mine.add(key)
     return replace(plan, cells=tuple(cell for cell in plan.cells if (cell.pretrain_key or cell.key) in mine))
 

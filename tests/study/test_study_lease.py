@@ -15,7 +15,7 @@ from dataclasses import replace
 import pytest
 
 from scmmlab.errors import StoreError
-from scmmlab.study import ResultStore, StudyFolder, drivers_of, driving
+from scmmlab.study import ResultStore, StudyFolder, lease_holders, study_lease
 from scmmlab.study.claims import Claim, Claims, SeenClaim, Watch
 from scmmlab.study.files import Files
 from scmmlab.study.processes import ProcessName, is_there, this_process
@@ -23,19 +23,19 @@ from scmmlab.study.processes import ProcessName, is_there, this_process
 LEASE_S = 6.0
 LONG_LEASE_S = 60.0
 """For drivers that are not to be taken for gone, however slow this machine is."""
-BEAT_S = 0.5
+HEARTBEAT_S = 0.5
 
 DRIVER = """
 import sys, time
-from scmmlab.study import ResultStore, driving
+from scmmlab.study import ResultStore, study_lease
 from scmmlab.errors import StoreError
 folder = ResultStore(sys.argv[1]).study_folder("demo")
 try:
-    with driving(folder, "demo", "wait", lease_s=float(sys.argv[2]), beat_s=0.5) as driver:
-        driver.at_work({"k1": "pretrain, epoch 3"})
+    with study_lease(folder, "demo", "wait", lease_s=float(sys.argv[2]), heartbeat_s=0.5) as lease:
+        lease.publish({"k1": "pretrain, epoch 3"})
         print("has it", flush=True)
         sys.stdin.readline()
-        time.sleep(3 * 0.5 + 2)  # a sign is due
+        time.sleep(3 * 0.5 + 2)  # a heartbeat is due
 except StoreError as error:
     print(error, flush=True)
     sys.exit(2)
@@ -65,7 +65,7 @@ def folder_of(uri: str) -> StudyFolder:
 
 
 def drive(uri: str, lease_s: float = LEASE_S):
-    return driving(folder_of(uri), "demo", "wait", lease_s=lease_s, beat_s=BEAT_S)
+    return study_lease(folder_of(uri), "demo", "wait", lease_s=lease_s, heartbeat_s=HEARTBEAT_S)
 
 
 def until(fact: Callable[[], bool]) -> None:
@@ -76,13 +76,13 @@ def until(fact: Callable[[], bool]) -> None:
 
 
 def test_the_second_driver_says_that_the_first_is_at_it_and_writes_nothing(uri) -> None:
-    refused = pytest.raises(StoreError, match=r"'demo' .* is being run already: .* since \d{4}-.* UTC")
+    refused = pytest.raises(StoreError, match=r"'demo' .* is already running: .* since \d{4}-.* UTC")
     with driver_elsewhere(uri):
         with refused as caught, drive(uri, LONG_LEASE_S):
             raise AssertionError("two drivers have one study")
         assert caught.value.hint == "wait"
         assert len(folder_of(uri).claims().seen()) == 1
-        until(lambda: [dict(seen.claim.at_work) for seen in drivers_of(folder_of(uri))[0]] == [
+        until(lambda: [dict(seen.claim.active_cells) for seen in lease_holders(folder_of(uri))[0]] == [
             {"k1": "pretrain, epoch 3"}
         ])  # fmt: skip
 
@@ -101,19 +101,19 @@ def test_a_claim_that_is_rewritten_while_it_is_read_is_read_again(uri, monkeypat
     with driver_elsewhere(uri):
         (first,) = folder_of(uri).claims().seen()
         monkeypatch.setattr(Files, "read", read_torn)
-        with pytest.raises(StoreError, match="is being run already"), drive(uri, LONG_LEASE_S):
+        with pytest.raises(StoreError, match="is already running"), drive(uri, LONG_LEASE_S):
             raise AssertionError("two drivers have one study")
         assert torn
 
 
 def test_a_driver_that_was_killed_blocks_nobody_on_its_machine(uri) -> None:
     with driver_elsewhere(uri) as process:
-        until(lambda: any(seen.claim.at_work for seen in drivers_of(folder_of(uri))[0]))
+        until(lambda: any(seen.claim.active_cells for seen in lease_holders(folder_of(uri))[0]))
         process.kill()
         process.wait()
-        live, gone = drivers_of(folder_of(uri))
+        live, gone = lease_holders(folder_of(uri))
         assert live == []
-        assert [list(seen.claim.at_work) for seen in gone] == [["k1"]]
+        assert [list(seen.claim.active_cells) for seen in gone] == [["k1"]]
         begun = time.monotonic()
         with drive(uri, LONG_LEASE_S):
             assert time.monotonic() - begun < LEASE_S
@@ -140,7 +140,7 @@ def test_a_silent_driver_on_another_machine_blocks_for_the_lease_and_no_longer(u
     assert LEASE_S - 1.5 < waited < LEASE_S + 5
 
 
-def test_a_driver_on_another_machine_that_gives_signs_is_not_taken_over(uri) -> None:
+def test_a_driver_on_another_machine_with_heartbeats_is_not_taken_over(uri) -> None:
     import threading
 
     claims, claim = written_elsewhere(uri)
@@ -148,14 +148,14 @@ def test_a_driver_on_another_machine_that_gives_signs_is_not_taken_over(uri) -> 
 
     def beat() -> None:
         beats = 0
-        while not ended.wait(BEAT_S):
+        while not ended.wait(HEARTBEAT_S):
             beats += 1
-            claims.write(replace(claim, beats=beats))
+            claims.write(replace(claim, heartbeats=beats))
 
     thread = threading.Thread(target=beat)
     thread.start()
     try:
-        with pytest.raises(StoreError, match="at it since 2026-01-01 00:00:00 UTC"), drive(uri, LONG_LEASE_S):
+        with pytest.raises(StoreError, match="held it since 2026-01-01 00:00:00 UTC"), drive(uri, LONG_LEASE_S):
             raise AssertionError("two drivers have one study")
     finally:
         ended.set()
@@ -166,9 +166,9 @@ def test_a_driver_on_another_machine_that_gives_signs_is_not_taken_over(uri) -> 
 def test_a_driver_that_was_stopped_for_the_lease_finds_that_it_was_taken_over(uri) -> None:
     with driver_elsewhere(uri) as process:
         process.send_signal(signal.SIGSTOP)
-        with pytest.raises(StoreError, match="is being run already"), drive(uri, LONG_LEASE_S):
+        with pytest.raises(StoreError, match="is already running"), drive(uri, LONG_LEASE_S):
             raise AssertionError("it may only be slow")
-        until(lambda: drivers_of(folder_of(uri), LEASE_S + 1)[1] != [])
+        until(lambda: lease_holders(folder_of(uri), LEASE_S + 1)[1] != [])
         with drive(uri):
             process.send_signal(signal.SIGCONT)
             assert process.stdin is not None
@@ -176,13 +176,13 @@ def test_a_driver_that_was_stopped_for_the_lease_finds_that_it_was_taken_over(ur
             said = process.stdout.read()
             assert process.wait(60) == 2
             assert "was taken over by another driver" in said
-            live, gone = drivers_of(folder_of(uri))
+            live, gone = lease_holders(folder_of(uri))
             assert (len(live), gone) == (1, [])
 
 
 ELSEWHERE = """
 import os, sys, time
-from scmmlab.study import ResultStore, driving, processes
+from scmmlab.study import ResultStore, study_lease, processes
 from scmmlab.study.files import Files
 processes._machine = lambda: "another"
 write = Files.write
@@ -192,7 +192,7 @@ def skewed(files, name, data):
     os.utime(files.local / name, (now, now))
 Files.write = skewed
 folder = ResultStore(sys.argv[1]).study_folder("demo")
-with driving(folder, "demo", "wait", lease_s=3.0, beat_s=0.5):
+with study_lease(folder, "demo", "wait", lease_s=3.0, heartbeat_s=0.5):
     print("has it", flush=True)
     sys.stdin.readline()
 """
@@ -208,14 +208,14 @@ def test_clocks_of_machines_need_not_agree(tmp_path, skew_s) -> None:
         assert other.stdout is not None
         assert other.stdout.readline() == "has it\n"
         with (
-            pytest.raises(StoreError, match=r"is being run already: .* last sign [0-3] s ago"),
-            driving(folder, "demo", "wait", lease_s=3.0, beat_s=BEAT_S),
+            pytest.raises(StoreError, match=r"is already running: .* last heartbeat was [0-3] s ago"),
+            study_lease(folder, "demo", "wait", lease_s=3.0, heartbeat_s=HEARTBEAT_S),
         ):
             raise AssertionError("two drivers have one study")
         assert len(folder.claims().seen()) == 1
         other.kill()
     begun = time.monotonic()
-    with driving(folder, "demo", "wait", lease_s=3.0, beat_s=BEAT_S):
+    with study_lease(folder, "demo", "wait", lease_s=3.0, heartbeat_s=HEARTBEAT_S):
         assert 3.0 <= time.monotonic() - begun < 10
 
 
@@ -227,9 +227,9 @@ def test_a_claim_is_silent_since_it_was_last_seen_to_change() -> None:
         assert watch.silent_s(SeenClaim(claim, written_s=1000.0), now_s=1050.0) == behind
         now[0] += 7
         assert watch.silent_s(SeenClaim(claim, written_s=1000.0), now_s=1057.0) == 7 + behind
-        assert watch.silent_s(SeenClaim(replace(claim, beats=1), written_s=1057.0), now_s=1057.0) == 0
+        assert watch.silent_s(SeenClaim(replace(claim, heartbeats=1), written_s=1057.0), now_s=1057.0) == 0
         now[0] += 2
-        assert watch.silent_s(SeenClaim(replace(claim, beats=1), written_s=1057.0), now_s=1059.0) == 2
+        assert watch.silent_s(SeenClaim(replace(claim, heartbeats=1), written_s=1057.0), now_s=1059.0) == 2
 
 
 def test_of_drivers_that_start_together_one_has_the_study(uri) -> None:
@@ -239,7 +239,7 @@ def test_of_drivers_that_start_together_one_has_the_study(uri) -> None:
         assert all(process.stdout for process in processes)
         said = [process.stdout.readline() for process in processes]  # type: ignore[union-attr]
         assert sum(line == "has it\n" for line in said) == 1, said
-        assert sum("is being run already" in line for line in said) == 3, said
+        assert sum("is already running" in line for line in said) == 3, said
     finally:
         for process in processes:
             process.kill()
@@ -269,12 +269,12 @@ def test_a_driver_in_a_thread_that_lost_the_study_ends_with_that_sentence_and_th
 
     def drive() -> None:
         try:
-            with driving(folder, "demo", "wait", beat_s=0.05) as driver:
+            with study_lease(folder, "demo", "wait", heartbeat_s=0.05) as lease:
                 for claim in folder.claims().seen():  # as one that took it over does
                     folder.claims().delete(claim)
                 deadline = time.monotonic() + 60
                 while time.monotonic() < deadline:
-                    driver.at_work({})
+                    lease.publish({})
         except StoreError as error:
             raised.append(error.message)
 

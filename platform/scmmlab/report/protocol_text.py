@@ -7,7 +7,7 @@ from scmmlab.config import ExperimentSpec, HonestProtocol, LosoProtocol, Release
 RELEASED_MARK = "‡"
 
 
-def protocol_in_words(experiment: ExperimentSpec) -> str:
+def protocol_text(experiment: ExperimentSpec) -> str:
     """A few sentences: who is trained on, who is tested, which epoch is judged."""
     match protocol := experiment.protocol:
         case HonestProtocol():
@@ -33,11 +33,11 @@ def protocol_in_words(experiment: ExperimentSpec) -> str:
                 if protocol.split == "within_subject"
                 else f"{_tested(protocol.subjects_per_fold)} The model is fine-tuned on all other target subjects."
             )
-            quirks = "; ".join(quirks_in_words(experiment)) or "no quirk is on"
+            quirks = "; ".join(quirks_text(experiment)) or "no quirk is on"
             return f"{split} Nothing validates. As the released code does: {quirks}."
 
 
-def quirks_in_words(experiment: ExperimentSpec) -> list[str]:
+def quirks_text(experiment: ExperimentSpec) -> list[str]:
     """What the released code does that the leak-free protocols do not, as far as it is switched on."""
     protocol = experiment.protocol
     assert isinstance(protocol, ReleasedProtocol)

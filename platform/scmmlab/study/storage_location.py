@@ -8,24 +8,23 @@ from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from pyarrow import ArrowException, fs
 
-from scmmlab.errors import StoreError
-from scmmlab.study.patience import first_line
+from scmmlab.errors import StoreError, first_line
 
 
 @dataclass(frozen=True)
-class Place:
+class StorageLocation:
     """A folder on a filesystem."""
 
     filesystem: fs.FileSystem
-    """Which one."""
+    """The filesystem."""
     path: str
-    """On it."""
+    """The folder on it."""
     shown: str
     """For people: without credentials, and without what the filesystem needs to know."""
 
 
-def find_place(uri: str) -> Place:
-    """The place that `uri` names.
+def find_location(uri: str) -> StorageLocation:
+    """The location that `uri` names.
 
     Parameters
     ----------
@@ -37,7 +36,7 @@ def find_place(uri: str) -> Place:
     StoreError
         If pyarrow does not know it.
     """
-    shown = shown_uri(uri)
+    shown = shown_location(uri)
     try:
         if "://" in uri:
             filesystem, path = fs.FileSystem.from_uri(_with_single_puts(uri))
@@ -45,10 +44,10 @@ def find_place(uri: str) -> Place:
             filesystem, path = fs.LocalFileSystem(), str(Path(uri).expanduser().absolute())
     except (ArrowException, OSError, ValueError) as error:
         raise StoreError(f"Cannot use '{shown}' as a result store: {first_line(error)}.") from error
-    return Place(filesystem, path, shown)
+    return StorageLocation(filesystem, path, shown)
 
 
-def shown_uri(uri: str) -> str:
+def shown_location(uri: str) -> str:
     """`uri` without credentials and parameters; a path as it is."""
     if "://" not in uri:
         return uri

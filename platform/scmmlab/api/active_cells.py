@@ -1,4 +1,4 @@
-"""What a run is at work on, for its claim on the study: heard where a tracker hears it."""
+"""The cells that a run has started and not ended, published in its claim on the study by a tracker of its own."""
 
 from __future__ import annotations
 
@@ -6,77 +6,77 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scmmlab.study import Driver
-from scmmlab.tracking import DataInput, TrackedCell, Tracker, TuneTrialRecord
+from scmmlab.study import Cell, LeaseHolder, TuneTrialRecord
+from scmmlab.tracking import DataInput, Tracker
 
 
-class AtWork(Tracker):
-    """Tells the study's driver which cells are begun and not ended, and hands everything on.
+class ActiveCells(Tracker):
+    """Publishes the active cells with the lease, and passes every call on to another tracker.
 
     Parameters
     ----------
-    driver : Driver
-        Publishes it.
+    lease : LeaseHolder
+        Publishes them.
     tracker : Tracker
-        Is told everything.
+        Gets every call.
     """
 
-    def __init__(self, driver: Driver, tracker: Tracker):
-        self._driver, self._tracker = driver, tracker
-        self._cells: dict[str, TrackedCell] = {}
+    def __init__(self, lease: LeaseHolder, tracker: Tracker):
+        self._lease, self._tracker = lease, tracker
+        self._cells: dict[str, Cell] = {}
         self._epochs: dict[str, str] = {}
 
     def start_study(self, name: str, spec: Mapping[str, Any], plan: str, versions: Mapping[str, str]) -> None:
-        """Hand it on."""
+        """Pass it on."""
         self._tracker.start_study(name, spec, plan, versions)
 
-    def start_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...]) -> None:
-        """Note that the cell is begun."""
+    def start_cell(self, cell: Cell, inputs: tuple[DataInput, ...]) -> None:
+        """Add the cell."""
         self._cells[cell.key] = cell
         self._publish()
         self._tracker.start_cell(cell, inputs)
 
     def epoch(self, key: str, stage: str, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Note how far a cell is, or the pre-training that cells start from."""
+        """Update how far a cell has come, or the pre-training that cells start from."""
         self._epochs[key] = f"{stage.partition('-')[0]}, epoch {epoch}"
         self._publish()
         self._tracker.epoch(key, stage, epoch, metrics)
 
-    def finish_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...], record: Mapping[str, Any]) -> None:
-        """Note that the cell has ended."""
+    def finish_cell(self, cell: Cell, inputs: tuple[DataInput, ...], record: Mapping[str, Any]) -> None:
+        """Remove the cell."""
         self._end(cell)
         self._tracker.finish_cell(cell, inputs, record)
 
-    def fail_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...], error: str) -> None:
-        """Note that the cell has ended."""
+    def fail_cell(self, cell: Cell, inputs: tuple[DataInput, ...], error: str) -> None:
+        """Remove the cell."""
         self._end(cell)
         self._tracker.fail_cell(cell, inputs, error)
 
     def finish_tune_trial(self, trial: TuneTrialRecord) -> None:
-        """Hand it on."""
+        """Pass it on."""
         self._tracker.finish_tune_trial(trial)
 
     def progress(self, finished: int, failed: int, total: int, slots_used: float | None = None) -> None:
-        """Hand it on; a driver that has lost the study hears of it here, if no cell is at work."""
+        """Pass it on; a driver that has lost the lease finds out here, if no cell is active."""
         self._publish()
         self._tracker.progress(finished, failed, total, slots_used)
 
     def finish_study(self, report: Path | None, complete: bool) -> None:
-        """Hand it on."""
+        """Pass it on."""
         self._tracker.finish_study(report, complete)
 
     def close(self) -> None:
-        """Hand it on."""
+        """Pass it on."""
         self._tracker.close()
 
-    def _end(self, cell: TrackedCell) -> None:
+    def _end(self, cell: Cell) -> None:
         self._cells.pop(cell.key, None)
         self._epochs.pop(cell.key, None)
         self._publish()
 
     def _publish(self) -> None:
-        self._driver.at_work({key: self._progress(cell) for key, cell in self._cells.items()})
+        self._lease.publish({key: self._progress(cell) for key, cell in self._cells.items()})
 
-    def _progress(self, cell: TrackedCell) -> str:
+    def _progress(self, cell: Cell) -> str:
         # a cell's own epochs come after those of the pre-training that it starts from
         return self._epochs.get(cell.key) or self._epochs.get(cell.pretrain_key or "", "")

@@ -15,8 +15,8 @@ class Level(Enum):
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What a check found."""
+class CheckResult:
+    """The result of a check."""
 
     level: Level
     """How much it matters."""
@@ -24,24 +24,24 @@ class Finding:
     """What was looked at, in a word or two."""
     found: str
     """What was found, in a phrase."""
-    mend: str = ""
+    fix: str = ""
     """The next step, where there is one."""
 
     def __str__(self) -> str:
         line = f"{self.level.value:<5} {self.check}: {self.found}"
-        return f"{line}. Mend: {self.mend}" if self.mend else line
+        return f"{line}. Fix: {self.fix}" if self.fix else line
 
 
-def ok(check: str, found: str) -> Finding:
-    """All is well."""
-    return Finding(Level.OK, check, found)
+def ok(check: str, found: str) -> CheckResult:
+    """The check passed."""
+    return CheckResult(Level.OK, check, found)
 
 
-def warn(check: str, found: str, mend: str) -> Finding:
+def warn(check: str, found: str, fix: str) -> CheckResult:
     """It may do harm."""
-    return Finding(Level.WARN, check, found, mend)
+    return CheckResult(Level.WARN, check, found, fix)
 
 
-def bad(check: str, found: str, mend: str) -> Finding:
+def bad(check: str, found: str, fix: str) -> CheckResult:
     """It does harm, or lets others do it."""
-    return Finding(Level.BAD, check, found, mend)
+    return CheckResult(Level.BAD, check, found, fix)

@@ -11,7 +11,7 @@ _ADDRESS = re.compile(r"""\b[a-z][a-z0-9+.-]*://[^\s'"<>]*/""")
 _PATH = re.compile(r"""(?<![\w.:/~<])~?/(?:[^\s'"<>:,;()/]+/)+""")
 
 
-def text_without_places(text: str) -> str:
+def redact_paths(text: str) -> str:
     """`text` with each path and address cut down to its last part.
 
     Parameters
@@ -24,13 +24,13 @@ def text_without_places(text: str) -> str:
     return text
 
 
-def spec_without_places(value: Any) -> Any:
+def redact_spec(value: Any) -> Any:
     """A study's plain values, tables by the last part of their paths alone."""
     if isinstance(value, Mapping):
         return {
             name: inner.rstrip("/").rpartition("/")[2]
             if name == "table" and isinstance(inner, str)
-            else spec_without_places(inner)
+            else redact_spec(inner)
             for name, inner in value.items()
         }
-    return [spec_without_places(inner) for inner in value] if isinstance(value, list | tuple) else value
+    return [redact_spec(inner) for inner in value] if isinstance(value, list | tuple) else value

@@ -30,12 +30,12 @@ class Difference:
         return text
 
 
-def differences(stored: Record, found: Record) -> list[Difference]:
+def record_diff(stored: Record, found: Record) -> list[Difference]:
     """Every place where two records of one cell differ; where its tables lie is no part of what is compared."""
-    return list(_differences(without_places(plain(stored)), without_places(plain(found)), ""))
+    return list(_diff(without_locations(plain(stored)), without_locations(plain(found)), ""))
 
 
-def without_places(record: Record) -> Record:
+def without_locations(record: Record) -> Record:
     """A cell's record without the places of its tables, which depend on the machine."""
     transfer = dict(record["transfer"])
     for side in ("source", "target"):
@@ -43,13 +43,13 @@ def without_places(record: Record) -> Record:
     return {**record, "transfer": transfer}
 
 
-def _differences(stored: Any, found: Any, path: str) -> Iterator[Difference]:
+def _diff(stored: Any, found: Any, path: str) -> Iterator[Difference]:
     if isinstance(stored, Mapping) and isinstance(found, Mapping):
         for name in sorted(stored.keys() | found.keys()):
-            yield from _differences(stored.get(name, _ABSENT), found.get(name, _ABSENT), f"{path}.{name}".lstrip("."))
+            yield from _diff(stored.get(name, _ABSENT), found.get(name, _ABSENT), f"{path}.{name}".lstrip("."))
     elif isinstance(stored, list) and isinstance(found, list):
         for number, (one, other) in enumerate(zip_longest(stored, found, fillvalue=_ABSENT)):
-            yield from _differences(one, other, f"{path}.{number}")
+            yield from _diff(one, other, f"{path}.{number}")
     elif type(stored) is not type(found) or stored != found:
         yield Difference(path, stored, found)
 

@@ -1,4 +1,4 @@
-"""Waiting for a store that has worked and now refuses: a full disk, a server that restarts, a network that is away."""
+"""Retrying an access to a store that worked before: a full disk, a server that restarts, a network that is down."""
 
 from __future__ import annotations
 
@@ -9,56 +9,58 @@ from typing import TypeVar
 
 from pyarrow import ArrowException
 
+from scmmlab.errors import first_line
+
 _log = logging.getLogger(__name__)
 
-PATIENCE_S = 300.0
-"""A store that has worked is waited for so long, at each access."""
+RETRY_S = 300.0
+"""Time limit for the retries of one access."""
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0
-# what does not mend itself
+# what does not recover by itself
 _FOR_GOOD = (NotADirectoryError, IsADirectoryError)
 
 Result = TypeVar("Result")
 
 
-class Patience:
-    """Tries an access again while it is refused, within a bound.
+class Retry:
+    """Retries an access that fails, up to a time limit.
 
-    One that was never granted is not tried again: a misspelt bucket, or credentials that may not write, are told at
-    once. One that was granted before is believed to come back.
+    Only a kind of access that has succeeded before is retried: a misspelt bucket, or credentials that may not write,
+    are reported at once.
 
     Parameters
     ----------
     limit_s : float
-        So long after the first refusal the access is given up.
+        Time limit, from the first failure.
     sleep, clock : callable
         As `time.sleep` and `time.monotonic`.
     """
 
     def __init__(
         self,
-        limit_s: float = PATIENCE_S,
+        limit_s: float = RETRY_S,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ):
         self._limit_s, self._sleep, self._clock = limit_s, sleep, clock
-        self._granted: set[str] = set()
+        self._succeeded: set[str] = set()
 
-    def has_granted(self, kind: str) -> bool:
-        """Whether the store has granted such an access before."""
-        return kind in self._granted
+    def has_succeeded(self, kind: str) -> bool:
+        """Whether such an access has succeeded before."""
+        return kind in self._succeeded
 
     def access(self, kind: str, what: str, action: Callable[[], Result]) -> Result:
-        """The result of `action`, once it is granted.
+        """The result of `action`, once it succeeds.
 
         Parameters
         ----------
         kind : str
-            ``read`` or ``write``: what is granted or refused together.
+            ``read`` or ``write``.
         what : str
             For the warnings, such as ``write 'cells/k.json' in runs``.
         action : callable
-            Can be called again after it has raised.
+            May be called again after it has raised.
 
         Raises
         ------
@@ -73,11 +75,11 @@ class Patience:
                 raise
             except (ArrowException, OSError) as error:
                 left = begun + self._limit_s - self._clock()
-                if kind not in self._granted or left <= 0:
+                if kind not in self._succeeded or left <= 0:
                     raise
                 if pause == _FIRST_PAUSE_S:
                     _log.warning(
-                        "Cannot %s: %s. Nothing is lost; it is tried again for another %.0f s.",
+                        "Cannot %s: %s. Nothing is lost; retrying for up to %.0f s.",
                         what,
                         first_line(error),
                         left,
@@ -87,10 +89,5 @@ class Patience:
                 continue
             if pause > _FIRST_PAUSE_S:
                 _log.warning("Could %s after %.0f s.", what, self._clock() - begun)
-            self._granted.add(kind)
+            self._succeeded.add(kind)
             return result
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, without its full stop."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
