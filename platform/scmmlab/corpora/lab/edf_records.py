@@ -92,7 +92,7 @@ def _leaps(path: Path, starts: list[float | None], seconds: float, jitter: float
         if before is not None and start is not None:
             if start < before + seconds - jitter:
                 raise CorpusError(
-                    f"The records of '{path}' are in no order of time: expected record {record + 1} at "
+                    f"The records of '{path}' are not in chronological order: expected record {record + 1} at "
                     f"{before + seconds:g} s or later, as the one before says, found {start:g} s.",
                     "copy the file again, or write it anew from the recorder's own format.",
                 )
