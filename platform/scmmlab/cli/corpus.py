@@ -18,7 +18,7 @@ from scmmlab.config.code_digest import edited_code
 from scmmlab.config.overrides import apply_override
 from scmmlab.config.problems import SpecT, raise_problems, validate
 from scmmlab.config.yaml_text import parse_yaml
-from scmmlab.corpora import READERS, Finding, Reader, SyntheticSpec, Whose, reader_class, summarize
+from scmmlab.corpora import READERS, Finding, Reader, RecordingSummary, SyntheticSpec, reader_class, summarize
 from scmmlab.corpora.fakes import FAKES, fake_class, write_fake
 from scmmlab.corpora.lab import read_layout
 from scmmlab.errors import SpecError
@@ -114,13 +114,13 @@ def check(arguments: argparse.Namespace) -> int:
     reader, _ = _reader(arguments)
     root = Path(arguments.root).expanduser().absolute()
     wrong = facts = files = left_out = 0
-    whose: list[Whose] = []
+    whose: list[RecordingSummary] = []
     for where, found in groupby(reader.check(root), key=lambda finding: finding.where):
         findings = list(found)
         bad = sum(not finding.ok for finding in findings)
         gaps = [finding.left_out for finding in findings if finding.left_out]
         findings = [finding for finding in findings if not finding.left_out]
-        whose += [finding.whose for finding in findings if finding.whose]
+        whose += [finding.summary for finding in findings if finding.summary]
         files, facts, wrong = files + bool(findings), facts + len(findings), wrong + bad
         left_out += len(gaps)
         if findings:
@@ -131,7 +131,7 @@ def check(arguments: argparse.Namespace) -> int:
         for each in gaps:
             place = "" if findings or where == "." else f"{where}: "
             print(f"      left out: {place}{each.what} ({each.why})")
-    _print_whose(whose, all_of_them=arguments.verbose)
+    _print_recordings(whose, all_of_them=arguments.verbose)
     said = f"; left out: {left_out}, each named above" if left_out else ""
     print(f"{facts} facts checked in {files} places: {f'{wrong} do not hold' if wrong else 'all hold'}{said}.")
     return 1 if wrong else 0
@@ -335,12 +335,12 @@ _MOST_SUBJECTS = 20
 """Lines of the table of subjects, unless all are asked for."""
 
 
-def _print_whose(recordings: Sequence[Whose], all_of_them: bool) -> None:
+def _print_recordings(recordings: Sequence[RecordingSummary], all_of_them: bool) -> None:
     """Subjects as the corpus names them, with their numbers, sessions, runs and trials by class."""
     if not recordings:
         return
     classes = list(recordings[0].trials)
-    of_subject: dict[int, list[Whose]] = {}
+    of_subject: dict[int, list[RecordingSummary]] = {}
     for each in sorted(recordings, key=lambda each: (each.subject, each.session, each.run)):
         of_subject.setdefault(each.subject, []).append(each)
     rows: list[Sequence[str]] = [("named", "subject", "sessions", "recordings", *classes)]

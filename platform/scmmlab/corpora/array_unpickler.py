@@ -130,13 +130,13 @@ class ArrayUnpickler(pickle._Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """What a name stands for; nothing is imported."""
         if f"{module} {name}" not in _NAMES:
-            raise PickleRefusedError(f"the name '{module}.{name}', which is no part of an array")
+            raise PickleRefusedError(f"the name '{module}.{name}', which is not part of an array")
         return _NAMES[f"{module} {name}"]
 
     def _reduce(self) -> None:
         arguments, name = self.stack.pop(), self.stack.pop()
         if not isinstance(name, _Name) or not isinstance(arguments, tuple):
-            raise PickleRefusedError("a call of what is no function")
+            raise PickleRefusedError("a call of something that is not a function")
         value = _call(name, arguments)
         self._count(value)
         self.stack.append(value)
@@ -179,7 +179,7 @@ class ArrayUnpickler(pickle._Unpickler):
             raise PickleRefusedError(f"arrays of {made} bytes or more in a pickle of {self._size}")
 
     dispatch: ClassVar[dict[int, Any]] = {
-        **{code: _refusal(f"the byte {code}, which is no opcode") for code in range(256)},
+        **{code: _refusal(f"the byte {code}, which is not an opcode") for code in range(256)},
         **{
             ord(opcode.code): _refusal(f"the opcode {opcode.name}, which makes other objects than arrays")
             for opcode in pickletools.opcodes

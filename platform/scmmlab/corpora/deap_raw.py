@@ -69,15 +69,16 @@ class RawRecording:
         """
         start = self.starts[number]
         first, last = start - MARGIN, min(start + _LENGTH + MARGIN, self._samples)
-        signal_CT = np.stack([self._microvolts(place, first, last) for place in self._channels])
+        stored_CT = read_samples(self.path, self._header, self._channels, first, last)
+        signals = [self._header.signals[place] for place in self._channels]
+        signal_CT = np.stack(
+            [
+                physical_values(signal, stored_T) * MICROVOLTS[signal.unit]
+                for signal, stored_T in zip(signals, stored_CT, strict=True)
+            ]
+        )
         signal_CT -= signal_CT.mean(axis=1, keepdims=True)
         return signal_CT, MARGIN, MARGIN + _LENGTH
-
-    def _microvolts(self, place: int, start: int, stop: int) -> NDArray[np.float64]:
-        signal = self._header.signals[place]
-        return (
-            physical_values(signal, read_samples(self.path, self._header, place, start, stop)) * MICROVOLTS[signal.unit]
-        )
 
     def _places(self) -> list[int]:
         """Where the channels lie, known by their names: the two labs' orders differ."""
@@ -120,7 +121,7 @@ class RawRecording:
 
     def _events(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Samples at which the code changes to another than 0, and the codes."""
-        codes = read_samples(self.path, self._header, self._status()) & _CODE_BITS
+        codes = read_samples(self.path, self._header, [self._status()])[0] & _CODE_BITS
         changes = np.flatnonzero(np.diff(codes, prepend=0))
         changes = changes[codes[changes] != 0]
         return changes, codes[changes]

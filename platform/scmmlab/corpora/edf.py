@@ -85,8 +85,8 @@ def read_edf_header(path: Path, *, every_signal: bool = False, accept_incomplete
             main = file.read(_MAIN_HEADER_BYTES)
             if len(main) < _MAIN_HEADER_BYTES or main[:8].strip() != start:
                 raise CorpusError(
-                    f"{path} is no {ending} file: expected a header of {_MAIN_HEADER_BYTES} bytes that starts with "
-                    f"{start.decode('latin-1')!r}, found {len(main)} bytes that start with "
+                    f"{path} is not a valid {ending} file: expected a header of {_MAIN_HEADER_BYTES} bytes that starts "
+                    f"with {start.decode('latin-1')!r}, found {len(main)} bytes that start with "
                     f"{main[:8].decode('latin-1')!r}."
                 )
             kind = main[192:197].decode("latin-1").strip()

@@ -10,7 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from scmmlab.corpora.matlab import MOST_VARIABLES, MatlabVariable, open_matlab
-from scmmlab.corpora.matlab_nested import Nested
+from scmmlab.corpora.matlab_arrays import MatlabArray
 from scmmlab.corpora.matlab_v5_stream import DTYPES, Element, damage, elements, reading
 from scmmlab.errors import CorpusError
 
@@ -31,10 +31,10 @@ class MatlabFile5:
             return variable.numbers()
 
     @contextmanager
-    def open(self, name: str) -> Iterator[Nested]:
+    def open(self, name: str) -> Iterator[MatlabArray]:
         """A variable, to be read in its order; what is not read of it is passed over without being checked."""
         with reading(self.path, f"the variable '{name}'") as file:
-            variable = Nested.at(self.path, file, self._elements[name])
+            variable = MatlabArray.at(self.path, file, self._elements[name])
             yield variable
             variable.finish()
 
@@ -42,7 +42,7 @@ class MatlabFile5:
         index: dict[str, MatlabVariable] = {}
         with reading(self.path, "a variable") as file:
             for element in elements(self.path, file):
-                variable = Nested.at(self.path, file, element)
+                variable = MatlabArray.at(self.path, file, element)
                 name = variable.name
                 if name in index:
                     raise damage(self.path, f"the number of variables '{name}'", "1", "2")
@@ -56,7 +56,7 @@ class MatlabFile5:
 
 
 @contextmanager
-def open_nested(path: Path, name: str) -> Iterator[Nested]:
+def open_variable(path: Path, name: str) -> Iterator[MatlabArray]:
     """A variable of a file, to be read in its order.
 
     Parameters

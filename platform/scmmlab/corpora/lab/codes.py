@@ -79,7 +79,7 @@ def _are_whole(values: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def _edf_values(path: Path, header: EdfHeader, channel: str) -> tuple[NDArray[np.float64], float]:
     index = _edf_signal(path, header, channel)
-    stored = read_samples(path, header, index)
+    (stored,) = read_samples(path, header, [index])
     values = physical_values(header.signals[index], stored)
     # some writers give BDF's status the range of the electrodes: its bits are then those of what is stored
     is_bits = path.suffix.lower() == ".bdf" and channel.lower() in ("status", "trigger")

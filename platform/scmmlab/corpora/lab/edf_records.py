@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scmmlab.corpora.edf import EdfHeader
-from scmmlab.corpora.edf_samples import read_stored_bytes
+from scmmlab.corpora.edf_samples import read_records
 from scmmlab.errors import CorpusError
 
 _ANNOTATION = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15(\d+(?:\.\d*)?))?\x14(.*?)\x14\x00", re.DOTALL)
@@ -62,7 +62,8 @@ def read_edf_records(path: Path, header: EdfHeader, rate: float, encoding: str) 
     signals = [index for index, signal in enumerate(header.signals) if signal.is_annotations]
     starts: list[float | None] = []
     annotations: list[tuple[float, float, str]] = []
-    for record in zip(*(read_stored_bytes(path, header, index) for index in signals), strict=True):
+    parts = read_records(path, header, signals) if signals else ()
+    for record in (record for part in parts for record in zip(*part, strict=True)):
         contents = [row.tobytes() for row in record]
         first = _ONSET.match(contents[0])
         starts.append(float(first[1]) if first else None)
@@ -92,7 +93,7 @@ def _leaps(path: Path, starts: list[float | None], seconds: float, jitter: float
         if before is not None and start is not None:
             if start < before + seconds - jitter:
                 raise CorpusError(
-                    f"The records of '{path}' are in no order of time: expected record {record + 1} at "
+                    f"The records of '{path}' are not in chronological order: expected record {record + 1} at "
                     f"{before + seconds:g} s or later, as the one before says, found {start:g} s.",
                     "copy the file again, or write it anew from the recorder's own format.",
                 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import prod
 from pathlib import Path
 
-from scmmlab.corpora.matlab_nested import Nested
+from scmmlab.corpora.matlab_arrays import MatlabArray
 from scmmlab.corpora.matlab_v5_stream import DTYPES, elements, reading
 
 _DEEPEST = 40
@@ -20,13 +20,13 @@ def check_structs(path: Path) -> None:
     """Raise a `CorpusError` unless each element of a MATLAB file of version 5 to 7, nested or not, has its form."""
     with reading(path, "a variable") as file:
         for element in elements(path, file):
-            variable = Nested.at(path, file, element)
+            variable = MatlabArray.at(path, file, element)
             _check(variable, 0)
             variable.pass_over()
             variable.finish()
 
 
-def _check(array: Nested, depth: int) -> None:
+def _check(array: MatlabArray, depth: int) -> None:
     if depth > _DEEPEST:
         raise array.wrong("the depth", f"arrays nested {_DEEPEST} deep at most", "more")
     if prod(array.shape) > _LARGEST:

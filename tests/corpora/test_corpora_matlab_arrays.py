@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import scipy.io
 
-from scmmlab.corpora.fakes.nested_files import Cell, Later, write_nested
-from scmmlab.corpora.matlab_v5 import open_nested
+from scmmlab.corpora.fakes.nested_files import Later, MatlabCell, write_nested
+from scmmlab.corpora.matlab_v5 import open_variable
 from scmmlab.errors import CorpusError
 
 BIG = np.random.default_rng(0).normal(size=(2000, 14))
@@ -31,7 +31,7 @@ def path(request, tmp_path):
 
 def everything(path):
     found = {}
-    with open_nested(path, "S") as variable:
+    with open_variable(path, "S") as variable:
         for name, field in variable.fields():
             if name == "first":
                 found[name] = [
@@ -60,7 +60,7 @@ def test_what_was_written_is_read_in_its_order(path):
 
 
 def test_what_is_not_read_is_passed_over(path):
-    with open_nested(path, "S") as variable:
+    with open_variable(path, "S") as variable:
         assert (variable.name, variable.kind, variable.shape) == ("S", "struct", (1, 1))
         kinds = {name: (field.kind, field.shape, field.where) for name, field in variable.fields()}
     assert kinds["first"] == ("cell", (2, 2), "S.first")
@@ -94,13 +94,13 @@ def test_a_file_of_version_73_is_refused(tmp_path):
 def test_text_is_no_matlab_file(tmp_path):
     (tmp_path / "a.mat").write_text("hello, this is text and not what it should be")
     with pytest.raises(
-        CorpusError, match=r"is no MATLAB file: expected one that starts with 'MATLAB 5.0' or .* found 'hello"
+        CorpusError, match=r"is not a MATLAB file: expected one that starts with 'MATLAB 5.0' or .* found 'hello"
     ):
         read(tmp_path / "a.mat", "fields")
 
 
 def read(path, what, name="S"):
-    with open_nested(path, name) as variable:
+    with open_variable(path, name) as variable:
         getattr(variable, what)() if what in ("numbers", "text") else list(getattr(variable, what)())
 
 
@@ -185,7 +185,7 @@ def test_a_variable_that_goes_on_after_its_end_is_refused(tmp_path):
 
 def test_what_fakes_write_is_what_scipy_reads(tmp_path):
     made = np.random.default_rng(1).normal(size=(7, 3))
-    content = {"A": Cell((1, 2), ["ab", {"x": 2.0}]), "name_of_a_field": Later((7, 3), lambda: made)}
+    content = {"A": MatlabCell((1, 2), ["ab", {"x": 2.0}]), "name_of_a_field": Later((7, 3), lambda: made)}
     write_nested(tmp_path / "a.mat", "S", content)
     found = scipy.io.loadmat(tmp_path / "a.mat")["S"][0, 0]
     assert found.dtype.names == ("A", "name_of_a_field")

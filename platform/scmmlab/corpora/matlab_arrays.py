@@ -66,7 +66,7 @@ class _Stream:
         return size
 
 
-class Nested:
+class MatlabArray:
     """An array of numbers, a text, a struct or a cell, which the stream has come to.
 
     Parameters
@@ -102,12 +102,12 @@ class Nested:
         self.is_complex = complex_flag and self.kind in DTYPES
 
     @classmethod
-    def at(cls, path: Path, file: BinaryIO, element: Element) -> Nested:
+    def at(cls, path: Path, file: BinaryIO, element: Element) -> MatlabArray:
         """The variable that is an element of an open file."""
         stream = _Stream(path, content_of(file, element), element.order)
         return cls(stream, "", stream.matrix_tag() if element.compressed else element.size)
 
-    def fields(self) -> Iterator[tuple[str, Nested]]:
+    def fields(self) -> Iterator[tuple[str, MatlabArray]]:
         """Names and contents of a struct of 1 x 1, in the order of the file; each is passed over when the next is due.
 
         Raises
@@ -120,7 +120,7 @@ class Nested:
         names = self._field_names()
         yield from zip(names, self._arrays(f".{name}" for name in names), strict=True)
 
-    def cells(self) -> Iterator[Nested]:
+    def cells(self) -> Iterator[MatlabArray]:
         """Contents of a cell, column by column; each is passed over when the next is due.
 
         Raises
@@ -132,7 +132,7 @@ class Nested:
             raise self._other_kind("a cell")
         yield from self._arrays(f"{{{number}}}" for number in range(1, math.prod(self.shape) + 1))
 
-    def arrays(self) -> Iterator[Nested]:
+    def arrays(self) -> Iterator[MatlabArray]:
         """All that it is made of, whatever it is, but numbers and text; each is passed over when the next is due.
 
         Raises
@@ -251,7 +251,7 @@ class Nested:
         found = f"{'complex ' if self.is_complex else ''}{self.kind} of {self.shape}"
         return CorpusError(f"'{self.where}' in '{self.path}' is of another kind: expected {expected}, found {found}.")
 
-    def _arrays(self, names: Iterable[str]) -> Iterator[Nested]:
+    def _arrays(self, names: Iterable[str]) -> Iterator[MatlabArray]:
         """Those that follow, each passed over when the next is due."""
         for name in names:
             where = self.where + name
@@ -260,13 +260,13 @@ class Nested:
             size = self._stream.matrix_tag()
             if size > self._room:
                 raise damage(self.path, f"the size of '{where}'", f"{self._room} bytes at most", str(size))
-            child = Nested(self._stream, where, size)
+            child = MatlabArray(self._stream, where, size)
             yield child
             child.pass_over()
 
     def _field_names(self) -> list[str]:
         (width, *more), names = self._integers("length of names") or (0,), self._part("names", _TEXTS)
-        # SciPy's process ends where names of no length are said to be there
+        # SciPy divides by this length
         if width < 1 or more or len(names) % width:
             raise self.wrong("the field names", "names of one length", f"{len(names)} bytes in names of {width}")
         starts = range(0, len(names), width)
