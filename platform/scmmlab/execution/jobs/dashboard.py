@@ -60,7 +60,7 @@ def find_dashboard(address: str | None, environment: Mapping[str, str], ca_file:
     SpecError
         If there is no address, or it cannot be one.
     ResourceError
-        If nothing answers, what answers is no Ray dashboard, or it requires a token and there is none here.
+        If nothing answers, what answers is not a Ray dashboard, or it requires a token and there is none here.
     """
     if not address:
         raise SpecError(
