@@ -10,6 +10,7 @@ from typing import Self
 from scmmlab.execution.events import EngineEvent
 from scmmlab.execution.interruption import Interruption
 from scmmlab.execution.task import Task
+from scmmlab.study.worker_losses import WorkerLosses
 
 OnEvent = Callable[[EngineEvent], None]
 STEP_S = 0.5
@@ -37,6 +38,11 @@ class Engine(ABC):
     """Where to look after an error."""
     interruption: Interruption = Interruption()
     """Whether the run is to stop, checked wherever the engine waits; to be set before entering."""
+
+    @property
+    def losses(self) -> WorkerLosses:
+        """Workers that were lost; none where tasks run in this process."""
+        return WorkerLosses()
 
     @abstractmethod
     def submit(self, task: Task) -> None:

@@ -32,7 +32,6 @@ class StudyRun(ABC):
     def __init__(self, plan: Plan, store: ResultStore, engine: Engine, progress: Progress):
         self._store, self._engine, self._progress = store, engine, progress
         self._folder = store.study_folder(plan.study.name)
-        self._losses = WorkerLosses()
         self._interruption = Interruption()
 
     @contextmanager
@@ -52,7 +51,7 @@ class StudyRun(ABC):
         self._engine.useful_workers = useful_workers
         self._engine.interruption = self._interruption
         self._progress.status("starting")
-        keep_worker_losses(self._folder, self._losses)
+        keep_worker_losses(self._folder, WorkerLosses())
         with self._engine:
             self._progress.expect(self._engine.workers)
             yield
@@ -65,9 +64,8 @@ class StudyRun(ABC):
             case TaskLost() | WorkersChanged():
                 self._progress.print(str(event))
             case WorkerLost():
-                self._losses = self._losses.plus(event.kind, str(event))
-                self._progress.lost(self._losses.text())
-                keep_worker_losses(self._folder, self._losses)
+                self._progress.lost(self._engine.losses.text())
+                keep_worker_losses(self._folder, self._engine.losses)
             case WorkersAwaited():
                 self._progress.status(str(event))
         self._check_interruption()

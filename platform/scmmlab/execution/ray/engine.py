@@ -30,6 +30,7 @@ from scmmlab.execution.ray.worker_groups import MakeTrainer, WorkerGroup
 from scmmlab.execution.ray.worker_pool import WorkerPool
 from scmmlab.execution.sweep.task_runner import MakeSweepSlots, slots_per_worker
 from scmmlab.execution.task import Task
+from scmmlab.study.worker_losses import WorkerLosses
 from scmmlab.tables import read_manifest
 from scmmlab.training.sweep_stage import SweepSlots
 
@@ -91,6 +92,11 @@ class RayEngine(Engine):
         """Workers that there are, or will be once they are started."""
         pool = self._pool
         return pool.workers if pool is not None and pool.workers else self._plan.workers
+
+    @property
+    def losses(self) -> WorkerLosses:
+        """Workers that this run has lost."""
+        return self._budget.losses
 
     def open(self) -> None:
         """Join or start Ray, and check that it has what the study requests."""
