@@ -22,6 +22,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from scmmlab.errors import first_line
+
 _DTYPE = re.compile(r"b1|i[1248]|u[1248]|f[248]|[SU][1-9]\d{0,9}|O8|O4|O")
 
 
@@ -123,7 +125,7 @@ class ArrayUnpickler(pickle._Unpickler):
         # a pickle that was cut or tampered with may fail in any step, with whatever that step raises
         except Exception as error:
             at = f"at byte {self._stream.tell()} of {self._size}"
-            raise PickleRefusedError(f"a damaged pickle {at} ({_first_line(error)})") from error
+            raise PickleRefusedError(f"a damaged pickle {at} ({first_line(error)[:200]})") from error
         _refuse_parts(value)
         return value
 
@@ -267,7 +269,3 @@ def _refuse_parts(value: Any) -> None:
             values += each
         elif isinstance(each, np.ndarray) and each.dtype.hasobject:
             values += each.reshape(-1).tolist()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

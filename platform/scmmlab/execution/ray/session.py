@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 import ray
 
-from scmmlab.errors import ResourceError, ScmmlabError, TryAgainError
+from scmmlab.errors import ResourceError, ScmmlabError, TryAgainError, first_line
 from scmmlab.execution.ray import private
 from scmmlab.execution.ray.session_folder import check_ray_folder
 from scmmlab.execution.ray.token import (
@@ -149,7 +149,7 @@ def _start(**options: Any) -> None:
                 "--engine local runs without Ray",
             ) from error
         raise ResourceError(
-            f"Ray failed to start on this machine: {_first_line(error).rstrip('.')}.",
+            f"Ray failed to start on this machine: {first_line(error)}.",
             hint="scmmlab doctor checks this machine; --engine local runs without Ray",
         ) from error
 
@@ -163,7 +163,7 @@ def _join(address: str, quiet: dict[str, Any]) -> None:
         raise
     except Exception as error:
         raise ResourceError(
-            f"Cannot join the Ray cluster at RAY_ADDRESS={address!r}: {_first_line(error).rstrip('.')}.",
+            f"Cannot join the Ray cluster at RAY_ADDRESS={address!r}: {first_line(error)}.",
             hint="start it with 'ray start --head', or unset RAY_ADDRESS to run on this machine alone",
         ) from error
 
@@ -251,7 +251,3 @@ def _object_store_memory() -> int:
     except OSError:
         return DEFAULT_OBJECT_STORE_MEMORY
     return max(LEAST_OBJECT_STORE_MEMORY, min(DEFAULT_OBJECT_STORE_MEMORY, free // 2))
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
