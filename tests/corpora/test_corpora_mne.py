@@ -57,7 +57,9 @@ class TestBidsConformance(ReaderConformance):
             super().alter(companion)
 
     def test_a_root_without_recordings_is_named(self, tmp_path):
-        with pytest.raises(CorpusError, match=f"{tmp_path}.*no BIDS folder: expected folders sub-.*found no such"):
+        with pytest.raises(
+            CorpusError, match=f"{tmp_path}.*is not a BIDS folder: expected folders sub-.*found no such"
+        ):
             self.reader().files(tmp_path)
 
 
@@ -422,7 +424,7 @@ def test_a_recording_without_events_is_named(root):
 
 def test_a_folder_above_the_bids_folder_is_pointed_down(root):
     lab_files.write_bids(root)
-    with pytest.raises(CorpusError, match="no BIDS folder") as error:
+    with pytest.raises(CorpusError, match="is not a BIDS folder") as error:
         MneReader(layout=lab_files.layout(**BIDS)).files(root.parent)
     assert error.value.hint == f"--root {root} has some."
 

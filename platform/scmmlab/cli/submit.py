@@ -155,8 +155,8 @@ def _file_in(directory: WorkingDirectory, loaded: LoadedStudy) -> PurePosixPath:
     """Where the job has the study's file."""
     file = directory.inside(loaded.path)
     if file is None:
-        where = "is excluded from the upload" if loaded.path.resolve().is_relative_to(directory.folder) else "is "
-        "not in it"
+        inside = loaded.path.resolve().is_relative_to(directory.folder)
+        where = "is excluded from the upload" if inside else "is not in it"
         raise SpecError(
             f"The folder {directory.folder} is uploaded for the job, but the study {loaded.path} {where}.",
             hint="--working-dir DIR, a folder with the study in it; .rayignore and .gitignore list what is excluded",

@@ -6,7 +6,7 @@ module. Every array is made here, from bytes that are there, and all arrays toge
 however often it names the same data.
 
 It is the unpickler that is written in Python: that written in C makes room for as many values as a pickle says that it
-will remember, gigabytes for a pickle of nine bytes (docs/decisions/0017-arrays-from-pickles.md).
+will remember, gigabytes for a pickle of nine bytes (docs/decisions/0017-readers-arrays-from-pickles.md).
 """
 
 from __future__ import annotations
