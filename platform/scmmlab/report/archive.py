@@ -303,7 +303,7 @@ def _check_keys(files: Mapping[str, bytes], plan: Plan, store: ResultStore) -> I
         experiment = ExperimentSpec.model_validate(record["experiment"])
         channels, seed = tuple(record["channels"]), record["seed"]
         if cell_key(experiment, cell.transfer, source, target, channels, seed) != key or record["key"] != key:
-            yield f"the record of {cell.name} ({key}) is of another experiment"
+            yield f"the record of {cell.name} ({key}) belongs to another experiment"
         found = (record["source_fingerprint"], record["target_fingerprint"], record["numerics"])
         if found != (source.fingerprint, target.fingerprint, NUMERICS_VERSION):
             yield f"the record of {cell.name} ({key}) is of other tables"
