@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STORE ?= runs
 SEED ?= 1
 ROUNDS ?= 3
-JOBS ?= 3
+JOBS ?= 2
 
 .PHONY: help setup demo test test-fast chaos check numerics manifests drawing format bench bench-study bench-overhead lock clean
 
@@ -29,8 +29,8 @@ $(VENV)/.up-to-date: constraints.txt pyproject.toml
 demo: setup  ## The main job on real EEG: an ablation grid on Ray, recorded in MLflow, with its report
 	@$(BIN)/scmmlab run ablations/demo.yaml --store $(STORE)
 
-# Slow tests wait for half of their time, for Ray and for leases to end: three at a time on two cores. JOBS=0: one after the
-# other, in one process. Coverage is counted where it costs a minute: without Ray's processes, which it would not see.
+# One test a core: a third Ray that starts on two cores slows the others down. JOBS=0: one after the other, in one process.
+# Coverage is counted where it costs a minute: without Ray's processes, which it would not see.
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 test: setup  ## All tests, and how many of the code's lines those reach that need no cluster and no server
 	@$(PYTEST) -m "not slow" --cov --cov-report=
