@@ -1,4 +1,4 @@
-"""A program with a Ray of several machines, of which one is drained and one is lost; what happened is left as JSON."""
+"""A program with a Ray of several machines, of which one is drained and two are lost; what happened is left as JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from struck_study import At, study_of_two_packs
 from tiny_study import plan_of
 
 from scmmlab.errors import ResourceError
-from scmmlab.execution.events import EpochEnded, TaskLost, WorkerLost
+from scmmlab.execution.events import EpochEnded, TaskLost, WorkerLost, WorkersChanged
 from scmmlab.study import ResultStore
 
 MEMORY = 100 * 2**20
@@ -24,17 +24,19 @@ START_S = 30
 """How long workers of a cluster that lacks a machine are waited for: longer than any take to start."""
 
 
-def main(folder: Path, drained: Path, lost: Path, told_in: Path) -> None:
-    """Run a study whose machine is drained, and one that cannot go on without a machine.
+def main(folder: Path, drained: Path, gone: Path, lost: Path, told_in: Path) -> None:
+    """Run a study whose machine is drained, one that goes on without a machine, and one that cannot.
 
     Parameters
     ----------
     folder : Path
         Of the tables.
-    drained, lost : Path
-        Stores of the two.
+    drained, gone, lost : Path
+        Stores of the three.
     told_in : Path
-        What happened: ``complete``, ``losses`` and ``epochs`` of the first; ``error`` of the second.
+        What happened: ``complete``, ``losses`` and ``epochs`` of the first; ``complete``, ``losses``, ``changes`` of
+        its workers and ``elsewhere`` (what is not on the driver's machine, and should be) of the second, as ``gone``;
+        ``error`` of the third.
     """
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "object_store_memory": MEMORY})
     nodes = [cluster.add_node(num_cpus=1, object_store_memory=MEMORY) for _ in range(2)]
@@ -64,6 +66,31 @@ def main(folder: Path, drained: Path, lost: Path, told_in: Path) -> None:
     ]
 
     cluster.remove_node(nodes[0], allow_graceful=False)
+    wide = cluster.add_node(num_cpus=2, object_store_memory=MEMORY)
+
+    def replace():
+        here = ray.get_runtime_context().get_node_id()
+        seen["elsewhere"] = [
+            actor["ActorClassName"]
+            for actor in ray._private.state.actors().values()
+            if actor["State"] == "ALIVE"
+            and actor["ActorClassName"] in ("Broker", "TrainController", "SynchronizationActor")
+            and actor["Address"]["NodeID"] != here
+        ]
+        cluster.remove_node(wide, allow_graceful=False)
+        cluster.add_node(num_cpus=1, object_store_memory=MEMORY)
+
+    plan = plan_of(study_of_two_packs(folder, LONG, seeds=[0, 1]))
+    engine = ray_engine(plan)
+    heard, seen = heard_by(engine), dict[str, object]()
+    seen["complete"] = run(plan, ResultStore(gone), engine, At(10, replace, of=3)).complete
+    seen["losses"] = [event.kind for event in heard if isinstance(event, WorkerLost)]
+    seen["changes"] = [str(event) for event in heard if isinstance(event, WorkersChanged)]
+    told["gone"] = seen
+
+    for node in list(cluster.worker_nodes):
+        if node is not nodes[1]:
+            cluster.remove_node(node, allow_graceful=False)
     other = cluster.add_node(num_cpus=1, object_store_memory=MEMORY)
     together = study_of_two_packs(folder, LONG, workers_per_cell=2, max_failures=3, start_timeout_s=START_S)
     plan = plan_of(together)

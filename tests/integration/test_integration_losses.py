@@ -142,9 +142,9 @@ def test_a_failure_says_what_it_was_and_where_its_log_is():
 
 
 @pytest.mark.timeout(1800)
-def test_machine_that_is_drained_loses_no_epoch_and_one_that_cannot_be_done_without_is_named(folder, tmp_path):
-    drained, lost, told_in = (tmp_path / name for name in ("drained", "lost", "told.json"))
-    arguments = ", ".join(f"Path({str(path)!r})" for path in (folder, drained, lost, told_in))
+def test_machine_that_is_drained_loses_no_epoch_and_one_that_vanishes_is_gone_on_without_or_named(folder, tmp_path):
+    drained, gone, lost, told_in = (tmp_path / name for name in ("drained", "gone", "lost", "told.json"))
+    arguments = ", ".join(f"Path({str(path)!r})" for path in (folder, drained, gone, lost, told_in))
     text = f"from pathlib import Path; from losing_machines import main; main({arguments})"
     ended = program(text, {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2"})
     assert ended.returncode == 0, ended.stderr
@@ -157,6 +157,18 @@ def test_machine_that_is_drained_loses_no_epoch_and_one_that_cannot_be_done_with
     run(plan, alone, local_engine(plan))
     assert csv(plan, store) == csv(plan, alone)
     assert objects(store) == objects(alone)
+
+    plan = plan_of(study_of_two_packs(folder, LONG, seeds=[0, 1]))
+    run(plan, alone, local_engine(plan))  # half of it is there
+    assert told["gone"]["complete"], "no worker may fail, and the machine had two"
+    assert told["gone"]["losses"] == ["machine"]
+    assert told["gone"]["elsewhere"] == [], "what a run cannot lose is on the driver's machine"
+    assert any(
+        re.fullmatch(r"Machine \S+ was lost: \d workers? of 3 left; .*", said) for said in told["gone"]["changes"]
+    )
+    assert any(re.fullmatch(r"There is room: .*", said) for said in told["gone"]["changes"])
+    assert csv(plan, ResultStore(gone)) == csv(plan, alone)
+    assert objects(ResultStore(gone)) == objects(alone)
 
     shortage = f"no worker for {START_S} s (resources.start_timeout_s): 2 workers with 1 CPU each need 2 CPU, 1 there."
     assert shortage in told["error"]

@@ -16,8 +16,6 @@ ANSWER_S = 5.0
 """It has so long to take it."""
 GONE_S = 30.0
 """A head that has taken none for so long is given up; one that was started again with its memory is back sooner."""
-
-
 LAST_S = 15.0
 """After these, a program that waits inside Ray for a lost head is ended here: Ray would end it a little later."""
 
