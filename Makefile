@@ -29,9 +29,13 @@ $(VENV)/.up-to-date: constraints.txt pyproject.toml
 demo: setup  ## The main job on real EEG: an ablation grid on Ray, recorded in MLflow, with its report
 	@$(BIN)/scmmlab run ablations/demo.yaml --store $(STORE)
 
-# Slow tests wait for half of their time, for Ray and for leases to end. JOBS=0: one after the other, in one process.
-test: setup  ## All tests
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+# One test a core: a third Ray that starts on two cores slows the others down. JOBS=0: one after the other, in one process.
+# Coverage is counted where it costs a minute: without Ray's processes, which it would not see.
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+test: setup  ## All tests, and how many of the code's lines those reach that need no cluster and no server
+	@$(PYTEST) -m "not slow" --cov --cov-report=
+	@echo "Of the code's lines, tests that need no cluster and no server reach $$($(BIN)/coverage report --format=total) %."
+	@$(PYTEST) -m slow
 
 test-fast: setup  ## The tests that need no cluster and no server
 	@$(BIN)/python -m pytest -m "not slow"

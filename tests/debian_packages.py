@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from filelock import FileLock
 
 
 def package_root(name: str, packages: Sequence[str], has: Callable[[Path], bool]) -> Path | None:
@@ -31,8 +32,8 @@ def package_root(name: str, packages: Sequence[str], has: Callable[[Path], bool]
     ours = Path("/var/cache") if os.getuid() == 0 else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     folder = ours / "scmmlab" / name
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes
+    # tests run in several processes
+    with FileLock(folder.parent / f"{name}.lock"):
         if not has(folder):
             _unpack(packages, folder)
     return folder if has(folder) else None

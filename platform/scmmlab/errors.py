@@ -100,6 +100,11 @@ class MemoryShortageError(TrainingError):
     """A training for which there is not enough memory, even alone."""
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, without its full stop; the error's name where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
     """The candidate that `name` was most likely meant to be, or None."""
     matches = difflib.get_close_matches(name, sorted(candidates), n=1, cutoff=0.5)

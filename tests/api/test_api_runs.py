@@ -17,7 +17,7 @@ from scmmlab.evaluation import Verdict
 from scmmlab.report import Table
 from scmmlab.report.analyses import BestSetting, Comparison, MainResults, markers
 from scmmlab.report.measures import MEASURES, number, p_value
-from scmmlab.study import driving
+from scmmlab.study import study_lease
 
 pytestmark = pytest.mark.slow
 
@@ -73,7 +73,7 @@ def test_results_of_a_study_that_was_not_run_are_the_heading_that_the_command_pr
 
 def test_texts_that_csv_has_to_quote_and_settings_of_all_kinds_are_what_the_command_prints() -> None:
     from scmmlab.api.frames import results_frame
-    from scmmlab.study import rows_csv, trial_rows
+    from scmmlab.study import TuneTrialRecord, rows_csv, trial_rows
 
     kinds = {
         "a.flag": [True, False, None],
@@ -85,13 +85,15 @@ def test_texts_that_csv_has_to_quote_and_settings_of_all_kinds_are_what_the_comm
         "g.nothing": [None, None, None],
     }
     trials = [
-        {
-            "number": number,
-            "state": "failed",
-            "error": error,
-            "params": {path: values[number] for path, values in kinds.items()},
-            "intermediate": [(2, 0.1 + 0.2), (4, 1 / 3)] if number else [],
-        }
+        TuneTrialRecord(
+            number=number,
+            key=f"t{number}",
+            params={path: values[number] for path, values in kinds.items()},
+            intermediate=((2, 0.1 + 0.2), (4, 1 / 3)) if number else (),
+            value=None,
+            state="failed",
+            error=error,
+        )
         for number, error in enumerate(("two\nlines", None, "späße, 脑"))
     ]
     rows = trial_rows("s", trials)
@@ -190,11 +192,11 @@ def test_a_sweep_has_a_row_for_each_setting_and_the_best_one_is_the_reports(swee
 
 def test_what_a_kind_of_study_does_not_have_is_said(ablation_run, sweep_run) -> None:
     for method in (sweep_run.study.summary, sweep_run.study.comparisons, sweep_run.study.curves):
-        with pytest.raises(SpecError, match="is a sweep: it has settings, and no variants"):
+        with pytest.raises(SpecError, match="is a sweep: it has settings, not variants"):
             method()
     with pytest.raises(SpecError, match="is a sweep, which keeps no encoders"):
         sweep_run.study.encoder("0")
-    with pytest.raises(SpecError, match="is an ablation: it has variants, and no settings"):
+    with pytest.raises(SpecError, match="is an ablation: it has variants, not settings"):
         ablation_run.study.trials_dataframe()
     with pytest.raises(SpecError, match=r"'metric': it must be one of .* did you mean 'accuracy'"):
         ablation_run.study.summary("acuracy")
@@ -226,7 +228,7 @@ def test_parts_make_the_study_and_the_last_one_writes_the_report(ablation_run, t
     first = study.run("local", part="1/2", progress=False, tracking_uri="none")
     assert first.complete
     assert first.report is None
-    assert first.left == "Other parts are not yet finished; the last one to end writes the report."
+    assert first.left == "Other parts are not finished yet; the last one to finish writes the report."
     ended = []
     last = study.run("local", part="2/2", progress=False, tracking_uri="none", part_ended=ended.append)
     assert last.report.paths.html.is_file()
@@ -238,9 +240,9 @@ def test_parts_make_the_study_and_the_last_one_writes_the_report(ablation_run, t
 def test_a_study_that_another_drives_says_so(scmmlab, ablation_run, tmp_path: Path) -> None:
     study = Study.open(ablation_run.file, tmp_path)
     values = Study.open(study.spec, tmp_path)
-    with driving(study.store.study_folder(study.name), study.name, "wait"):
-        assert "A driver has been at it since 2" in str(study.status())
-        with pytest.raises(BusyError, match="is being run already: another driver has been at it since 2") as refused:
+    with study_lease(study.store.study_folder(study.name), study.name, "wait"):
+        assert "A driver has held it since 2" in str(study.status())
+        with pytest.raises(BusyError, match="is already running: another driver has held it since 2") as refused:
             study.run("local", progress=False, tracking_uri="none")
         done = scmmlab("run", ablation_run.file, "--store", tmp_path, "--engine", "local", "--tracking-uri", "none")
         assert (done.status, done.err.splitlines()[-1]) == (2, f"Hint: {refused.value.hint}")

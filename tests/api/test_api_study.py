@@ -152,7 +152,7 @@ def test_why_results_may_be_under_other_keys_is_told_or_logged(scmmlab, file: Pa
     heard: list[str] = []
     with caplog.at_level(logging.WARNING, "scmmlab"):
         caplog.clear()  # where the code was edited, that was logged before
-        Study.open(file, tmp_path / "runs", tell=heard.append)
+        Study.open(file, tmp_path / "runs", notify=heard.append)
         assert not caplog.records
         Study.open(file, tmp_path / "runs")
     (note,) = (note for note in heard if "has results under keys of version 1" in note)

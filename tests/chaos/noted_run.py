@@ -17,11 +17,11 @@ from typing import Any
 from scmmlab.cli.main import main
 from scmmlab.execution import engines
 from scmmlab.execution.engine import Engine
-from scmmlab.execution.events import CheckpointSaved, EpochEnded, Event, TaskEnded, TaskLost, TaskStarted
+from scmmlab.execution.events import CheckpointSaved, EngineEvent, EpochEnded, TaskEnded, TaskLost, TaskStarted
 from scmmlab.training import StageOutput
 
 
-def note_of(event: Event) -> dict[str, Any] | None:
+def note_of(event: EngineEvent) -> dict[str, Any] | None:
     """What is noted of an event."""
     match event:
         case TaskStarted():
@@ -54,8 +54,8 @@ def noting(make: Callable[..., Engine], pipe: int, checkpoint_s: float) -> Calla
         engine._checkpoint_s = checkpoint_s
         step = engine.step
 
-        def noted(emit: Callable[[Event], None], timeout_s: float) -> None:
-            def tell(event: Event) -> None:
+        def noted(emit: Callable[[EngineEvent], None], timeout_s: float) -> None:
+            def tell(event: EngineEvent) -> None:
                 emit(event)
                 # what is noted has been dealt with: a checkpoint is in the store, an outcome too
                 if (note := note_of(event)) is not None:

@@ -97,7 +97,7 @@ def test_every_change_is_found_also_where_checksums_were_made_to_match(scmmlab, 
     assert f"{name} is missing" in said({other: data for other, data in files.items() if other != name})
     assert "extra is not listed" in said(files | {"extra": b""})
     assert "has no record under the key" in said(summed({o: d for o, d in files.items() if o != name}))
-    assert "is of another experiment" in said(with_record(seed=7))
+    assert "belongs to another experiment" in said(with_record(seed=7))
     assert "is of other tables" in said(with_record(target_fingerprint="0"))
     folds = json.loads(json.dumps(record["folds"]))
     folds[0]["test"]["accuracy"] += 2**-40
@@ -135,7 +135,7 @@ def test_no_byte_of_the_file_can_be_changed(scmmlab, study, finished: Path, tmp_
         out.write_bytes(data + more)
         done = scmmlab("verify-archive", out)
         assert done.status == 1
-        assert f"{len(more)} bytes stand behind its end" in done.out
+        assert f"{len(more)} bytes follow its end" in done.out
 
 
 @pytest.mark.slow
@@ -218,9 +218,9 @@ def zip_with(name: str) -> bytes:
         (tar_with(tarfile.TarInfo("../outside")), "expected plain names, found '../outside'"),
         (tar_with(tarfile.TarInfo("/etc/outside")), "expected plain names, found '/etc/outside'"),
         (tar_with(tarfile.TarInfo("store/../../x")), "expected plain names"),
-        (tar_with(link("link", tarfile.SYMTYPE)), "found 'link', which is none"),
-        (tar_with(link("link", tarfile.LNKTYPE)), "found 'link', which is none"),
-        (tar_with(link("device", tarfile.CHRTYPE)), "found 'device', which is none"),
+        (tar_with(link("link", tarfile.SYMTYPE)), "found 'link', which is not one"),
+        (tar_with(link("link", tarfile.LNKTYPE)), "found 'link', which is not one"),
+        (tar_with(link("device", tarfile.CHRTYPE)), "found 'device', which is not one"),
         (zip_with("../outside"), "expected plain names, found '../outside'"),
         (zip_with("..\\outside"), "expected plain names"),
         (b"neither", "Cannot read the archive"),

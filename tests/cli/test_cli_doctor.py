@@ -35,7 +35,7 @@ def test_a_machine_made_bad_on_purpose_is_told_line_by_line(scmmlab, home, study
     assert done.status == 1
     (of_token,) = (line for line in done.out.splitlines() if "token file" in line)
     assert of_token.startswith("bad")
-    assert of_token.endswith(f"Mend: chmod 600 {token}")
+    assert of_token.endswith(f"Fix: chmod 600 {token}")
     (of_cores,) = (line for line in done.out.splitlines() if " cores: " in line)
     assert "4000 CPU needed" in of_cores
 
@@ -48,4 +48,4 @@ def test_a_port_of_mlflow_that_is_open_to_all_is_bad(scmmlab, home, tmp_path, mo
         monkeypatch.setattr("scmmlab.doctor.open_ports.KNOWN_PORTS", {port: "MLflow"})
         done = scmmlab("doctor", "--store", tmp_path / "runs")
     assert done.status == 1
-    assert f"bad   MLflow's ports: other machines reach 0.0.0.0:{port}" in done.out
+    assert f"bad   MLflow's ports: other machines can reach 0.0.0.0:{port}" in done.out

@@ -48,22 +48,22 @@ def test_the_second_driver_ends_with_a_sentence_and_a_killed_one_is_lost_and_rep
     with start(study, store, *LONG) as first:
         try:
             until(lambda: "(pretrain, epoch " in status(), first)
-            assert "A driver has been at it since 2" in status()
+            assert "A driver has held it since 2" in status()
             assert "running  full · a-to-b · 0" in status()
             second = scmmlab("run", study, "--store", store, "--engine", "local", "--tracking-uri", "none", *LONG)
             assert second.status == 2
-            assert "is being run already: another driver has been at it since 2" in second.err
+            assert "is already running: another driver has held it since 2" in second.err
             assert f"scmmlab status {study} --store" in second.err
             assert "Traceback" not in second.err
         finally:
             first.kill()
-    assert "The driver that began at 2" in status()
+    assert "The driver that started at 2" in status()
     assert "lost     full · a-to-b · 0  (pretrain, epoch " in status()
     assert " 0 running" not in status()
 
     # the same command goes on at once; interrupted in order, it leaves no claim
     with start(study, store, *LONG) as third:
-        until(lambda: "A driver has been at it since 2" in status(), third)
+        until(lambda: "A driver has held it since 2" in status(), third)
         third.send_signal(signal.SIGINT)
         assert third.wait(120) == 130
     assert "driver" not in status()

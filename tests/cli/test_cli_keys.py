@@ -84,7 +84,7 @@ def test_results_under_earlier_keys_are_told_of_and_nothing_is_lost(scmmlab, stu
     for name in ("results", "status"):
         told = scmmlab(name, study, "--store", tmp_path).err
         assert "results under keys of version 1" in told
-        assert "stay where they are for scmmlab 0.1.0 (abc)." in told
+        assert "remain available to scmmlab 0.1.0 (abc)." in told
     refused = scmmlab("report", study, "--store", tmp_path)
     assert refused.status == 2
     assert "under keys of version 1" in refused.err

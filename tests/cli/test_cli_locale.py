@@ -71,7 +71,7 @@ def test_a_study_runs_in_ascii_and_its_report_reaches_mlflow(study, finished, tm
 def test_a_file_name_that_libraries_would_take_for_different_files_is_refused(scmmlab, study, tmp_path):
     done = scmmlab("corpus", "show", "caf\udce9")
     assert (done.status, done.err.count("\n")) == (2, 2), done.err
-    assert "Cannot use the file name 'caf\\udce9': it is not text in UTF-8." in done.err
+    assert "Cannot use the file name 'caf\\udce9': it is not UTF-8 text." in done.err
     done = scmmlab("status", study, "--store", tmp_path / "l\udce4ufe")
     assert done.status == 2
     assert "l\\udce4ufe" in done.err
@@ -80,7 +80,7 @@ def test_a_file_name_that_libraries_would_take_for_different_files_is_refused(sc
     for where in (("plan", elsewhere), ("status", study, "--store", tmp_path / "läufe")):
         refused = in_ascii(*where)
         assert (refused.returncode, refused.stderr.count("\n")) == (2, 2), refused.stderr
-        assert "file names of this program are in ascii, and UTF-8 is expected" in refused.stderr
+        assert "this program encodes file names as ascii, and UTF-8 is expected" in refused.stderr
         assert "PYTHONUTF8=1" in refused.stderr
 
 

@@ -21,7 +21,7 @@ def test_parts_make_the_tables_of_an_undivided_run_and_the_last_one_finishes_the
         assert done.status == 0, done.err
         assert done.out == (
             f"Part {number}/3: 2 of 2 cells are finished.\n"
-            "Other parts are not yet finished; the last one to end writes the report.\n"
+            "Other parts are not finished yet; the last one to finish writes the report.\n"
         )
         assert not (store / "studies/tiny/report").exists()
         assert not (store / "studies/tiny/mlflow.db").exists()

@@ -17,7 +17,7 @@ def test_a_cell_comes_out_the_same_and_the_store_is_left_alone(scmmlab, study, f
     before = {path: path.read_bytes() for path in finished.rglob("*.json")}
     done = scmmlab("rerun", name, "--study", study, "--store", finished)
     assert done.status == 0, done.err
-    assert "the same to the last digit" in done.out
+    assert "identical to the last digit" in done.out
     assert {path: path.read_bytes() for path in finished.rglob("*.json")} == before
 
 
@@ -32,7 +32,7 @@ def test_a_digit_that_is_not_what_comes_out_is_named(scmmlab, study, finished: P
     path.write_bytes(to_json("cells", key, record))
     done = scmmlab("rerun", key[:10], "--study", study, "--store", store)
     assert done.status == 1
-    assert "1 figure of the record came out otherwise" in done.out
+    assert "1 figure of the record differs" in done.out
     assert "curves.pretrain.1.loss: " in done.out
     assert "relative difference" in done.out
 
@@ -40,7 +40,7 @@ def test_a_digit_that_is_not_what_comes_out_is_named(scmmlab, study, finished: P
 @pytest.mark.parametrize(
     ("cell", "said"),
     [
-        ("", "it must be a key of study 'tiny', the beginning of one, or variant/transfer/seed, got ''"),
+        ("", "it must be a key of study 'tiny', a prefix of one, or variant/transfer/seed, got ''"),
         ("fulk/a-to-b/0", "did you mean full/a-to-b/0?"),
         ("full/a-to-b/0", "There is no record of cell full · a-to-b · 0"),
     ],

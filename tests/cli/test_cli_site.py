@@ -1,4 +1,4 @@
-"""Commands take store, MLflow and resources from the site; `scmmlab site` says what is in force, and what says so."""
+"""Commands take store, MLflow and resources from the site; `scmmlab site` shows every value and its source."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_resources_of_the_site_stand_above_the_studys_and_set_above_them(scmmlab
     assert cores("--set", "resources.workers=1").startswith("ok")
 
 
-def test_what_is_in_force_is_shown_with_its_source(scmmlab, site, finished, monkeypatch) -> None:
+def test_every_setting_is_shown_with_its_source(scmmlab, site, finished, monkeypatch) -> None:
     monkeypatch.setenv("SCMMLAB_TRACKING_URI", "http://user:hunter2@mlflow:5000")
     shown = {line.split()[0]: line.split()[1:] for line in scmmlab("site", "--site", site).out.splitlines()}
     assert shown["store"] == [str(finished), f"{site},", "line", "1"]

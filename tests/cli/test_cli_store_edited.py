@@ -109,21 +109,22 @@ def test_what_nothing_needs_is_read_when_asked_for(scmmlab, study, finished: Pat
     expected = scmmlab("results", *given).out
     objects = len(list((store / "pretrain").iterdir())) + len(list((store / "finetune").iterdir()))
     done = scmmlab("status", *given, "--check")
-    assert (done.status, done.out.splitlines()[0]) == (0, f"{objects} encoders and fine-tunings read, none damaged.")
-    assert f"Reading encoders and fine-tunings: {objects} of {objects} done" in done.err
+    read = "encoders and fine-tuning results read"
+    assert (done.status, done.out.splitlines()[0]) == (0, f"{objects} {read}, none damaged.")
+    assert f"Reading encoders and fine-tuning results: {objects} of {objects} done" in done.err
 
     damaged = [name for kind in ("pretrain", "finetune") for name in damage_contents(Files(store), kind)]
     assert scmmlab("status", *given).status == 0
     assert caplog.text == ""
     done = scmmlab("status", *given, "--check")
     assert done.status == 1
-    assert done.out.startswith(f"{objects} encoders and fine-tunings read, {len(damaged)} damaged and set aside: ")
+    assert done.out.startswith(f"{objects} {read}, {len(damaged)} damaged and set aside: ")
     for name in damaged:
         assert f"{name} is damaged: " in caplog.text
         assert not (store / name).exists()
-    assert scmmlab("status", *given, "--check").out.startswith("0 encoders and fine-tunings read, none damaged.")
+    assert scmmlab("status", *given, "--check").out.startswith(f"0 {read}, none damaged.")
 
     shutil.rmtree(store / "cells")
     assert scmmlab("run", *given, *RUN).status == 0
     assert scmmlab("results", *given).out == expected
-    assert scmmlab("status", *given, "--check").out.startswith(f"{objects} encoders and fine-tunings read, none ")
+    assert scmmlab("status", *given, "--check").out.startswith(f"{objects} {read}, none ")

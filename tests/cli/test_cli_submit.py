@@ -17,8 +17,9 @@ from scmmlab.execution.jobs.left_behind import ALWAYS, DATA
 from scmmlab.execution.jobs.log_view import PROGRESS, LogView
 from scmmlab.execution.jobs.past_jobs import why_not_ours
 from scmmlab.execution.jobs.study_job import StudyJob
-from scmmlab.execution.jobs.working_directory import MOST_BYTES, look_into
+from scmmlab.execution.jobs.working_directory import look_into
 from scmmlab.execution.progress import Progress
+from scmmlab.execution.ray.private import package_limit
 
 ROOT = Path(__file__).parents[2]
 STUDY = """
@@ -96,7 +97,7 @@ def test_a_study_outside_the_working_directory_is_refused(scmmlab, folder, unrea
     assert "the study mine.yaml is not in it" in said
     assert "--working-dir" in said
     (folder / ".gitignore").write_text("*.yaml\n")
-    assert "stays behind" in refused(scmmlab("submit", "mine.yaml", *options))
+    assert "is excluded from the upload" in refused(scmmlab("submit", "mine.yaml", *options))
     assert "there is no folder" in refused(scmmlab("submit", "mine.yaml", *options, "--working-dir", "nowhere"))
 
 
@@ -107,7 +108,7 @@ def test_a_relative_table_that_stays_behind_is_refused_and_an_absolute_one_is_th
     (study.parent / ".rayignore").write_text("*.parquet\n/a\n/b\n")
     options = ("--store", "/shared/runs", "--address", unreachable)
     said = refused(scmmlab("submit", study.name, *options))
-    assert f"The table {study.parent}/a of study 'tiny' does not go with the job" in said
+    assert f"The table {study.parent}/a of study 'tiny' is not uploaded with the job" in said
     elsewhere = [f"--set=transfers.a-to-b.{side}.table=/shared/{side}" for side in ("source", "target")]
     assert "Nothing answers" in refused(scmmlab("submit", study.name, *options, *elsewhere))
     (study.parent / ".rayignore").unlink()
@@ -125,7 +126,7 @@ def test_a_folder_that_is_too_large_is_refused_with_its_largest_files(scmmlab, f
         with (folder / name).open("wb") as file:
             file.truncate(mib * 2**20)
     said = refused(scmmlab("submit", "mine.yaml", "--store", "/shared/runs", "--address", unreachable))
-    assert f"takes {MOST_BYTES >> 20} MiB" in said
+    assert f"accepts {package_limit() >> 20} MiB" in said
     assert "weights.bin (90 MiB), video.mov (40 MiB), small.bin (1 MiB)" in said
     assert ".rayignore" in said
     (folder / ".rayignore").write_text("*.bin\n*.mov\n")
@@ -160,7 +161,7 @@ def test_what_is_no_dashboard_is_said_and_is_sent_no_token(scmmlab, folder, monk
         threading.Thread(target=server.serve_forever, daemon=True).start()
         said = refused(scmmlab("logs", "mine", "--address", f"http://127.0.0.1:{server.server_port}"))
         server.shutdown()
-    assert "is no Ray dashboard: it says 404" in said
+    assert "is not a Ray dashboard: it returned 404" in said
     assert len(seen) == 1
     assert "secret" not in seen[0]
 

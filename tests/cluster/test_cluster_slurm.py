@@ -21,7 +21,7 @@ from processes import process_of, told_by
 from scmmlab.config import AblationSpec
 from scmmlab.execution.grid.run import GridRun
 from scmmlab.execution.local_engine import LocalEngine
-from scmmlab.study import ResultStore, drivers_of, result_rows, rows_csv
+from scmmlab.study import ResultStore, lease_holders, result_rows, rows_csv
 from scmmlab.tables import read_table
 from scmmlab.tracking import Tracker
 
@@ -116,8 +116,8 @@ def undisturbed(study: AblationSpec, folder: Path) -> str:
 
 def begun(study: AblationSpec, store: ResultStore) -> bool:
     """Whether a driver trains: an epoch has ended."""
-    there, _ = drivers_of(store.study_folder(study.name))
-    return any("epoch" in progress for seen in there for progress in seen.claim.at_work.values())
+    there, _ = lease_holders(store.study_folder(study.name))
+    return any("epoch" in progress for seen in there for progress in seen.claim.active_cells.values())
 
 
 @contextmanager

@@ -31,7 +31,7 @@ def test_a_class_is_its_own_member_without_a_map():
 
 @pytest.mark.parametrize("classes", [{"a": ["x"], "b": ["x"]}, {"a": []}, {"a": ["x", "x"]}])
 def test_a_class_of_the_table_goes_to_one_class_alone(classes):
-    assert "each class must be made of one or more, and no two of the same" in problem(classes)
+    assert "each class must combine at least one of the table's, and no two may share one" in problem(classes)
 
 
 def test_a_map_that_is_no_map_of_lists_is_refused():

@@ -139,7 +139,7 @@ def test_set_reaches_into_a_search_space(write):
         ("seeds", "--set takes path=value, got 'seeds'."),
         ("seeds=[", "Cannot read --set seeds, line 1"),
         ("transfers.1.name=x", "'transfers' has the positions 0 to 0 (halves), got '1'"),
-        ("name.x=1", "'name' is a single value and holds no 'x'"),
+        ("name.x=1", "'name' is a single value and has no 'x'"),
         ("variants.full.masking.ratio=7", "Invalid value for 'variants.full.masking.ratio' in {} (changed by --set)"),
     ],
 )
@@ -154,7 +154,7 @@ def test_a_wrong_override_is_refused(write, override, expected):
         (
             "epochs: 20",
             "epoch: 20",
-            "Unknown key 'base.pretrain.epoch' in {}: the keys there are 'enabled', 'epochs', "
+            "Unknown key 'base.pretrain.epoch' in {}: the allowed keys are 'enabled', 'epochs', "
             "'batch_size', 'batches', 'optimizer'; did you mean 'epochs'?",
         ),
         ("epochs: 20", "epochs: many", "'base.pretrain.epochs' in {}: it must be a whole number, got 'many'."),
@@ -188,21 +188,20 @@ def test_a_wrong_override_is_refused(write, override, expected):
         (
             "0-17",
             "17-0",
-            "'transfers.0.source.subjects' in {}: it must be ranges that ascend, of at most 100,000 numbers, "
-            "got '17-0'.",
+            "'transfers.0.source.subjects' in {}: it must be ascending ranges of at most 100,000 numbers, got '17-0'.",
         ),
         ("0-17", "0-99999999999", "of at most 100,000 numbers, got '0-99999999999'."),
         (
             "source:",
             "sorce:",
-            "'transfers.0.sorce' in {}: the keys there are 'name', 'source', 'target', 'mixed_features', 'set'; "
+            "'transfers.0.sorce' in {}: the allowed keys are 'name', 'source', 'target', 'mixed_features', 'set'; "
             "did you mean 'source'?",
         ),
         ("kind: ablation", "kind: ablations", "'kind' in {}: it must be one of 'ablation', 'sweep', got 'ablations'"),
         ("kind: ablation", "", "'kind' in {}: it is missing"),
         ("name: small", "name: a b", "Invalid value for 'name' in {}: it must match pattern"),
         ("name: small", "name: small\nsedes: [1]", "did you mean 'seeds'?"),
-        ("name: small", "name: small\nseeds: [1, 1]", "Invalid study in {}: seeds must differ, got [1, 1]."),
+        ("name: small", "name: small\nseeds: [1, 1]", "Invalid study in {}: seeds must be distinct, got [1, 1]."),
         ("name: small", "name: small\nmasking: {ratio: 0.1}", "Unknown key 'masking' in {}: it belongs beneath 'base'"),
         ("  full:", "  complete:", "statistics.reference must be one of the variants"),
         (
@@ -210,7 +209,7 @@ def test_a_wrong_override_is_refused(write, override, expected):
             "describtion: as published,",
             "Unknown key 'variants.released.describtion' in {}",
         ),
-        ("name: small", "name: small\nname: big", "key 'name' stands twice"),
+        ("name: small", "name: small\nname: big", "duplicate key 'name'"),
     ],
 )
 def test_a_mistake_is_named_with_file_path_and_what_is_allowed(write, before, after, expected):
@@ -253,7 +252,7 @@ def test_mistakes_of_several_variants_are_said_together(write):
         (
             "low: 0.1",
             "lo: 0.1",
-            "Unknown key 'space.masking.ratio.lo' in {}: the keys there are 'low', 'high', 'log', 'step'",
+            "Unknown key 'space.masking.ratio.lo' in {}: the allowed keys are 'low', 'high', 'log', 'step'",
         ),
         ("masking.ratio", "masking.ration", "Unknown key 'space.masking.ration' in {}"),
         (", type: int", "", "'space.aggregator.top_k' in {}: it must be a whole number or null, got"),
@@ -264,7 +263,7 @@ def test_mistakes_of_several_variants_are_said_together(write):
             "'space.aggregator.top_k.high' in {}: it must be a whole number",
         ),
         ("[random, hybrid]", "[random, hybird]", "got 'hybird'; did you mean 'hybrid'?"),
-        ("choices:", "choice:", "Unknown key 'space.masking.mode.choice' in {}: the keys there are 'choices'"),
+        ("choices:", "choice:", "Unknown key 'space.masking.mode.choice' in {}: the allowed keys are 'choices'"),
         ("[random, hybrid]", "[random, {a: 1}]", "it must be a single value, got"),
         ("kind: loso", "kind: released", "in a sweep, which needs a validation part, got 'released'"),
         (
@@ -311,7 +310,7 @@ def test_what_is_no_study_is_refused(write, tmp_path):
     assert "Is a directory" in message(tmp_path)
     binary = tmp_path / "x.yaml"
     binary.write_bytes(b"\xff\xfe\x00")
-    assert "it is not text in UTF-8" in message(binary)
+    assert "it is not UTF-8 text" in message(binary)
 
 
 def test_the_json_schema_knows_the_short_forms():

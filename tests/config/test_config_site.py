@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from scmmlab.config import load_study
-from scmmlab.config.in_force import load_site
+from scmmlab.config.resolved_settings import load_site
 from scmmlab.config.site import site_schema
 from scmmlab.config.yaml_lines import line_of
 from scmmlab.errors import SpecError
@@ -119,7 +119,7 @@ def test_a_mistake_in_the_environment_is_said_with_its_variable():
 @pytest.mark.parametrize("name", ["store", "tracking_uri"])
 def test_a_file_holds_no_password_and_none_is_repeated(write, name):
     said = message(write(f"{name}: s3://user:hunter2@bucket/x\n"))
-    assert "no password" in said
+    assert "must not contain a password" in said
     assert "hunter2" not in said
 
 

@@ -1,8 +1,9 @@
 """YAML is read as it is meant."""
 
 import pytest
+import yaml
 
-from scmmlab.config.yaml_text import parse_yaml
+from scmmlab.config.yaml_text import dump_yaml, parse_yaml
 from scmmlab.errors import SpecError
 
 
@@ -24,19 +25,30 @@ def test_a_change_of_what_an_alias_stands_for_leaves_its_anchor():
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a: 1\nb:\n  c: 1\n  c: 2", "Cannot read x.yaml, line 4, column 3: key 'c' stands twice in one mapping."),
-        ("1: a", "a key must be text, got 1 (quotes make it text)"),
+        ("a: 1\nb:\n  c: 1\n  c: 2", "Cannot read x.yaml, line 4, column 3: duplicate key 'c'."),
+        ("1: a", "a key must be text, got 1 (quote it to make it text)"),
         ("a: [1, 2", "x.yaml, line 1"),
         ("a: !!python/object/apply:os.getcwd []", "could not determine a constructor"),
+        ("a: !!int x", "x.yaml, line 1, column 4: int expected, got 'x'"),
+        ("a: !!float x", "float expected, got 'x'"),
+        ("a: !!bool x", "bool expected, got 'x'"),
+        (f"a:\n  - {'9' * 5000}", "x.yaml, line 2, column 5: int expected, got '99999"),
+        (r'a: "\ud800"', "str expected"),
+        (r'"\ud800": 1', "str expected"),
+        ("a: !!binary aGk=", "could not determine a constructor"),
+        ("a: !!set {b, c}", "could not determine a constructor"),
+        ("a: !!timestamp 2024-01-01", "could not determine a constructor"),
+        ("a: !!omap [b: 1]", "could not determine a constructor"),
+        ("a: &x {b: 1}\nc: {<<: *x, b: 2, b: 3}", "x.yaml, line 2, column 19: duplicate key 'b'"),
         ("a: \x00", "special characters are not allowed"),
-        ("a: &a [*a]", "an alias stands for what it is in"),
+        ("a: &a [*a]", "an alias contains itself"),
         ("[" * 5000, "nested too deeply"),
         (
             "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
             + "".join(
                 f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
             ),
-            "aliases stand for more than 100,000 values",
+            "aliases expand to more than 100,000 values",
         ),
     ],
 )
@@ -45,3 +57,26 @@ def test_what_cannot_be_read_is_named_with_its_place(text, expected):
         parse_yaml(text, "x.yaml")
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_what_is_written_is_read_as_the_same_by_us_and_by_others():
+    texts = [
+        "1e3",
+        "5E-4",
+        "no",
+        "010",
+        "1:30",
+        "0o17",
+        "2024-01-01",
+        "1_000",
+        "",
+        "~",
+        "null",
+        "=",
+        "<<",
+        ".5",
+        "a: b",
+    ]
+    value = {"texts": texts, "numbers": [1e3, 5e-4, 1e-300, 0, -2, 0.1], "others": [True, None, {}, []], "1e3": "é\n"}
+    assert parse_yaml(dump_yaml(value), "x.yaml") == value
+    assert yaml.safe_load(dump_yaml(value)) == value

@@ -94,7 +94,10 @@ def test_both_releases_hold_the_same(one_subject, root):
             r"expected floats of \(40, 40, 8064\), found double",
         ),
         ({"data": np.zeros((2, 2), "i2"), "labels": np.ones((40, 4))}, r"found int16 of \(2, 2\)"),
-        ({"label": np.ones((1, 15))}, r"s01.mat is no file of DEAP: expected 'data' and 'labels', found \['label'\]"),
+        (
+            {"label": np.ones((1, 15))},
+            r"is not a file of DEAP: expected 'data' and 'labels', found \['label'\]",
+        ),
     ],
 )
 def test_mat_files_that_are_not_deaps_are_refused(root, content, message):
@@ -215,7 +218,7 @@ def test_arrays_that_are_not_deaps_are_refused(root, altered, message):
 @pytest.mark.parametrize("name", ["s1.dat", "s33.dat", "s00.dat", "S01.dat", "s01_copy.dat"])
 def test_a_file_with_another_name_is_refused(root, name):
     (root / DAT).rename(root / "data_preprocessed_python" / name)
-    with pytest.raises(CorpusError, match=rf"{name}' is no file of DEAP: expected s01.dat to s32.dat, found {name}"):
+    with pytest.raises(CorpusError, match=rf"{name}' is not a file of DEAP: expected s01.dat to s32.dat, found {name}"):
         DeapReader().files(root)
 
 

@@ -6,6 +6,7 @@ import mne
 import numpy as np
 import pytest
 from bdf_files import write_bdf
+from edf_files import spoil
 from pydantic import ValidationError
 from reader_conformance import ReaderConformance
 
@@ -244,6 +245,19 @@ def test_channels_that_are_not_deaps_are_refused(root, place, label, message):
     put_label(root / RAW, place, label)
     with pytest.raises(CorpusError, match=message):
         RawRecording(root / RAW)
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("mV", 1e3), ("V", 1e6), ("nS", None)])
+def test_a_channel_is_in_the_voltage_that_it_states(root, unit, factor):
+    right = RawRecording(root / RAW).video(0)[0]
+    spoil(root / RAW, "unit", unit, signal=GENEVA.index("Fp1"))
+    if factor is None:
+        with pytest.raises(CorpusError, match=r"unit of Fp1: expected uV or .*, found 'nS'"):
+            RawRecording(root / RAW)
+    else:
+        found = RawRecording(root / RAW).video(0)[0]
+        np.testing.assert_allclose(found[0], factor * right[0], rtol=1e-9)
+        np.testing.assert_array_equal(found[1:], right[1:])
 
 
 def test_another_sampling_rate_is_refused(tmp_path):

@@ -9,7 +9,7 @@ import scipy.io
 from reader_conformance import ReaderConformance
 
 from scmmlab.corpora.dreamer import DreamerReader
-from scmmlab.corpora.dreamer_file import Subject, read_subjects
+from scmmlab.corpora.dreamer_file import DreamerSubject, read_subjects
 from scmmlab.errors import CorpusError
 
 CHANNELS = ["AF3", "F7", "F3", "FC5", "T7", "P7", "O1", "O2", "P8", "T8", "FC6", "F4", "F8", "AF4"]
@@ -104,7 +104,7 @@ def test_clips_come_with_their_channels_scores_and_numbers(whole):
     ],
 )
 def test_the_threshold_and_what_ties_are_decide_what_is_high(settings, labels):
-    scored = Subject((), {name: np.arange(1.0, 6.0) for name in ("valence", "arousal", "dominance")})
+    scored = DreamerSubject((), {name: np.arange(1.0, 6.0) for name in ("valence", "arousal", "dominance")})
     reader = DreamerReader(**settings)
     assert [reader._label(scored, clip) for clip in range(5)] == labels
 
@@ -172,7 +172,9 @@ def test_a_subject_that_is_not_dreamers_is_refused(tmp_path, altered, message):
 
 def test_a_subject_that_is_missing_is_refused(tmp_path):
     write(tmp_path / "DREAMER.mat", [subject_struct(1)])
-    with pytest.raises(CorpusError, match=r"DREAMER.Data\{2\}: expected a struct of 1 x 1, found double of \(0, 0\)"):
+    with pytest.raises(
+        CorpusError, match=r"'DREAMER.Data\{2\}' in .*: expected a struct of 1 x 1, found double of \(0, 0\)"
+    ):
         list(DreamerReader().read(tmp_path, "DREAMER.mat"))
 
 

@@ -47,7 +47,7 @@ def test_the_header_is_read(edf):
 @pytest.mark.parametrize(
     ("field", "value", "complaint"),
     [
-        ("version", "1", "is no EDF file"),
+        ("version", "1", "is not a valid EDF file"),
         ("records", "5", "is truncated: expected 5 data records .* found 4 whole ones"),
         ("records", "3", "wrong about the size: expected .* for 3 data records, found"),
         ("records", "-1", "number of data records: expected 1 or more, found -1"),

@@ -116,7 +116,7 @@ def test_a_missing_recording_is_named(root, gone):
 
 def test_a_file_with_another_name_is_named(root):
     (root / "Subject00_2.edf").rename(root / "Subject0_2.edf")
-    with pytest.raises(CorpusError, match=r"Subject0_2.edf' is no file of eegmat: expected SubjectNN_1.edf"):
+    with pytest.raises(CorpusError, match=r"Subject0_2.edf' is not a file of eegmat: expected SubjectNN_1.edf"):
         EegmatReader().files(root)
 
 

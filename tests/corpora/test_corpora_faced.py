@@ -56,7 +56,7 @@ def test_clips_come_with_their_classes_and_without_the_ears(one_subject):
     [
         (
             np.ones((27, 32, 7500), "f4"),
-            r"sub000.pkl is no file of FACED: expected floats of .*, found float32 of \(27,",
+            r"sub000.pkl is not a file of FACED: expected floats of .*, found float32 of \(27,",
         ),
         (np.ones((28, 30, 7500), "f4"), r"found float32 of \(28, 30, 7500\)"),
         (np.ones((28, 32, 750), "i2"), r"found int16"),
@@ -76,7 +76,7 @@ def test_arrays_that_are_not_faceds_are_refused(tmp_path, array, message):
 def test_a_file_with_another_name_is_refused(tmp_path, name):
     write_pkl(tmp_path, 1, name)
     with pytest.raises(
-        CorpusError, match=rf"{name}' is no file of FACED: expected sub000.pkl to sub122.pkl, found {name}"
+        CorpusError, match=rf"{name}' is not a file of FACED: expected sub000.pkl to sub122.pkl, found {name}"
     ):
         FacedReader().files(tmp_path)
 

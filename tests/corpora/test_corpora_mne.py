@@ -57,7 +57,9 @@ class TestBidsConformance(ReaderConformance):
             super().alter(companion)
 
     def test_a_root_without_recordings_is_named(self, tmp_path):
-        with pytest.raises(CorpusError, match=f"{tmp_path}.*no BIDS folder: expected folders sub-.*found no such"):
+        with pytest.raises(
+            CorpusError, match=f"{tmp_path}.*is not a BIDS folder: expected folders sub-.*found no such"
+        ):
             self.reader().files(tmp_path)
 
 
@@ -317,15 +319,15 @@ def test_values_are_the_same_as_texts_or_as_plain_numbers(one, other, same):
     ("rows", "message"),
     [
         (["2,x,3,6,8"], r"trials.csv' has no row for 'sub1.edf': expected participant 1, found 1 rows of others"),
-        (["1,x,soon,6,8"], r"begin is no number in line 2 of .*trials.csv': expected seconds, found 'soon'"),
-        (["1,x,3,long,8"], r"seconds is no number in line 2 of .*trials.csv': expected seconds, found 'long'"),
+        (["1,x,soon,6,8"], r"begin is not a number in line 2 of .*trials.csv': expected seconds, found 'soon'"),
+        (["1,x,3,long,8"], r"seconds is not a number in line 2 of .*trials.csv': expected seconds, found 'long'"),
         (["1,x,3,,8"], r"states no length: expected a duration above 0 s, found nan at 3.000 s"),
         (["1,x,3,6"], r"Line 2 of .*trials.csv' is not whole: expected 5 values, found 4"),
         (["1,x,40,6,8"], r"not inside .*sub1.edf': expected 44.000 s at most, found a trial from 40.000 s to 46.000 s"),
         (["1,x,-1,6,8"], r"not inside .*sub1.edf': expected .*, found a trial from -1.000 s"),
         (["1,x,3,6,8", "1,x,5,6,8"], r"overlap in .*sub1.edf': expected each to start after .* 9.000 s, found .* 5.0"),
         (["1,x,3,6,5"], r"valence in line 2 of .*trials.csv' stands for no class: expected below 4 .*, found '5'"),
-        (["1,x,3,6,high"], r"valence is no number in line 2 of .*trials.csv': expected a number, .*, found 'high'"),
+        (["1,x,3,6,high"], r"valence is not a number in line 2 of .*trials.csv': expected a number, .*, found 'high'"),
     ],
 )  # fmt: skip
 def test_a_table_that_is_wrong_is_refused(root, rows, message):
@@ -422,7 +424,7 @@ def test_a_recording_without_events_is_named(root):
 
 def test_a_folder_above_the_bids_folder_is_pointed_down(root):
     lab_files.write_bids(root)
-    with pytest.raises(CorpusError, match="no BIDS folder") as error:
+    with pytest.raises(CorpusError, match="is not a BIDS folder") as error:
         MneReader(layout=lab_files.layout(**BIDS)).files(root.parent)
     assert error.value.hint == f"--root {root} has some."
 

@@ -83,14 +83,14 @@ def test_an_event_without_an_onset_is_named(root):
     [
         ("events.tsv", "start\tduration\ttrial_type\n", r"_events.tsv' has no column onset: expected it, found start"),
         ("events.tsv", "onset\ttrial_type\n3\tcalm\n", r"_events.tsv' has no column duration: expected it, found"),
-        ("events.tsv", events().replace("13", "soon"), r"onset is no number in line 3 of .*_events.tsv': .*'soon'"),
+        ("events.tsv", events().replace("13", "soon"), r"onset is not a number in line 3 of .*_events.tsv': .*'soon'"),
         ("events.tsv", "", r"_events.tsv' has no column onset: expected it, found nothing"),
         ("channels.tsv", "names\ttype\nFz\tEEG\n", r"_channels.tsv' has no column name: expected it, found"),
         ("channels.tsv", channels(names=("Fz", "Cz", "Pz", "O9")), r"name of .*_channels.tsv' names .*, found O9"),
         ("channels.tsv", channels(names=("Fz", "Cz", "Pz", "Pz")), r"name of .*_channels.tsv' has Pz twice: expected"),
-        ("eeg.json", '{"PowerLineFrequency": 50,}', r"_eeg.json' is no JSON: expected an object, found .*line 1"),
+        ("eeg.json", '{"PowerLineFrequency": 50,}', r"_eeg.json' is not JSON: expected an object, found .*line 1"),
         ("eeg.json", "[]", r"_eeg.json' is wrong: expected an object, found list"),
-        ("eeg.json", b"\xff\xfe", r"_eeg.json' is no JSON: expected an object, found bytes that are no text"),
+        ("eeg.json", b"\xff\xfe", r"_eeg.json' is not JSON: expected an object, found bytes that are no text"),
         ("eeg.json", '{"RecordingType": "epoched"}', r"no continuous signal: expected .*_eeg.json', found epoched"),
     ],
 )  # fmt: skip
@@ -162,7 +162,7 @@ def test_by_date_the_times_of_scans_hold(root):
     found = find_recordings(RecordingsSpec(bids={}, order="date"), root)
     assert [(each.fields["task"], each.session) for each in found] == [("rest", 1), ("music", 2)]
     (root / "sub-01/sub-01_scans.tsv").write_text(rows.replace("2024-05-02", "2 May"))
-    with pytest.raises(CorpusError, match=r"column acq_time in line 2 of .*scans.tsv' is no date: expected .*'2 May"):
+    with pytest.raises(CorpusError, match=r"acq_time in line 2 of .*scans.tsv' is not a date: expected .*'2 May"):
         find_recordings(RecordingsSpec(bids={}, order="date"), root)
 
 

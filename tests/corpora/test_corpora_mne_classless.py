@@ -108,14 +108,14 @@ def test_trials_of_a_table_that_have_no_class_are_left_out_by_value(root, tmp_pa
 
 def test_a_rating_that_is_no_number_is_refused_with_its_place(root, tmp_path):
     write_table(root, ["1", "7", "2", "high"], ["7"], ["1"])
-    with pytest.raises(CorpusError, match=r"valence is no number in line 5 of .*t.csv': expected a number, .*'high'"):
+    with pytest.raises(CorpusError, match=r"valence is not a number in line 5 of .*t.csv': expected .*'high'"):
         build_table(reader(RATINGS, TABLE), root, tmp_path / "table")
 
 
 def test_a_name_that_is_no_number_is_refused_under_ranges(root):
     labels = {**RATINGS, "kind": "field", "field": "condition"}
     del labels["column"]
-    with pytest.raises(CorpusError, match=r"condition in the name of .*calm_1.edf' is no number: expected .*'calm'"):
+    with pytest.raises(CorpusError, match=r"condition in the name of .*calm_1.edf' is not a number: expected .*'calm'"):
         list(reader(labels).read(root, "calm_1.edf"))
 
 

@@ -185,7 +185,7 @@ def test_discontinuous_edf_is_read_where_its_records_follow_each_other(tmp_path,
     spoil(tmp_path / "sub1.edf", "kind", "EDF+D")
     assert_same(signals(tmp_path), right)
     edf_files.date_record(tmp_path / "sub1.edf", 12, second)
-    with pytest.raises(CorpusError, match=r"records of .* are in no order of time: expected record 1[34] at"):
+    with pytest.raises(CorpusError, match=r"records of .* are not in chronological order: expected record 1[34] at"):
         read(tmp_path)
 
 

@@ -172,5 +172,5 @@ def test_a_cnt_file_of_ant_neuro_names_the_package_that_it_needs(tmp_path, monke
 
 def test_a_format_that_is_not_read_is_named(tmp_path):
     (tmp_path / "sub1.eeg").write_bytes(b"x")
-    with pytest.raises(CorpusError, match=r"sub1.eeg' is no recording .*expected .*\.vhdr.*found \.eeg"):
+    with pytest.raises(CorpusError, match=r"sub1.eeg' is not a recording .*expected .*\.vhdr.*found \.eeg"):
         MneReader(layout=lab_files.layout(recordings={"files": "sub{subject}.eeg"})).files(tmp_path)

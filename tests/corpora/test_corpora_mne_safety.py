@@ -169,7 +169,9 @@ def test_a_fif_chain_of_tags_that_leads_back_is_refused(root):
     second = 16 + struct.unpack(">i", content[8:12])[0]
     content[second + 12 : second + 16] = struct.pack(">i", 4)
     (root / "sub1_raw.fif").write_bytes(content)
-    refused(reader("_raw.fif"), root, r"no whole FIF file: expected tags one behind the other, found a tag at byte")
+    refused(
+        reader("_raw.fif"), root, r"is not a complete FIF file: expected tags one behind the other, found a tag at byte"
+    )
 
 
 @pytest.mark.parametrize("name", ["sub-01/ses-1/eeg/sub-01_ses-1_task-music_events.tsv", "sub-01/ses-1/eeg", "sub-01"])

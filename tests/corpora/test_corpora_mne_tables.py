@@ -35,12 +35,12 @@ def test_values_that_are_missing_are_no_numbers_and_no_mistake(tmp_path):
 @pytest.mark.parametrize("value", ["3.5", "2,5 s", "1.000,5", "zwei", "1 000", "4,5,6", "inf", "1_0", "-"])
 def test_a_value_that_is_no_number_is_named_with_line_and_column(tmp_path, value):
     rows = rows_of(tmp_path, f"a;b\n1;3,5\n2;{value}\n")
-    with pytest.raises(CorpusError, match=r"b is no number in line \d of .*t.csv': expected a number, found '"):
+    with pytest.raises(CorpusError, match=r"b is not a number in line \d of .*t.csv': expected a number, found '"):
         numbers(rows)
 
 
 def test_the_value_that_spoils_a_column_of_decimal_commas_is_named(tmp_path):
-    with pytest.raises(CorpusError, match=r"b is no number in line 2 .*found '3,5'") as error:
+    with pytest.raises(CorpusError, match=r"b is not a number in line 2 .*found '3,5'") as error:
         numbers(rows_of(tmp_path, "a;b\n1;3,5\n2;none given\n"))
     assert error.value.hint.endswith("but line 3 has 'none given'.")
 
@@ -51,9 +51,9 @@ def test_commas_that_may_mark_thousands_are_refused_until_the_layout_says(tmp_pa
         numbers(rows_of(tmp_path, content))
     assert numbers(rows_of(tmp_path, content, decimal=",")) == [1.25, 3.5]
     assert numbers(rows_of(tmp_path, "a;b\n1;1,250\n2;0,5\n")) == [1.25, 0.5]
-    with pytest.raises(CorpusError, match=r"b is no number in line 2"):
+    with pytest.raises(CorpusError, match=r"b is not a number in line 2"):
         numbers(rows_of(tmp_path, content, decimal="."))
-    with pytest.raises(CorpusError, match=r"b is no number in line 2"):
+    with pytest.raises(CorpusError, match=r"b is not a number in line 2"):
         numbers(rows_of(tmp_path, "a;b\n1;1.250\n", decimal=","))
 
 

@@ -5,6 +5,7 @@ import io
 import os
 import pickle
 import struct
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -124,10 +125,15 @@ REFUSED = {
     "a name by itself": b"cnumpy\nndarray\n.",
     "a name in a list": b"](cnumpy\nndarray\ne.",
     "a dictionary as a key": b"}}Ns.",
+    "a tuple as a key": b"}(K\x01K\x02\x86K\x03d.",
+    "a name in an array of objects": pickle.dumps(np.array([None], object), 2).replace(
+        b"\x11N", b"\x11cnumpy\nndarray\n"
+    ),
     "a memo that was never written": b"h\x07.",
     "an empty stack": b"0.",
     "a mark that is not there": b"t.",
     "an item taken from below a mark": b"K\x01(\x85.",
+    "a byte that is no opcode": b"\xff.",
     "nothing": b"",
     "text": b"Participant_id,Trial\n",
 }
@@ -289,3 +295,22 @@ def test_data_that_is_named_again_and_again_does_not_fill_the_memory():
     )
     with pytest.raises(CorpusError, match=r"found arrays of 2000 bytes or more in a pickle of \d+\."):
         unpickle_safely(encoded, "a pickle")
+
+
+def test_the_number_that_a_value_is_remembered_by_makes_no_room():
+    """Python's unpickler in C makes room for as many values: 1.5 GiB here."""
+    tracemalloc.start()
+    assert unpickle_safely(b"\x80\x02Nr" + struct.pack("<I", 100_000_000) + b".", "a pickle") is None
+    assert tracemalloc.get_traced_memory()[1] < 1e6
+    tracemalloc.stop()
+
+
+def test_keys_whose_hash_would_take_for_ever_are_refused():
+    nested = b"K\x01\x85q\0" + b"".join(b"h%c\x86q%c" % (depth, depth + 1) for depth in range(100))
+    with pytest.raises(CorpusError, match="found a dictionary with a tuple as a key"):
+        unpickle_safely(b"\x80\x02}" + nested + b"Ns.", "a pickle")
+
+
+def test_a_list_that_holds_itself_is_read():
+    value = unpickle_safely(b"\x80\x02]q\0h\0a.", "a pickle")
+    assert value[0] is value

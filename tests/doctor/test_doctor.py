@@ -13,13 +13,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import metadata
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 
 from scmmlab.config import ResourcesSpec
 from scmmlab.doctor import Level, Subject, examine
 from scmmlab.doctor.disks import check_folders, check_room, check_shared_memory
-from scmmlab.doctor.holes import check_versions, older
+from scmmlab.doctor.known_vulnerabilities import check_versions, older
 from scmmlab.doctor.machine import Machine, check_resources, table_bytes, this_machine
 from scmmlab.doctor.mlflow_server import check_server
 from scmmlab.doctor.open_ports import check_ports
@@ -29,7 +30,6 @@ from scmmlab.doctor.sockets import Listener, listeners
 from scmmlab.errors import ResourceError
 from scmmlab.execution.jobs.dashboard import find_dashboard
 from scmmlab.tables import read_manifest
-from scmmlab.tracking import mounts
 
 GIB = 2**30
 SHIPPED = {"shipped:eegmat": read_manifest("shipped:eegmat")}
@@ -38,7 +38,7 @@ SHIPPED = {"shipped:eegmat": read_manifest("shipped:eegmat")}
 def levels(findings):
     """Check → level, where each check is named once."""
     found = list(findings)
-    assert all(finding.mend for finding in found if finding.level is not Level.OK), "each says how to mend it"
+    assert all(finding.fix for finding in found if finding.level is not Level.OK), "each says how to mend it"
     assert not any("\n" in str(finding) for finding in found)
     names = {finding.check: finding.level for finding in found}
     assert len(names) == len(found)
@@ -96,7 +96,7 @@ def test_a_token_that_others_can_read_is_bad(home):
     findings = list(check_token({"HOME": str(home), "RAY_AUTH_MODE": "token"}))
     assert [finding.level for finding in findings] == [Level.OK, Level.BAD, Level.WARN]
     assert "0644" in findings[1].found
-    assert findings[1].mend == f"chmod 600 {home / '.ray' / 'auth_token'}"
+    assert findings[1].fix == f"chmod 600 {home / '.ray' / 'auth_token'}"
     (home / ".ray").chmod(0o777)
     assert list(check_token({"HOME": str(home)}))[-1].level is Level.BAD
     assert "secret" not in " ".join(map(str, findings))
@@ -258,8 +258,8 @@ def test_a_server_on_this_machine_is_asked_without_a_proxy(monkeypatch, proxy, e
     with answering(None, "3.17.2") as uri:
         for asked in (uri, uri.replace("127.0.0.1", "localhost")):
             (hosts,) = check_server(asked)
-            assert "it answers to any host name" in hosts.found
-        with pytest.raises(ResourceError, match="is no Ray dashboard"):
+            assert "it accepts any host name" in hosts.found
+        with pytest.raises(ResourceError, match="is not a Ray dashboard"):
             find_dashboard(uri, {})
         # what MLflow's client and Ray's ask with
         assert requests.get(f"{uri}/version", timeout=20).status_code == 200
@@ -324,8 +324,8 @@ def test_features_of_people_that_everybody_can_read_are_bad(open_folder):
 def test_recordings_that_everybody_can_read_are_bad_until_they_are_closed(open_folder):
     finding = check_recordings(open_folder)
     assert finding.level is Level.BAD
-    assert finding.mend == f"chmod -R o= {open_folder}"
-    subprocess.run(finding.mend, shell=True, check=True)
+    assert finding.fix == f"chmod -R o= {open_folder}"
+    subprocess.run(finding.fix, shell=True, check=True)
     assert check_recordings(open_folder).level is Level.OK
     assert check_recordings(open_folder / "nothing").level is Level.WARN
 
@@ -335,9 +335,9 @@ def test_recordings_that_everybody_can_read_are_bad_until_they_are_closed(open_f
 
 @pytest.fixture
 def on_nfs(tmp_path, monkeypatch):
-    listing = tmp_path / "mounts"
-    listing.write_text(f"/dev/sda1 / ext4 rw 0 0\nserver:/x {tmp_path / 'far'} nfs4 rw 0 0\n")
-    monkeypatch.setattr(mounts, "MOUNTS", listing)
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "mounts").write_text(f"/dev/sda1 / ext4 rw 0 0\nserver:/x {tmp_path / 'far'} nfs4 rw 0 0\n")
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
     return tmp_path / "far"
 
 
@@ -391,26 +391,31 @@ def test_the_size_of_tables_is_that_of_their_features():
     assert table_bytes(SHIPPED) == manifest.windows * len(manifest.channels) * len(manifest.bands) * 4
 
 
-def test_the_limits_of_a_container_count(tmp_path):
-    (tmp_path / "proc").mkdir()
-    (tmp_path / "proc" / "meminfo").write_text("MemTotal: 16777216 kB\nMemAvailable: 8388608 kB\n")
+def test_the_limits_of_a_container_count(tmp_path, monkeypatch):
+    whole = this_machine(tmp_path)
+    assert 0 < whole.available <= whole.memory
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
+    zero = ("MemFree", "Buffers", "Cached", "Shmem", "Active", "Inactive")
+    sizes = {"MemTotal": 16 * 2**20, "MemAvailable": 8 * 2**20, **dict.fromkeys(zero, 0)}
+    (tmp_path / "meminfo").write_text("".join(f"{name}: {size} kB\n" for name, size in sizes.items()))
     whole = this_machine(tmp_path)
     assert (whole.memory, whole.available) == (16 * GIB, 8 * GIB)
-    groups = tmp_path / "sys" / "fs" / "cgroup"
-    groups.mkdir(parents=True)
+    groups = tmp_path / "cgroup"
+    groups.mkdir()
     (groups / "cpu.max").write_text("50000 100000\n")
     (groups / "memory.max").write_text(f"{4 * GIB}\n")
     (groups / "memory.current").write_text(f"{3 * GIB}\n")
-    limited = this_machine(tmp_path)
+    limited = this_machine(groups)
     assert (limited.cores, limited.memory, limited.available) == (0.5, 4 * GIB, GIB)
 
 
 # --- all together
 
 
-def test_a_check_that_cannot_be_made_says_so_and_the_others_go_on(tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [PermissionError("no such luck"), psutil.AccessDenied(1)])
+def test_a_check_that_cannot_be_made_says_so_and_the_others_go_on(tmp_path, monkeypatch, error):
     def refused():
-        raise PermissionError("no such luck")
+        raise error
 
     monkeypatch.setattr("scmmlab.doctor.examination.listeners", refused)
     found = levels(examine(Subject({"HOME": str(tmp_path)}, None, tmp_path, "")))

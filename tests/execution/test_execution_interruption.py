@@ -49,4 +49,4 @@ def test_what_hears_no_signal_is_ended_all_the_same(number):
     program.send_signal(number)
     _, said = program.communicate(timeout=60)
     assert program.returncode == 130
-    assert said == "scmmlab: interrupted. What is finished is kept; the same command goes on from here.\n"
+    assert said == "scmmlab: interrupted. Finished work is kept; run the same command again to resume.\n"

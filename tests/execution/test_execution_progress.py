@@ -168,8 +168,8 @@ def test_terminal_gets_one_line_that_is_drawn_again():
 def test_shorter_line_covers_the_longer_one_before():
     stream, clock = Terminal(), Clock()
     shown = progress(stream, clock)
-    shown.note("starting Ray")
-    shown.note("")
+    shown.status("starting Ray")
+    shown.status("")
     shown.close()
     lines = stream.getvalue().rstrip("\n").split("\r")[1:]
     assert len(lines[1]) == len(lines[0])
@@ -192,7 +192,7 @@ def test_without_terminal_there_are_plain_lines_when_cells_end_and_now_and_then(
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(4.4, "4 s"), (59.6, "1 min"), (200, "3 min 20 s"), (1834, "31 min"), (7500, "2 h 5 min")],
+    [(4.4, "4 s"), (59.6, "1 min"), (200, "3 min 20 s"), (1834, "31 min"), (7500, "2 h 5 min"), (360_000, "4 days")],
 )
 def test_durations_are_said_as_people_say_them(seconds, text):
     assert duration(seconds) == text
@@ -204,7 +204,7 @@ def test_a_function_is_told_what_the_line_would_show() -> None:
     shown.begin()
     clock.now = 10.0
     shown.advance("a", 0.5)
-    shown.say("a worker was lost")
+    shown.print("a worker was lost")
     shown.counts(2, 1, 1)
     shown.close()
     assert [(told.total, told.done, told.running, told.failed) for told in heard] == [
@@ -219,7 +219,7 @@ def test_a_function_is_told_what_the_line_would_show() -> None:
 
 def test_without_a_function_nothing_is_shown(capsys) -> None:
     shown = progress_maker(False)(4, {"a": 1.0})
-    shown.say("a worker was lost")
+    shown.print("a worker was lost")
     shown.advance("a", 1.0)
     shown.close()
     assert capsys.readouterr() == ("", "")

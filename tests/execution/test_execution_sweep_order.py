@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 from tiny_study import plan_of, sweep
 
 from scmmlab.config import SweepSpec
-from scmmlab.execution.sweep.optuna_study import OptunaBook
+from scmmlab.execution.engine import Engine
+from scmmlab.execution.events import EpochEnded, TaskEnded
+from scmmlab.execution.sweep.optuna_study import OptunaStudyAdapter
 from scmmlab.execution.sweep.search import Search
 from scmmlab.study import search_key
+from scmmlab.training import StageFailure, StageOutput
 
 SPACES = {
     "fixed length": {
@@ -56,49 +59,61 @@ def probe_of(params, epoch):
     return 0.7 + 0.1 * math.sin(40 * ratio + epoch / 3) - 0.3 * abs(ratio - 0.4)
 
 
-class PacedSearch(Search):
+class PacedEngine(Engine):
     """Trainings that only have a pace: of those that run, one drawn by `timing` comes to its next report."""
 
-    def __init__(self, study: SweepSpec, timing: random.Random, ended=(), slots=4):
-        plan = plan_of(study)
-        self._timing, self._slots = timing, slots
-        self._reported: dict[str, int] = {}
+    def __init__(self, plan, timing: random.Random, slots=4):
+        self._plan, self._timing, self._slots = plan, timing, slots
+        self._queue: list = []
+        self._running: dict[str, list[int]] = {}
+        self._params: dict[str, dict] = {}
         self._pace: dict[str, float] = {}
-        records = {record.number: record for record in ended}
-        super().__init__(plan, records, OptunaBook(study, search_key(plan), None), lambda key: {})
 
-    def step(self, heard=None, timeout_s=0.0):
-        while self._ready and len(self._settings) < self._slots:
-            setting = self._ready.popleft()
-            name = str(setting.number)
-            self._settings[name], self._reported[name] = setting, 0
-            self._pace[name] = self._timing.choice([1.0, 1.0, 5.0, 50.0])
-        if self._settings:
-            names = list(self._settings)
-            self._report(self._timing.choices(names, [self._pace[name] for name in names])[0])
-        return self._take_records()
+    def open(self): ...
 
-    def _report(self, name: str) -> None:
-        setting = self._settings[name]
-        epochs = setting.reports[self._reported[name] :]
-        diverges = setting.params["masking.ratio"] > 0.8 and self._reported[name] == 2
-        if epochs and not diverges:
-            self._reported[name] += 1
-            if self._probed(setting, epochs[0], probe_of(setting.params, epochs[0])):
-                return
-        elif diverges and not setting.concluded:
-            setting.error = "the loss is not finite"
-        del self._settings[name]
-        self._over(setting)
+    def close(self): ...
 
-    def stop(self) -> None:
-        self._settings.clear()
+    def submit(self, task):
+        self._queue.append(task)
+
+    def cancel(self, key):
+        self._running.pop(key)
+
+    def step(self, on_event, timeout_s):
+        while self._queue and len(self._running) < self._slots:
+            (request,) = self._queue.pop(0).requests
+            epochs, every = request.experiment.epochs("pretrain"), request.report_every
+            reports = [*range(every, epochs, every), epochs] if request.experiment.pretrains else [epochs]
+            self._running[request.key] = reports
+            self._params[request.key] = {"masking.ratio": request.experiment.masking.ratio, "reports": len(reports)}
+            self._pace[request.key] = self._timing.choice([1.0, 1.0, 5.0, 50.0])
+        if self._running:
+            keys = list(self._running)
+            self._advance(self._timing.choices(keys, [self._pace[key] for key in keys])[0], on_event)
+
+    def _advance(self, key, on_event):
+        reports, params = self._running[key], self._params[key]
+        diverges = params["masking.ratio"] > 0.8 and params["reports"] - len(reports) == 2
+        if reports and not diverges:
+            on_event(EpochEnded(key, "probe", epoch := reports.pop(0), 1, {"probe": probe_of(params, epoch)}))
+            return
+        del self._running[key]
+        end = (
+            StageFailure(key, "sweep", "the loss is not finite", "") if diverges else StageOutput(key, "sweep", {}, {})
+        )
+        on_event(TaskEnded(key, (end,), 0.0))
+
+
+def make_search(study, engine, ended=()):
+    plan, records = plan_of(study), {record.number: record for record in ended}
+    return Search(engine, plan, records, OptunaStudyAdapter(study, search_key(plan), None), lambda key: {})
 
 
 def records_of(study, seed=0, ended=(), slots=4, steps=10**6):
-    search, records = PacedSearch(study, random.Random(seed), ended, slots), list(ended)
+    search = make_search(study, PacedEngine(plan_of(study), random.Random(seed), slots), ended)
+    records = list(ended)
     while not search.done and steps:
-        records += search.step()
+        records += search.step(id, 0.0)
         steps -= 1
     return sorted(records, key=lambda record: record.number)
 
@@ -148,21 +163,53 @@ def test_without_the_order_it_depends_on_who_was_faster(folder):
     assert records_of(study_of(folder, **free, synchronous=False), 1) == records_of(study_of(folder, **free), 2)
 
 
+class ScriptedEngine(PacedEngine):
+    """Reports what it is given to report."""
+
+    def __init__(self):
+        self.keys, self.cancelled, self.events = [], [], []
+
+    def submit(self, task):
+        self.keys += task.keys
+
+    def cancel(self, key):
+        self.cancelled.append(key)
+
+    def step(self, on_event, timeout_s):
+        while self.events:
+            on_event(self.events.pop(0))
+
+    def probe(self, key, epoch, value):
+        self.events.append(EpochEnded(key, "probe", epoch, 18, {"probe": value}))
+
+
 def test_what_a_setting_did_after_it_was_stopped_does_not_count(folder):
-    study = study_of(folder)
-    search = PacedSearch(study, random.Random(0))
-    settings = [search._ready.popleft() for _ in range(4)]
+    engine = ScriptedEngine()
+    search = make_search(study_of(folder), engine)
+    assert search.step(id, 0.0) == []
+    *others, ahead = engine.keys[:4]
     # the last one runs ahead, and fails where it would never have come to
-    for epoch in settings[3].reports[:5]:
-        assert search._probed(settings[3], epoch, 0.1)
-    settings[3].error = "out of memory"
-    search._over(settings[3])
-    assert search._take_records() == []
-    for setting in settings[:3]:
-        search._probed(setting, 2, 0.8)
-    (record,) = search._take_records()
+    for epoch in (2, 4, 6, 8, 10):
+        engine.probe(ahead, epoch, 0.1)
+    engine.events.append(TaskEnded(ahead, (StageFailure(ahead, "sweep", "out of memory", ""),), 0.0))
+    assert search.step(id, 0.0) == []
+    for key in others:
+        engine.probe(key, 2, 0.8)
+    (record,) = search.step(id, 0.0)
     assert (record.number, record.state, record.intermediate, record.error) == (3, "pruned", ((2, 0.1),), None)
 
 
-def test_order_is_in_the_search_s_identity_where_it_is_given_up(folder):
-    assert search_key(plan_of(study_of(folder))) != search_key(plan_of(study_of(folder, synchronous=False)))
+def test_training_whose_setting_is_stopped_or_whose_probe_is_not_finite_is_cancelled_once(folder):
+    engine = ScriptedEngine()
+    search = make_search(study_of(folder, tune_trials=4), engine)
+    search.step(id, 0.0)
+    stopped, not_finite, *_ = engine.keys[:4][::-1]
+    for key in engine.keys[:3]:
+        engine.probe(key, 2, 0.8)
+    engine.probe(stopped, 2, 0.1)
+    engine.probe(stopped, 4, 0.9)  # it had not heard of it
+    engine.probe(not_finite, 4, math.nan)
+    records = {record.number: record for record in search.step(id, 0.0)}
+    assert records[3].state == "pruned"
+    assert engine.cancelled == [stopped, not_finite]
+    assert search.running == 2

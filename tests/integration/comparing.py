@@ -9,8 +9,8 @@ from functools import cache
 import numpy as np
 import psutil
 
-from scmmlab.execution.engine import Emit, Engine
-from scmmlab.execution.events import Event
+from scmmlab.execution.engine import Engine, OnEvent
+from scmmlab.execution.events import EngineEvent
 from scmmlab.execution.grid.run import GridRun
 from scmmlab.execution.local_engine import LocalEngine
 from scmmlab.execution.summary import RunSummary
@@ -54,16 +54,16 @@ def tensor_bytes(tensors: Mapping[str, np.ndarray]) -> dict[str, tuple[object, .
     return {name: (array.dtype.str, array.shape, array.tobytes()) for name, array in tensors.items()}
 
 
-def heard_by(engine: Engine) -> list[Event]:
+def events_of_engine(engine: Engine) -> list[EngineEvent]:
     """Everything that the engine will tell, as it comes."""
-    heard: list[Event] = []
+    events: list[EngineEvent] = []
     step = engine.step
 
-    def listening(emit: Emit, timeout_s: float) -> None:
-        step(lambda event: (heard.append(event), emit(event)), timeout_s)
+    def listening(emit: OnEvent, timeout_s: float) -> None:
+        step(lambda event: (events.append(event), emit(event)), timeout_s)
 
     engine.step = listening
-    return heard
+    return events
 
 
 def pids_of_workers(title: str = "ray::RayTrainWorker") -> list[int]:

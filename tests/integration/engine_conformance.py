@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import pytest
-from comparing import csv, heard_by, local_engine, objects, run, tensor_bytes
+from comparing import csv, events_of_engine, local_engine, objects, run, tensor_bytes
 from ray_head import wait_for
 from struck_study import At
 from tiny_study import BASE, ablation, ablation_with_a_failure, plan_of
 
 from scmmlab.config import ResourcesSpec
 from scmmlab.execution.engine import Engine
-from scmmlab.execution.events import CheckpointSaved, EpochEnded, Event, TaskEnded, TaskStarted
+from scmmlab.execution.events import CheckpointSaved, EngineEvent, EpochEnded, TaskEnded, TaskStarted
 from scmmlab.execution.task import Outcome, Task
 from scmmlab.study import Plan, ResultStore, cell_request, pretrain_request, study_status
 from scmmlab.tables import read_table
@@ -92,9 +92,9 @@ class EngineConformance:
         wait_for(lambda: self.held() == held, 30)
 
         engine, tracker = self.make_engine(plan.study.resources, plan.manifests), MemoryTracker()
-        heard = heard_by(engine)
+        events = events_of_engine(engine)
         assert run(plan, store, engine, tracker).complete
-        resumed = [key for key in plan.pretraining if epochs_of(heard, key)[:1] != [1]]
+        resumed = [key for key in plan.pretraining if epochs_of(events, key)[:1] != [1]]
         assert len(resumed) == 1, "what was interrupted, and that from a checkpoint"
         assert csv(plan, store) == csv(plan, alone)
         assert objects(store) == objects(alone)
@@ -131,7 +131,7 @@ class EngineConformance:
     def test_what_is_cancelled_is_stopped_and_nothing_beside_it(self, engine, work):
         requests = [work.pretraining("endless", ENDLESS), work.pretraining("its neighbour")]
 
-        def stop(event: Event) -> None:
+        def stop(event: EngineEvent) -> None:
             if isinstance(event, EpochEnded) and event.key == "endless":
                 engine.cancel("endless")
 
@@ -155,40 +155,40 @@ class EngineConformance:
         assert contents(after.outcomes) == contents(before.outcomes) == contents(directly([request]))
 
 
-def events_of(engine: Engine, tasks: Sequence[Task], listen: Callable[[Event], object] = id) -> list[Event]:
+def events_of(engine: Engine, tasks: Sequence[Task], listen: Callable[[EngineEvent], object] = id) -> list[EngineEvent]:
     """Everything that the engine tells until tasks have ended, and shortly after."""
-    heard: list[Event] = []
+    events: list[EngineEvent] = []
 
-    def emit(event: Event) -> None:
-        heard.append(event)
+    def emit(event: EngineEvent) -> None:
+        events.append(event)
         listen(event)
 
     for task in tasks:
         engine.submit(task)
     deadline = time.monotonic() + LONGEST_S
-    while len(endings(heard)) < len(tasks):
-        assert time.monotonic() < deadline, heard[-5:]
+    while len(endings(events)) < len(tasks):
+        assert time.monotonic() < deadline, events[-5:]
         engine.step(emit, 0.5)
     engine.step(emit, 0.0)
-    return heard
+    return events
 
 
-def endings(heard: Sequence[Event]) -> list[TaskEnded]:
-    return [event for event in heard if isinstance(event, TaskEnded)]
+def endings(events: Sequence[EngineEvent]) -> list[TaskEnded]:
+    return [event for event in events if isinstance(event, TaskEnded)]
 
 
-def epochs_of(heard: Sequence[Event], key: str) -> list[int]:
-    return [event.epoch for event in heard if isinstance(event, EpochEnded) and event.key == key]
+def epochs_of(events: Sequence[EngineEvent], key: str) -> list[int]:
+    return [event.epoch for event in events if isinstance(event, EpochEnded) and event.key == key]
 
 
 def outcomes_in_order(engine: Engine, tasks: Sequence[Task]) -> list[Outcome]:
     """The outcomes of tasks that end well; each is told of in order, and once."""
-    heard, outcomes = events_of(engine, tasks), list[Outcome]()
-    assert len(endings(heard)) == len(tasks)
+    events, outcomes = events_of(engine, tasks), list[Outcome]()
+    assert len(endings(events)) == len(tasks)
     for task in tasks:
         of_it = [
             event
-            for event in heard
+            for event in events
             if getattr(event, "task_id", None) == task.id or getattr(event, "key", None) in task.keys
         ]
         (first, *between, last) = of_it

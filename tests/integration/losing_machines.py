@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import ray
-from comparing import heard_by, ray_engine, run
+from comparing import events_of_engine, ray_engine, run
 from ray.cluster_utils import Cluster
 from ray.core.generated.autoscaler_pb2 import DrainNodeReason
 from struck_study import At, study_of_two_packs
@@ -52,14 +52,14 @@ def main(folder: Path, drained: Path, gone: Path, lost: Path, told_in: Path) -> 
 
     plan = plan_of(study_of_two_packs(folder, LONG))
     engine = ray_engine(plan)
-    heard = heard_by(engine)
+    events = events_of_engine(engine)
     told["complete"] = run(plan, ResultStore(drained), engine, At(10, drain, of=2)).complete
-    told["losses"] = [event.kind for event in heard if isinstance(event, WorkerLost)]
-    tasks = [event.task_id.removeprefix("pretrain-") for event in heard if isinstance(event, TaskLost)]
+    told["losses"] = [event.kind for event in events if isinstance(event, WorkerLost)]
+    tasks = [event.task_id.removeprefix("pretrain-") for event in events if isinstance(event, TaskLost)]
     told["epochs"] = [
         [
             event.epoch
-            for event in heard
+            for event in events
             if isinstance(event, EpochEnded) and event.key == key and event.stage == "pretrain"
         ]
         for key in tasks
@@ -82,10 +82,10 @@ def main(folder: Path, drained: Path, gone: Path, lost: Path, told_in: Path) -> 
 
     plan = plan_of(study_of_two_packs(folder, LONG, seeds=[0, 1]))
     engine = ray_engine(plan)
-    heard, seen = heard_by(engine), dict[str, object]()
+    events, seen = events_of_engine(engine), dict[str, object]()
     seen["complete"] = run(plan, ResultStore(gone), engine, At(10, replace, of=3)).complete
-    seen["losses"] = [event.kind for event in heard if isinstance(event, WorkerLost)]
-    seen["changes"] = [str(event) for event in heard if isinstance(event, WorkersChanged)]
+    seen["losses"] = [event.kind for event in events if isinstance(event, WorkerLost)]
+    seen["changes"] = [str(event) for event in events if isinstance(event, WorkersChanged)]
     told["gone"] = seen
 
     for node in list(cluster.worker_nodes):

@@ -11,7 +11,7 @@ import time
 
 import psutil
 import pytest
-from comparing import csv, heard_by, local_engine, objects, pids_of_workers, ray_engine, run
+from comparing import csv, events_of_engine, local_engine, objects, pids_of_workers, ray_engine, run
 from engine_conformance import EngineConformance
 from tiny_study import BASE, ablation, plan_of, sweep
 
@@ -48,7 +48,7 @@ class TestRayEngineConformance(EngineConformance):
 
 
 class KillingTracker(Tracker):
-    """Kills a worker of the gang when a training has got to some epoch."""
+    """Kills a worker when a training has got to some epoch."""
 
     def __init__(self, epoch: int):
         self._epoch = epoch
@@ -71,7 +71,7 @@ def test_worker_that_is_killed_changes_no_result(folder, tmp_path):
     run(plan, local_store, local_engine(plan))
 
     engine = ray_engine(plan, checkpoint_s=0.0)
-    heard = heard_by(engine)
+    events = events_of_engine(engine)
     tracker = KillingTracker(epoch=20)
     summary = run(plan, store, engine, tracker)
 
@@ -79,8 +79,8 @@ def test_worker_that_is_killed_changes_no_result(folder, tmp_path):
     assert summary.complete
     assert csv(plan, store) == csv(plan, local_store)
     assert objects(store) == objects(local_store)
-    lost = [event for event in heard if isinstance(event, TaskLost)]
-    started = [event for event in heard if isinstance(event, TaskStarted)]
+    lost = [event for event in events if isinstance(event, TaskLost)]
+    started = [event for event in events if isinstance(event, TaskStarted)]
     assert len(lost) == 1, "the other worker was left at its work"
     assert sorted(event.attempt for event in started if event.task_id == lost[0].task_id) == [1, 2]
 

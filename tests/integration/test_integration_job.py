@@ -62,7 +62,7 @@ def test_study_is_stopped_as_a_job_and_goes_on_as_another(head, tmp_path):
     assert stopped.returncode == 0, stopped.stdout + stopped.stderr
     finished = store.keys("cells")
     assert not study_status(plan, store).complete
-    assert "what is finished is kept" in head.job("logs", "first").stdout.lower()
+    assert "finished work is kept" in head.job("logs", "first").stdout.lower()
 
     again = submit(head, "second", file, tmp_path / "store")
     assert again.returncode == 0, again.stdout + again.stderr

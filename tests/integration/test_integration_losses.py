@@ -15,13 +15,13 @@ from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 
-import failing_errands
+import failing_tasks
 import psutil
 import pytest
 import ray
 import yaml
-from comparing import csv, heard_by, local_engine, objects, pids_of_workers, ray_engine, run
-from failing_errands import (
+from comparing import csv, events_of_engine, local_engine, objects, pids_of_workers, ray_engine, run
+from failing_tasks import (
     AsksPythonForTooMuch,
     AsksTheAllocatorForTooMuch,
     HasABug,
@@ -62,22 +62,22 @@ def test_worker_that_is_told_to_go_hands_its_training_over_where_it_is(folder, t
     plan, alone, store = plan_of(study_of_two_packs(folder)), ResultStore(tmp_path / "a"), ResultStore(tmp_path / "b")
     run(plan, alone, local_engine(plan))
     engine, stream, tracker = ray_engine(plan), io.StringIO(), At(10, tell_one_to_go)
-    heard = heard_by(engine)
+    events = events_of_engine(engine)
     progress = Progress(len(plan.cells), {}, stream=stream)
     assert GridRun(plan, store, engine, cache(read_table), tracker, progress).run().complete
 
     assert tracker.done
     assert csv(plan, store) == csv(plan, alone)
     assert objects(store) == objects(alone)
-    assert [event.kind for event in heard if isinstance(event, WorkerLost)] == ["preemption"]
-    (lost,) = [event for event in heard if isinstance(event, TaskLost)]
+    assert [event.kind for event in events if isinstance(event, WorkerLost)] == ["preemption"]
+    (lost,) = [event for event in events if isinstance(event, TaskLost)]
     epochs = [
-        event.epoch for event in heard if isinstance(event, EpochEnded) and f"pretrain-{event.key}" == lost.task_id
+        event.epoch for event in events if isinstance(event, EpochEnded) and f"pretrain-{event.key}" == lost.task_id
     ]
     assert epochs == list(range(1, EPOCHS + 1)), "no epoch was trained twice, though no checkpoint was due"
     losses = worker_losses(store.study_folder(plan.study.name))
     assert losses == WorkerLosses(preemption=1, last=losses.last)
-    assert losses.last.endswith("was preempted: it was told to go")
+    assert losses.last.endswith("was preempted: it received a preemption notice")
     assert "workers: 1 preempted" in stream.getvalue()
     assert "workers: 1 preempted" in study_status(plan, store, ask_drivers=True).text()
 
@@ -105,22 +105,22 @@ def test_preemptions_have_a_budget_of_their_own(folder, tmp_path):
     assert any(store.load_checkpoint(key, "pretrain") for key in plan.pretraining), "the next run goes on from there"
 
 
-def outcomes_of(errands, **resources) -> dict:
-    """How errands end on a worker."""
-    ray.cloudpickle.register_pickle_by_value(failing_errands)  # Ray's processes do not find the tests' modules
+def outcomes_of(tasks, **resources) -> dict:
+    """How auxiliary tasks end on a worker."""
+    ray.cloudpickle.register_pickle_by_value(failing_tasks)  # Ray's processes do not find the tests' modules
     engine = RayEngine(ResourcesSpec(workers=1, **resources), tables=[])
     ended: dict = {}
 
-    def heard(event):
+    def on_event(event):
         if isinstance(event, TaskEnded):
             ended.update((outcome.key, outcome) for outcome in event.outcomes)
 
     with engine:
-        for errand in errands:
-            engine.submit(Task(errand.key, [errand]))
+        for task in tasks:
+            engine.submit(Task(task.key, [task]))
         deadline = time.monotonic() + 120
-        while len(ended) < len(errands) and time.monotonic() < deadline:
-            engine.step(heard, 0.5)
+        while len(ended) < len(tasks) and time.monotonic() < deadline:
+            engine.step(on_event, 0.5)
     return ended
 
 
@@ -133,7 +133,7 @@ def test_a_failure_says_what_it_was_and_where_its_log_is():
     assert ended["bug"].traceback.splitlines()[-1] == ended["bug"].error
     assert "allocate memory" in ended["allocator"].error
     assert ended["killed"].error == (
-        "its worker was lost 2 times (the last time: worker 0: its process ended suddenly)"
+        "its worker was lost 2 times (the last time: worker 0: its process died unexpectedly)"
     )
     for outcome in ended.values():
         file, _, machine = outcome.log.partition(" on ")
@@ -164,9 +164,9 @@ def test_machine_that_is_drained_loses_no_epoch_and_one_that_vanishes_is_gone_on
     assert told["gone"]["losses"] == ["machine"]
     assert told["gone"]["elsewhere"] == [], "what a run cannot lose is on the driver's machine"
     assert any(
-        re.fullmatch(r"Machine \S+ was lost: \d workers? of 3 left; .*", said) for said in told["gone"]["changes"]
+        re.fullmatch(r"Machine \S+ was lost: \d of 3 workers left; .*", said) for said in told["gone"]["changes"]
     )
-    assert any(re.fullmatch(r"There is room: .*", said) for said in told["gone"]["changes"])
+    assert any(re.fullmatch(r"Resources became free: .*", said) for said in told["gone"]["changes"])
     assert csv(plan, ResultStore(gone)) == csv(plan, alone)
     assert objects(ResultStore(gone)) == objects(alone)
 
@@ -175,7 +175,7 @@ def test_machine_that_is_drained_loses_no_epoch_and_one_that_vanishes_is_gone_on
 
 
 MEMORY = """
-from failing_errands import FillsTheMachine
+from failing_tasks import FillsTheMachine
 from test_integration_losses import outcomes_of
 outcomes_of([FillsTheMachine()], max_failures=0)
 """
@@ -204,7 +204,7 @@ def test_run_whose_head_is_lost_ends_in_a_sentence_and_is_to_be_tried_again(fold
     head.kill()
     assert run.wait(180) == os.EX_TEMPFAIL, log.read_text()
     assert re.search(r"^scmmlab: Ray's head at \S+ is lost: ", log.read_text(), re.MULTILINE)
-    assert "the same command goes on" in log.read_text()
+    assert "the same command resumes" in log.read_text()
     assert "Traceback" not in log.read_text()
 
 
@@ -254,7 +254,7 @@ def test_study_whose_resources_others_hold_gives_up_in_the_stated_time(folder, t
     expected = "no worker for 2 s (resources.start_timeout_s): 2 workers with 1 CPU each need 2 CPU, 1 of 2 free"
     with pytest.raises(ResourceError, match=re.escape(expected)):
         study_run.run()
-    assert re.search(r"waiting for workers: 2 workers .* 1 of 2 free; gives up in \d s", stream.getvalue())
+    assert re.search(r"waiting for workers: 2 workers .* 1 of 2 free; giving up in \d s", stream.getvalue())
 
 
 class Listening(io.StringIO):
@@ -281,7 +281,7 @@ def test_run_for_which_no_cpu_is_free_says_so_at_once_and_hears_signals(folder, 
     progress = Progress(len(plan.cells), {}, stream=stream)
     with cpus_held(2), pytest.raises(KeyboardInterrupt):
         GridRun(plan, ResultStore(tmp_path), ray_engine(plan), cache(read_table), Tracker(), progress).run()
-    assert re.search(r"need 1 CPU, 0 of 2 free; gives up in (600|59\d) s", stream.getvalue())
+    assert re.search(r"need 1 CPU, 0 of 2 free; giving up in (600|59\d) s", stream.getvalue())
     assert stream.heard_at - begun < 30, "from the first moment"
     assert time.monotonic() - stream.heard_at < 30, "within seconds"
 
@@ -295,6 +295,9 @@ def test_run_begins_with_what_there_is_and_takes_up_what_becomes_free(folder, tm
     stream, tracker, store = io.StringIO(), At(2, held.close), ResultStore(tmp_path / "store")
     progress = Progress(len(plan.cells), {}, stream=stream)
     assert GridRun(plan, store, ray_engine(plan), cache(read_table), tracker, progress).run().complete
-    assert "Begun with what there is: 1 worker of 2; what comes, or becomes free, is taken up." in stream.getvalue()
-    assert "There is room: 1 worker more, 2 of 2 in all" in stream.getvalue()
+    assert (
+        "Starting with the resources that are free: 1 of 2 workers; more are added as resources become free."
+        in stream.getvalue()
+    )
+    assert "Resources became free: 1 worker added, 2 of 2 in all" in stream.getvalue()
     assert objects(store) == objects(alone)

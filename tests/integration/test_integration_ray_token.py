@@ -105,9 +105,9 @@ def test_a_ray_of_our_own_asks_for_a_token_that_nobody_else_can_read(own, home) 
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
-        ({"RAY_AUTH_TOKEN": "0" * 64}, "it asks for a token, and the one in RAY_AUTH_TOKEN is another."),
-        ({}, "it asks for a token, and there is none in {home}/.ray/auth_token."),
-        ({"RAY_AUTH_TOKEN": "right", "RAY_AUTH_MODE": "disabled"}, "and RAY_AUTH_MODE is 'disabled'."),
+        ({"RAY_AUTH_TOKEN": "0" * 64}, "it requires a token, and the one in RAY_AUTH_TOKEN is another."),
+        ({}, "it requires a token, and there is none in {home}/.ray/auth_token."),
+        ({"RAY_AUTH_TOKEN": "right", "RAY_AUTH_MODE": "disabled"}, "but RAY_AUTH_MODE is 'disabled'."),
         ({"RAY_AUTH_TOKEN_PATH": "/nowhere/token"}, "there is none in /nowhere/token."),
     ],
 )
@@ -131,11 +131,11 @@ def test_a_head_that_does_not_answer_is_not_waited_for(home) -> None:
         for done in both.map(lambda address: join({"address": address}, home), addresses):
             assert done.returncode == 2, done.stderr
             assert "Cannot join the Ray cluster at RAY_ADDRESS='127.0.0.1:" in done.stdout
-            assert "nobody has answered there for 20 s." in done.stdout
+            assert "nothing has answered there for 20 s." in done.stdout
 
 
 def test_a_head_that_goes_while_it_is_joined_is_not_waited_for(home) -> None:
-    lost = JOINER.replace("try:\n", "import scmmlab.execution.ray.session as s\ns._see_to_token = print\ntry:\n", 1)
+    lost = JOINER.replace("try:\n", "import scmmlab.execution.ray.session as s\ns._agree_on_token = print\ntry:\n", 1)
     with socket.socket() as head:
         head.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{head.getsockname()[1]}"
@@ -155,12 +155,12 @@ def test_a_head_that_still_starts_is_waited_for() -> None:
         head.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{head.getsockname()[1]}"
     with ThreadPoolExecutor(1) as pool:
-        lets_in = pool.submit(ray_session._lets_in, address, None)
+        accepts = pool.submit(ray_session._accepts, address, None)
         with pytest.raises(TimeoutError):
-            lets_in.result(1.0)
+            accepts.result(1.0)
         assert server.add_insecure_port(address)
         server.start()
-        assert lets_in.result(ray_session.ANSWER_S) is True
+        assert accepts.result(ray_session.ANSWER_S) is True
         server.stop(None)
 
 

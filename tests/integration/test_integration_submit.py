@@ -103,9 +103,9 @@ def test_a_study_is_followed_over_a_broken_tunnel_attached_to_stopped_and_gone_o
     assert f"{tmp_path}/store/studies/long/report/report.html" in first.err
 
     tunnel.cut()
-    wait_for(lambda: first.saw("is lost; the job goes on"))
+    wait_for(lambda: first.saw("was lost; the job continues"))
     tunnel.open()
-    wait_for(lambda: first.saw("Connected again"))
+    wait_for(lambda: first.saw("Reconnected"))
 
     second = submit(head, folder, file, tmp_path / "store")
     changed = submit(head, folder, file, tmp_path / "store", "--set", "seeds=[7]")
@@ -117,11 +117,11 @@ def test_a_study_is_followed_over_a_broken_tunnel_attached_to_stopped_and_gone_o
     assert f"scmmlab stop {job} --address {head.address}" in second.err
 
     assert changed.wait() == 2
-    assert f"Another version of study 'long' runs in this store, as job {job}" in changed.err
+    assert f"Another version of study 'long' is running in this store, as job {job}" in changed.err
     strangers = Command(head, folder, "stop", file.name, LOGNAME="somebody-else")
     assert strangers.wait() == 2
     assert f"The only running job of {file.name}, {job}, was submitted by " in strangers.err
-    assert f"--yes, or scmmlab stop {job}, stops it all the same" in strangers.err
+    assert f"--yes, or scmmlab stop {job}, stops it anyway" in strangers.err
     assert first.process.poll() is None, "it was left alone"
 
     stopped = Command(head, folder, "stop", file.name, "--json")
@@ -130,7 +130,7 @@ def test_a_study_is_followed_over_a_broken_tunnel_attached_to_stopped_and_gone_o
     assert stopped.wait() == 0, stopped.err
     assert json.loads(stopped.out)["status"] == "STOPPED"
     assert first.wait() == 130
-    assert "what is finished is kept" in first.out.lower()
+    assert "finished work is kept" in first.out.lower()
     assert not study_status(plan, store).complete
     logs = Command(head, folder, "logs", "long")
     assert logs.wait() == 0
@@ -153,10 +153,10 @@ def test_what_is_wrong_is_refused_before_anything_is_uploaded(head, folder, tmp_
     file, _ = write_study(folder, "refused", epochs=2)
     before = json.loads(_job_list(head))
     wrong = [
-        (submit(head, folder, file, tmp_path, RAY_AUTH_TOKEN="f" * 64), "refuses the token in RAY_AUTH_TOKEN"),
+        (submit(head, folder, file, tmp_path, RAY_AUTH_TOKEN="f" * 64), "rejects the token in RAY_AUTH_TOKEN"),
         (
             submit(head, folder, file, tmp_path, RAY_AUTH_TOKEN="", HOME=str(tmp_path)),
-            "asks for its token, and there is none",
+            "requires its token, and there is none",
         ),
         (submit(head, folder, file, tmp_path, "--set", "base.pretrain.epochs=0"), "base.pretrain.epochs"),
     ]

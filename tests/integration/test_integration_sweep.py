@@ -1,4 +1,4 @@
-"""Sweeps by Tune, Optuna and the gang."""
+"""Sweeps on Ray: the search, its trials in Tune, and the workers."""
 
 from __future__ import annotations
 

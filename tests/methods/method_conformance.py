@@ -42,8 +42,8 @@ from scmmlab.methods.registry import method_of, trainer_of
 from scmmlab.replica.windows import WindowPool
 from scmmlab.study.keys import cell_key, pretrain_key, sweep_key
 from scmmlab.training import CellRequest, PretrainRequest, Reporter, StageFailure, StageOutput
-from scmmlab.training.data import Selections
-from scmmlab.training.finetune_stage import ready_cell
+from scmmlab.training.data import Selections, cell_data
+from scmmlab.training.finetune_stage import cell_run
 from scmmlab.training.stages import run_cell_stage, run_evaluate_stage, run_pretrain_stage
 
 PROTOCOLS: dict[str, dict[str, Any]] = {
@@ -80,7 +80,7 @@ class MethodConformance:
         return CellRequest(key, spec, seed, TRANSFER, CHANNELS, _encoder(spec, seed) if spec.pretrains else None)
 
     def runs(self, request: CellRequest, tables: Any = TABLES_OF) -> tuple[FoldRun, ...]:
-        return ready_cell(request, Selections(tables)).runs
+        return cell_run(request, cell_data(request, Selections(tables))).runs
 
     def fitted(self, runs: tuple[FoldRun, ...]) -> list[FoldResult]:
         """Trained by the trainer itself, without stages."""

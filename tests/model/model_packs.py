@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from scmmlab.methods.scmm.masking import masks
+from scmmlab.methods.scmm.pack_settings import PackSettings
 from scmmlab.methods.scmm.parameters import initial_pretraining
 from scmmlab.methods.scmm.pretraining import pretraining_gradient
-from scmmlab.methods.scmm.settings import Settings
 from scmmlab.methods.scmm.shape import Shape
 from scmmlab.methods.scmm.spec import ScmmSpec
 from scmmlab.replica.optimizer import Adam
@@ -42,15 +42,15 @@ def pack(
     overwrite: list[bool] | None = None,
     dtype: torch.dtype = torch.float64,
     shape: Shape = SHAPE,
-) -> tuple[Parameters, Settings, Tensor]:
+) -> tuple[Parameters, PackSettings, Tensor]:
     """Initial parameters, settings and seeds."""
     seed_R = torch.tensor(seeds or list(range(len(experiments))))
-    settings = Settings.stack(experiments, overwrite or [False] * len(experiments), "cpu", dtype)
+    settings = PackSettings.stack(experiments, overwrite or [False] * len(experiments), "cpu", dtype)
     return initial_pretraining(shape, seed_R, "cpu", dtype), settings, seed_R
 
 
 def train(
-    parameters: Parameters, settings: Settings, seed_R: Tensor, x_RBCF: Tensor, steps: int
+    parameters: Parameters, settings: PackSettings, seed_R: Tensor, x_RBCF: Tensor, steps: int
 ) -> tuple[Parameters, Tensor]:
     """Some pre-training steps on the same windows; the parameters and the losses [steps, 3, R]."""
     adam = Adam(parameters.values, [e.pretrain.optimizer for e in settings.experiments])

@@ -24,7 +24,7 @@ def test_quick_rates() -> None:
 
 
 def test_work_of_a_step_is_that_of_the_design() -> None:
-    def flops(workload: bench.Workload) -> float:
+    def flops(workload: bench.TimedSteps) -> float:
         return sum(2 * m * k * n for m, k, n in workload.products)
 
     device = torch.device("cpu")

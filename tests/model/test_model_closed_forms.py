@@ -13,11 +13,11 @@ from torch.autograd import gradcheck
 from scmmlab.methods.scmm.adaptive_weights import weigh
 from scmmlab.methods.scmm.classifier import NAMES, classifier_backward, classifier_forward
 from scmmlab.methods.scmm.encoder import encoder_backward, encoder_forward, encoder_weights
+from scmmlab.methods.scmm.pack_settings import PackSettings
 from scmmlab.methods.scmm.pair_softmax import pair_gradient, pair_softmax
 from scmmlab.methods.scmm.parameters import classifier_sizes, encoder_sizes, pretraining_sizes
 from scmmlab.methods.scmm.projector import project, project_backward
 from scmmlab.methods.scmm.reconstruction import decode, decode_backward, squared_error
-from scmmlab.methods.scmm.settings import Settings
 from scmmlab.methods.scmm.shape import Shape
 from scmmlab.replica.batch_norm import row_weights
 from scmmlab.replica.collectives import SINGLE_PROCESS
@@ -173,7 +173,7 @@ def test_loss_weights(share: float) -> None:
         experiment(contrast__enabled=False),
         experiment(reconstruction__enabled=False),
     ]
-    settings = Settings.stack(experiments, [False] * 4, "cpu", torch.float64)
+    settings = PackSettings.stack(experiments, [False] * 4, "cpu", torch.float64)
 
     def forward(contrast: torch.Tensor, reconstruction: torch.Tensor, c: torch.Tensor) -> tuple[Any, Any]:
         weighed = weigh(contrast, reconstruction, c, settings, share)

@@ -10,9 +10,9 @@ from model_packs import SHAPE, experiment, pack, windows
 from reference_scmm import reference_soft_weights
 
 from scmmlab.methods.scmm.aggregator import keep_top_k
+from scmmlab.methods.scmm.pack_settings import PackSettings
 from scmmlab.methods.scmm.pair_softmax import pair_softmax
 from scmmlab.methods.scmm.pretraining import Losses, batch_rows, pretraining_gradient
-from scmmlab.methods.scmm.settings import Settings
 from scmmlab.methods.scmm.soft_weights import cosine_distances, distances, soft_weights
 
 PUBLISHED = experiment()
@@ -89,13 +89,13 @@ def test_soft_weights_are_the_broadcast_ones(distance: str, bound: float, temper
     chosen = experiment(
         contrast__distance=distance, contrast__upper_bound=bound, contrast__soft_weight_temperature=temperature
     )
-    stacked = Settings.stack([chosen], [False], "cpu", torch.float64)
+    stacked = PackSettings.stack([chosen], [False], "cpu", torch.float64)
     x = batch_rows(windows(1, 6, seed), windows(1, 6, seed + 1) > 0.5, stacked).flatten(2)
     torch.testing.assert_close(soft_weights(x, stacked)[0], reference_soft_weights(x[0], chosen), rtol=1e-8, atol=1e-12)
 
 
 def test_rows_that_are_all_equal_weigh_the_upper_bound() -> None:
-    stacked = Settings.stack([PUBLISHED], [False], "cpu", torch.float64)
+    stacked = PackSettings.stack([PUBLISHED], [False], "cpu", torch.float64)
     w = soft_weights(torch.ones(1, 4, 30, dtype=torch.float64), stacked)
     torch.testing.assert_close(w, torch.full_like(w, PUBLISHED.contrast.upper_bound))
 
@@ -139,13 +139,13 @@ def test_fixed_weights_leave_c_alone() -> None:
 
 def test_without_masks_all_copies_are_plain() -> None:
     x = windows(1, 5)
-    rows = batch_rows(x, None, Settings.stack([experiment(masking__views=2)], [False], "cpu", torch.float64))
+    rows = batch_rows(x, None, PackSettings.stack([experiment(masking__views=2)], [False], "cpu", torch.float64))
     assert torch.equal(rows, x.repeat(1, 3, 1, 1))
 
 
 def test_overwritten_originals_make_both_halves_the_same() -> None:
     x, keep = windows(2, 5), windows(2, 5, 1) > 0.5
-    stacked = Settings.stack([PUBLISHED] * 2, [True, False], "cpu", torch.float64)
+    stacked = PackSettings.stack([PUBLISHED] * 2, [True, False], "cpu", torch.float64)
     rows = batch_rows(x, keep, stacked)
     assert torch.equal(rows[0, :5], rows[0, 5:])
     assert torch.equal(rows[1, :5], x[1])

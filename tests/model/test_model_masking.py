@@ -10,7 +10,7 @@ from model_packs import experiment
 
 from scmmlab.errors import SpecError
 from scmmlab.methods.scmm.masking import masks
-from scmmlab.methods.scmm.settings import Settings
+from scmmlab.methods.scmm.pack_settings import PackSettings
 
 MODES = ("none", "random", "channel", "parallel", "hybrid")
 SEEDS = torch.arange(5)
@@ -18,7 +18,7 @@ SEEDS = torch.arange(5)
 
 def keep(mode: str, ratio: float = 0.5, threshold: float = 0.1, views: int = 1, windows: int = 400) -> torch.Tensor:
     chosen = experiment(masking__mode=mode, masking__ratio=ratio, masking__threshold=threshold, masking__views=views)
-    stacked = Settings.stack([chosen], [False], "cpu", torch.float32)
+    stacked = PackSettings.stack([chosen], [False], "cpu", torch.float32)
     found = masks(stacked, torch.tensor([3]), 0, 0, windows, 20, 5)
     assert found is not None
     return found[0]
@@ -63,12 +63,12 @@ def test_parallel_draws_for_each_copy(threshold: float) -> None:
 
 
 def test_no_mask_for_a_pack_that_does_not_mask() -> None:
-    stacked = Settings.stack([experiment(masking__mode="none")] * 2, [False] * 2, "cpu", torch.float32)
+    stacked = PackSettings.stack([experiment(masking__mode="none")] * 2, [False] * 2, "cpu", torch.float32)
     assert masks(stacked, SEEDS[:2], 0, 0, 4, 6, 5) is None
 
 
 def test_a_replica_that_does_not_mask_keeps_everything() -> None:
-    stacked = Settings.stack([experiment(masking__mode="none"), experiment()], [False] * 2, "cpu", torch.float32)
+    stacked = PackSettings.stack([experiment(masking__mode="none"), experiment()], [False] * 2, "cpu", torch.float32)
     found = masks(stacked, SEEDS[:2], 0, 0, 4, 6, 5)
     assert found is not None
     assert found[0].all()
@@ -81,24 +81,24 @@ def test_masks_do_not_depend_on_neighbours(modes: list[str], views: int, step: i
     ratios = {mode: 0.1 + 0.15 * MODES.index(mode) for mode in MODES}
     experiments = {m: experiment(masking__mode=m, masking__ratio=ratios[m], masking__views=views) for m in MODES}
     seeds = torch.tensor([MODES.index(mode) for mode in modes])
-    stacked = Settings.stack([experiments[m] for m in modes], [False] * 5, "cpu", torch.float32)
+    stacked = PackSettings.stack([experiments[m] for m in modes], [False] * 5, "cpu", torch.float32)
     together = masks(stacked, seeds, 4, step, 7, 6, 5)
     assert together is not None
     assert together.shape == (5, 7 * views, 6, 5)
     for r, mode in enumerate(modes):
         alone = masks(
-            Settings.stack([experiments[mode]], [False], "cpu", torch.float32), seeds[r : r + 1], 4, step, 7, 6, 5
+            PackSettings.stack([experiments[mode]], [False], "cpu", torch.float32), seeds[r : r + 1], 4, step, 7, 6, 5
         )
         assert together[r].all() if alone is None else torch.equal(together[r], alone[0])
 
 
 def test_views_of_one_pack_must_be_equal() -> None:
     with pytest.raises(SpecError, match=r"masking\.views.*\[1, 2\]"):
-        Settings.stack([experiment(), experiment(masking__views=2)], [False] * 2, "cpu", torch.float32)
+        PackSettings.stack([experiment(), experiment(masking__views=2)], [False] * 2, "cpu", torch.float32)
 
 
 def test_originals_are_overwritten_with_one_view_alone() -> None:
-    one = Settings.stack([experiment()], [True], "cpu", torch.float32)
-    two = Settings.stack([experiment(masking__views=2)], [True], "cpu", torch.float32)
+    one = PackSettings.stack([experiment()], [True], "cpu", torch.float32)
+    two = PackSettings.stack([experiment(masking__views=2)], [True], "cpu", torch.float32)
     assert one.any_overwrite
     assert not two.any_overwrite

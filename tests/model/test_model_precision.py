@@ -13,13 +13,13 @@ from scmmlab.config import OptimizerSpec
 from scmmlab.errors import SpecError
 from scmmlab.methods.scmm.finetuning import finetuning_gradient
 from scmmlab.methods.scmm.masking import masks
+from scmmlab.methods.scmm.pack_settings import PackSettings
 from scmmlab.methods.scmm.parameters import initial_classifier
 from scmmlab.methods.scmm.pretraining import pretraining_gradient
-from scmmlab.methods.scmm.settings import Settings
 from scmmlab.methods.scmm.shape import Shape
 from scmmlab.methods.scmm.spec import ScmmSpec
+from scmmlab.replica.matmul import BF16
 from scmmlab.replica.optimizer import Adam
-from scmmlab.replica.products import BF16
 
 SHAPE = Shape(channels=19, width=32)
 DIGITS = 2.0**-8
@@ -102,8 +102,8 @@ def test_operands_have_eight_digits_and_sums_have_more() -> None:
     # 2⁸ + 1 needs nine digits; 256 ones and the half do not get lost in a sum, as they would with eight digits
     assert BF16.operand(torch.tensor([257.0])).item() == 256
     row = torch.full((1, 1, 512), 1.0)
-    assert BF16.product(BF16.operand(row), BF16.operand(row.transpose(1, 2))).item() == 512
-    assert BF16.product(BF16.operand(row), BF16.operand(row.transpose(1, 2))).dtype == torch.float32
+    assert BF16.bmm(BF16.operand(row), BF16.operand(row.transpose(1, 2))).item() == 512
+    assert BF16.bmm(BF16.operand(row), BF16.operand(row.transpose(1, 2))).dtype == torch.float32
 
 
 def test_float32_beside_bf16_keeps_its_last_bit() -> None:
@@ -122,9 +122,9 @@ def test_float32_beside_bf16_keeps_its_last_bit() -> None:
 
 def test_precisions_are_not_mixed() -> None:
     with pytest.raises(SpecError, match=r"same 'precision', got \['bf16', 'float32'\]"):
-        Settings.stack([ScmmSpec(), ScmmSpec(precision="bf16")], [False] * 2, "cpu", torch.float32)
+        PackSettings.stack([ScmmSpec(), ScmmSpec(precision="bf16")], [False] * 2, "cpu", torch.float32)
 
 
 def test_float64_is_not_rounded() -> None:
     with pytest.raises(SpecError, match=r"float32 arithmetic, got torch\.float64"):
-        Settings.stack([ScmmSpec(precision="bf16")], [False], "cpu", torch.float64)
+        PackSettings.stack([ScmmSpec(precision="bf16")], [False], "cpu", torch.float64)

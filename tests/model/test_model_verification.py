@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from scmmlab.errors import CorpusError
-from scmmlab.methods.scmm.verification import Check, relative_error, verify_file
+from scmmlab.methods.scmm.verification import GoldenCheck, relative_error, verify_file
 from scmmlab.replica import replicas
 
 FOLDER = Path(__file__).parent.parent / "golden"
@@ -204,9 +204,9 @@ def test_an_array_of_objects_is_not_unpickled(tmp_path: Path) -> None:
 
 
 def test_nan_is_never_within_tolerance() -> None:
-    assert not Check("q", float("nan"), 1.0).ok
-    assert not Check("q", float("inf"), 1.0).ok
-    assert Check("q", 1.0, 1.0).ok
+    assert not GoldenCheck("q", float("nan"), 1.0).ok
+    assert not GoldenCheck("q", float("inf"), 1.0).ok
+    assert GoldenCheck("q", 1.0, 1.0).ok
 
 
 def test_relative_error_sees_one_number_among_thousands() -> None:

@@ -10,7 +10,8 @@ import numpy as np
 from scmmlab.config import AblationSpec, SweepSpec, resolve_variant
 from scmmlab.evaluation import confusion, json_scores, scores
 from scmmlab.methods.scmm.spec import ScmmSpec
-from scmmlab.report import CellResult, StudyResults, TuneTrial
+from scmmlab.report import CellResult, StudyResults
+from scmmlab.study import TuneTrialRecord
 from scmmlab.tables import Manifest
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -236,11 +237,17 @@ def sweep_results(tried: int = 30, asked: int = 32) -> StudyResults:
         level -= 0.06 * abs(np.log10(params["pretrain.optimizer.learning_rate"]) + 3)
         curve = [(epoch, float(level - 0.1 * np.exp(-epoch / 8) + rng.normal(0, 0.004))) for epoch in range(5, 41, 5)]
         if number == 6:
-            trials.append(TuneTrial(number, params, None, (), "failed", "TrainingError: the loss is not finite"))
+            trials.append(
+                TuneTrialRecord(
+                    number, f"t{number}", params, (), None, "failed", "TrainingError: the loss is not finite"
+                )
+            )
         elif number > 5 and curve[1][1] < 0.6:
-            trials.append(TuneTrial(number, params, None, tuple(curve[: 2 if number % 2 else 3]), "pruned"))
+            trials.append(
+                TuneTrialRecord(number, f"t{number}", params, tuple(curve[: 2 if number % 2 else 3]), None, "pruned")
+            )
         else:
-            trials.append(TuneTrial(number, params, curve[-1][1], tuple(curve), "complete"))
+            trials.append(TuneTrialRecord(number, f"t{number}", params, tuple(curve), curve[-1][1], "complete"))
     return StudyResults(study, (), CORPORA, VERSIONS, tuple(trials))
 
 
@@ -271,7 +278,7 @@ def conditional_sweep_results(tried: int = 30) -> StudyResults:
         reached = 0.5 + 0.004 * epochs + 0.1 * params.get("masking.threshold", 0.5) + float(rng.normal(0, 0.01))
         curve = [(epoch, reached - 0.003 * (epochs - epoch)) for epoch in (*range(5, epochs, 5), epochs)]
         if number % 4 == 3:
-            trials.append(TuneTrial(number, params, None, tuple(curve[:1]), "pruned"))
+            trials.append(TuneTrialRecord(number, f"t{number}", params, tuple(curve[:1]), None, "pruned"))
         else:
-            trials.append(TuneTrial(number, params, curve[-1][1], tuple(curve), "complete"))
+            trials.append(TuneTrialRecord(number, f"t{number}", params, tuple(curve), curve[-1][1], "complete"))
     return StudyResults(study, (), CORPORA, VERSIONS, tuple(trials))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from report.example_results import conditional_sweep_results, sweep_results
-from scmmlab.report import TuneTrial, completeness
+from scmmlab.report import completeness
 from scmmlab.report.analyses import (
     BestSetting,
     SearchImportance,
@@ -24,6 +24,7 @@ from scmmlab.report.card import Figure, Table
 from scmmlab.report.drawing import figure_style
 from scmmlab.report.importance import bins, importance, variance_share
 from scmmlab.report.sweeps import best_trial, judged, pareto_optimal, spent
+from scmmlab.study import TuneTrialRecord
 
 
 def test_settings_that_were_stopped_early_are_judged_at_an_epoch_that_all_reached() -> None:
@@ -44,7 +45,7 @@ def test_settings_that_were_all_tried_to_the_end_are_judged_there() -> None:
 
 def test_the_best_setting_is_a_complete_one() -> None:
     results = sweep_results()
-    lucky = TuneTrial(99, results.sweep[0].params, None, ((5, 0.99),), "pruned")
+    lucky = TuneTrialRecord(99, "t99", results.sweep[0].params, ((5, 0.99),), None, "pruned")
     best = best_trial(dataclasses.replace(results, sweep=(*results.sweep, lucky)))
     assert best is not None
     assert best.state == "complete"
@@ -158,7 +159,7 @@ def test_pareto_optimal_settings_are_those_that_nothing_beats() -> None:
     results = conditional_sweep_results(60)
     complete = [trial for trial in results.sweep if trial.state == "complete"]
 
-    def beats(one: TuneTrial, other: TuneTrial) -> bool:
+    def beats(one: TuneTrialRecord, other: TuneTrialRecord) -> bool:
         gains = (one.value or 0) - (other.value or 0), spent(other) - spent(one)
         return min(gains) >= 0 and max(gains) > 0
 

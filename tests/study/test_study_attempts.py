@@ -5,7 +5,7 @@ import json
 import pytest
 from study_fakes import plan_of, record, sweep
 
-from scmmlab.study import ResultStore, search_key
+from scmmlab.study import ResultStore, TuneTrialRecord, search_key
 from scmmlab.study.attempts import by_versions, ended_names, latest_versions, note_attempt
 
 OLD, NEW = {"torch": "1", "numerics": "1"}, {"torch": "2", "numerics": "1"}
@@ -90,6 +90,7 @@ def test_settings_of_a_sweep_are_known_by_their_numbers(store):
     folder = store.study_folder("search")
     for number, versions in enumerate((OLD, NEW, NEW)):
         note_attempt(plan, store, versions)
-        folder.put_trial(f"{number:05d}", {"number": number, "search": search_key(plan)})
+        trial = TuneTrialRecord(number, f"t{number}", {}, (), None, "pruned")
+        folder.put_trial(trial.name, trial.to_json(search_key(plan)))
     found = by_versions(folder, sorted(ended_names(plan, store)))
     assert found == [(OLD, ["00000"]), (NEW, ["00001", "00002"])]

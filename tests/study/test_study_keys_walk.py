@@ -20,9 +20,12 @@ from scmmlab.config import (
     resolve_variant,
 )
 from scmmlab.config.base import Spec
-from scmmlab.methods.scmm.key_rules import RULES
+from scmmlab.methods.contract import InputShape
+from scmmlab.methods.pretraining_view import SHARED_RULES, pretraining_view, seen_by_pretraining
+from scmmlab.methods.registry import trainer
+from scmmlab.methods.scmm.key_rules import PER_REPLICA, RULES
 from scmmlab.methods.scmm.spec import ContrastSpec, MaskingSpec, NetworkSpec, ScmmSpec
-from scmmlab.study.keys import FINETUNING_RULES, PRETRAINING_RULES, PROBE_RULES, cell_key, pretrain_key, sweep_key
+from scmmlab.study.keys import FINETUNING_RULES, PROBE_RULES, cell_key, pretrain_key, sweep_key
 
 PROTOCOLS = {
     "honest": HonestProtocol,
@@ -87,21 +90,50 @@ def test_every_field_of_an_experiment_is_in_the_keys_of_what_it_can_change(path)
     # in the cell's key always; a cell that starts from another encoder is another cell
     assert any(cell for _, cell, _ in changed), f"no rule may take {dotted} out of all keys"
     assert all(cell for pretrain, cell, _ in changed if pretrain)
-    rules = PRETRAINING_RULES + RULES.pretrain
+    rules = SHARED_RULES + RULES.pretrain
     always = [rule for rule in rules if (dotted == rule.path or dotted.startswith(f"{rule.path}."))]
     assert any(pretrain for pretrain, _, _ in changed) or always, f"{dotted} is out of the encoder's key without a rule"
 
 
 @pytest.mark.parametrize(
     "rules",
-    [PRETRAINING_RULES + RULES.pretrain, FINETUNING_RULES + RULES.finetune, PROBE_RULES + RULES.probe],
-    ids=["pre-training", "fine-tuning", "probe"],
+    [SHARED_RULES + RULES.pretrain, FINETUNING_RULES + RULES.finetune, PROBE_RULES + RULES.probe, PER_REPLICA],
+    ids=["pre-training", "fine-tuning", "probe", "pack"],
 )
 def test_every_rule_names_a_field_and_gives_a_reason(rules):
     every = {".".join(["protocol", *path[1:]] if ":" in path[0] else path) for path in FIELDS} | {"protocol.kind"}
     for rule in rules:
         assert any(name == rule.path or name.startswith(f"{rule.path}.") for name in every), rule.path
         assert len(rule.why) > 10
+
+
+def pack_signature(experiment: ScmmSpec) -> Any:
+    return trainer("scmm").pack_signature(experiment, "pretrain", InputShape(3, 5))
+
+
+@pytest.mark.parametrize("path", FIELDS, ids=".".join)
+def test_pretraining_is_handed_exactly_what_is_in_its_key(path):
+    """And so are its data, its record and its packs, which are made of what it is handed."""
+    kind = path[0].partition(":")[2]
+    dotted = ".".join(["protocol", *path[1:]] if kind else path)
+    for context in CONTEXTS:
+        before = resolve_variant(ScmmSpec(), context)
+        if dotted == "pretrain.enabled" or (kind and before.protocol.kind != kind):
+            continue
+        after = resolve_variant(before, {dotted: another(FIELDS[path], value_at(before, dotted))})
+        in_key = keys_of(before)[0] != keys_of(after)[0]
+        assert (pretraining_view(before) != pretraining_view(after)) == in_key, context
+        assert (seen_by_pretraining(before) != seen_by_pretraining(after)) == in_key
+        per_replica = any(dotted == rule.path for rule in PER_REPLICA)
+        assert (pack_signature(before) != pack_signature(after)) == (in_key and not per_replica)
+
+
+@pytest.mark.parametrize("context", CONTEXTS, ids=str)
+def test_what_pretraining_is_handed_gives_the_same_key_and_the_same_view(context):
+    experiment = resolve_variant(ScmmSpec(), context)
+    view = pretraining_view(experiment)
+    assert keys_of(view)[0] == keys_of(experiment)[0]
+    assert pretraining_view(view) == view
 
 
 class WiderMasking(MaskingSpec):
@@ -122,6 +154,10 @@ class WiderProtocol(HonestProtocol):
 
 class WiderExperiment(ScmmSpec):
     augmentation: str = "none"
+
+
+class WithWiderMasking(ScmmSpec):
+    masking: WiderMasking = WiderMasking()
 
 
 class WiderSelection(CorpusSelection):
@@ -150,6 +186,26 @@ def experiments(name: str) -> Iterator[ScmmSpec]:
 def test_a_field_that_nobody_thought_of_is_in_the_keys(name):
     one, other = (keys_of(experiment) for experiment in experiments(name))
     assert not set(one) & set(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (WiderExperiment(), WiderExperiment(augmentation="noise")),
+        (WithWiderMasking(), WithWiderMasking(masking=WiderMasking(shape="round"))),
+    ],
+    ids=["experiment", "masking"],
+)
+def test_a_field_that_nobody_thought_of_is_in_what_pretraining_is_handed_and_in_its_pack_signature(one, other):
+    assert keys_of(one)[0] != keys_of(other)[0]
+    assert pretraining_view(one) != pretraining_view(other)
+    assert pretraining_view(other) == other
+    assert pack_signature(one) != pack_signature(other)
+
+
+def test_a_new_setting_of_a_protocol_has_to_say_that_pretraining_does_not_see_it():
+    with pytest.raises(AssertionError, match="purge_trials"):
+        pretraining_view(ScmmSpec().model_copy(update={"protocol": WiderProtocol()}))
 
 
 @pytest.mark.parametrize("side", ["source", "target", "transfer"])

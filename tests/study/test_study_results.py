@@ -8,7 +8,16 @@ import pytest
 from study_fakes import ablation, plan_of, record
 
 from scmmlab.evaluation import METRICS
-from scmmlab.study import CellState, ResultStore, result_rows, rows_csv, rows_json, study_status, trial_rows
+from scmmlab.study import (
+    CellState,
+    ResultStore,
+    TuneTrialRecord,
+    result_rows,
+    rows_csv,
+    rows_json,
+    study_status,
+    trial_rows,
+)
 from scmmlab.study.worker_losses import WorkerLosses, keep_worker_losses, worker_losses
 
 
@@ -154,7 +163,8 @@ def test_cells_of_one_key_are_finished_together(store):
 
 
 def trial(number, intermediate, state="complete", **params):
-    return {"number": number, "params": params, "intermediate": intermediate, "state": state, "error": None}
+    stored = {"number": number, "key": "k", "params": params, "intermediate": intermediate, "value": None}
+    return TuneTrialRecord.parse({**stored, "state": state})
 
 
 def test_a_sweep_has_a_row_for_each_time_that_a_setting_was_judged():

@@ -66,6 +66,29 @@ def test_a_killed_build_claims_nothing_and_leaves_nothing(root, out):
     assert os.listdir(out.parent) == ["out"]
 
 
+FORKED = """
+import os, sys, time
+from scmmlab.tables.claim import claimed
+from scmmlab.tables.locations import locate
+with claimed(locate(sys.argv[1])):
+    child = os.fork()
+    if child:
+        print(child, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_child_that_outlives_a_killed_build_does_not_keep_its_claim(root, out):
+    with subprocess.Popen([sys.executable, "-c", FORKED, str(out)], stdout=subprocess.PIPE, text=True) as process:
+        child = int(process.stdout.readline())
+        process.kill()
+        process.wait()
+        try:
+            assert build_table(TextReader(), root, out).status == "built"
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
 def test_tables_beside_each_other_are_built_at_once(root, out):
     with another_process_at(out.with_name("other")):
         assert build_table(TextReader(), root, out).status == "built"

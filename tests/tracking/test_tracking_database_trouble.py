@@ -80,8 +80,8 @@ TROUBLES = [
     (read_only, "its database cannot be written: it, or its file system, is read-only"),
     (of_another_version, "its database is of another version of MLflow (schema abcdef123456, this one has "),
     (of_a_newer_version, "its database is of a"),
-    (no_database, "its database is damaged, or is no SQLite database"),
-    (a_folder, "its database cannot be opened: a folder is missing, or not ours to use"),
+    (no_database, "its database is damaged, or not a SQLite database"),
+    (a_folder, "its database cannot be opened: a folder is missing, or may not be accessed"),
 ]
 
 
@@ -99,11 +99,11 @@ def test_a_database_in_trouble_is_a_sentence_and_no_trace(
         tracker.finish_study(None, complete=True)
 
     with trouble(file):
-        with MlflowTracker(uri, (tmp_path / "a").as_uri(), spool=tmp_path / "spool", patience_s=0.1) as tracker:
+        with MlflowTracker(uri, (tmp_path / "a").as_uri(), retry_s=0.1) as tracker:
             tell(tracker)
-        trouble_told, waiting = (entry.getMessage() for entry in caplog.records)
-        assert trouble_told.startswith("Tracking is in trouble and will be tried again; the study goes on: " + said)
-        assert "tracking events wait in" in waiting
+        trouble_told, dropped = (entry.getMessage() for entry in caplog.records)
+        assert trouble_told.startswith("Cannot write to MLflow, will retry; the study goes on: " + said)
+        assert "tracking events were not written. Nothing is lost" in dropped
         with (
             pytest.raises(StoreError) as raised,
             MlflowTracker(uri, (tmp_path / "a").as_uri(), direct=True) as tracker,

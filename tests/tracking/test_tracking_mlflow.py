@@ -270,7 +270,7 @@ class TestMlflowTracker(Conformance):
         self.run(tracker, BARE)
         tracker.finish_study(None, complete=True)
         tracker.close()
-        assert tracker.left_out == 0
+        assert tracker.dropped == 0
         seen = self.seen(tracker, tmp_path)
         assert seen.cells == {cell.name: "finished" for cell in (FULL, FROZEN, BARE)}
         assert all(steps == [1, 2, 3] for steps in seen.epochs.values())
@@ -289,7 +289,7 @@ class TestMlflowTracker(Conformance):
 
 
 def test_a_wrong_address_stops_nothing(tmp_path):
-    tracker = MlflowTracker("http://127.0.0.1:9", patience_s=0.1)
+    tracker = MlflowTracker("http://127.0.0.1:9", retry_s=0.1)
     tracker.start_study("small", SPEC, "", VERSIONS)
     tracker.start_cell(FULL, INPUTS)
     tracker.close()

@@ -1,11 +1,11 @@
 """A path is told to lie where the kernel's list says, and SQLite is kept off the network."""
 
+import psutil
 import pytest
 
 from scmmlab.errors import StoreError
-from scmmlab.tracking import mounts
 from scmmlab.tracking.mounts import Mount, mount_of, refuse_sqlite_over_network, sqlite_file
-from scmmlab.tracking.uris import shown_uri, spool_file
+from scmmlab.tracking.uris import shown_uri
 
 LISTING = r"""/dev/sda1 / ext4 rw,relatime 0 0
 tmpfs /data tmpfs rw 0 0
@@ -20,9 +20,9 @@ me@host:/ /mnt/far fuse.sshfs rw 0 0
 
 @pytest.fixture
 def listing(tmp_path, monkeypatch):
-    file = tmp_path / "mounts"
-    file.write_text(LISTING)
-    monkeypatch.setattr(mounts, "MOUNTS", file)
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "mounts").write_text(LISTING)
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -51,8 +51,8 @@ def test_a_database_on_the_network_is_refused_and_servers_are_not(listing):
     refuse_sqlite_over_network("postgresql+psycopg2://me:secret@host/data/home/mlflow")
 
 
-def test_where_the_kernel_keeps_no_list_nothing_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(mounts, "MOUNTS", tmp_path / "nothing")
+def test_where_the_mounts_cannot_be_listed_nothing_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
     assert mount_of("/data/home") is None
     refuse_sqlite_over_network("sqlite:////data/home/mlflow.db")
 
@@ -68,9 +68,11 @@ def test_the_file_of_a_database_is_read_from_its_address():
     assert sqlite_file("postgresql://host/a") is None
 
 
-def test_a_password_is_not_shown_and_each_mlflow_has_a_spool_of_its_own(tmp_path):
+def test_a_password_is_not_shown_wherever_it_stands():
     assert shown_uri("postgresql+psycopg2://me:s3:cret@host:5432/x") == "postgresql+psycopg2://me:***@host:5432/x"
     assert shown_uri("http://host:5000") == "http://host:5000"
-    names = {spool_file(tmp_path, uri).name for uri in ("http://me:secret@a", "http://b")}
-    assert len(names) == 2
-    assert not any("secret" in name for name in names)
+    assert shown_uri("mysql://host/db?user=me&password=s3cret&x=1") == "mysql://host/db?user=me&password=***&x=1"
+    assert (
+        shown_uri("no answer from http://me:s3cret@host/api: refused")
+        == "no answer from http://me:***@host/api: refused"
+    )

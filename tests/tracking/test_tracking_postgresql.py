@@ -22,8 +22,8 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from tracker_conformance import FULL, INPUTS, SPEC, VERSIONS, record
 from scmmlab.tracking import MlflowTracker
-name, cells, epochs = sys.argv[2], int(sys.argv[5]), int(sys.argv[6])
-tracker = MlflowTracker(sys.argv[1], spool=Path(sys.argv[4]), longest_close_s=1500)
+name, cells, epochs = sys.argv[2], int(sys.argv[4]), int(sys.argv[5])
+tracker = MlflowTracker(sys.argv[1], longest_close_s=1500)
 tracker.start_study(name, {**SPEC, "name": name}, "the plan", VERSIONS)
 for number in range(cells):
     cell = replace(FULL, variant=f"v{number}", key=f"{name}-{number}", pretrain_key=None)
@@ -34,7 +34,7 @@ for number in range(cells):
 tracker.progress(cells, 0, cells)
 tracker.finish_study(None, complete=True)
 tracker.close()
-assert tracker.left_out == 0
+assert tracker.dropped == 0
 """
 
 
@@ -48,14 +48,12 @@ def server(tmp_path_factory):
         yield server
 
 
-def test_four_processes_write_hundreds_of_runs_and_none_is_lost_or_doubled(tmp_path, server, record_property):
+def test_four_processes_write_hundreds_of_runs_and_none_is_lost_or_doubled(server, record_property):
     begun = time.monotonic()
     here = str(Path(__file__).parent)
     studies = [f"study-{number}" for number in range(PROCESSES)]
     running = [
-        subprocess.Popen(
-            [*(sys.executable, "-c", STUDY, server.uri, name, here, str(tmp_path / name)), str(CELLS), str(EPOCHS)]
-        )
+        subprocess.Popen([*(sys.executable, "-c", STUDY, server.uri, name, here), str(CELLS), str(EPOCHS)])
         for name in studies
     ]
     assert [process.wait() for process in running] == [0] * PROCESSES
@@ -67,7 +65,6 @@ def test_four_processes_write_hundreds_of_runs_and_none_is_lost_or_doubled(tmp_p
 
     client = MlflowClient(server.uri)
     for name in studies:
-        assert not (tmp_path / name).exists(), "nothing waits"
         experiment = client.get_experiment_by_name(name)
         runs = client.search_runs([experiment.experiment_id], max_results=1000)
         assert len(runs) == CELLS + 1

@@ -219,7 +219,7 @@ def test_a_parent_that_is_deleted_while_the_study_runs_is_made_again(server, cli
     tracker.progress(2, 0, 2)
     tracker.finish_study(None, complete=True)
     tracker.close()
-    assert tracker.left_out == 0
+    assert tracker.dropped == 0
     runs = shown(client, "meanwhile")
     parent = runs.pop("study meanwhile")
     assert parent["id"] != deleted

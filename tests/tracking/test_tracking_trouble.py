@@ -32,8 +32,8 @@ def server(tmp_path_factory) -> Iterator[MlflowServer]:
         yield server
 
 
-def start(uri, study, spool) -> MlflowTracker:
-    tracker = MlflowTracker(uri, spool=spool)
+def start(uri, study) -> MlflowTracker:
+    tracker = MlflowTracker(uri)
     tracker.start_study(study, SPEC, "the plan", VERSIONS)
     return tracker
 
@@ -46,12 +46,11 @@ def tell(tracker, cells) -> None:
     assert time.monotonic() - begun < 1.0, "training waited for MLflow"
 
 
-def end(tracker, spool) -> None:
+def end(tracker) -> None:
     tracker.progress(3, 0, 3)
     tracker.finish_study(None, complete=True)
     tracker.close()
-    assert tracker.left_out == 0
-    assert not spool.exists()
+    assert tracker.dropped == 0
 
 
 def view(server, study) -> dict[str, tuple]:
@@ -78,11 +77,10 @@ def view(server, study) -> dict[str, tuple]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(server, tmp_path_factory) -> dict[str, tuple]:
-    spool = tmp_path_factory.mktemp("undisturbed") / "spool.jsonl"
-    tracker = start(server.uri, "undisturbed", spool)
+def undisturbed(server) -> dict[str, tuple]:
+    tracker = start(server.uri, "undisturbed")
     tell(tracker, CELLS[:3])
-    end(tracker, spool)
+    end(tracker)
     found = view(server, "undisturbed")
     assert set(found) == {"study the study", *(cell.name for cell in CELLS[:3])}
     return found
@@ -112,12 +110,11 @@ def slow_way_to(port: int) -> Iterator[str]:
         yield f"http://127.0.0.1:{SLOW_PORT}"
 
 
-def test_a_slow_server_holds_nobody_up_and_shows_the_same(server, undisturbed, tmp_path) -> None:
-    spool = tmp_path / "spool.jsonl"
+def test_a_slow_server_holds_nobody_up_and_shows_the_same(server, undisturbed) -> None:
     with slow_way_to(server.port) as uri:
-        tracker = start(uri, "slow", spool)
+        tracker = start(uri, "slow")
         tell(tracker, CELLS[:3])
-        end(tracker, spool)
+        end(tracker)
     assert view(server, "slow") == undisturbed
 
 
@@ -135,17 +132,15 @@ def without_room(server) -> Iterator[None]:
             process.rlimit(psutil.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
-def test_a_server_without_room_for_the_middle_third_shows_the_same(server, undisturbed, tmp_path) -> None:
-    spool = tmp_path / "spool.jsonl"
-    tracker = start(server.uri, "full", spool)
+def test_a_server_without_room_for_the_middle_third_shows_the_same(server, undisturbed) -> None:
+    tracker = start(server.uri, "full")
     tell(tracker, CELLS[:1])
     until(lambda: _ended(server, "full", CELLS[0]), "the first third is not shown")
     with without_room(server):
         tell(tracker, CELLS[1:2])
         until(lambda: tracker.errors > 1, "the server found room")
-        until(lambda: b'"k1"' in spool.read_bytes(), "what was told meanwhile is not on disk")
     tell(tracker, CELLS[2:3])
-    end(tracker, spool)
+    end(tracker)
     assert view(server, "full") == undisturbed
 
 

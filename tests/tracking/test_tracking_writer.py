@@ -2,13 +2,24 @@
 
 import logging
 import threading
+import time
 
 import pytest
 from tracker_conformance import BARE as BARE_CELL
 from tracker_conformance import FULL as FULL_CELL
 from tracker_conformance import record
 
-from scmmlab.tracking.events import CellFailed, CellFinished, CellStarted, Epochs, Point, ShownCell, merged
+from scmmlab.tracking.events import (
+    CellFailed,
+    CellFinished,
+    CellStarted,
+    Epochs,
+    Point,
+    ShownCell,
+    StudyEnded,
+    StudyStarted,
+    merged,
+)
 from scmmlab.tracking.writer import Writer
 
 FULL, BARE = ShownCell.of(FULL_CELL), ShownCell.of(BARE_CELL)
@@ -65,7 +76,7 @@ def test_events_are_written_in_order(view):
         writer.put(event)
     writer.close()
     assert view.written == events
-    assert (writer.errors, writer.left_out) == (0, 0)
+    assert (writer.errors, writer.dropped) == (0, 0)
 
 
 def test_what_waits_is_gathered_into_one_request(view):
@@ -110,12 +121,12 @@ def test_an_event_is_tried_again_until_the_view_answers(view, quick, caplog):
         view.down = False
         writer.close()
     assert view.written == events
-    assert writer.left_out == 0
-    assert caplog.text.count("Tracking is in trouble") == 1
+    assert writer.dropped == 0
+    assert caplog.text.count("Cannot write to MLflow, will retry; the study goes on") == 1
     assert "the server is away" in caplog.text
 
 
-def test_an_event_that_is_refused_is_left_out_and_the_others_go_on(view, quick, caplog):
+def test_an_event_that_is_refused_is_dropped_and_the_others_go_on(view, quick, caplog):
     bad = CellFailed(FULL, (), "bad")
     view.refused = (bad,)
     writer = Writer(lambda: view)
@@ -124,18 +135,18 @@ def test_an_event_that_is_refused_is_left_out_and_the_others_go_on(view, quick, 
     with caplog.at_level(logging.WARNING):
         writer.close()
     assert view.written == [CellStarted(FULL, ()), CellStarted(BARE, ())]
-    assert "1 tracking events were left out" in caplog.text
+    assert "1 tracking events were not written" in caplog.text
 
 
 def test_closing_gives_up_a_view_that_stays_away(view, caplog):
     view.down = True
-    writer = Writer(lambda: view, patience_s=0.01)
+    writer = Writer(lambda: view, retry_s=0.01)
     for event in (CellStarted(FULL, ()), CellStarted(BARE, ())):
         writer.put(event)
     with caplog.at_level(logging.WARNING):
         writer.close()
     assert view.written == []
-    assert "2 tracking events were left out" in caplog.text
+    assert "2 tracking events were not written" in caplog.text
     writer.put(CellStarted(FULL, ()))
     writer.close()
 
@@ -161,8 +172,57 @@ def test_memory_is_bounded_while_the_view_is_away(view):
     writer.put(CellStarted(FULL, ()))
     for epoch in range(1, 101):
         writer.put(epochs("a", epoch))
-    left_out = writer.left_out
+    dropped = writer.dropped
     view.gate.set()
     writer.close()
-    assert left_out >= 80
-    assert sum(len(event.points) for event in view.written if isinstance(event, Epochs)) == 100 - left_out
+    assert dropped >= 80
+    assert sum(len(event.points) for event in view.written if isinstance(event, Epochs)) == 100 - dropped
+
+
+def test_results_are_bounded_too_but_never_what_they_build_on_or_the_end(view):
+    view.gate.clear()
+    writer = Writer(lambda: view, most_results=3)
+    started, ended = StudyStarted("small", {}, "the plan", {}), StudyEnded(True)
+    writer.put(started)
+    results = [CellFailed(FULL, (), str(number)) for number in range(10)]
+    for event in results:
+        writer.put(event)
+    writer.put(ended)
+    view.gate.set()
+    writer.close()
+    assert (view.written[0], view.written[-1]) == (started, ended)
+    assert view.written[1:-1] == results[: len(view.written) - 2]
+    assert writer.dropped == len(results) - (len(view.written) - 2) >= 7
+
+
+def test_there_is_room_again_when_the_view_is_back(view, quick):
+    view.down = True
+    writer = Writer(lambda: view, most_points=10, most_results=10)
+    for epoch in range(1, 101):
+        writer.put(epochs("a", epoch))
+    view.down = False
+    while not view.written:
+        view.tried.wait(0.01)
+    deadline = time.monotonic() + 60
+    late = epochs("b", 1)
+    while writer.dropped and time.monotonic() < deadline:
+        before = writer.dropped
+        writer.put(late)
+        if writer.dropped == before:
+            break
+    writer.close()
+    assert view.written[-1].key == "b"
+
+
+def test_a_slow_view_does_not_hold_the_end_of_a_run_for_ever(view, caplog):
+    slow = threading.Event()
+    write, view.write = view.write, lambda event: (slow.wait(0.05), write(event))
+    writer = Writer(lambda: view, longest_close_s=0.2)
+    events = [CellFailed(FULL, (), str(number)) for number in range(200)]
+    for event in events:
+        writer.put(event)
+    with caplog.at_level(logging.WARNING):
+        writer.close()
+    assert view.written == events[: len(view.written)]
+    assert writer.dropped == 200 - len(view.written) > 0
+    assert "'scmmlab mlflow sync' writes them to MLflow" in caplog.text

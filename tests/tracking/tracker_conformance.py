@@ -8,7 +8,8 @@ from typing import Any
 
 from scmmlab.config import CorpusSelection, TransferSpec
 from scmmlab.methods.scmm.spec import ScmmSpec
-from scmmlab.tracking import DataInput, Tracker, TuneTrialRecord
+from scmmlab.study import TuneTrialRecord
+from scmmlab.tracking import DataInput, Tracker
 
 METRICS = ("accuracy", "balanced_accuracy")
 

@@ -13,6 +13,7 @@ from training_cases import (
     MemoryReporter,
     assert_same,
     cell_request,
+    cell_run_of,
     tables_with,
     with_columns,
 )
@@ -21,8 +22,7 @@ from scmmlab.evaluation import scores
 from scmmlab.methods.scmm.finetune_pack import FinetunePack
 from scmmlab.replica.windows import WindowPool
 from scmmlab.training import Reporter, StageFailure, StageOutput
-from scmmlab.training.data import Selections
-from scmmlab.training.finetune_stage import pack_folds, ready_cell
+from scmmlab.training.finetune_stage import pack_folds
 from scmmlab.training.predictions import probabilities
 from scmmlab.training.stages import run_cell_stage
 
@@ -34,7 +34,7 @@ def run(*requests, tables=TABLES_OF, reporter=None, **options):
 
 
 def pack_of(request, dtype=torch.float32):
-    cell = ready_cell(request, Selections(TABLES_OF))
+    cell = cell_run_of(request)
     folds = cell.data.folds
     pool = WindowPool([array for fold in folds for array in (fold.seen_features, fold.test_features)], "cpu", dtype)
     return FinetunePack(cell.runs, pool)
@@ -131,7 +131,7 @@ def test_training_accuracy_rises():
 
 def test_validation_figures_are_those_of_the_predictions_that_are_kept():
     (output,) = run(cell_request(protocol=PROTOCOLS["honest_best"]))
-    cell = ready_cell(cell_request(protocol=PROTOCOLS["honest_best"]), Selections(TABLES_OF))
+    cell = cell_run_of(cell_request(protocol=PROTOCOLS["honest_best"]))
     for number, (fold, data) in enumerate(zip(output.record["folds"], cell.data.folds, strict=True)):
         logits = output.tensors[f"validation_logits.{number}"]
         expected = scores(data.validation_label, probabilities(logits))
@@ -291,7 +291,7 @@ def test_epochs_are_reported_with_the_figures_of_the_curves():
 
 
 def test_folds_of_a_cell_stay_together_where_they_fit():
-    cells = [ready_cell(cell_request(f"c{n}"), Selections(TABLES_OF)) for n in range(5)]
+    cells = [cell_run_of(cell_request(f"c{n}")) for n in range(5)]
 
     def shape(size):
         return [[run.key for run in pack] for pack in pack_folds(cells, size)]

@@ -12,9 +12,9 @@ import torch
 from scmmlab.benchmarks import graph_check
 from scmmlab.benchmarks.graph_check import verify_graphs
 from scmmlab.benchmarks.steps import finetuning_epoch, pretraining_epoch
-from scmmlab.replica import captured
-from scmmlab.replica.captured import Graph, GraphedTensor
-from scmmlab.replica.launches import Launches
+from scmmlab.replica import cuda_graph
+from scmmlab.replica.cuda_graph import CudaGraph, GraphedTensor
+from scmmlab.replica.kernel_stats import KernelStats
 from scmmlab.replica.precision import multiplications
 
 META = torch.device("meta")
@@ -23,9 +23,9 @@ META = torch.device("meta")
 def graph_on_a_gpu(monkeypatch, capture):
     """A graph whose capture is `capture`: this machine need have no GPU."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(captured, "_capture", capture)
-    monkeypatch.setattr(captured, "_told", set())
-    return Graph(torch.device("cuda"))
+    monkeypatch.setattr(cuda_graph, "_capture", capture)
+    monkeypatch.setattr(cuda_graph, "_warned", set())
+    return CudaGraph(torch.device("cuda"))
 
 
 def test_a_function_that_cannot_be_captured_is_called_and_the_reason_is_told_once(monkeypatch, caplog):
@@ -34,7 +34,7 @@ def test_a_function_that_cannot_be_captured_is_called_and_the_reason_is_told_onc
 
     calls = []
     for _ in range(2):
-        graph = graph_on_a_gpu(monkeypatch, refused) if not calls else Graph(torch.device("cuda"))
+        graph = graph_on_a_gpu(monkeypatch, refused) if not calls else CudaGraph(torch.device("cuda"))
         with caplog.at_level(logging.WARNING):
             graph.prepare(lambda: None, lambda: None)
             graph.prepare(lambda: None, lambda: None)
@@ -78,7 +78,7 @@ def test_a_captured_function_is_replayed_and_captured_once(monkeypatch):
         graph.run(lambda: done.append("called"))
     assert done == ["idle", "called", "replayed", "replayed"]
     assert graph.reason is None
-    assert Graph(torch.device("cuda"), wanted=False).reason == "none was wanted"
+    assert CudaGraph(torch.device("cuda"), wanted=False).reason == "none was wanted"
 
 
 def test_a_tensor_that_is_made_again_is_made_where_there_is_no_graph():
@@ -102,7 +102,7 @@ def test_a_step_launches_hardly_more_kernels_for_many_replicas_than_for_one(make
 
 def test_what_is_copied_by_a_conversion_counts_and_what_is_left_alone_does_not():
     number = torch.zeros(8)
-    with Launches() as found:
+    with KernelStats() as found:
         number.to(torch.float64)
         number.to(torch.float32)
         number.view(2, 4).flatten()
@@ -120,17 +120,17 @@ def test_a_graph_that_is_not_there_is_within_no_tolerance():
 def test_a_replay_that_trains_otherwise_is_found(monkeypatch):
     """The comparison, of what a CPU trains from buffers with itself, and with a step size that is not its own."""
 
-    def workload(captured, wrong):
-        made = pretraining_epoch(2, torch.device("cpu"), captured, batch=32, steps=2)
-        if captured and wrong:
+    def workload(graphed, wrong):
+        made = pretraining_epoch(2, torch.device("cpu"), graphed, batch=32, steps=2)
+        if graphed and wrong:
             with torch.no_grad():
                 made.learned[0][1, 7] += 1e-2
-        return replace(made, uncaptured=lambda: None)
+        return replace(made, no_graph_reason=lambda: None)
 
     for wrong in (False, True):
 
-        def make(replicas, device, captured, steps, wrong=wrong):
-            return workload(captured, wrong)
+        def make(replicas, device, cuda_graph, steps, wrong=wrong):
+            return workload(cuda_graph, wrong)
 
         monkeypatch.setattr(graph_check, "pretraining_epoch", make)
         monkeypatch.setattr(graph_check, "finetuning_epoch", make)

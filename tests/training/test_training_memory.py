@@ -15,9 +15,9 @@ from training_cases import TABLES_OF, MemoryReporter, assert_same, cell_request,
 
 from scmmlab.methods.scmm.finetune_pack import FinetunePack
 from scmmlab.methods.scmm.pretrain_pack import PretrainPack
-from scmmlab.replica.shortage import let_go, out_of_memory
+from scmmlab.replica.shortage import drop_frames, out_of_memory
 from scmmlab.training import Reporter, StageFailure, StageOutput
-from scmmlab.training.memory import Meter, Room, free_memory
+from scmmlab.training.memory import MemoryLimit, PeakMemory, free_memory
 from scmmlab.training.stages import run_cell_stage, run_pretrain_stage
 
 pytestmark = pytest.mark.slow
@@ -144,7 +144,7 @@ def test_what_an_error_holds_is_freed():
     except ValueError as error:
         kept = error
     assert held[0]() is not None
-    let_go(kept)
+    drop_frames(kept)
     assert held[0]() is None
     assert "step" in "".join(traceback.format_exception(kept))
 
@@ -155,21 +155,21 @@ def test_other_errors_are_not_about_memory():
 
 
 def test_room_only_shrinks():
-    room = Room()
+    limit = MemoryLimit()
     for replicas, expected in ((16, 8), (20, 8), (8, 4), (1, 1)):
-        room.ran_out(replicas)
-        assert room.replicas == expected
+        limit.ran_out(replicas)
+        assert limit.replicas == expected
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
 def test_meter_sees_a_block_that_has_been_freed_again_and_forgets_it():
-    meter = Meter("cpu")
-    meter.restart()
+    peak_memory = PeakMemory("cpu")
+    peak_memory.restart()
     block = torch.ones(25_000_000)
     del block
-    assert 90e6 < meter.most() < 200e6
-    meter.restart()
-    assert meter.most() < 50e6
+    assert 90e6 < peak_memory.most() < 200e6
+    peak_memory.restart()
+    assert peak_memory.most() < 50e6
     assert free_memory("cpu") > 0
 
 

@@ -54,6 +54,24 @@ def varied_pack():
 VARIED_TABLES = tables_with(larger=make_table("larger", subjects=5, windows=7, seed=3))
 
 
+def test_what_pretraining_does_not_see_changes_neither_its_tensors_nor_its_record():
+    """Cells of one key share an encoder, whichever of them asked for it."""
+    random = {"mode": "random", "ratio": 0.3}
+    (one,) = run(pretrain_request(masking=random))
+    (other,) = run(
+        pretrain_request(
+            masking={**random, "threshold": 0.9},
+            network={"classifier_width": 8},
+            finetune={"epochs": 9},
+            protocol={"kind": "loso"},
+        )
+    )
+    assert_same(one, other)
+    assert one.record["experiment"]["masking"] == {**random, "views": 1}
+    assert one.record["experiment"]["precision"] == "float32"
+    assert not {"finetune", "protocol"} & one.record["experiment"].keys()
+
+
 def test_request_in_a_pack_of_others_gives_what_it_gives_alone(monkeypatch):
     sizes = []
     train = PretrainPack.train_epoch

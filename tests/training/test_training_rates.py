@@ -83,7 +83,7 @@ def test_memory_that_runs_out_ends_the_probe(monkeypatch):
 def test_packs_that_would_not_fit_are_not_tried(monkeypatch):
     monkeypatch.setattr(pack_probe, "free_memory", lambda device, share: 1000)
     peaks = iter([101, 201, 401])
-    monkeypatch.setattr(pack_probe.Meter, "most", lambda self: next(peaks))
+    monkeypatch.setattr(pack_probe.PeakMemory, "most", lambda self: next(peaks))
     found = probe_of(monkeypatch, float)
     # 100 a replica; 8 would take more than 800 of 1000
     assert found.bytes_per_replica == 100

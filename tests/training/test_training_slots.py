@@ -119,7 +119,7 @@ def test_what_joins_after_memory_ran_out_waits_until_there_is_room(alone):
     slots.join([request("published")])
     inner = slots._slots
     assert isinstance(inner, EncoderSlots)
-    inner._room.replicas = 2
+    inner._memory_limit.replicas = 2
     slots.join([request("random"), request("top"), request("soft"), request("short")])
     assert slots.used == 5
     ended = []

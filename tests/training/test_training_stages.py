@@ -27,7 +27,7 @@ from scmmlab.methods.contract import InputShape
 from scmmlab.methods.scmm.spec import ScmmSpec
 from scmmlab.training import PretrainRequest, Reporter, StageFailure, StageOutput
 from scmmlab.training.evaluate import leaks
-from scmmlab.training.packs import in_groups, signature
+from scmmlab.training.packs import in_groups, pack_signature
 from scmmlab.training.predictions import mean_of_batches, probabilities
 from scmmlab.training.stages import run_cell_stage, run_evaluate_stage, run_pretrain_stage
 
@@ -147,14 +147,14 @@ def test_only_requests_with_tensors_of_other_shapes_go_to_other_packs():
         replace(pretrain_request("target"), source=TRANSFER.target),
         pretrain_request("rounded", precision="bf16"),
     ]
-    packs = in_groups(requests, lambda r: signature(r.experiment, "pretrain", InputShape(len(r.channels), 5)), 4)
+    packs = in_groups(requests, lambda r: pack_signature(r.experiment, "pretrain", InputShape(len(r.channels), 5)), 4)
     keys = [[request.key for request in pack] for pack in packs]
     assert keys == [["a", "b", "c"], ["long", "d", "released", "target"], ["wide"], ["views"], ["batch"], ["rounded"]]
 
 
 def test_folds_of_two_precisions_do_not_share_a_pack():
     experiments = [ScmmSpec(precision=precision) for precision in ("float32", "bf16", "float32")]
-    packs = in_groups(experiments, lambda experiment: signature(experiment, "finetune", InputShape(4, 5, 2)), 4)
+    packs = in_groups(experiments, lambda experiment: pack_signature(experiment, "finetune", InputShape(4, 5, 2)), 4)
     assert [[experiment.precision for experiment in pack] for pack in packs] == [["float32", "float32"], ["bf16"]]
 
 

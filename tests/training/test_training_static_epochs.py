@@ -8,7 +8,7 @@ import pytest
 import torch
 from test_training_finetuning import several_cells
 from test_training_pretraining import VARIED_TABLES, varied_pack
-from training_cases import CHANNELS, PROTOCOLS, TABLES_OF, TRANSFER, assert_same, cell_request, experiment
+from training_cases import CHANNELS, PROTOCOLS, TABLES_OF, TRANSFER, assert_same, cell_request, cell_run_of, experiment
 
 from scmmlab.config import OptimizerSpec
 from scmmlab.methods.contract import PretrainRun
@@ -16,11 +16,10 @@ from scmmlab.methods.scmm import finetune_pack as finetune_module
 from scmmlab.methods.scmm import pretrain_pack as pretrain_module
 from scmmlab.methods.scmm.finetune_pack import FinetunePack
 from scmmlab.methods.scmm.pretrain_pack import PretrainPack
-from scmmlab.replica.launches import Launches
+from scmmlab.replica.kernel_stats import KernelStats
 from scmmlab.replica.windows import WindowPool
 from scmmlab.training import Reporter, StageFailure, SweepRequest
 from scmmlab.training.data import Selections, pretrain_data
-from scmmlab.training.finetune_stage import ready_cell
 from scmmlab.training.stages import run_cell_stage, run_pretrain_stage, run_sweep_stage
 from scmmlab.training.sweep_stage import SweepSlots
 
@@ -108,18 +107,18 @@ def test_who_comes_late_and_who_leaves_move_nobody_and_nothing(from_buffers, mon
 def test_a_pack_that_would_be_half_empty_or_too_full_is_made_anew(from_buffers):
     pack = pretrain_pack("cpu", ["published", "ratio", "rate", "soft"])
     pack.run_epoch()
-    assert not pack.swap([0, 1], [])
+    assert not pack.swap_replicas([0, 1], [])
     newcomers = [encoder(name) for name in ("short", "late")]
-    assert not pack.swap([0, 1, 2], newcomers)
+    assert not pack.swap_replicas([0, 1, 2], newcomers)
     assert [own.key for own in pack.runs] == ["published", "ratio", "rate", "soft"]
-    assert pack.swap([3, 0], newcomers[:1])
+    assert pack.swap_replicas([3, 0], newcomers[:1])
     assert [own.key for own in pack.runs] == ["soft", "published", "short"]
 
 
 def test_a_newcomer_begins_as_it_would_alone(from_buffers):
     pack, alone = pretrain_pack("cpu", ["published", "ratio", "soft"]), pretrain_pack("cpu", ["rate"])
     pack.run_epoch()
-    assert pack.swap([0, 2], [encoder("rate")])
+    assert pack.swap_replicas([0, 2], [encoder("rate")])
     for name, tensor in alone.checkpoint(0).tensors.items():
         assert torch.equal(pack.checkpoint(2).tensors[name], tensor), name
     assert pack.learner.adam._constants[1] == (0.8, OptimizerSpec().beta2, OptimizerSpec().weight_decay)
@@ -178,7 +177,7 @@ def test_an_epoch_of_pretraining_asks_the_device_for_nothing():
     for pack in (published, mixed):
         for _ in range(2):
             assert pack.run_epoch().shape == (4, len(pack.runs))
-        with Launches() as found:
+        with KernelStats() as found:
             pack.epoch._take_step()
         assert set(found.devices) == {"meta"}
         assert found.total > 200
@@ -190,14 +189,14 @@ def test_an_epoch_of_pretraining_asks_the_device_for_nothing():
 @pytest.mark.parametrize("frozen", [False, True])
 def test_an_epoch_of_finetuning_asks_the_device_for_nothing(protocol, frozen):
     request = cell_request(protocol=PROTOCOLS[protocol], finetune={"freeze_encoder": frozen})
-    runs = ready_cell(request, SELECTIONS).runs
+    runs = cell_run_of(request).runs
     arrays = [array for run in runs for array in (run.data.seen_features, run.data.test_features)]
     pack = FinetunePack(runs, WindowPool(arrays, "meta", torch.float32))
     for _ in range(2):
         figures = pack.run_epoch()
         assert len(figures) == len(runs)
         assert figures.shape[1] == 3 + (4 if pack.validation_rows_RN.shape[1] else 0)
-    with Launches() as found:
+    with KernelStats() as found:
         pack.epoch._take_step()
         pack._predict_each_epoch("test", pack.test_rows_RN, pack.test_scaling)
     assert set(found.devices) == {"meta"}

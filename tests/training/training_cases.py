@@ -13,6 +13,8 @@ from scmmlab.config import CorpusSelection, TransferSpec
 from scmmlab.methods.scmm.spec import ScmmSpec
 from scmmlab.tables import FeatureTable, Manifest
 from scmmlab.training import CellRequest, PretrainRequest, Reporter, StageFailure, StageOutput
+from scmmlab.training.data import Selections, cell_data
+from scmmlab.training.finetune_stage import CellRun, cell_run
 from scmmlab.training.stages import run_pretrain_stage
 
 # these tensors are so small that a second thread costs more than it does
@@ -111,6 +113,11 @@ def cell_request(key: str = "c", seed: int = 0, **changes: Any) -> CellRequest:
             _ENCODERS[name] = output.tensors
         encoder = dict(_ENCODERS[name])
     return CellRequest(key, spec, seed, TRANSFER, CHANNELS, encoder)
+
+
+def cell_run_of(request: CellRequest) -> CellRun:
+    """The cell of `request` with its folds, of the unchanged tables."""
+    return cell_run(request, cell_data(request, Selections(TABLES_OF)))
 
 
 class Interruption(Exception):

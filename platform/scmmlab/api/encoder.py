@@ -91,7 +91,8 @@ class Encoder(nn.Module):
         """
         if not isinstance(cell.experiment, ScmmSpec):
             raise SpecError(
-                f"Only an encoder of SCMM can be had as a module, and {cell.name} is of '{cell.experiment.method}'."
+                f"Only an encoder of SCMM can be loaded as a torch module, but {cell.name} uses "
+                f"'{cell.experiment.method}'."
             )
         request = pretrain_request(cell)
         data = pretrain_data(request, Selections(read_table))

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from scmmlab.api.at_work import AtWork
-from scmmlab.api.recording import Tell, open_tracker, owner_of
+from scmmlab.api.active_cells import ActiveCells
+from scmmlab.api.recording import Notify, open_tracker, owner_of
 from scmmlab.api.reports import write_study_report
 from scmmlab.api.views import Run
 from scmmlab.config import study_yaml
@@ -17,23 +17,23 @@ from scmmlab.execution.engines import EngineName, run_study
 from scmmlab.execution.progress import MakeProgress
 from scmmlab.execution.summary import RunSummary
 from scmmlab.study import (
-    Part,
     Plan,
     ResultStore,
+    Shard,
     describe,
-    driving,
     is_complete,
     known_identity,
-    plan_of_part,
+    plan_of_shard,
     study_identity,
+    study_lease,
     study_status,
 )
 from scmmlab.study.attempts import note_attempt
 from scmmlab.tracking import Tracker, versions
 from scmmlab.tracking.links import parent_run_page
 
-OTHERS_UNFINISHED = "Other parts are not yet finished; the last one to end writes the report."
-OTHER_WRITES = "So are all other parts; another driver writes the report."
+OTHERS_UNFINISHED = "Other parts are not finished yet; the last one to finish writes the report."
+OTHER_WRITES = "All other parts are finished too; another driver writes the report."
 
 
 @dataclass(frozen=True)
@@ -56,17 +56,17 @@ class Running:
     """Whether the report is written."""
     busy_hint: str
     """The next step where another driver has the study."""
-    tell: Tell
-    """Is told where it is recorded."""
+    notify: Notify
+    """Is given a sentence on where it is recorded."""
 
     def whole(self) -> Run:
         """Run what is missing, record it and write the report."""
         plan, store, name = self.plan, self.store, self.plan.study.name
         folder = store.study_folder(name)
         found = versions(self.folder)
-        with driving(folder, name, self.busy_hint) as driver:
-            opened, tracked_at = open_tracker(self.tracking_uri, store, name, self.tell)
-            with AtWork(driver, opened) as tracker:
+        with study_lease(folder, name, self.busy_hint) as lease:
+            opened, tracked_at = open_tracker(self.tracking_uri, store, name, self.notify)
+            with ActiveCells(lease, opened) as tracker:
                 write_plan(plan, store, found)
                 text = describe(plan, study_status(plan, store).done)
                 tracker.start_study(name, plan.study.model_dump(mode="json"), text, found)
@@ -75,14 +75,14 @@ class Running:
                 tracker.finish_study(report.paths.html.parent if report else None, complete=summary.complete)
         return Run(summary, report, tracked_at, self._page if tracked_at else None)
 
-    def part(self, part: Part, ended: Callable[[RunSummary], None]) -> Run:
+    def part(self, part: Shard, ended: Callable[[RunSummary], None]) -> Run:
         """Run a part, and finish the study where no other part has anything left to do."""
         plan, store = self.plan, self.store
-        mine = plan_of_part(plan, part)
-        with driving(store.study_folder(plan.study.name), plan.study.name, self.busy_hint, part) as driver:
+        mine = plan_of_shard(plan, part)
+        with study_lease(store.study_folder(plan.study.name), plan.study.name, self.busy_hint, part) as lease:
             write_plan(plan, store, versions(self.folder))
             # no MLflow: parts at work at the same time would write its parent run over each other
-            summary = self._run(mine, AtWork(driver, Tracker()))
+            summary = self._run(mine, ActiveCells(lease, Tracker()))
         ended(summary)
         if not summary.complete:
             return Run(summary, part=part)

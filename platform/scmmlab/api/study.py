@@ -10,39 +10,40 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from scmmlab.api.opening import AnyStudy, as_overrides, read_study
-from scmmlab.config.in_force import DEFAULT_STORE, Site, load_site
 from scmmlab.config.loading import Override
+from scmmlab.config.resolved_settings import DEFAULT_STORE, Site, load_site
 from scmmlab.errors import SpecError, StoreError
 from scmmlab.study import (
-    Part,
     Plan,
     ResultRow,
     ResultStore,
+    Shard,
     check_splits,
-    driving,
     is_complete,
     make_plan,
-    plan_of_part,
+    plan_of_shard,
     result_rows,
     search_records,
+    study_lease,
     trial_rows,
 )
-from scmmlab.study.choosing import find_cell
-from scmmlab.study.places import without_password
+from scmmlab.study.find_cell import find_cell
+from scmmlab.study.storage_location import without_password
 from scmmlab.tables import read_manifest, read_table
 
 if TYPE_CHECKING:  # each method imports what it needs: pandas, Ray and matplotlib take a while
     import pandas as pd
 
     from scmmlab.api.encoder import Encoder
-    from scmmlab.api.recording import Tell
+    from scmmlab.api.recording import Notify
     from scmmlab.api.reports import Report
     from scmmlab.api.views import PlanView, Rerun, Run, StatusView, Synced
     from scmmlab.config import AblationSpec, SweepSpec
     from scmmlab.execution.engines import EngineName
     from scmmlab.execution.progress import RunProgress
     from scmmlab.execution.summary import RunSummary
-    from scmmlab.report import StudyResults, TuneTrial
+    from scmmlab.report import StudyResults
+    from scmmlab.study import TuneTrialRecord
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ class Study:
         set: Mapping[str, Any] | Sequence[Override] = (),
         site: Site | str | os.PathLike[str] | None = None,
         check_folds: bool = False,
-        tell: Tell | None = None,
+        notify: Notify | None = None,
     ) -> Study:
         """Read and check a study; nothing is written.
 
@@ -100,24 +101,24 @@ class Study:
         check_folds : bool
             Whether every fold of every cell is made now, to see that none leaks or lacks a class; `plan` and
             `run` do it.
-        tell : callable | None
-            Is told why results may be under other keys than one expects; a warning is logged when None.
+        notify : callable | None
+            Is given a sentence on why results may be under other keys than expected; a warning is logged when None.
 
         Raises
         ------
         SpecError, CorpusError
             Whatever is wrong with the study, the site or a table.
         """
-        in_force = site if isinstance(site, Site) else load_site(site, os.environ)
-        spec, path = read_study(study, [*in_force.overrides(), *as_overrides(set)])
-        name = os.fspath(in_force.spec.store or DEFAULT_STORE if store is None else store)
+        resolved = site if isinstance(site, Site) else load_site(site, os.environ)
+        spec, path = read_study(study, [*resolved.overrides(), *as_overrides(set)])
+        name = os.fspath(resolved.spec.store or DEFAULT_STORE if store is None else store)
         plan = make_plan(spec, read_manifest)
         if check_folds:
             check_splits(plan, read_table)
-        opened = cls(plan, ResultStore(name), in_force, path, name)
+        opened = cls(plan, ResultStore(name), resolved, path, name)
         opened._folds_checked = check_folds
         for note in opened._notes():
-            (tell or _log.warning)(note)
+            (notify or _log.warning)(note)
         return opened
 
     def __repr__(self) -> str:
@@ -164,27 +165,27 @@ class Study:
         self._check_folds()
         return PlanView(self.resolved, self.store)
 
-    def status(self, part: Part | str | None = None) -> StatusView:
+    def status(self, part: Shard | str | None = None) -> StatusView:
         """Where each cell (or setting) stands, as the store has it.
 
         Parameters
         ----------
-        part : Part or str | None
+        part : Shard or str | None
             Look at one part of it alone, such as ``1/8``.
         """
         from scmmlab.api.views import status_of
 
         part = _part(part)
-        return status_of(self.resolved if part is None else plan_of_part(self.resolved, part), self.store)
+        return status_of(self.resolved if part is None else plan_of_shard(self.resolved, part), self.store)
 
     def read_through(
-        self, part: Part | str | None = None, progress: Callable[[int, int], None] | None = None
+        self, part: Shard | str | None = None, progress: Callable[[int, int], None] | None = None
     ) -> tuple[int, int]:
         """Read the encoders and fine-tunings of an ablation; damaged ones are set aside and made again when needed.
 
         Parameters
         ----------
-        part : Part or str | None
+        part : Shard or str | None
             Of one part alone.
         progress : callable | None
             Is told how many were read, of how many.
@@ -197,7 +198,7 @@ class Study:
         from scmmlab.study.integrity import read_through
 
         part = _part(part)
-        plan = self.resolved if part is None else plan_of_part(self.resolved, part)
+        plan = self.resolved if part is None else plan_of_shard(self.resolved, part)
         return read_through(plan, self.store, progress or _unshown)
 
     def run(
@@ -207,9 +208,9 @@ class Study:
         progress: bool | Callable[[RunProgress], None] = True,
         tracking_uri: str | None = None,
         report: bool = True,
-        part: Part | str | None = None,
+        part: Shard | str | None = None,
         part_ended: Callable[[RunSummary], None] | None = None,
-        tell: Tell | None = None,
+        notify: Notify | None = None,
     ) -> Run:
         """Run what is missing, record it in MLflow and write the report. What is finished is never run again.
 
@@ -225,13 +226,13 @@ class Study:
             ``MLFLOW_TRACKING_URI``, the site's, else SQLite in the study's folder.
         report : bool
             Whether the report is written.
-        part : Part or str | None
+        part : Shard or str | None
             Run one part of it only, such as ``1/8``, beside drivers of the others; whichever is the last to end records
             the study and writes the report.
         part_ended : callable | None
             Is given what the part has come to, before the study is finished where that is to be done.
-        tell : callable | None
-            Is told where it is recorded; that is logged when None.
+        notify : callable | None
+            Is given a sentence on where it is recorded; that is logged when None.
 
         Raises
         ------
@@ -266,7 +267,7 @@ class Study:
             tracking_uri=uri,
             with_report=report,
             busy_hint=self._busy_hint(),
-            tell=tell or _log.info,
+            notify=notify or _log.info,
         )
         return running.whole() if part is None else running.part(part, part_ended or _unshown)
 
@@ -289,11 +290,11 @@ class Study:
         """
         from scmmlab.api.views import Rerun
         from scmmlab.execution.rerun import rerun_cell
-        from scmmlab.study.differences import differences
+        from scmmlab.study.record_diff import record_diff
 
         if self.kind == "sweep":
             raise SpecError(
-                f"Study '{self.name}' is a sweep: it has settings, and no cells that could be computed once more.",
+                f"Study '{self.name}' is a sweep: it has settings, not cells that could be recomputed.",
                 "scmmlab rerun is for ablations; put the setting into one as a variant",
             )
         found = find_cell(self.resolved, cell)
@@ -301,21 +302,21 @@ class Study:
         if record is None:
             raise StoreError(
                 f"There is no record of cell {found.name} ({found.key}) in {self.store.uri}: it is not finished.",
-                f"scmmlab status {self.path}" if self.path else "Study.status() says where it stands",
+                f"scmmlab status {self.path}" if self.path else "Study.status() shows its state",
             )
-        return Rerun(found, tuple(differences(record, rerun_cell(self.resolved, found, record, engine))))
+        return Rerun(found, tuple(record_diff(record, rerun_cell(self.resolved, found, record, engine))))
 
     def sync(
         self,
         tracking_uri: str | None = None,
         progress: Callable[[int, int], None] | None = None,
-        tell: Tell | None = None,
+        notify: Notify | None = None,
     ) -> Synced:
         """Write what the store holds of the study to MLflow; what is there already is not written twice.
 
         Parameters
         ----------
-        tracking_uri, tell
+        tracking_uri, notify
             As for `run`.
         progress : callable | None
             Is told how many cells (or settings) were written, of how many.
@@ -332,16 +333,17 @@ class Study:
         from scmmlab.api.recording import open_tracker
         from scmmlab.api.reports import write_study_report
         from scmmlab.api.views import Synced
-        from scmmlab.execution.mlflow_sync import retell
+        from scmmlab.execution.mlflow_sync import backfill
 
         plan, store, uri = self.resolved, self.store, self._tracking_uri(tracking_uri)
         # a run writes to MLflow itself, and would find its runs ended
-        with driving(store.study_folder(self.name), self.name, "wait until it has ended: it writes to MLflow itself"):
-            tracker, tracked_at = open_tracker(uri, store, self.name, tell or _log.info, direct=True)
+        hint = "wait until it has ended: it writes to MLflow itself"
+        with study_lease(store.study_folder(self.name), self.name, hint):
+            tracker, tracked_at = open_tracker(uri, store, self.name, notify or _log.info, direct=True)
             if tracked_at is None:
-                raise SpecError("There is no MLflow to write to.", hint="name --tracking-uri")
+                raise SpecError("There is no MLflow server or database to write to.", hint="give --tracking-uri")
             with tracker:
-                counts = retell(
+                counts = backfill(
                     plan,
                     store,
                     tracker,
@@ -417,7 +419,7 @@ class Study:
         return trials(self._search())
 
     @property
-    def best_trial(self) -> TuneTrial | None:
+    def best_trial(self) -> TuneTrialRecord | None:
         """The setting of a sweep with the best probe of those that were tried to the end; None before there is one."""
         from scmmlab.report.sweeps import best_trial
 
@@ -474,7 +476,7 @@ class Study:
 
         if not is_begun(self.resolved, self.store):
             raise StoreError(
-                f"There is nothing to report: nothing of study '{self.name}' is finished in {self.store.uri}.",
+                f"There is nothing to report: no results of study '{self.name}' in {self.store.uri} yet.",
                 hint=self._command("run"),
             )
         return write_study_report(self.resolved, self.store, Path(out) if out else None)
@@ -517,13 +519,13 @@ class Study:
     def _results(self) -> StudyResults:
         if self.kind == "sweep":
             raise SpecError(
-                f"Study '{self.name}' is a sweep: it has settings, and no variants.", hint="Study.trials_dataframe()"
+                f"Study '{self.name}' is a sweep: it has settings, not variants.", hint="Study.trials_dataframe()"
             )
         return self._collect()
 
     def _search(self) -> StudyResults:
         if self.kind != "sweep":
-            raise SpecError(f"Study '{self.name}' is an ablation: it has variants, and no settings.", "Study.summary()")
+            raise SpecError(f"Study '{self.name}' is an ablation: it has variants, not settings.", "Study.summary()")
         return self._collect()
 
     def _command(self, name: Literal["run", "status"]) -> str:
@@ -538,15 +540,15 @@ class Study:
 
         return (
             f"{self._command('status')} shows how far it is. When it has ended, or {LEASE_S:.0f} s after it was "
-            "killed, the same command goes on with what is missing"
+            "killed, the same command continues with what is missing"
         )
 
 
 open_study = Study.open
 
 
-def _part(given: Part | str | None) -> Part | None:
-    return Part.parse(given) if isinstance(given, str) else given
+def _part(given: Shard | str | None) -> Shard | None:
+    return Shard.parse(given) if isinstance(given, str) else given
 
 
 def _unshown(*_: object) -> None:

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from scmmlab.errors import is_settled
 from scmmlab.execution.summary import RunSummary
 from scmmlab.report.summary import summary_table
-from scmmlab.study import Cell, Part, Plan, ResultStore, describe, search_records, study_status
-from scmmlab.study.differences import Difference
-from scmmlab.study.objects import Record
+from scmmlab.study import Cell, Plan, ResultStore, Shard, TuneTrialRecord, describe, search_records, study_status
+from scmmlab.study.record_diff import Difference
 from scmmlab.study.status import work_lines
 
 if TYPE_CHECKING:
@@ -118,7 +116,7 @@ def status_of(plan: Plan, store: ResultStore) -> StatusView:
     rows = tuple(
         {
             **_named(found.cell),
-            "state": found.state.value,
+            "state": str(found.state),
             "progress": found.progress or None,
             "stage": found.failure.stage if found.failure else None,
             "error": found.failure.error if found.failure else None,
@@ -128,19 +126,15 @@ def status_of(plan: Plan, store: ResultStore) -> StatusView:
     return StatusView(status.text(), status.complete, rows)
 
 
-def _search_status(plan: Plan, store: ResultStore, records: list[Record]) -> StatusView:
+def _search_status(plan: Plan, store: ResultStore, records: list[TuneTrialRecord]) -> StatusView:
     assert plan.study.kind == "sweep"
-    states = [record["state"] for record in records]
+    states = [record.state for record in records]
     counts = ", ".join(f"{states.count(state)} {state}" for state in ("complete", "pruned", "failed"))
     lines = [f"{plan.study.tune_trials} settings: {counts}, {plan.study.tune_trials - len(records)} missing"]
     lines += work_lines(plan, store)
-    lines += [
-        f"  failed   tune_trial {record['number']}: {record['error']}" for record in records if record.get("error")
-    ]
-    settled = sum(is_settled(record.get("cause")) for record in records)
-    rows = tuple(
-        {"tune_trial": record["number"], "state": record["state"], "error": record.get("error")} for record in records
-    )
+    lines += [f"  failed   tune_trial {record.number}: {record.error}" for record in records if record.error]
+    settled = sum(record.settled for record in records)
+    rows = tuple({"tune_trial": record.number, "state": record.state, "error": record.error} for record in records)
     return StatusView("\n".join(lines) + "\n", settled >= plan.study.tune_trials, rows)
 
 
@@ -156,7 +150,7 @@ class Run:
     """The MLflow that it was recorded in."""
     find_page: Callable[[], str | None] | None = None
     """Asks that MLflow for the page of the study."""
-    part: Part | None = None
+    part: Shard | None = None
     """The part that was run; None for the whole."""
     left: str | None = None
     """Why a part did not finish the study, where it did not."""

@@ -1,7 +1,7 @@
-"""What the execution layer costs a trial: runs of cells whose fine-tuning does nothing.
+"""What the execution layer costs per cell: runs of cells whose fine-tuning does nothing.
 
 Everything else is as in a run: plan, scheduler, queue, leases, workers, the outcome on its way back, the store, and the
-evaluation of the cell on its 24 test windows. Each cell is a task of its own, as a trial is.
+evaluation of the cell on its 24 test windows. Each cell is a task of its own.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from scmmlab.config import AblationSpec
-from scmmlab.execution.engine import Emit, Engine
+from scmmlab.execution.engine import Engine, OnEvent
 from scmmlab.execution.engines import EngineName, make_engine
 from scmmlab.execution.events import TaskEnded
 from scmmlab.execution.grid.run import GridRun
 from scmmlab.execution.progress import Progress
-from scmmlab.execution.task import Errand, Task
+from scmmlab.execution.task import AuxiliaryTask, Task
 from scmmlab.study import Plan, ResultStore, cell_request, make_plan
 from scmmlab.tables import FeatureTable, Manifest, read_manifest, read_table, write_table
 from scmmlab.tracking import Tracker
@@ -30,12 +30,12 @@ from scmmlab.training import CellRequest, Reporter, StageOutput
 from scmmlab.training.stages import run_cell_stage
 
 CELLS = (100, 1_000, 10_000)
-"""Trials of each run."""
+"""Cells of each run."""
 
 
 @dataclass(frozen=True)
-class Nothing(Errand):
-    """A cell's fine-tuning that has its outcome with it."""
+class NoTraining(AuxiliaryTask):
+    """A cell's fine-tuning that brings its outcome with it."""
 
     key: str
     outcome: StageOutput
@@ -46,7 +46,7 @@ class Nothing(Errand):
 
 
 class WithoutTraining(Engine):
-    """An engine whose workers hand outcomes back that they were given.
+    """An engine whose workers return the outcomes that they are given.
 
     Parameters
     ----------
@@ -72,25 +72,25 @@ class WithoutTraining(Engine):
         self._engine.close()
 
     def submit(self, task: Task) -> None:
-        """Queue tasks that do nothing in the place of those that train."""
+        """Queue tasks that do nothing in place of those that train."""
         self._engine.submit(
-            replace(task, requests=[self._nothing(r) for r in task.requests if isinstance(r, CellRequest)])
+            replace(task, requests=[self._without_training(r) for r in task.requests if isinstance(r, CellRequest)])
         )
 
-    def _nothing(self, request: CellRequest) -> Nothing:
+    def _without_training(self, request: CellRequest) -> NoTraining:
         record = self._outcome.record | {"key": request.key, "seed": request.seed}
-        return Nothing(request.key, replace(self._outcome, key=request.key, record=record))
+        return NoTraining(request.key, replace(self._outcome, key=request.key, record=record))
 
     def cancel(self, key: str) -> None:
         """Nothing runs that could be stopped."""
 
-    def step(self, emit: Emit, timeout_s: float) -> None:
-        """Let the engine go on, and note when tasks end."""
+    def step(self, on_event: OnEvent, timeout_s: float) -> None:
+        """Let tasks run, and note when they end."""
 
         def listen(event: Any) -> None:
             if isinstance(event, TaskEnded):
                 self.ended_at.append(time.perf_counter())
-            emit(event)
+            on_event(event)
 
         self._engine.step(listen, timeout_s)
 
@@ -103,7 +103,7 @@ def benchmark_overhead(engine: EngineName = "ray", cells: tuple[int, ...] = CELL
     engine : {"ray", "local"}
         Which engine.
     cells : tuple of int
-        Trials of each run.
+        Cells of each run.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """What a study costs as it grows: seconds and memory of plan, run, status, results, report and MLflow.
 
 Each part runs in a process of its own, as a person would start it, so that its peak of memory is its own. The run is
-that of `bench_overhead`, cells that do nothing, on Ray's workers and with MLflow; or, on request, real training of tiny
+that of `overhead`, cells that do nothing, on Ray's workers and with MLflow; or, on request, real training of tiny
 cells by `scmmlab run`::
 
     python -m scmmlab.benchmarks.scale SPEC STORE
@@ -34,7 +34,7 @@ MIB = 2**20
 
 
 def benchmark_scale(
-    cells: Sequence[int] = CELLS, real: bool = False, say: Callable[[str], None] | None = None
+    cells: Sequence[int] = CELLS, real: bool = False, notify: Callable[[str], None] | None = None
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Take studies of that many cells through all commands.
 
@@ -44,8 +44,8 @@ def benchmark_scale(
         Sizes of the studies.
     real : bool
         Whether the cells train, an epoch of a tiny model on six windows, in place of doing nothing.
-    say : callable | None
-        Is told each figure as it is there.
+    notify : callable | None
+        Gets a line for each figure, as soon as it is known.
 
     Returns
     -------
@@ -80,8 +80,8 @@ def benchmark_scale(
                 figures = _measured(command)
                 figures["files"] = sum(len(files) for _, _, files in os.walk(store))
                 found[str(count)][what] = figures
-                if say is not None:
-                    say(f"{count} cells, {what}: {figures['seconds']:.1f} s, {figures['peak_mib']:.0f} MiB")
+                if notify is not None:
+                    notify(f"{count} cells, {what}: {figures['seconds']:.1f} s, {figures['peak_mib']:.0f} MiB")
     return found
 
 
@@ -103,11 +103,11 @@ def _measured(command: Sequence[str]) -> dict[str, float]:
     return {"seconds": seconds, "peak_mib": usage.ru_maxrss * 1024 / MIB}
 
 
-def run_nothing(spec: Path, place: Path) -> None:
+def run_nothing(spec: Path, store_folder: Path) -> None:
     """Run a study whose cells do nothing, as `scmmlab run` runs one, but for the report."""
     study = load_study(spec).study
     assert isinstance(study, AblationSpec)
-    plan, store = make_plan(study, read_manifest), ResultStore(place)
+    plan, store = make_plan(study, read_manifest), ResultStore(store_folder)
     folder = store.study_folder(study.name).local
     assert folder is not None
     tracker = MlflowTracker.in_folder(folder)

@@ -23,24 +23,24 @@ from torch import Tensor
 from scmmlab.methods.scmm.finetune_step import FinetuneEpoch, FinetuneStep
 from scmmlab.methods.scmm.finetuning import finetuning_gradient
 from scmmlab.methods.scmm.masking import masks
+from scmmlab.methods.scmm.pack_settings import PackSettings
 from scmmlab.methods.scmm.parameters import initial_classifier, initial_pretraining
 from scmmlab.methods.scmm.pretrain_step import PretrainEpoch, PretrainStep, epoch_streams
 from scmmlab.methods.scmm.pretraining import pretraining_gradient
-from scmmlab.methods.scmm.settings import Settings
 from scmmlab.methods.scmm.shape import Shape
 from scmmlab.methods.scmm.spec import ScmmSpec
-from scmmlab.replica.captured import Graph
 from scmmlab.replica.convolution import conv_length
-from scmmlab.replica.launches import Launches
+from scmmlab.replica.cuda_graph import CudaGraph
+from scmmlab.replica.kernel_stats import KernelStats
 from scmmlab.replica.learner import Learner
 from scmmlab.replica.optimizer import Adam
 from scmmlab.replica.pooling import pooled_length
 from scmmlab.replica.precision import check_precision, multiplications
 from scmmlab.replica.random import uniform
 from scmmlab.replica.replicas import threads_for_replicas
-from scmmlab.replica.shortage import let_go, out_of_memory
+from scmmlab.replica.shortage import drop_frames, out_of_memory
 from scmmlab.replica.windows import Scaling
-from scmmlab.training.memory import Meter
+from scmmlab.training.memory import PeakMemory
 
 CHANNELS, BANDS, CLASSES = 62, 5, 3
 """Sizes of SEED."""
@@ -65,17 +65,17 @@ Product = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class Workload:
+class TimedSteps:
     """Steps of a pack, and the multiplications in them."""
 
     run: Callable[[], object]
     """Takes `steps` of them."""
     products: Sequence[Product]
     """Of one replica's step."""
-    operations: Callable[[], Launches]
+    operations: Callable[[], KernelStats]
     """What a step sends to the device."""
     steps: int = 1
-    uncaptured: Callable[[], str | None] = lambda: "a CPU has no CUDA graphs"
+    no_graph_reason: Callable[[], str | None] = lambda: "a CPU has no CUDA graphs"
     """Why the steps were not replayed as a CUDA graph; None where they were."""
     learned: Sequence[Tensor] = ()
     """Parameters, as they become."""
@@ -150,7 +150,7 @@ def benchmark(
 
 
 def _measure(
-    make: Callable[..., Workload],
+    make: Callable[..., TimedSteps],
     packs: Sequence[int],
     rounds: int,
     device: torch.device,
@@ -164,7 +164,7 @@ def _measure(
         if size == 1 or device.type == "cuda":
             tasks[f"matmul {size}"] = multiplications_of(workload.products, size, device, operands), 1
     if device.type == "cuda":
-        eager = make(1, device, captured=False)
+        eager = make(1, device, cuda_graph=False)
         tasks["eager"] = eager.run, eager.steps
     seconds = interleaved({name: run for name, (run, _) in tasks.items()}, rounds, device)
     milliseconds = {name: 1e3 * median(seconds[name]) / steps for name, (_, steps) in tasks.items()}
@@ -182,7 +182,7 @@ def _measure(
         "shares": _by_size(shares),
         "kernels_per_step": _by_size({size: own.total for size, own in sent.items()}),
         "bytes_per_step": _by_size({size: own.bytes for size, own in sent.items()}),
-        "graph": single.uncaptured() or "captured",
+        "graph": single.no_graph_reason() or "captured",
         "milliseconds": milliseconds,
     }
     if device.type == "cuda":
@@ -205,25 +205,25 @@ def _by_size(values: Mapping[int, Any]) -> dict[str, Any]:
 
 
 def _workloads(
-    make: Callable[..., Workload], packs: Sequence[int], device: torch.device
-) -> tuple[dict[int, Workload], dict[int, int], list[int]]:
+    make: Callable[..., TimedSteps], packs: Sequence[int], device: torch.device
+) -> tuple[dict[int, TimedSteps], dict[int, int], list[int]]:
     """Packs that have run once, the most memory that each took on a GPU, and those for which there was none."""
-    made: dict[int, Workload] = {}
+    made: dict[int, TimedSteps] = {}
     peaks: dict[int, int] = {}
     for number, size in enumerate(packs):
         try:
-            meter = Meter(device) if device.type == "cuda" else None
-            if meter:
-                meter.restart()
+            peak_memory = PeakMemory(device) if device.type == "cuda" else None
+            if peak_memory:
+                peak_memory.restart()
             workload = make(size, device)
             workload.run()
             _wait(device)
-            if meter and (most := meter.most()) is not None:
+            if peak_memory and (most := peak_memory.most()) is not None:
                 peaks[size] = most
         except Exception as error:
             if not out_of_memory(error) or not made:
                 raise
-            let_go(error)
+            drop_frames(error)
             return made, peaks, list(packs[number:])
         made[size] = workload
     return made, peaks, []
@@ -257,11 +257,11 @@ def _wait(device: torch.device) -> None:
 
 def pretraining_workload(
     replicas: int, device: torch.device, batch: int = 256, experiment: ScmmSpec = PUBLISHED
-) -> Workload:
+) -> TimedSteps:
     """A pre-training step of a pack at the published settings, one view, as a CPU takes it, of windows at hand."""
     shape = Shape(CHANNELS, BANDS)
     dtype, seed_R, x_RBCF = torch.float32, _seeds(replicas, device), _windows(replicas, batch, device)
-    settings = Settings.stack([experiment] * replicas, [False] * replicas, device, dtype)
+    settings = PackSettings.stack([experiment] * replicas, [False] * replicas, device, dtype)
     parameters = initial_pretraining(shape, seed_R, device, dtype)
     optimizer = experiment.pretrain.optimizer
     adam = Adam(parameters.values, [optimizer] * replicas)
@@ -273,12 +273,12 @@ def pretraining_workload(
             _, gradient = pretraining_gradient(parameters, x_RBCF, keep_RMCF, settings)
             adam.step(parameters.values, gradient, rate_R)
 
-    return Workload(step, _pretraining_products(shape, batch), partial(_counted, step))
+    return TimedSteps(step, _pretraining_products(shape, batch), partial(_counted, step))
 
 
 def finetuning_workload(
     replicas: int, device: torch.device, batch: int = 128, experiment: ScmmSpec = PUBLISHED
-) -> Workload:
+) -> TimedSteps:
     """A fine-tuning step of a pack of folds at the published settings, as a CPU takes it, of windows at hand."""
     shape = Shape(CHANNELS, BANDS, classes=CLASSES)
     dtype, seed_R, x_RBCF = torch.float32, _seeds(replicas, device), _windows(replicas, batch, device)
@@ -295,15 +295,15 @@ def finetuning_workload(
             for adam, parameters, gradient in zip(adams, (encoder, classifier), found[2:], strict=True):
                 adam.step(parameters.values, gradient, rate_R)
 
-    return Workload(step, _finetuning_products(shape, batch), partial(_counted, step))
+    return TimedSteps(step, _finetuning_products(shape, batch), partial(_counted, step))
 
 
-def _counted(step: Callable[[], None]) -> Launches:
+def _counted(step: Callable[[], None]) -> KernelStats:
     # in this thread alone: operations of others are not seen
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with Launches() as found:
+        with KernelStats() as found:
             step()
     finally:
         torch.set_num_threads(threads)
@@ -313,38 +313,38 @@ def _counted(step: Callable[[], None]) -> Launches:
 def pretraining_epoch(
     replicas: int,
     device: torch.device,
-    captured: bool = True,
+    cuda_graph: bool = True,
     batch: int = 256,
     steps: int = GPU_STEPS,
     experiment: ScmmSpec = PUBLISHED,
-) -> Workload:
+) -> TimedSteps:
     """The same step as packs take it on a GPU: an epoch of them, over windows that lie on the device."""
     shape = Shape(CHANNELS, BANDS)
     seed_R, optimizer = _seeds(replicas, device), experiment.pretrain.optimizer
     parameters = initial_pretraining(shape, seed_R, device, torch.float32)
     step = PretrainStep(
         Learner(parameters, [optimizer] * replicas),
-        Settings.stack([experiment] * replicas, [False] * replicas, device, torch.float32),
+        PackSettings.stack([experiment] * replicas, [False] * replicas, device, torch.float32),
         RandomWindows(steps * batch, device),
         _unscaled(replicas, device),
         batch,
     )
-    epoch = PretrainEpoch(step, steps, captured)
+    epoch = PretrainEpoch(step, steps, cuda_graph)
     rows_SRB, rate_R, active_SR = _everyone(replicas, steps, batch, optimizer.learning_rate, device)
     streams = epoch_streams(seed_R, torch.zeros_like(seed_R), steps)
     run = partial(epoch.run, rows_SRB, streams, active_SR, rate_R)
     products = _pretraining_products(shape, batch)
-    return Workload(run, products, epoch.operations, steps, lambda: epoch.uncaptured, (parameters.values,))
+    return TimedSteps(run, products, epoch.operations, steps, lambda: epoch.no_graph_reason, (parameters.values,))
 
 
 def finetuning_epoch(
     replicas: int,
     device: torch.device,
-    captured: bool = True,
+    cuda_graph: bool = True,
     batch: int = 128,
     steps: int = GPU_STEPS,
     experiment: ScmmSpec = PUBLISHED,
-) -> Workload:
+) -> TimedSteps:
     """The same step as packs of folds take it on a GPU."""
     shape = Shape(CHANNELS, BANDS, classes=CLASSES)
     seed_R, optimizer = _seeds(replicas, device), experiment.finetune.optimizer
@@ -356,12 +356,12 @@ def finetuning_epoch(
     }
     windows = RandomWindows(steps * batch, device)
     step = FinetuneStep(encoder, classifier, learners, windows, _unscaled(replicas, device), experiment.precision)
-    epoch = FinetuneEpoch(step, steps, batch, captured)
+    epoch = FinetuneEpoch(step, steps, batch, cuda_graph)
     rows_SRB, rate_R, active_SR = _everyone(replicas, steps, batch, optimizer.learning_rate, device)
     real_SRB = torch.ones_like(rows_SRB, dtype=torch.bool)
     run = partial(epoch.run, rows_SRB, rows_SRB % CLASSES, real_SRB, active_SR, rate_R)
     products, learned = _finetuning_products(shape, batch), (encoder.values, classifier.values)
-    return Workload(run, products, epoch.operations, steps, lambda: epoch.uncaptured, learned)
+    return TimedSteps(run, products, epoch.operations, steps, lambda: epoch.no_graph_reason, learned)
 
 
 def _everyone(
@@ -451,7 +451,7 @@ def multiplications_of(
         for left, right in pairs:
             torch.bmm(left, right)
 
-    graph = Graph(device)
+    graph = CudaGraph(device)
     graph.prepare(multiply, lambda: None)
     return partial(graph.run, multiply)
 

@@ -1,4 +1,4 @@
-"""How much of its ceiling the execution layer leaves to a sweep: settings whose training only waits, in a gang's slots.
+"""What share of its ceiling a sweep reaches: settings whose training only waits, in workers' slots.
 
 Everything else is as in a sweep: Optuna samples, Tune's trials follow their settings, the broker fills slots, probes go
 to the rungs, and records to the store.
@@ -31,7 +31,7 @@ SLOTS = 4
 """Of each worker."""
 TRIALS_A_SLOT = 20
 QUEUED = 0.5
-"""Settings that wait, as a share of the slots: what leaves is followed at once, and not only when Tune has heard."""
+"""Settings that wait, as a share of the slots: a slot that becomes free is filled at once, not after a round trip."""
 
 
 class Waiting(SweepSlots):
@@ -86,7 +86,7 @@ def benchmark_sweep(workers: int | None = None, trials_a_slot: int = TRIALS_A_SL
     Parameters
     ----------
     workers : int | None
-        Of the gang; as many as there are CPUs when None.
+        As many as there are CPUs when None.
     trials_a_slot : int
         Settings of the sweep, for each slot.
 
@@ -115,7 +115,7 @@ def benchmark_sweep(workers: int | None = None, trials_a_slot: int = TRIALS_A_SL
             }
         )
         plan, clock = make_plan(study, read_manifest), Clock()
-        engine = RayEngine(study.resources, plan.manifests, sweep_stage=Waiting)
+        engine = RayEngine(study.resources, plan.manifests, make_sweep_slots=Waiting)
         with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
             progress = Progress(study.tune_trials, {}, stream=nowhere, noun="settings")
             run = SweepRun(plan, ResultStore(folder / "store"), engine, clock, progress)

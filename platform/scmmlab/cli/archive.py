@@ -15,22 +15,22 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the commands to the parser of all commands."""
     export = subparsers.add_parser(
         "export",
-        help="pack a finished study into one archive that another machine can verify",
+        help="pack a finished study into an archive that can be verified anywhere",
         description="Pack a finished study into one archive: specs, plan, records, results, versions, the tables' "
         "manifests with their fingerprints, report and checksums; no recordings, no features and no names of subjects. "
-        "Equal studies give equal bytes.",
+        "Equal studies give identical archives.",
     )
     add_study_options(export, engine=False)
-    export.add_argument("--out", metavar="FILE", required=True, help="the archive: a name that ends in .tar or .zip")
+    export.add_argument("--out", metavar="FILE", required=True, help="archive to write, ending in .tar or .zip")
     export.set_defaults(func=run_export)
 
     verify = subparsers.add_parser(
         "verify-archive",
-        help="check an archive that scmmlab export wrote",
-        description="Check an archive that scmmlab export wrote, here or elsewhere: that not a byte of the file is "
-        "another; checksums; that each record is what was written; that keys match specs and fingerprints; that plan, "
-        "results and the tables of the report come out of the records again, byte for byte. Nothing is unpacked to "
-        "where you are. Exit status 1 when one of these fails.",
+        help="check an archive made by scmmlab export",
+        description="Check an archive made by scmmlab export, here or elsewhere: the file is unaltered; checksums "
+        "and records are intact; keys match specs and fingerprints; plan, results and report tables are reproduced "
+        "from the records, byte for byte. Nothing is unpacked into the current folder. Exit status 1 if a check "
+        "fails.",
     )
     verify.add_argument("file", metavar="FILE", help="the archive")
     verify.set_defaults(func=run_verify)

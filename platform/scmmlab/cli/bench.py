@@ -1,4 +1,4 @@
-"""`scmmlab bench`: the rates of this machine."""
+"""`scmmlab bench`: the speed of this machine."""
 
 from __future__ import annotations
 
@@ -15,63 +15,69 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command to the parser of all commands."""
     parser = subparsers.add_parser(
         "bench",
-        help="measure the rates of this machine",
-        description="Measure pre-training and fine-tuning steps a second, single and packed, the share of this "
-        "machine's matrix-multiply ceiling, and (on a CPU) windows a second from raw EEG to features beside MNE and "
-        "torcheeg. With --study, --overhead, --sweep or --scale, measure those instead. Needs an idle machine.",
+        help="measure the speed of this machine",
+        description="Measure pre-training and fine-tuning steps per second, single and packed, the share of this "
+        "machine's matrix-multiplication peak, and (on a CPU) windows per second from raw EEG to features, compared "
+        "with MNE and torcheeg. With --study, --overhead, --sweep or --scale, measure those instead. Needs an idle "
+        "machine.",
     )
     parser.add_argument("--device", type=device_name, default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
     parser.add_argument(
         "--precision",
         choices=("float32", "bf16", "tf32"),
         default="float32",
-        help="of matrix multiplications: float32 (default), bf16 as a study may ask for, tf32 on a GPU to compare",
+        help="precision of matrix multiplications: float32 (default), bf16 as a study may ask for, tf32 on a GPU "
+        "for comparison",
     )
     parser.add_argument(
         "--threads", type=positive_number, default=os.cpu_count() or 1, help="threads on the CPU (default: all)"
     )
     parser.add_argument("--quick", action="store_true", help="fewer repetitions, or two cells of the study")
-    parser.add_argument("--no-features", action="store_true", help="steps alone, which need torch and little else")
+    parser.add_argument(
+        "--no-features", action="store_true", help="measure steps only, which needs little more than torch"
+    )
     parser.add_argument(
         "--torcheeg",
         metavar="PYTHON",
-        help="an interpreter that has torcheeg, to be compared with (default: this one, where torcheeg is installed)",
+        help="Python interpreter with torcheeg to compare with (default: this one, if torcheeg is installed)",
     )
     parser.add_argument(
         "--project",
         action="store_true",
-        help="also project a study of the paper's size from these rates, one worker a core or on the one GPU",
+        help="also project the time of a study of the paper's size, with one worker per core or on one GPU",
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
         "--study",
         action="store_true",
-        help="wall time of a fixed study of 24 cells: a process a cell, Ray Tune with a trial a worker, and packs "
-        "(minutes)",
+        help="wall time of a fixed study of 24 cells: one process per cell, Ray Tune with one trial per worker, and "
+        "packs (takes minutes)",
     )
     what.add_argument(
         "--overhead",
         metavar="TRIALS",
         type=positive_number,
         nargs="+",
-        help="milliseconds that the execution layer takes for each trial, of that many that do nothing, e.g. 100 1000",
+        help="overhead of the execution layer per trial in ms, for that many empty trials, e.g. 100 1000",
     )
     what.add_argument(
         "--sweep",
         action="store_true",
-        help="share of its ceiling that a sweep of one-second trials reaches, in slots of four on each worker",
+        help="utilization of a sweep of one-second trials, with four slots on each worker",
     )
     what.add_argument(
         "--scale",
         metavar="CELLS",
         type=positive_number,
         nargs="+",
-        help="seconds and memory of plan, run, status, results, report and MLflow for studies of that many cells that "
-        "do nothing, e.g. 100 1000 10000",
+        help="time and memory of plan, run, status, results, report and MLflow for studies of that many empty "
+        "cells, e.g. 100 1000 10000",
     )
-    parser.add_argument("--real", action="store_true", help="of --scale: the cells train a tiny model")
-    parser.add_argument("--workers", type=positive_number, help="of --study and --sweep (default: one a CPU)")
-    parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    parser.add_argument("--real", action="store_true", help="with --scale: train a tiny model in each cell")
+    parser.add_argument(
+        "--workers", type=positive_number, help="number of workers for --study and --sweep (default: one per CPU)"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.set_defaults(func=run)
 
 

@@ -18,7 +18,7 @@ from scmmlab.config.code_digest import edited_code
 from scmmlab.config.overrides import apply_override
 from scmmlab.config.problems import SpecT, raise_problems, validate
 from scmmlab.config.yaml_text import parse_yaml
-from scmmlab.corpora import READERS, Finding, Reader, SyntheticSpec, Whose, reader_class, summarize
+from scmmlab.corpora import READERS, Finding, Reader, RecordingSummary, SyntheticSpec, reader_class, summarize
 from scmmlab.corpora.fakes import FAKES, fake_class, write_fake
 from scmmlab.corpora.lab import read_layout
 from scmmlab.errors import SpecError
@@ -38,16 +38,16 @@ from scmmlab.tables import (
 
 def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
     """Add `corpus` and its commands."""
-    parser = subparsers.add_parser("corpus", help="check corpora, build, fake and show feature tables")
+    parser = subparsers.add_parser("corpus", help="check corpora, and build, fake or show feature tables")
     commands = parser.add_subparsers(dest="corpus_command", metavar="COMMAND", required=True)
 
-    command = commands.add_parser("list", help="the corpora that can be read, and what each needs")
+    command = commands.add_parser("list", help="list the corpora that can be read, and what each needs")
     command.set_defaults(func=list_corpora)
 
-    command = commands.add_parser("check", help="examine a corpus on disk, fact by fact, without building anything")
+    command = commands.add_parser("check", help="check a corpus on disk, fact by fact, without building a table")
     command.add_argument("name", metavar="NAME", help="a corpus of `scmmlab corpus list`")
     command.add_argument("--root", required=True, metavar="DIR", help="the corpus's folder")
-    command.add_argument("--verbose", action="store_true", help="print the facts that hold as well")
+    command.add_argument("--verbose", action="store_true", help="also print the facts that hold")
     _add_reader_settings(command)
     command.set_defaults(func=check)
 
@@ -55,22 +55,24 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
     command.add_argument("name", metavar="NAME", help="a corpus of `scmmlab corpus list`")
     command.add_argument("--root", required=True, metavar="DIR", help="the corpus's folder")
     command.add_argument("--out", required=True, metavar="DIR", help="folder or URI of the feature table")
-    command.add_argument("--engine", choices=("ray", "local"), default="ray", help="where files are read (default ray)")
-    command.add_argument("--force", action="store_true", help="replace a feature table that is there")
+    command.add_argument(
+        "--engine", choices=("ray", "local"), default="ray", help="where files are read (default: ray)"
+    )
+    command.add_argument("--force", action="store_true", help="overwrite an existing feature table")
     _add_reader_settings(command)
     command.set_defaults(func=build)
 
     command = commands.add_parser(
-        "fake", help="make the feature table of a synthetic corpus, or a folder in a corpus's own file formats"
+        "fake", help="make a synthetic feature table, or a folder in the file formats of a corpus"
     )
     command.add_argument("name", metavar="NAME", nargs="?", help=f"a corpus to imitate: {', '.join(FAKES)}")
     command.add_argument(
         "--out", required=True, metavar="DIR", help="folder or URI of the table, or folder of the fake"
     )
-    command.add_argument("--force", action="store_true", help="replace a feature table that is there")
-    command.add_argument("--small", action="store_true", help="with NAME: as little as its reader takes for the corpus")
+    command.add_argument("--force", action="store_true", help="overwrite an existing feature table")
+    command.add_argument("--small", action="store_true", help="with NAME: the smallest corpus that its reader accepts")
     command.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the fake; may be given again"
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the fake; may be repeated"
     )
     for name, field in SyntheticSpec.model_fields.items():
         shown = ",".join(field.default) if isinstance(field.default, tuple) else field.default
@@ -78,7 +80,7 @@ def add_parser(subparsers: argparse._SubParsersAction[Any]) -> None:
         command.add_argument(f"--{name.replace('_', '-')}", dest=f"spec_{name}", metavar="VALUE", help=help_text)
     command.set_defaults(func=fake)
 
-    command = commands.add_parser("show", help="what is known of a feature table")
+    command = commands.add_parser("show", help="show the facts of a feature table")
     command.add_argument("table", metavar="TABLE", help="folder or URI, or shipped:NAME")
     command.set_defaults(func=show)
 
@@ -112,13 +114,13 @@ def check(arguments: argparse.Namespace) -> int:
     reader, _ = _reader(arguments)
     root = Path(arguments.root).expanduser().absolute()
     wrong = facts = files = left_out = 0
-    whose: list[Whose] = []
+    whose: list[RecordingSummary] = []
     for where, found in groupby(reader.check(root), key=lambda finding: finding.where):
         findings = list(found)
         bad = sum(not finding.ok for finding in findings)
         gaps = [finding.left_out for finding in findings if finding.left_out]
         findings = [finding for finding in findings if not finding.left_out]
-        whose += [finding.whose for finding in findings if finding.whose]
+        whose += [finding.summary for finding in findings if finding.summary]
         files, facts, wrong = files + bool(findings), facts + len(findings), wrong + bad
         left_out += len(gaps)
         if findings:
@@ -129,7 +131,7 @@ def check(arguments: argparse.Namespace) -> int:
         for each in gaps:
             place = "" if findings or where == "." else f"{where}: "
             print(f"      left out: {place}{each.what} ({each.why})")
-    _print_whose(whose, all_of_them=arguments.verbose)
+    _print_recordings(whose, all_of_them=arguments.verbose)
     said = f"; left out: {left_out}, each named above" if left_out else ""
     print(f"{facts} facts checked in {files} places: {f'{wrong} do not hold' if wrong else 'all hold'}{said}.")
     return 1 if wrong else 0
@@ -211,19 +213,19 @@ def show(arguments: argparse.Namespace) -> int:
 
 
 def _add_reader_settings(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--source", choices=("features", "raw"), help="what to read of a corpus that has both")
-    command.add_argument("--layout", metavar="FILE", help="with mne: what the recordings are (docs/corpora.md)")
+    command.add_argument("--source", choices=("features", "raw"), help="what to read if the corpus has both")
+    command.add_argument("--layout", metavar="FILE", help="for mne: describes the recordings (docs/corpora.md)")
     command.add_argument(
         "--smoothing",
         choices=("none", "moving_average", "lds"),
-        help="of the features that a corpus ships, or of those that are computed from its signals",
+        help="smoothing of the features, shipped or computed from signals",
     )
     command.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="a setting of the corpus, or of the features as in features.window_s=2; may be given again",
+        help="a setting of the corpus, or of the features, e.g. features.window_s=2; may be repeated",
     )
 
 
@@ -333,12 +335,12 @@ _MOST_SUBJECTS = 20
 """Lines of the table of subjects, unless all are asked for."""
 
 
-def _print_whose(recordings: Sequence[Whose], all_of_them: bool) -> None:
+def _print_recordings(recordings: Sequence[RecordingSummary], all_of_them: bool) -> None:
     """Subjects as the corpus names them, with their numbers, sessions, runs and trials by class."""
     if not recordings:
         return
     classes = list(recordings[0].trials)
-    of_subject: dict[int, list[Whose]] = {}
+    of_subject: dict[int, list[RecordingSummary]] = {}
     for each in sorted(recordings, key=lambda each: (each.subject, each.session, each.run)):
         of_subject.setdefault(each.subject, []).append(each)
     rows: list[Sequence[str]] = [("named", "subject", "sessions", "recordings", *classes)]

@@ -1,4 +1,4 @@
-"""`scmmlab doctor`: what is wrong with this machine, or unsafe on it, and how to mend it."""
+"""`scmmlab doctor`: problems and security risks of this machine, and how to fix them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command to the parser of all commands."""
     parser = subparsers.add_parser(
         "doctor",
-        help="say what is wrong or unsafe on this machine, and how to mend it",
-        description="Look at versions with known holes, Ray's token, open ports, MLflow's server, who can read the "
-        "data, file systems, memory, cores and disk; with STUDY, against what it asks for. A line a check. Exit "
-        "status 1 when anything is bad.",
+        help="check this machine for problems and security risks",
+        description="Check for versions with known vulnerabilities, Ray's token, open ports, the MLflow server, who "
+        "can read the data, file systems, memory, cores and disk; with STUDY, against what the study asks for. "
+        "Print one line per check, with a fix. Exit status 1 if a check is bad.",
     )
     add_study_options(parser, engine=False, optional=True)
     add_tracking_option(parser)
@@ -26,7 +26,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="DIR",
         action="append",
         default=[],
-        help="a folder of recordings, to see who can read it; may be given several times",
+        help="folder of recordings, to check who can read it; may be repeated",
     )
     parser.set_defaults(func=run, joins_ray=True)
 

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from scmmlab import __version__
-from scmmlab.cli.settling import settle
+from scmmlab.cli.resolve_defaults import resolve_defaults
 from scmmlab.errors import MovedSettingWarning, ScmmlabError, nearest
 from scmmlab.execution.encoding import replace_missing_letters
 from scmmlab.execution.interruption import INTERRUPTED, INTERRUPTION
@@ -35,7 +35,7 @@ COMMANDS = {
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose complaint names what was meant, if that can be told."""
+    """A parser whose error suggests the closest choice."""
 
     def error(self, message: str) -> None:  # type: ignore[override]
         if "invalid choice" in message:
@@ -54,7 +54,7 @@ def make_parser(command: str | None = None) -> argparse.ArgumentParser:
     """The parser of `command`, or of all commands where there is no such command."""
     parser = _Parser(
         prog="scmmlab",
-        description="Ablation studies and hyperparameter sweeps of SCMM, without leaks, on Ray.",
+        description="Run leak-free ablation studies and hyperparameter sweeps of SCMM on Ray.",
         epilog="First steps: scmmlab plan ablations/demo.yaml, then scmmlab run ablations/demo.yaml.",
     )
     parser.add_argument("--version", action="version", version=f"scmmlab {__version__}")
@@ -68,14 +68,14 @@ def make_parser(command: str | None = None) -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status.
 
-    0 done, 1 not as it should be, 2 wrong input, 75 cut short and to be tried again, 130 interrupted.
+    0 done, 1 not as it should be, 2 invalid input, 75 cut short and to be retried, 130 interrupted.
     """
     replace_missing_letters()
-    warnings.showwarning = _say_warning
+    warnings.showwarning = _print_warning
     argv = sys.argv[1:] if argv is None else argv
     arguments = make_parser(argv[0] if argv else None).parse_args(argv)
     try:
-        settle(arguments)
+        resolve_defaults(arguments)
         return int(arguments.func(arguments))
     except ScmmlabError as error:
         return _refuse(error)
@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 _show_warning = warnings.showwarning
 
 
-def _say_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+def _print_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
     """A warning that is meant for users as a note, without the place in the code."""
     if issubclass(category, MovedSettingWarning):
         print(f"Note: {message}", file=sys.stderr)

@@ -17,13 +17,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command to the parser of all commands."""
     parser = subparsers.add_parser(
         "methods",
-        help="list the methods that are installed, or the settings of one",
-        description="List the methods that a study can name, ours and those of other packages: version, package, "
-        "stages, and what the rungs of a sweep count. With NAME, list its settings, their defaults and what they mean. "
-        "Exit status 1 where a package that brings a method cannot be loaded.",
+        help="list installed methods, or the settings of one",
+        description="List the methods that a study can name, built in or from other packages: version, package, "
+        "stages, and what the rungs of a sweep count. With NAME, list its settings with defaults and meaning. Exit "
+        "status 1 if a package that provides a method cannot be loaded.",
     )
     parser.add_argument("name", metavar="NAME", nargs="?", help="a method, e.g. linear")
-    parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.set_defaults(func=run)
 
 

@@ -1,4 +1,4 @@
-"""`scmmlab mlflow sync`: MLflow's view of a study, made again from the store."""
+"""`scmmlab mlflow sync`: rebuild MLflow's view of a study from the store."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the commands to the parser of all commands."""
     group = subparsers.add_parser(
         "mlflow",
-        help="write what the store holds of a study to MLflow",
-        description="MLflow is a view: what the store holds can be written to it at any time.",
+        help="write a study's results from the store to MLflow",
+        description="MLflow is a view of the store, and can be rebuilt from it at any time.",
     )
     commands = group.add_subparsers(dest="mlflow_command", metavar="COMMAND", required=True)
     sync = commands.add_parser(
         "sync",
         help="write every finished cell or setting, every failure and the report to MLflow",
-        description="Write what an earlier run left waiting, then every finished cell or setting with its curves, "
-        "every failure and the report. What is there already is not written twice: runs keep their IDs.",
+        description="Write every finished cell or setting with its curves, every failure and the report. What is "
+        "already there is not written twice: runs keep their IDs.",
     )
     add_study_options(sync, engine=False)
     add_tracking_option(sync)
@@ -28,7 +28,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run_sync(arguments: argparse.Namespace) -> int:
-    """Make the view again."""
+    """Rebuild the view."""
     from scmmlab.cli.progress_line import ProgressLine
 
     study = study_of(arguments, with_notes=False)

@@ -10,7 +10,7 @@ from scmmlab.errors import SpecError
 
 if TYPE_CHECKING:  # a command imports what it needs
     from scmmlab.api.study import Study
-    from scmmlab.study import Part
+    from scmmlab.study import Shard
 
 
 def device_name(text: str) -> str:
@@ -31,12 +31,12 @@ def positive_number(text: str) -> int:
     return int(text)
 
 
-def part_of_study(text: str) -> Part:
+def part_of_study(text: str) -> Shard:
     """A part such as 3/8."""
-    from scmmlab.study import Part
+    from scmmlab.study import Shard
 
     try:
-        return Part.parse(text)
+        return Shard.parse(text)
     except SpecError as error:
         raise argparse.ArgumentTypeError(error.message) from None
 
@@ -60,7 +60,7 @@ def add_study_options(parser: argparse.ArgumentParser, engine: bool, optional: b
         metavar="PATH=VALUE",
         action="append",
         default=[],
-        help="override a value of the study, e.g. base.finetune.epochs=5 or seeds=[0]; may be given several times",
+        help="override a value of the study, e.g. base.finetune.epochs=5 or seeds=[0]; may be repeated",
     )
     if engine:
         parser.add_argument(
@@ -72,11 +72,12 @@ def add_study_options(parser: argparse.ArgumentParser, engine: bool, optional: b
 
 
 def add_store_option(parser: argparse.ArgumentParser) -> None:
-    """Add --store and --site, which `settling` fills in where they are not given."""
+    """Add --store and --site, which `resolve_defaults` fills in where they are not given."""
     parser.add_argument(
         "--store",
         metavar="URI",
-        help="where results live: a folder, s3://..., gs://... (default: SCMMLAB_STORE, else the site's, else runs)",
+        help="where results are stored: a folder, s3://..., gs://... (default: SCMMLAB_STORE, else the site file's, "
+        "else runs)",
     )
     add_site_option(parser)
 
@@ -86,7 +87,7 @@ def add_site_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--site",
         metavar="FILE",
-        help="description of the site, see cluster/site.example.yaml (default: SCMMLAB_SITE, else none)",
+        help="site file, see cluster/site.example.yaml (default: SCMMLAB_SITE, else none)",
     )
 
 
@@ -98,14 +99,14 @@ def study_of(arguments: argparse.Namespace, check_folds: bool = False, with_note
         arguments.study,
         arguments.store,
         set=arguments.set,
-        site=arguments.in_force,
+        site=arguments.resolved_settings,
         check_folds=check_folds,
-        tell=_note if with_notes else _unsaid,
+        notify=_note if with_notes else _ignore,
     )
 
 
 def to_stderr(text: str) -> None:
-    """Print a sentence where results are not."""
+    """Print a sentence on standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -113,5 +114,5 @@ def _note(text: str) -> None:
     to_stderr(f"Note: {text}")
 
 
-def _unsaid(text: str) -> None:
-    """Of a command whose outcome does not depend on it."""
+def _ignore(text: str) -> None:
+    """For a command whose outcome does not depend on it."""

@@ -1,4 +1,4 @@
-"""`scmmlab rerun`: a finished cell computed once more, and compared."""
+"""`scmmlab rerun`: recompute a finished cell, and compare."""
 
 from __future__ import annotations
 
@@ -13,18 +13,24 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command to the parser of all commands."""
     parser = subparsers.add_parser(
         "rerun",
-        help="compute a finished cell once more and compare it with its record, digit by digit",
-        description="Compute a finished cell once more from its record, pre-training included, and compare what comes "
-        "out with what is stored, digit by digit. Nothing is written to the store. Exit status 1 when a figure "
-        "differs, as it may on another kind of processor or with other versions of the libraries.",
+        help="recompute a finished cell and compare it with its record, digit by digit",
+        description="Recompute a finished cell from its record, pre-training included, and compare the figures with "
+        "the stored ones, digit by digit. Nothing is written to the store. Exit status 1 if a figure differs, as it "
+        "may on another kind of processor or with other library versions.",
     )
     parser.add_argument(
-        "cell", metavar="CELL", help="a key, the beginning of one, or variant/transfer/seed, as scmmlab plan lists them"
+        "cell",
+        metavar="CELL",
+        help="a key, a prefix of one, or variant/transfer/seed, as listed by scmmlab plan --json",
     )
     parser.add_argument("--study", metavar="STUDY", required=True, help="the study's YAML file")
     add_store_option(parser)
     parser.add_argument(
-        "--set", metavar="PATH=VALUE", action="append", default=[], help="as the study was run with; several times"
+        "--set",
+        metavar="PATH=VALUE",
+        action="append",
+        default=[],
+        help="overrides that the study was run with; may be repeated",
     )
     parser.add_argument(
         "--engine",
@@ -40,9 +46,10 @@ def run(arguments: argparse.Namespace) -> int:
     rerun = study_of(arguments, with_notes=False).rerun(arguments.cell, arguments.engine)
     found, name = rerun.differences, f"{rerun.cell.name} ({rerun.cell.key})"
     if not found:
-        print(f"{name}: the same to the last digit.")
+        print(f"{name}: identical to the last digit.")
         return 0
-    print(f"{name}: {len(found)} figure{'s' if len(found) > 1 else ''} of the record came out otherwise.")
+    differ = "1 figure of the record differs" if len(found) == 1 else f"{len(found)} figures of the record differ"
+    print(f"{name}: {differ}.")
     for difference in found[:_SHOWN]:
         print(f"  {difference}")
     if len(found) > _SHOWN:

@@ -10,9 +10,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command to the parser of all commands."""
     parser = subparsers.add_parser(
         "schema",
-        help="print the JSON schema of study files, or of a site's file",
-        description="Print the JSON schema of study files, or of a site's file. An editor that knows it completes and "
-        "checks as you type.",
+        help="print the JSON schema of study files or of site files",
+        description="Print the JSON schema of study files or of site files. Editors use it to complete and check as "
+        "you type.",
     )
     parser.add_argument("of", choices=("study", "site"), nargs="?", default="study", help="default: study")
     parser.set_defaults(func=run)

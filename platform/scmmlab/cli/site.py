@@ -1,4 +1,4 @@
-"""`scmmlab site`: what is in force of a site, and where each value came from."""
+"""`scmmlab site`: the resolved settings of a site, each with its source."""
 
 from __future__ import annotations
 
@@ -18,26 +18,25 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command to the parser of all commands."""
     parser = subparsers.add_parser(
         "site",
-        help="show where results go, which Ray and MLflow are used, and what says so",
-        description="Show what is in force of a site, and where each value came from: an environment variable, the "
-        "site's file, or a default. What a command line says stands above all of it. With PATH, print that value "
-        "alone, for scripts.",
+        help="show where results go, which Ray and MLflow are used, and where that is set",
+        description="Show every setting of a site and its source: an environment variable, the site file, or a "
+        "default. Options of a command override all of them. With PATH, print only that value, for scripts.",
     )
     parser.add_argument(
-        "path", metavar="PATH", nargs="?", help="one value, e.g. store or images.cpu; status 1 if unset"
+        "path", metavar="PATH", nargs="?", help="print one value, e.g. store or images.cpu; exit status 1 if unset"
     )
     add_site_option(parser)
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--json", action="store_true", help="as JSON: path, value and source of each")
-    how.add_argument("--sbatch", metavar="PARTITION", help="print the options of sbatch for one of the partitions")
+    how.add_argument("--json", action="store_true", help="print path, value and source of each setting as JSON")
+    how.add_argument("--sbatch", metavar="PARTITION", help="print the sbatch options for a partition")
     parser.set_defaults(func=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print it."""
-    from scmmlab.study.places import without_password
+    from scmmlab.study.storage_location import without_password
 
-    site = arguments.in_force
+    site = arguments.resolved_settings
     settings = list(site.settings())
     if arguments.sbatch is not None:
         partitions = site.spec.partitions

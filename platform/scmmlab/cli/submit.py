@@ -31,34 +31,39 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command to the parser of all commands."""
     parser = subparsers.add_parser(
         "submit",
-        help="run a study on a Ray cluster that is elsewhere, and follow it",
-        description="Run what is missing of a study as a job of a Ray cluster, and follow it to its end, with its exit "
-        "status. The working directory goes along without data, history and secrets. Where the study runs there "
-        "already, follow that job. Ctrl-C leaves the job alone; a connection that is lost is made again.",
+        help="run a study as a job on a remote Ray cluster, and follow it",
+        description="Run what is missing of a study as a job on a Ray cluster, follow it to the end, and exit with "
+        "its status. The working directory is uploaded without data, history and secrets. If the study is already "
+        "running there, follow that job. Ctrl-C does not stop the job; a lost connection is re-established.",
     )
     add_study_options(parser, engine=False)
     add_tracking_option(parser)
     add_address_option(parser)
     parser.add_argument(
-        "--working-dir", metavar="DIR", default=".", help="what the job gets, the study in it (default: this folder)"
+        "--working-dir",
+        metavar="DIR",
+        default=".",
+        help="folder to upload, with the study in it (default: current folder)",
     )
     parser.add_argument(
-        "--program", metavar="COMMAND", help="what runs scmmlab on the head (default: the site's, else scmmlab)"
+        "--program",
+        metavar="COMMAND",
+        help="command that runs scmmlab on the head (default: the site file's, else scmmlab)",
     )
     parser.add_argument(
         "--env",
         metavar="NAME",
         action="append",
         default=[],
-        help="environment variable that goes along with the value that it has here; may be given several times",
+        help="environment variable to pass on to the job with its current value; may be repeated",
     )
     parser.add_argument(
         "--engine",
         choices=("ray", "local"),
         default="ray",
-        help="ray: workers of the cluster; local: the job's own process, on the head (default: ray)",
+        help="ray: on workers of the cluster; local: in the job's own process on the head (default: ray)",
     )
-    parser.add_argument("--detach", action="store_true", help="leave the job alone once it is submitted")
+    parser.add_argument("--detach", action="store_true", help="submit the job and return")
     parser.add_argument("--json", action="store_true", help="print the job as JSON at the end, and its log on stderr")
     parser.set_defaults(func=run)
 
@@ -82,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     file = _file_in(directory, loaded)
     _check_tables(loaded, arguments.set, directory)
     client = open_client(arguments)
-    ray = arguments.in_force.spec.ray
+    ray = arguments.resolved_settings.spec.ray
     job = StudyJob(
         study=loaded.study,
         file=file,
@@ -98,7 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
         passed_on=passed_on,
     )
     if not checked:
-        print("Its tables are not on this machine: the job checks the plan before it begins.", file=sys.stderr)
+        print("The tables are not on this machine: the job will check the plan before it starts.", file=sys.stderr)
     job_id, attached = _start(client, job)
     links = _links(client, job, job_id)
     print("\n".join(f"{name + ':':<8} {place}" for name, place in links.items()), file=sys.stderr, flush=True)
@@ -109,7 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         ended = threading.Event()
         if (job.tracking_uri or "").startswith("http"):
-            threading.Thread(target=_tell_mlflow_page, args=(job, ended), daemon=True).start()
+            threading.Thread(target=_print_mlflow_page, args=(job, ended), daemon=True).start()
         status = follow(client, job_id, sys.stderr if arguments.json else sys.stdout)
         ended.set()
     if arguments.json:
@@ -135,13 +140,13 @@ def _tables(loaded: LoadedStudy) -> list[str]:
 
 
 def _passed_on(arguments: argparse.Namespace) -> dict[str, str]:
-    names = [*arguments.in_force.spec.ray.environment, *arguments.env]
+    names = [*arguments.resolved_settings.spec.ray.environment, *arguments.env]
     missing = [name for name in names if name not in os.environ]
     if missing:
         said_by = "--env" if missing[0] in arguments.env else "ray.environment of the site"
         raise SpecError(
-            f"The environment variable {missing[0]} is to go along with the job ({said_by}), and is not set here.",
-            hint=f"export {missing[0]}=..., or take it out",
+            f"The environment variable {missing[0]} is to be passed on to the job ({said_by}), but is not set here.",
+            hint=f"export {missing[0]}=..., or remove it from the list",
         )
     return {name: os.environ[name] for name in names}
 
@@ -150,10 +155,11 @@ def _file_in(directory: WorkingDirectory, loaded: LoadedStudy) -> PurePosixPath:
     """Where the job has the study's file."""
     file = directory.inside(loaded.path)
     if file is None:
-        where = "stays behind" if loaded.path.resolve().is_relative_to(directory.folder) else "is not in it"
+        inside = loaded.path.resolve().is_relative_to(directory.folder)
+        where = "is excluded from the upload" if inside else "is not in it"
         raise SpecError(
-            f"The job gets the folder {directory.folder}, and the study {loaded.path} {where}.",
-            hint="--working-dir DIR, a folder that has the study; .rayignore and .gitignore say what stays",
+            f"The folder {directory.folder} is uploaded for the job, but the study {loaded.path} {where}.",
+            hint="--working-dir DIR, a folder with the study in it; .rayignore and .gitignore list what is excluded",
         )
     return file
 
@@ -167,8 +173,8 @@ def _check_tables(loaded: LoadedStudy, overrides: list[str], directory: WorkingD
         absolute = any(table in text for text in (loaded.text, *overrides))
         if not absolute or Path(table).is_relative_to(directory.folder):
             raise SpecError(
-                f"The table {table} of study '{loaded.study.name}' does not go with the job.",
-                hint="tables stay where they are: name it by a path that is absolute on the cluster, or a URI, e.g. "
+                f"The table {table} of study '{loaded.study.name}' is not uploaded with the job.",
+                hint="tables are never uploaded: give an absolute path on the cluster, or a URI, e.g. "
                 f"--set transfers.{loaded.study.transfers[0].name}.source.table=/shared/tables/...",
             )
 
@@ -194,21 +200,21 @@ def _attach(client: JobClient, job: StudyJob, running: JobDetails) -> str:
     job_id: str = running.submission_id
     if not job.is_same_version(running):
         raise ResourceError(
-            f"Another version of study '{job.study.name}' runs in this store, as job {job_id}.",
+            f"Another version of study '{job.study.name}' is running in this store, as job {job_id}.",
             hint=f"scmmlab stop {job_id} --address {client.dashboard.address}; then submit again",
         )
-    print(f"The study runs already: this is job {job_id}, from its beginning.", file=sys.stderr)
+    print(f"The study is already running: following job {job_id} from its start.", file=sys.stderr)
     return job_id
 
 
 def _links(client: JobClient, job: StudyJob, job_id: str) -> dict[str, str]:
     from scmmlab.execution.jobs.past_jobs import dashboard_page
-    from scmmlab.study.places import shown_uri as shown_place
+    from scmmlab.study.storage_location import shown_location
     from scmmlab.tracking import shown_uri
 
-    store = shown_place(job.store)
+    store = shown_location(job.store)
     tracked = (
-        shown_uri(job.tracking_uri) if job.tracking_uri else "as the cluster's environment says, else in the store"
+        shown_uri(job.tracking_uri) if job.tracking_uri else "as set in the cluster's environment, else in the store"
     )
     return {
         "Job": job_id,
@@ -219,7 +225,7 @@ def _links(client: JobClient, job: StudyJob, job_id: str) -> dict[str, str]:
     }
 
 
-def _tell_mlflow_page(job: StudyJob, ended: threading.Event) -> None:
+def _print_mlflow_page(job: StudyJob, ended: threading.Event) -> None:
     """Say where the parent run is, once it is there and if MLflow can be reached from here."""
     while not ended.wait(_LOOK_S):
         if (page := _mlflow_page(job)) is not None:

@@ -11,5 +11,5 @@ def add_tracking_option(parser: argparse.ArgumentParser) -> None:
         "--tracking-uri",
         metavar="URI",
         help="MLflow server or database, or 'none' (default: SCMMLAB_TRACKING_URI or MLFLOW_TRACKING_URI, else the "
-        "site's, else SQLite in the study's folder)",
+        "site file's, else SQLite in the study's folder)",
     )

@@ -11,8 +11,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the command to the parser of all commands."""
     parser = subparsers.add_parser(
         "ui",
-        help="open the MLflow UI on a study",
-        description="Serve the MLflow UI on a study, on this machine's loopback address, until interrupted.",
+        help="open a study in the MLflow UI",
+        description="Serve the MLflow UI for a study on this machine's loopback address, until interrupted.",
     )
     add_study_options(parser, engine=False)
     parser.add_argument("--tracking-uri", metavar="URI", help="MLflow database or server (default: as for run)")
@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     from scmmlab.config.loading import load_study
     from scmmlab.errors import StoreError
     from scmmlab.study import ResultStore, known_identity
-    from scmmlab.study.places import without_password
+    from scmmlab.study.storage_location import without_password
     from scmmlab.tracking import default_tracking_uri, shown_uri, study_page
     from scmmlab.tracking.mounts import refuse_sqlite_over_network
     from scmmlab.tracking.ui import serve, ui_command
@@ -50,5 +50,5 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.tracking_uri is None:
         find_artifacts(uri, to_stderr)
     owner = owner_of(store, study.name, known_identity(of_study))
-    print(f"MLflow: {study_page(uri, study.name, arguments.port, owner)}  (Ctrl-C ends it)", flush=True)
+    print(f"MLflow: {study_page(uri, study.name, arguments.port, owner)}  (Ctrl-C to stop)", flush=True)
     return serve(ui_command(uri, arguments.port))

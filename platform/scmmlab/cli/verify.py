@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from scmmlab.cli.options import device_name
 
 if TYPE_CHECKING:  # the command imports it when it runs
-    from scmmlab.methods.scmm.verification import Check
+    from scmmlab.methods.scmm.verification import GoldenCheck
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -16,8 +16,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "verify",
         help="check this machine's numerics against golden vectors",
-        description="Check this machine's numerics against golden vectors (.npz): one line a quantity with its largest "
-        "relative error and its tolerance. Exit status 1 when one is over.",
+        description="Check this machine's numerics against golden vectors (.npz): one line per quantity with its "
+        "largest relative error and tolerance. Exit status 1 if a tolerance is exceeded.",
     )
     parser.add_argument("files", nargs="+", metavar="FILE.npz", help="files of golden vectors, e.g. tests/golden/*.npz")
     parser.add_argument("--device", type=device_name, default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
@@ -25,9 +25,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--precision",
         choices=("float32", "tf32"),
         default="float32",
-        help="of a GPU's matrix multiplications of float32 numbers (default: float32); tolerances are those of float32",
+        help="precision of float32 matrix multiplications on a GPU (default: float32); tolerances are those of float32",
     )
-    parser.add_argument("--pack", action="store_true", help="check a replica amid a pack of seven with other settings")
+    parser.add_argument("--pack", action="store_true", help="check one replica in a pack of seven with other settings")
     parser.set_defaults(func=run)
 
 
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     from scmmlab.replica.precision import check_precision, multiplications
 
     check_precision(arguments.precision, arguments.device)
-    checks: list[Check] = []
+    checks: list[GoldenCheck] = []
     with multiplications(arguments.precision):
         for file in arguments.files:
             print(file)
@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.device != "cpu":
             from scmmlab.benchmarks.graph_check import verify_graphs
 
-            print("CUDA graphs beside the same kernels one by one")
+            print("CUDA graphs, compared with the same kernels launched one by one")
             of_graphs, reasons = verify_graphs(arguments.device)
             checks += _shown(of_graphs)
             for reason in reasons:
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _shown(checks: list[Check]) -> list[Check]:
+def _shown(checks: list[GoldenCheck]) -> list[GoldenCheck]:
     for check in checks:
         verdict = "ok" if check.ok else "OVER"
         print(f"  {check.quantity:<40} {check.error:9.2e}  tolerance {check.tolerance:.0e}  {verdict}")

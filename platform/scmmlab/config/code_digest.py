@@ -55,8 +55,8 @@ COMPUTES_NOTHING: Mapping[str, str] = {
     "features/whole_process": "measures",
     "methods/scmm/golden": "reads what numerics are verified against",
     "methods/scmm/verification": "compares numerics with golden vectors",
-    "replica/launches": "counts what a step sends to the device",
-    "training/causes": "names what failed",
+    "replica/kernel_stats": "counts what a step sends to the device",
+    "training/failure_cause": "names what failed",
     "training/pack_probe": "measures how many replicas train at a time, which changes no result",
     "training/rates": "measures",
 }

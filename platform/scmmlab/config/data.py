@@ -1,4 +1,4 @@
-"""Which data a study uses: feature tables, and the part of each that takes part."""
+"""Which data a study uses: feature tables, and the subset of each."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from scmmlab.config.base import Changes, Spec
 
 
 def _allow_mapping(schema: dict[str, Any]) -> None:
-    """In the JSON schema: `classes` may be a mapping, which `CorpusSelection` takes apart."""
+    """In the JSON schema: `classes` may be a mapping, which `CorpusSelection` splits."""
     names = {"type": "array", "items": {"type": "string"}}
     schema.setdefault("anyOf", []).append({"type": "object", "additionalProperties": names})
 
 
 MOST_NUMBERS = 100_000
-"""Numbers that a range may stand for: more than any corpus has subjects, and few enough to write out."""
+"""Most numbers in a range: more than any corpus has subjects, and few enough to list."""
 
 
 class CorpusSelection(Spec):
-    """A feature table and the part of it that takes part."""
+    """A feature table and the subset of it that is used."""
 
     table: str
     """`shipped:eegmat` for the corpus that comes with scmmlab, else a folder or URI of a feature table; a relative
     path is taken from the folder of the file that names it."""
     subjects: tuple[int, ...] | None = None
-    """Subjects by number; all when absent. In YAML a text such as `0-17` or `0-8, 20` may stand for a list."""
+    """Subjects by number; all when absent. In YAML, text such as `0-17` or `0-8, 20` is read as a list."""
     sessions: tuple[int, ...] | None = None
     """Sessions by number; all when absent."""
     classes: tuple[str, ...] | None = Field(None, json_schema_extra=_allow_mapping)
-    """Class names, in the order of the labels they get; all, in the table's order, when absent. A mapping from a class
-    to those of the table's that it is made of (`negative: [sad]`) stands for the names and `class_map`; what is in no
-    class is left out."""
+    """Class names, in the order of their labels; all of the table's, in its order, when absent. A mapping from each
+    class to the table's classes that it combines (`negative: [sad]`) sets both the names and `class_map`; windows of
+    other classes are left out."""
     class_map: dict[str, tuple[str, ...]] | None = None
-    """The table's classes that each of `classes` is made of; its own name alone when absent."""
+    """The table's classes that each of `classes` combines; the class of the same name when absent."""
 
     @model_validator(mode="before")
     @classmethod
@@ -52,14 +52,16 @@ class CorpusSelection(Spec):
         if self.class_map is None:
             return self
         if set(self.class_map) != set(self.classes or ()):
-            raise ValueError(f"'class_map' must say what each of 'classes' is made of, got {sorted(self.class_map)}")
+            raise ValueError(f"'class_map' must define each of 'classes', got {sorted(self.class_map)}")
         members = [member for name in self.classes or () for member in self.class_map[name]]
         if not all(self.class_map.values()) or len(set(members)) != len(members):
-            raise ValueError(f"each class must be made of one or more, and no two of the same, got {self.class_map}")
+            raise ValueError(
+                f"each class must combine at least one of the table's, and no two may share one, got {self.class_map}"
+            )
         return self
 
     def members(self, name: str) -> tuple[str, ...]:
-        """The table's classes that one of `classes` is made of."""
+        """The table's classes that one of `classes` combines."""
         return (name,) if self.class_map is None else self.class_map[name]
 
     @field_validator("subjects", "sessions", mode="before")
@@ -74,9 +76,7 @@ class CorpusSelection(Spec):
                 raise ValueError(f"must be numbers and ranges such as '0-17, 20', got {value!r}")
             first, last = int(low), int(high or low)
             if not 0 <= last - first < MOST_NUMBERS:
-                raise ValueError(
-                    f"must be ranges that ascend, of at most {MOST_NUMBERS:,} numbers, got {part.strip()!r}"
-                )
+                raise ValueError(f"must be ascending ranges of at most {MOST_NUMBERS:,} numbers, got {part.strip()!r}")
             numbers.extend(range(first, last + 1))
         return numbers
 
@@ -84,7 +84,7 @@ class CorpusSelection(Spec):
     @classmethod
     def _no_duplicates(cls, value: tuple[object, ...] | None) -> tuple[object, ...] | None:
         if value is not None and (not value or len(set(value)) != len(value)):
-            raise ValueError(f"must name at least one, and each only once, got {list(value)}")
+            raise ValueError(f"must name at least one, without duplicates, got {list(value)}")
         return value
 
 
@@ -94,12 +94,12 @@ class TransferSpec(Spec):
     name: str = Field(pattern=r"^[A-Za-z0-9_.\-]+$")
     """Name in tables and figures."""
     source: CorpusSelection
-    """What is pre-trained on, without labels (with them under `zero_shot`)."""
+    """The data for pre-training, without labels (with labels under `zero_shot`)."""
     target: CorpusSelection
-    """What is fine-tuned and tested on."""
+    """The data for fine-tuning and test."""
     mixed_features: bool = False
-    """Whether the features of source and target may be made in different ways: shipped by a corpus's authors and
-    computed here, another logarithm or form. The bands must be the same in any case."""
+    """Whether the features of source and target may be computed differently: shipped by a corpus's authors or computed
+    here, with another logarithm or formula. The bands must be the same in any case."""
     set: Changes = Field(default_factory=dict)
-    """Dotted path of the experiment → value: what this transfer changes in the base, before a variant does. All but
-    the kind of protocol. Of grids alone."""
+    """Dotted path of the experiment → value: what this transfer changes in the base, before any variant. Anything but
+    the kind of protocol. For grids only."""

@@ -12,10 +12,10 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
     Field,
+    ModelWrapValidatorHandler,
     SerializeAsAny,
     ValidationError,
     ValidationInfo,
-    ValidatorFunctionWrapHandler,
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -27,6 +27,7 @@ from scmmlab.errors import MovedSettingWarning
 
 ScalingKind = Literal["min_max", "standard", "none"]
 Precision = Literal["float32", "bf16"]
+TrainedStage = Literal["pretrain", "finetune"]
 
 Self = TypeVar("Self", bound="ExperimentSpec")
 
@@ -65,7 +66,7 @@ class ExperimentSpec(Spec):
     @model_validator(mode="wrap")
     @classmethod
     def _read_as_its_method(
-        cls: type[Self], data: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
+        cls: type[Self], data: Any, handler: ModelWrapValidatorHandler[Self], info: ValidationInfo
     ) -> Self:
         if not isinstance(data, Mapping):
             return handler(data)
@@ -146,7 +147,7 @@ class ExperimentSpec(Spec):
         """Whether there is a pre-train stage, without labels."""
         return False
 
-    def epochs(self, stage: Literal["pretrain", "finetune"]) -> int:
+    def epochs(self, stage: TrainedStage) -> int:
         """Epochs of a stage; a method that is fitted at once has one."""
         return 1
 

@@ -19,12 +19,12 @@ def check_file_name(name: str) -> None:
 
 
 def unknown_letters(name: str) -> SpecError:
-    """What is said of a path that has letters which this program, or UTF-8, does not have."""
+    """The error for a path with characters that this program's encoding, or UTF-8, does not have."""
     shown = name.encode("ascii", "backslashreplace").decode()
-    expected = f"file names of this program are in {sys.getfilesystemencoding()}, and UTF-8 is expected"
+    expected = f"this program encodes file names as {sys.getfilesystemencoding()}, and UTF-8 is expected"
     if sys.getfilesystemencoding() == "utf-8":
-        expected = "it is not text in UTF-8"
+        expected = "it is not UTF-8 text"
     return SpecError(
         f"Cannot use the file name '{shown}': {expected}.",
-        hint="export PYTHONUTF8=1, or LC_ALL=C.UTF-8; or a name in plain letters",
+        hint="set PYTHONUTF8=1 or LC_ALL=C.UTF-8, or use an ASCII name",
     )

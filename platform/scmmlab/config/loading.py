@@ -1,4 +1,4 @@
-"""A study file in, a checked study out: every mistake in it is said before anything starts."""
+"""Read a study file and check it: every mistake is reported before anything starts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from scmmlab.config.experiment import ExperimentSpec, tell_of_move
@@ -19,8 +18,8 @@ from scmmlab.config.problems import Problem, name_one_of, raise_problems, show, 
 from scmmlab.config.study import AblationSpec, StudySpec, SweepSpec
 from scmmlab.config.sweep_checks import point_problems, space_problems, sweep_problems
 from scmmlab.config.variants import try_variant
-from scmmlab.config.yaml_text import parse_yaml
-from scmmlab.errors import SpecError, nearest
+from scmmlab.config.yaml_text import dump_yaml, parse_yaml, read_text
+from scmmlab.errors import SpecError
 
 _KINDS: dict[str, type[AblationSpec] | type[SweepSpec]] = {"ablation": AblationSpec, "sweep": SweepSpec}
 
@@ -61,10 +60,10 @@ def load_study(path: str | os.PathLike[str], overrides: Sequence[Override] = ())
     Raises
     ------
     SpecError
-        Names the file, the dotted path, what is allowed and what arrived; all problems of the file in one message.
+        Names the file, the dotted path, what is allowed and what was given; all problems of the file in one message.
     """
     path = Path(path)
-    text = _read(path)
+    text = read_text(path)
     data = parse_yaml(text, str(path))
     if not isinstance(data, dict):
         raise SpecError(f"A study must be a mapping of keys to values, got {show(data)} in {path}.")
@@ -72,12 +71,12 @@ def load_study(path: str | os.PathLike[str], overrides: Sequence[Override] = ())
 
 
 def study_from_values(values: Mapping[str, Any], overrides: Sequence[Override] = ()) -> AblationSpec | SweepSpec:
-    """Check a study that is at hand as plain values, in the forms that a file may have.
+    """Check a study given as plain values, in any form that a file may have.
 
     Parameters
     ----------
     values : mapping
-        What a study file would hold; left as it is. Relative paths are taken from the current folder.
+        The content of a study file; not modified. Relative paths are taken from the current folder.
     overrides : sequence of str or tuple
         As for `load_study`.
 
@@ -90,7 +89,7 @@ def study_from_values(values: Mapping[str, Any], overrides: Sequence[Override] =
 
 
 def _study(data: dict[str, Any], source: str, folder: Path, overrides: Sequence[Override]) -> AblationSpec | SweepSpec:
-    """The study that `data`, which are changed, come to; `source` is what errors name, `folder` where paths begin."""
+    """The study in `data`, which is modified; errors name `source`, and relative paths start at `folder`."""
     files = {"": source, "space": source}
     _to_long_form(data, folder, files)
     overridden: list[str] = []
@@ -112,12 +111,12 @@ def _study(data: dict[str, Any], source: str, folder: Path, overrides: Sequence[
 
 
 def study_yaml(study: AblationSpec | SweepSpec) -> str:
-    """`study` as a study file of its own, every default written out."""
-    return yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+    """`study` as the text of a study file, with every default written out."""
+    return dump_yaml(study.model_dump(mode="json"))
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON schema of study files, short forms included: for editors, and as documentation."""
+    """The JSON schema of study files, including short forms: for editors and as documentation."""
     schema = TypeAdapter(StudySpec).json_schema()
     definitions = schema["$defs"]
     variants = definitions["AblationSpec"]["properties"]["variants"]
@@ -132,7 +131,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _experiment_schemas(definitions: dict[str, Any]) -> list[dict[str, Any]]:
-    """A schema for each method that is installed; what they refer to joins the definitions."""
+    """A schema for each installed method; their own definitions are added to `definitions`."""
     schemas = []
     for name in method_names():
         found = find_method(name)
@@ -143,23 +142,11 @@ def _experiment_schemas(definitions: dict[str, Any]) -> list[dict[str, Any]]:
     return schemas
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        names = [str(p) for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-        guess = nearest(str(path), names)
-        raise SpecError(f"There is no file {path}.", hint=f"did you mean {guess}?" if guess else None) from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
-        raise SpecError(f"Cannot read {path}: {reason}.") from None
-
-
 # --- the forms that a file may have, made one ------------------------------------------------------------------------
 
 
 def _to_long_form(data: dict[str, Any], folder: Path, files: dict[str, str]) -> None:
-    """Write out what a study file may abbreviate; what is in the long form already stays as it is."""
+    """Expand the short forms of a study file; long forms stay as they are."""
     variants = data.get("variants")
     if isinstance(variants, dict):
         for name, variant in variants.items():
@@ -172,7 +159,7 @@ def _to_long_form(data: dict[str, Any], folder: Path, files: dict[str, str]) -> 
 
 
 def _to_present_paths(data: dict[str, Any]) -> None:
-    """Paths that settings have moved from, in a search space and its points, as those that they have."""
+    """Replace the former paths of moved settings, in a search space and its points, by their current ones."""
     former = _experiment_type(data).FORMER_PATHS
 
     def present(values: object) -> object:
@@ -211,9 +198,9 @@ def _long_variant(variant: object) -> object:
 
 
 def _read_space(path: Path, files: dict[str, str]) -> object:
-    """The space of a file that holds nothing else, or that is a sweep itself."""
+    """The space of a file that contains nothing else, or that is a sweep itself."""
     files["space"] = str(path)
-    space = parse_yaml(_read(path), str(path))
+    space = parse_yaml(read_text(path), str(path))
     if isinstance(space, dict) and "space" in space:
         space = space["space"]
     if not isinstance(space, dict):
@@ -264,14 +251,14 @@ def _check(data: dict[str, Any]) -> tuple[AblationSpec | SweepSpec | None, list[
 
 
 def _with_base_hint(problem: Problem, experiment: type[ExperimentSpec]) -> Problem:
-    """A part of the experiment that was put at the top of the file belongs beneath `base`."""
+    """Say that a part of the experiment at the top of the file belongs under `base`."""
     if problem.unknown and len(problem.path) == 1 and problem.path[0] in experiment.model_fields:
         return Problem(problem.path, f"it belongs beneath 'base': did you mean 'base.{problem.path[0]}'?", unknown=True)
     return problem
 
 
 def _transfer_bases(base: ExperimentSpec, data: dict[str, Any], problems: list[Problem]) -> list[ExperimentSpec]:
-    """The base itself, and the base as each transfer changes it; what is wrong with the changes joins `problems`."""
+    """The base, and the base as each transfer changes it; problems of the changes are added to `problems`."""
     bases = [base]
     transfers = data.get("transfers")
     for index, transfer in enumerate(transfers if isinstance(transfers, list) else ()):

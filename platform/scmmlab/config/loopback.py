@@ -1,4 +1,4 @@
-"""The names of this machine for itself, at which programs reach it without the proxy that is there for the web."""
+"""Loopback addresses, which HTTP clients reach without a proxy."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _EXCEPT = ("no_proxy", "NO_PROXY")
 
 
 def reach_loopback_directly(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Have every HTTP client of this program, and of those that it starts, ask this machine without a proxy.
+    """Have every HTTP client of this program and its children reach this machine without a proxy.
 
-    Where variables name a proxy, those that make exceptions get this machine's names. urllib, requests (which MLflow's
-    client and Ray's use) and curl go by them.
+    If variables name a proxy, the loopback names are added to the variables for exceptions. urllib, requests (used by
+    the clients of MLflow and Ray) and curl respect them.
     """
     if not any(environment.get(name) or environment.get(name.upper()) for name in _PROXIES):
         return

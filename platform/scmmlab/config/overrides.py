@@ -1,4 +1,4 @@
-"""`--set path=value`: a study's settings changed on the command line."""
+"""`--set path=value`: override a study's settings on the command line."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def apply_override(data: dict[str, Any], override: str | tuple[str, Any]) -> str
                 f"--set {dotted}: '{'.'.join(path)}' has the positions 0 to {len(place) - 1}{of}, got {key!r}."
             )
         if not isinstance(place, list | dict):
-            raise SpecError(f"--set {dotted}: '{'.'.join(path)}' is a single value and holds no {key!r}.")
+            raise SpecError(f"--set {dotted}: '{'.'.join(path)}' is a single value and has no {key!r}.")
         position: Any = int(key) if isinstance(place, list) else key
         path.append(key)
         if not rest:

@@ -1,4 +1,4 @@
-"""Python's values as a study file would have them: what a notebook hands over becomes what YAML would give."""
+"""Convert Python values, such as a notebook's, to those that YAML would give."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         odd = [key for key in value if not isinstance(key, str)]
         if odd:
-            raise SpecError(f"A key of a study must be text, got {odd[0]!r}.")
+            raise SpecError(f"Keys of a study must be text, got {odd[0]!r}.")
         return {key: plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple | range):
         return [plain(inner) for inner in value]

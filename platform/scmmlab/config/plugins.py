@@ -1,4 +1,4 @@
-"""Methods that are installed: each is an entry point of the group `scmmlab.methods`, ours like anybody's."""
+"""Installed methods: each is an entry point of the group `scmmlab.methods`, including our own."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _entries() -> dict[str, EntryPoint]:
         other = found.setdefault(entry.name, entry)
         if other.value != entry.value:
             raise SpecError(
-                f"Two installed packages bring a method '{entry.name}': {other.value} and {entry.value}.",
+                f"Two installed packages provide a method '{entry.name}': {other.value} and {entry.value}.",
                 hint="uninstall one of them, or have it use another name",
             )
     return found
@@ -59,7 +59,7 @@ def find_method(name: str) -> HasSpec | None:
     except Exception as error:
         raise SpecError(
             f"The method '{name}' ({entry.value}) cannot be loaded: {type(error).__name__}: {error}.",
-            hint="mend or uninstall the package that brings it",
+            hint="fix or uninstall the package that provides it",
         ) from error
     from scmmlab.config.experiment import ExperimentSpec
 

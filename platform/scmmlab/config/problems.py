@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, as sentences: pydantic's errors in the words of the one who wrote the file."""
+"""Problems of a configuration as sentences: pydantic's errors in terms of the file that was written."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TYPE_WORDS = {
     "finite_number": "a finite number",
     "bool_type": "true or false",
     "bool_parsing": "true or false",
-    "string_type": "a text",
+    "string_type": "text",
     "dict_type": "a mapping of keys to values",
     "model_type": "a mapping of keys to values",
     "model_attributes_type": "a mapping of keys to values",
@@ -45,14 +45,14 @@ class Problem:
     message: str
     """What is allowed and what arrived: `it must be less than 1, got 1.2`."""
     unknown: bool = False
-    """Whether the path's last key is one that does not exist."""
+    """Whether the path's last key does not exist."""
 
     def beneath(self, *path: str) -> Problem:
         """The same problem in a configuration that holds this one at `path`."""
         return replace(self, path=(*path, *self.path))
 
     def sentence(self, where: str, what: str = "study") -> str:
-        """The problem as a sentence about `where`, the file, which holds a `what`."""
+        """The problem as a sentence about the file `where`, which contains a `what`."""
         dotted = ".".join(self.path)
         subject = f"Unknown key '{dotted}'" if self.unknown else f"Invalid value for '{dotted}'"
         end = "" if self.message.endswith("?") else "."
@@ -60,7 +60,7 @@ class Problem:
 
 
 def raise_problems(problems: Iterable[tuple[Problem, str]], what: str = "study") -> None:
-    """Raise one SpecError for all of `problems`, each with the file that it is in; return where there are none."""
+    """Raise one SpecError for all of `problems`, each with its file; do nothing if there are none."""
     sentences = list(dict.fromkeys(problem.sentence(where, what) for problem, where in problems))
     if len(sentences) == 1:
         raise SpecError(sentences[0])
@@ -71,7 +71,7 @@ def raise_problems(problems: Iterable[tuple[Problem, str]], what: str = "study")
 def validate(model: type[SpecT], data: object) -> tuple[SpecT | None, list[Problem]]:
     """`data` as a `model`, or None and everything that is wrong with it.
 
-    Beyond pydantic's own checks, text is not taken for a number or a boolean, nor a boolean for a number.
+    In addition to pydantic's checks, text is not accepted as a number or a boolean, nor a boolean as a number.
     """
     value, errors = None, []
     try:
@@ -84,7 +84,7 @@ def validate(model: type[SpecT], data: object) -> tuple[SpecT | None, list[Probl
 
 
 def _conversions(model: type[BaseModel], data: object) -> list[ErrorDetails]:
-    """Where pydantic takes text for a number, or a boolean for one: right for forms on the web, not for a study."""
+    """Where pydantic would accept text or a boolean as a number."""
     try:
         model.model_validate_json(json.dumps(data, default=str), strict=True)
     except ValidationError as error:
@@ -94,13 +94,13 @@ def _conversions(model: type[BaseModel], data: object) -> list[ErrorDetails]:
 
 
 def show(value: object, width: int = 70) -> str:
-    """`value` as YAML would have it on one line, cut to `width` characters."""
+    """`value` on one line as in YAML, cut to `width` characters."""
     text = json.dumps(value, ensure_ascii=False, default=str) if not isinstance(value, str) else repr(value)
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def name_one_of(name: str, allowed: Iterable[str]) -> str:
-    """`it must be one of 'a', 'b', got 'c'`, with the likeliest of them where one is near."""
+    """`it must be one of 'a', 'b', got 'c'`, with the closest of them if one is similar."""
     names = list(allowed)
     guess = nearest(name, names)
     listed = ", ".join(repr(n) for n in names)
@@ -121,7 +121,7 @@ class _Place:
 
 
 def _locate(model: type[BaseModel], data: object, location: Sequence[str | int]) -> _Place:
-    """Walk `location` along the types, leaving out the parts that name a member of a union and not a key."""
+    """Walk `location` along the types, skipping the parts that name a member of a union instead of a key."""
     place = _Place((), annotation=model)
     rest = list(location)
     while rest:
@@ -243,13 +243,13 @@ def _translate(model: type[BaseModel], data: object, error: ErrorDetails) -> Pro
 
 
 def _must(error: ErrorDetails) -> str:
-    """Pydantic's own words, turned into ours."""
+    """Pydantic's own message, rephrased."""
     subject, should, rule = error["msg"].partition(" should ")
     return f"it must {rule if should else subject}, got {show(error['input'])}"
 
 
 def _alternatives(annotation: Any) -> str:
-    """What may stand where a union of models, of single values or of both is expected."""
+    """What is allowed where a union of models, of single values or of both is expected."""
     members = _members(annotation)
     models = [m for m in members if isinstance(m, type) and issubclass(m, BaseModel)]
     if len(models) == len(members):
@@ -266,7 +266,7 @@ def _unknown_key(place: _Place) -> str:
     name, fields = place.path[-1], list(place.owner.model_fields)
     guess = nearest(name, fields)
     allowed = ", ".join(repr(field) for field in fields)
-    return f"the keys there are {allowed}" + (f"; did you mean {guess!r}?" if guess else "")
+    return f"the allowed keys are {allowed}" + (f"; did you mean {guess!r}?" if guess else "")
 
 
 def _interval(field: FieldInfo) -> str:
@@ -287,7 +287,7 @@ def _interval(field: FieldInfo) -> str:
 
 
 def _without_echoes(problems: list[Problem]) -> list[Problem]:
-    """Without a missing key whose misspelling is reported already, and with one problem a place of a plain union."""
+    """Drop a missing key whose misspelling is reported already, and duplicates from plain unions."""
     guessed = {
         (*p.path[:-1], p.message.rpartition("did you mean ")[2].strip("'?"))
         for p in problems

@@ -13,6 +13,7 @@ from scmmlab.config.base import Spec
 
 TrialOrder = Literal["time", "time_within_class"]
 EpochSelection = Literal["last", "best_validation"]
+ReleasedEpochSelection = Literal["best_test", "last"]
 
 
 class _FoldedProtocol(Spec):
@@ -79,7 +80,7 @@ class ReleasedProtocol(_TrialSplitProtocol):
     """The test part is scaled by its own numbers."""
     accuracy: Literal["mean_of_batches", "all_windows"] = "mean_of_batches"
     """The reported accuracy: mean of the test batches' accuracies, or share of all windows."""
-    epoch_selection: Literal["best_test", "last"] = "best_test"
+    epoch_selection: ReleasedEpochSelection = "best_test"
     """The epoch reported; `best_test` chooses it by the test labels."""
 
     @property

@@ -40,7 +40,7 @@ class FloatRange(Spec):
         if self.log and self.low <= 0:
             raise ValueError(f"low must be above 0 with log, got {self.low}")
         if self.log and self.step is not None:
-            raise ValueError("log and step cannot stand together")
+            raise ValueError("log and step cannot be combined")
         return self
 
 

@@ -1,6 +1,6 @@
-"""What a site has, as its people write it down once: places, Ray, workers, partitions, images.
+"""What a site has, described once: storage, Ray, workers, partitions, images.
 
-None of it says what a result is, so none of it enters a cell's key.
+None of it affects a result, so none of it enters a cell's key.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ def _durable(uri: str) -> str:
 
 
 def web_address(uri: str) -> str:
-    """`uri` without a slash at its end, where it can be that of a dashboard; a ValueError says why not."""
+    """`uri` without a trailing slash, if it can be a dashboard's; otherwise a ValueError says why."""
     parts = urlsplit(uri)
     if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", uri):
         raise ValueError(f"must be http://HOST:PORT or https://HOST of Ray's dashboard, got {uri!r}")
     if parts.password is not None:
-        raise ValueError("must hold no password (Ray asks for a token), got one")
+        raise ValueError("must not contain a password (Ray uses a token), got one")
     return uri.rstrip("/")
 
 
@@ -47,37 +47,37 @@ class RaySite(Spec):
     """Ray at this site."""
 
     address: Annotated[str, AfterValidator(web_address)] | None = None
-    """Of Ray's dashboard, to which `submit`, `stop` and `logs` speak: `http://127.0.0.1:8265`."""
+    """URL of Ray's dashboard, which `submit`, `stop` and `logs` use: `http://127.0.0.1:8265`."""
     cluster: Annotated[str, AfterValidator(_joinable)] | None = None
-    """Of Ray's head, `HOST:6379`: what `run` joins from a machine of the cluster; a Ray of its own when absent."""
+    """Address of Ray's head, `HOST:6379`, which `run` joins on a machine of the cluster; when absent, it starts Ray."""
     program: str = Field("scmmlab", min_length=1)
-    """The command that runs scmmlab on the head; its whole path where Ray was started without it in PATH."""
+    """The command that runs scmmlab on the head; the full path if it is not in the PATH that Ray was started with."""
     stop_wait_s: int = Field(20, ge=1)
-    """Seconds that a job which is stopped has to finish what it is writing, before it is killed."""
+    """Seconds that a stopped job has to finish writing before it is killed."""
     environment: tuple[Annotated[str, AfterValidator(_variable)], ...] = ()
-    """Names of environment variables that `submit` passes on to jobs with the values that they have here."""
+    """Names of environment variables that `submit` passes to jobs, with their values here."""
     ca_file: str | None = None
-    """Certificates by which the dashboard's https is checked; the system's when absent."""
+    """CA certificates for the dashboard's https; the system's when absent."""
 
 
 class SiteResources(Spec):
-    """What a study may use here, in place of what it says itself."""
+    """What a study may use here; overrides the study's own resources."""
 
     workers: Workers | WorkerRange | None = None
-    """Training workers, a number or `{min, max}`; what the study says when absent."""
+    """Training workers, a number or `{min, max}`; the study's own when absent."""
     gpus_per_worker: float | None = Field(None, ge=0)
-    """GPUs of a worker; what the study says when absent."""
+    """GPUs of a worker; the study's own when absent."""
     cpus_per_worker: float | None = Field(None, gt=0)
-    """CPUs of a worker; what the study says when absent."""
+    """CPUs of a worker; the study's own when absent."""
     pack_size: int | None = Field(None, ge=1)
-    """Replicas that a worker trains together, at most; what the study says when absent."""
+    """The most replicas that a worker trains together; the study's own when absent."""
 
 
 class PartitionSpec(Spec):
-    """A partition of a batch system, and what a study asks of it."""
+    """A partition of a batch system, and what a study requests from it."""
 
     name: str = Field(pattern=r"^\S+$")
-    """The batch system's name for it."""
+    """Its name in the batch system."""
     nodes: int = Field(1, ge=1)
     """Machines."""
     cpus: int | None = Field(None, ge=1)
@@ -89,7 +89,7 @@ class PartitionSpec(Spec):
     minutes: int | None = Field(None, ge=1)
     """Time limit, minutes; the partition's own when absent."""
     account: str | None = Field(None, pattern=r"^\S+$")
-    """Who is charged; the user's default when absent."""
+    """The account to charge; the user's default when absent."""
 
     def sbatch_options(self) -> tuple[str, ...]:
         """The same as options of Slurm's ``sbatch``."""
@@ -107,22 +107,22 @@ class PartitionSpec(Spec):
 
 
 class SiteSpec(Spec):
-    """A site. Everything may be absent."""
+    """A site. Every setting is optional."""
 
     store: Annotated[str, AfterValidator(_durable)] | None = None
-    """Where results live: an absolute folder that all drivers see, `s3://…`, `gs://…`."""
+    """Where results are stored: an absolute folder that all drivers can reach, `s3://…`, `gs://…`."""
     tracking_uri: str | None = None
-    """Of MLflow: a server, a database, or `none`; SQLite in the study's folder when absent."""
+    """MLflow's tracking URI: a server, a database, or `none`; SQLite in the study's folder when absent."""
     ray: RaySite = RaySite()
     """Ray at this site."""
     resources: SiteResources = SiteResources()
     """What a study may use here."""
     partitions: dict[Annotated[str, Field(pattern=r"^[a-z0-9_\-]+$")], PartitionSpec] = Field(default_factory=dict)
-    """Partitions of the batch system, by the names that people here use."""
+    """Partitions of the batch system, by the names used at this site."""
     images: dict[Annotated[str, Field(pattern=r"^[a-z0-9_\-]+$")], Annotated[str, Field(pattern=r"^\S+$")]] = Field(
         default_factory=dict
     )
-    """Container images, by the names that people here use: `cpu`, `cuda`."""
+    """Container images, by the names used at this site: `cpu`, `cuda`."""
 
 
 def site_schema() -> dict[str, Any]:

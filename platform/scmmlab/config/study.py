@@ -18,12 +18,12 @@ Workers = Annotated[int, Field(ge=1)]
 
 
 class WorkerRange(Spec):
-    """How few and how many training workers a study may have."""
+    """The least and the most training workers of a study."""
 
     min: Workers = 1
-    """With fewer it does not begin. A run that has begun goes on with whatever it has left."""
+    """The study does not start with fewer. A run that has started continues with the workers that are left."""
     max: Workers | None = None
-    """More are not started; as many as the cluster has room for when absent."""
+    """No more are started; when absent, as many as the cluster has room for."""
 
     @model_validator(mode="after")
     def _check(self) -> WorkerRange:
@@ -33,39 +33,39 @@ class WorkerRange(Spec):
 
 
 class ResourcesSpec(Spec):
-    """What a study may use. No part of a cell's identity: another machine never changes what a result is."""
+    """What a study may use. Not part of a cell's identity: another machine never changes a result."""
 
     workers: Workers | WorkerRange | None = None
-    """Training workers: `{min, max}`, or a number, which is both. One a GPU, or one a CPU where there is no GPU, and
-    at least one (`{min: 1}`), when absent. Workers that a run loses are made up for, as far as there is room."""
+    """Training workers: `{min, max}`, or a number for both. When absent, one for each GPU, or for each CPU where there
+    is no GPU, and at least one (`{min: 1}`). Lost workers are replaced if there is room."""
     gpus_per_worker: float | None = Field(None, ge=0)
     """GPUs of a worker; 1 where the cluster has any, else 0, when absent."""
     cpus_per_worker: float = Field(1, gt=0)
     """CPUs of a worker."""
     pack_size: int | None = Field(None, ge=1)
-    """Replicas that a worker trains together, at most; chosen by the engine when absent."""
+    """The most replicas that a worker trains together; chosen by the engine when absent."""
     workers_per_cell: int = Field(1, ge=1)
     """Workers that share the pre-training of one cell (data-parallel, losses over the global batch)."""
     max_failures: int = Field(3, ge=0)
-    """Workers that crash or run out of memory and are replaced, before the study gives up."""
+    """How many workers may crash or run out of memory, and be replaced, before the study gives up."""
     max_preemptions: int | None = Field(None, ge=0)
-    """Workers that are told to go, and machines that are lost (each once, however many workers it had), before the
-    study gives up; any number when absent. They do not count as failures."""
+    """How many workers may be preempted and machines lost (each once, however many workers it had) before the study
+    gives up; any number when absent. They do not count as failures."""
     start_timeout_s: float = Field(180, gt=0)
-    """Seconds that a study with work to do waits for its first workers (`workers.min`), or for another one when it has
-    lost all, before it gives up and says which resource is missing."""
+    """Seconds that a study waits for its first workers (`workers.min`), or for a new one after losing all, before it
+    gives up and names the missing resource."""
     checkpoint_every: int = Field(10, ge=1)
     """Epochs between checkpoints of a training."""
 
     @property
     def least_workers(self) -> int:
-        """With fewer workers the study does not begin."""
+        """The study does not start with fewer workers."""
         asked = self.workers.min if isinstance(self.workers, WorkerRange) else self.workers or 1
         return max(asked, self.workers_per_cell)
 
     @property
     def most_workers(self) -> int | None:
-        """More workers are not started; None where there may be any number."""
+        """No more workers are started; None for no limit."""
         asked = self.workers.max if isinstance(self.workers, WorkerRange) else self.workers
         return None if asked is None else max(asked, self.workers_per_cell)
 
@@ -76,7 +76,7 @@ class StatisticsSpec(Spec):
     metric: Literal["accuracy", "balanced_accuracy", "macro_f1", "macro_auroc", "cohen_kappa"] = "balanced_accuracy"
     """The figure that is compared."""
     reference: str = "full"
-    """The variant that the others are compared with."""
+    """The variant that the others are compared to."""
     alpha: float = Field(0.05, gt=0, lt=1)
     """Level of the tests after Holm's correction, and 1 − level of the intervals."""
     bootstrap_samples: int = Field(10_000, ge=100)
@@ -118,9 +118,9 @@ class AblationSpec(Spec):
     def _check(self) -> AblationSpec:
         names = [transfer.name for transfer in self.transfers]
         if len(set(names)) != len(names):
-            raise ValueError(f"transfers must have different names, got {names}")
+            raise ValueError(f"transfers must have distinct names, got {names}")
         if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError(f"seeds must differ, got {list(self.seeds)}")
+            raise ValueError(f"seeds must be distinct, got {list(self.seeds)}")
         if self.statistics.reference not in self.variants:
             raise ValueError(
                 f"statistics.reference must be one of the variants {sorted(self.variants)}, "
@@ -133,9 +133,9 @@ class AshaSpec(Spec):
     """Successive halving by rungs (ASHA): who is stopped early."""
 
     grace_epochs: int = Field(5, ge=1)
-    """No tune_trial is stopped before."""
+    """No tune_trial is stopped earlier."""
     reduction_factor: int = Field(3, ge=2)
-    """One in so many goes on at each rung."""
+    """One in this many continues at each rung."""
 
 
 class SweepSpec(Spec):
@@ -156,15 +156,15 @@ class SweepSpec(Spec):
     seeds: tuple[int, ...] = Field((0,), min_length=1, max_length=1)
     """Seed of the initial weights, batches and masks, and of the sampler."""
     objectives: tuple[Literal["probe", "epochs"], ...] = ("probe",)
-    """`[probe]`: the validation probe alone; `[probe, epochs]`: the probe up and the epochs spent on it down."""
+    """`[probe]`: maximize the validation probe; `[probe, epochs]`: maximize the probe and minimize its epochs."""
     sampler: Literal["tpe", "nsga2", "random"] = "tpe"
     """Optuna's sampler."""
     population: int = Field(16, ge=2)
-    """`nsga2`: settings tried to the end that make a generation."""
+    """`nsga2`: completed settings in a generation."""
     tune_trials: int = Field(32, ge=1)
-    """Settings that are tried."""
+    """How many settings are tried."""
     concurrency: int = Field(4, ge=1)
-    """Settings that are tried at a time. Part of the search: the sampler sees what has ended by then."""
+    """How many settings are tried at a time. Part of the search, since the sampler sees those that have ended."""
     report_every: int = Field(5, ge=1)
     """Epochs between two probes, from which ASHA's rungs are taken."""
     asha: AshaSpec | None = AshaSpec()
@@ -179,7 +179,7 @@ class SweepSpec(Spec):
 
     @property
     def repeatable(self) -> bool:
-        """Whether two runs give the same, whatever their timing."""
+        """Whether two runs give the same results, whatever their timing."""
         return self.synchronous or not self.order_matters
 
     @property

@@ -48,11 +48,11 @@ def space_problems(base: ExperimentSpec, space: object, unreadable: Container[st
     problems = [Problem(("base", *path.split(".")), message) for path, message in base.contradictions()]
     domains = _readable(space, unreadable)
     if "method" in domains:
-        message = "a sweep tunes one method, as different ones are not judged alike; an ablation compares methods"
+        message = "a sweep tunes one method, since methods are not judged on one scale; compare them in an ablation"
         return [*problems, Problem(("space", "method"), message)]
     wrong = [problem for path in domains for problem in _condition_problems(base, domains, path)]
     if not wrong and (cycle := cycle_of(domains)):
-        message = f"a condition must not lead back to its own path, got {' → '.join(cycle)}"
+        message = f"conditions must not form a cycle, got {' → '.join(cycle)}"
         wrong = [Problem(("space", cycle[0], "when"), message)]
     if wrong:
         return problems + wrong
@@ -78,7 +78,7 @@ def sweep_problems(study: SweepSpec) -> list[Problem]:
     budget = study.base.budget
     if "epochs" in study.objectives and budget not in study.space:
         needs = f"'epochs' needs '{budget}' in the space: all settings that are tried to the end spend the same"
-        message = needs if budget else f"'epochs' is no objective for '{study.base.method}', which is fitted at once"
+        message = needs if budget else f"'epochs' is not an objective for '{study.base.method}', which has no epochs"
         problems.append(Problem(("objectives",), message))
     return problems
 
@@ -150,7 +150,7 @@ def _refused(base: ExperimentSpec, space: Space, condition: str, value: Scalar) 
         # others say that the value is allowed, and makes no experiment with what the base has beside it
         yield from (problem for problem in problems if ".".join(problem.path) == condition)
     elif not is_among(taken := value_at(changed, condition), (value,)):
-        yield Problem((condition,), f"it must be {show(taken)}, as which it would be taken, got {show(value)}")
+        yield Problem((condition,), f"it must be {show(taken)}, the value that it would be read as, got {show(value)}")
 
 
 def _paths(values: Mapping[str, Any], above: str = "") -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""On which line of a YAML text a key stands."""
+"""The line of a key in a YAML text."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import yaml
 
 
 def line_of(text: str, path: Sequence[str]) -> int | None:
-    """The line of the key at `path`, from 1, or of the last key on the way that is there.
+    """The line of the key at `path`, from 1, or of the last key on the way that exists.
 
     Parameters
     ----------
     text : str
-        YAML that can be read.
+        Valid YAML.
     path : sequence of str
         Keys and list positions from the outermost one in.
 
     Returns
     -------
     int | None
-        None where not even the first key of the path is there.
+        None if not even the first key of the path exists.
     """
     node = yaml.compose(text, Loader=yaml.SafeLoader)
     line = None

@@ -1,20 +1,41 @@
-"""YAML as it is meant: plain values only, no key twice, and the numbers and booleans of YAML 1.2."""
+"""YAML in and out: plain values only, no duplicate keys, and the numbers and booleans of YAML 1.2."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from scmmlab.errors import SpecError
+from scmmlab.errors import SpecError, nearest
 
 MOST_VALUES = 100_000
 """More than any study has; a few lines of aliases of aliases could stand for billions."""
 
+_PLAIN = ("null", "bool", "int", "float", "str", "seq", "map")
+
 
 class _StrictLoader(yaml.SafeLoader):
-    """The safe loader, without the readings of YAML 1.1 that surprise: `no` is text here, and `5e-4` a number."""
+    """The safe loader, without the surprises of YAML 1.1: `no` is text here, and `5e-4` a number."""
+
+    # no dates, bytes and sets, not even by an explicit tag
+    yaml_constructors = {  # noqa: RUF012
+        tag: construct
+        for tag, construct in yaml.SafeLoader.yaml_constructors.items()
+        if tag is None or tag.rpartition(":")[2] in _PLAIN
+    }
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            value = super().construct_object(node, deep)
+            if isinstance(value, str):
+                value.encode()
+        except (ValueError, KeyError):  # `!!int x`, thousands of digits, half a surrogate pair
+            problem = f"{node.tag.rpartition(':')[2]} expected, got {str(node.value)[:30]!r}"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from None
+        return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -24,27 +45,29 @@ class _StrictLoader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise yaml.MarkedYAMLError(
-                    problem=f"a key must be text, got {key!r} (quotes make it text)", problem_mark=key_node.start_mark
+                    problem=f"a key must be text, got {key!r} (quote it to make it text)",
+                    problem_mark=key_node.start_mark,
                 )
             if key in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"key {key!r} stands twice in one mapping", problem_mark=key_node.start_mark
-                )
+                raise yaml.MarkedYAMLError(problem=f"duplicate key {key!r}", problem_mark=key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep)
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that YAML 1.1 or the loader above would read as something else, such as `no` and `1e3`."""
+
+
 def _resolve(tag: str, pattern: str, first: str) -> None:
-    _StrictLoader.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(pattern, re.VERBOSE), list(first))
+    for cls in (_StrictLoader, _Dumper):
+        cls.add_implicit_resolver(f"tag:yaml.org,2002:{tag}", re.compile(pattern, re.VERBOSE), list(first) or [""])
 
 
-_StrictLoader.yaml_implicit_resolvers = {}  # none of YAML 1.1's, which add_implicit_resolver would copy
-
-# YAML 1.2's core schema, and the merge key. Dates, `yes`, `010` and `1:30` stay text, and so are refused where they
-# are not text's place.
+# YAML 1.2's core schema, and the merge key. Dates, `yes`, `010` and `1:30` stay text, and are refused where text is
+# not allowed.
 _resolve("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF")
-_resolve("null", r"^(?:~|null|Null|NULL|)$", "~nN\0")
-_StrictLoader.yaml_implicit_resolvers.setdefault("", []).append(("tag:yaml.org,2002:null", re.compile(r"^$")))
+_resolve("null", r"^(?:~|null|Null|NULL)$", "~nN")
+_resolve("null", r"^$", "")
 _resolve("int", r"^[-+]?(?:0|[1-9][0-9]*)$", "-+0123456789")
 _resolve(
     "float",
@@ -56,6 +79,39 @@ _resolve(
 _resolve("merge", r"^<<$", "<")
 
 
+def read_text(path: Path, what: str = "file", hint: str | None = None) -> str:
+    """The text of a YAML file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    what : str
+        What it is, for messages: `site file`.
+    hint : str | None
+        For messages, unless a file of a similar name is there.
+
+    Raises
+    ------
+    SpecError
+        If it is missing or cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        names = [str(p) for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
+        guess = nearest(str(path), names)
+        raise SpecError(f"There is no {what} {path}.", hint=f"did you mean {guess}?" if guess else hint) from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise SpecError(f"Cannot read {path}: {reason}.", hint=hint) from None
+
+
+def dump_yaml(value: Any) -> str:
+    """Plain values as YAML that `parse_yaml`, and any other parser, reads as the same values."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
 def parse_yaml(text: str, where: str) -> Any:
     """The value of a YAML text.
 
@@ -64,13 +120,13 @@ def parse_yaml(text: str, where: str) -> Any:
     text : str
         The text.
     where : str
-        What it is, for messages: a file, or the option that it came by.
+        Its source, for messages: a file, or an option.
 
     Raises
     ------
     SpecError
-        Where the text is no YAML, holds a tag of Python's, names a key twice, or stands for more values than any study
-        has.
+        If the text is not YAML, has a tag other than those of plain values, has a duplicate key, or expands to more
+        values than any study has.
     """
     try:
         loader = _StrictLoader(text)
@@ -79,9 +135,7 @@ def parse_yaml(text: str, where: str) -> Any:
         finally:
             loader.dispose()
     except RecursionError:
-        raise SpecError(
-            f"Cannot read {where}: it is nested too deeply, or an alias stands for what it is in."
-        ) from None
+        raise SpecError(f"Cannot read {where}: it is nested too deeply, or an alias contains itself.") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -91,14 +145,14 @@ def parse_yaml(text: str, where: str) -> Any:
 
 
 def _written_out(value: Any, where: str) -> Any:
-    """`value` with a copy of its own in the place of each alias, so that a change of one does not change the others."""
+    """`value` with a copy in place of each alias, so that a change of one does not change the others."""
     left = MOST_VALUES
 
     def copy(part: Any) -> Any:
         nonlocal left
         left -= 1
         if left < 0:
-            raise SpecError(f"Cannot read {where}: its aliases stand for more than {MOST_VALUES:,} values.")
+            raise SpecError(f"Cannot read {where}: its aliases expand to more than {MOST_VALUES:,} values.")
         if isinstance(part, dict):
             return {key: copy(inner) for key, inner in part.items()}
         if isinstance(part, list):

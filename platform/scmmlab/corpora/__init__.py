@@ -3,7 +3,7 @@
 from scmmlab.corpora.amplitudes import LARGEST_FACTOR, factor_text, unlike_others
 from scmmlab.corpora.eegmat import EegmatReader
 from scmmlab.corpora.eegmat_features import EegmatFeaturesReader
-from scmmlab.corpora.finding import Finding, Whose
+from scmmlab.corpora.finding import Finding, RecordingSummary
 from scmmlab.corpora.left_out import LeftOut, summarize
 from scmmlab.corpora.opening import open_below
 from scmmlab.corpora.reader import FeatureOrigin, Reader
@@ -24,11 +24,11 @@ __all__ = [
     "LeftOut",
     "Reader",
     "Recording",
+    "RecordingSummary",
     "SignalMarks",
     "SyntheticSpec",
     "TrialFeatures",
     "TrialSpan",
-    "Whose",
     "factor_text",
     "open_below",
     "reader_class",

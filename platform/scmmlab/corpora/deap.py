@@ -133,7 +133,8 @@ class DeapReader(Reader):
             match = FILE_PATTERN.fullmatch(name)
             if match is None or not name.endswith(ending) or not 1 <= int(match[1]) <= SUBJECTS:
                 raise CorpusError(
-                    f"'{folder / name}' is no file of DEAP: expected s01{ending} to s{SUBJECTS}{ending}, found {name}."
+                    f"'{folder / name}' is not a file of DEAP: expected s01{ending} to s{SUBJECTS}{ending}, "
+                    f"found {name}."
                 )
             open_below(root, inside, name)
         self._ratings_file(root)

@@ -34,7 +34,7 @@ def read_arrays(path: Path) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
     content = _mat(path) if path.suffix == ".mat" else load_pickle_safely(path)
     if not isinstance(content, dict) or not _SHAPES.keys() <= content.keys():
         found = sorted(map(str, content)) if isinstance(content, dict) else type(content).__name__
-        raise CorpusError(f"{path} is no file of DEAP: expected 'data' and 'labels', found {found}.")
+        raise CorpusError(f"{path} is not a file of DEAP: expected 'data' and 'labels', found {found}.")
     for name, shape in _SHAPES.items():
         array = content[name]
         is_array = isinstance(array, np.ndarray)

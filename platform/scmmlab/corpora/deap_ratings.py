@@ -101,5 +101,5 @@ def _number(path: Path, line: int, row: dict[str, str], name: str) -> float:
     except (TypeError, ValueError):
         value = math.nan
     if not math.isfinite(value):
-        raise CorpusError(f"{name} is no number in {path}, line {line}: expected a number, found {row[name]!r}.")
+        raise CorpusError(f"{name} is not a number in {path}, line {line}: expected a number, found {row[name]!r}.")
     return value

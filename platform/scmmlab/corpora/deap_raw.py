@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from scmmlab.corpora.bdf import BdfFile
 from scmmlab.corpora.deap_facts import BASELINE_S, CHANNELS, RAW_SAMPLING_RATE, VIDEO, VIDEO_S, VIDEOS
+from scmmlab.corpora.edf import MICROVOLTS, read_edf_header
+from scmmlab.corpora.edf_samples import physical_values, read_samples
 from scmmlab.errors import CorpusError
 
 MARGIN = int(BASELINE_S * RAW_SAMPLING_RATE)
@@ -41,9 +42,9 @@ class RawRecording:
 
     def __init__(self, path: Path):
         self.path = path
-        self._file = BdfFile(path)
+        self._header = read_edf_header(path, every_signal=True)
         self._channels = self._places()
-        self._samples = self._file.samples(self._channels[0])
+        self._samples = self._header.records * self._header.signals[self._channels[0]].samples_per_record
         onsets, codes = self._events()
         self.codes: Counter[int] = Counter(codes.tolist())
         """How often each code of the status channel stands."""
@@ -68,18 +69,25 @@ class RawRecording:
         """
         start = self.starts[number]
         first, last = start - MARGIN, min(start + _LENGTH + MARGIN, self._samples)
-        signal_CT = self._file.microvolts(self._channels, first, last)
+        stored_CT = read_samples(self.path, self._header, self._channels, first, last)
+        signals = [self._header.signals[place] for place in self._channels]
+        signal_CT = np.stack(
+            [
+                physical_values(signal, stored_T) * MICROVOLTS[signal.unit]
+                for signal, stored_T in zip(signals, stored_CT, strict=True)
+            ]
+        )
         signal_CT -= signal_CT.mean(axis=1, keepdims=True)
         return signal_CT, MARGIN, MARGIN + _LENGTH
 
     def _places(self) -> list[int]:
         """Where the channels lie, known by their names: the two labs' orders differ."""
-        labels = [signal.label.upper() for signal in self._file.signals]
+        labels = [signal.label.upper() for signal in self._header.signals]
         missing = [name for name in CHANNELS if name.upper() not in labels]
         if missing:
             raise CorpusError(
                 f"{self.path} has no channel {', '.join(missing)}: expected {', '.join(CHANNELS)}, found "
-                f"{', '.join(signal.label or 'one without a name' for signal in self._file.signals)}."
+                f"{', '.join(signal.label or 'one without a name' for signal in self._header.signals)}."
             )
         for name in CHANNELS:
             if labels.count(name.upper()) > 1:
@@ -87,27 +95,33 @@ class RawRecording:
                     f"{self.path} has channel {name} more than once: expected one, found {labels.count(name.upper())}."
                 )
         places = [labels.index(name.upper()) for name in CHANNELS]
+        for signal in (self._header.signals[place] for place in places):
+            if signal.unit not in MICROVOLTS:
+                raise CorpusError(
+                    f"The header of {self.path} is wrong about the unit of {signal.label}: expected "
+                    f"{' or '.join(MICROVOLTS)}, found {signal.unit!r}."
+                )
         for place in [*places, self._status()]:
-            rate = self._file.sampling_rate(place)
+            rate = self._header.signals[place].samples_per_record / self._header.record_seconds
             if rate != RAW_SAMPLING_RATE:
                 raise CorpusError(
                     f"{self.path} has another sampling rate: expected {RAW_SAMPLING_RATE:g} Hz, found {rate:g} Hz in "
-                    f"channel {self._file.signals[place].label or 'without a name'}."
+                    f"channel {self._header.signals[place].label or 'without a name'}."
                 )
         return places
 
     def _status(self) -> int:
-        places = [place for place, signal in enumerate(self._file.signals) if _STATUS.fullmatch(signal.label)]
+        places = [place for place, signal in enumerate(self._header.signals) if _STATUS.fullmatch(signal.label)]
         if not places:
             raise CorpusError(
                 f"{self.path} has no status channel: expected 'Status' or one without a name, found "
-                f"{', '.join(signal.label for signal in self._file.signals)}."
+                f"{', '.join(signal.label for signal in self._header.signals)}."
             )
         return places[-1]
 
     def _events(self) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Samples at which the code changes to another than 0, and the codes."""
-        codes = self._file.digital([self._status()], 0, self._samples)[0] & _CODE_BITS
+        codes = read_samples(self.path, self._header, [self._status()])[0] & _CODE_BITS
         changes = np.flatnonzero(np.diff(codes, prepend=0))
         changes = changes[codes[changes] != 0]
         return changes, codes[changes]

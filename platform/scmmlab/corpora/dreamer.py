@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from scmmlab.corpora.dreamer_file import CHANNELS, CLIPS, FILE, SAMPLING_RATE, SUBJECTS, Subject, read_subjects
+from scmmlab.corpora.dreamer_file import CHANNELS, CLIPS, FILE, SAMPLING_RATE, SUBJECTS, DreamerSubject, read_subjects
 from scmmlab.corpora.finding import Finding
 from scmmlab.corpora.opening import open_below
 from scmmlab.corpora.reader import Reader, corpus_folder
@@ -100,7 +100,7 @@ class DreamerReader(Reader):
         else:
             yield Finding(True, file, "subjects", str(SUBJECTS), str(count))
 
-    def _label(self, subject: Subject, clip: int) -> int | None:
+    def _label(self, subject: DreamerSubject, clip: int) -> int | None:
         """Index into the classes, or None for a score at the threshold where those are left out."""
         high = {}
         for name in _SCALES:

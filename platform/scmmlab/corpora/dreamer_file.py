@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from scmmlab.corpora.matlab_nested import Nested, open_nested
+from scmmlab.corpora.matlab_arrays import MatlabArray
+from scmmlab.corpora.matlab_v5 import open_variable
 from scmmlab.errors import CorpusError
 
 FILE = "DREAMER.mat"
@@ -27,7 +28,7 @@ _MICROVOLTS = (0.1, 10_000.0)
 
 
 @dataclass(frozen=True, eq=False)
-class Subject:
+class DreamerSubject:
     """One subject.
 
     Parameters
@@ -42,7 +43,7 @@ class Subject:
     scores: dict[str, NDArray[np.float64]]
 
 
-def read_subjects(path: Path) -> Iterator[Subject]:
+def read_subjects(path: Path) -> Iterator[DreamerSubject]:
     """The subjects in the order of the file, one in memory at a time (some 70 MB).
 
     The file is one compressed variable, which is unpacked once, from its beginning to its end; the electrodes' names
@@ -54,7 +55,7 @@ def read_subjects(path: Path) -> Iterator[Subject]:
         If the file is damaged or not what it should be.
     """
     seen: set[str] = set()
-    with open_nested(path, VARIABLE) as variable:
+    with open_variable(path, VARIABLE) as variable:
         for name, content in variable.fields():
             seen.add(name)
             if name == "Data":
@@ -72,7 +73,7 @@ def read_subjects(path: Path) -> Iterator[Subject]:
         _expect(variable, not missing, "Data, EEG_SamplingRate and EEG_Electrodes", f"no {', '.join(missing)}")
 
 
-def _subjects(data: Nested) -> Iterator[Subject]:
+def _subjects(data: MatlabArray) -> Iterator[DreamerSubject]:
     _expect(data, sorted(data.shape) == [1, SUBJECTS], f"a cell of 1 x {SUBJECTS}", f"{data.kind} of {data.shape}")
     for content in data.cells():
         stimuli: tuple[NDArray[np.float64], ...] = ()
@@ -84,10 +85,10 @@ def _subjects(data: Nested) -> Iterator[Subject]:
                 scores[SCORES[name]] = _scores(field)
         missing = [name for name in SCORES if SCORES[name] not in scores] + ([] if stimuli else ["EEG"])
         _expect(content, not missing, f"EEG, {', '.join(SCORES)}", f"no {', '.join(missing)}")
-        yield Subject(stimuli, scores)
+        yield DreamerSubject(stimuli, scores)
 
 
-def _stimuli(eeg: Nested) -> tuple[NDArray[np.float64], ...]:
+def _stimuli(eeg: MatlabArray) -> tuple[NDArray[np.float64], ...]:
     stimuli: list[NDArray[np.float64]] = []
     for name, field in eeg.fields():
         if name not in ("baseline", "stimuli"):
@@ -102,7 +103,7 @@ def _stimuli(eeg: Nested) -> tuple[NDArray[np.float64], ...]:
     return tuple(stimuli)
 
 
-def _signal(cell: Nested) -> NDArray[np.float64]:
+def _signal(cell: MatlabArray) -> NDArray[np.float64]:
     """A clip, once its header says that it is of the size of one."""
     shortest, longest = (int(seconds * SAMPLING_RATE) for seconds in CLIP_SECONDS)
     fits = len(cell.shape) == 2 and cell.shape[1] == len(CHANNELS) and shortest <= cell.shape[0] <= longest
@@ -116,7 +117,7 @@ def _signal(cell: Nested) -> NDArray[np.float64]:
     return signal_TC
 
 
-def _scores(field: Nested) -> NDArray[np.float64]:
+def _scores(field: MatlabArray) -> NDArray[np.float64]:
     _expect_shape(field, sorted(field.shape) == [1, CLIPS], f"({CLIPS}, 1)")
     scores: NDArray[np.float64] = field.numbers().astype(np.float64).reshape(-1)
     wrong = scores[~((scores >= 1) & (scores <= 5))]
@@ -124,15 +125,15 @@ def _scores(field: Nested) -> NDArray[np.float64]:
     return scores
 
 
-def _scalar(content: Nested) -> float:
+def _scalar(content: MatlabArray) -> float:
     _expect_shape(content, content.shape == (1, 1), "(1, 1)")
     return float(content.numbers().item())
 
 
-def _expect_shape(content: Nested, true: bool, expected: str) -> None:
+def _expect_shape(content: MatlabArray, true: bool, expected: str) -> None:
     _expect(content, true, f"numbers of {expected}", f"{content.kind} of {content.shape}")
 
 
-def _expect(content: Nested, true: bool, expected: str, found: str) -> None:
+def _expect(content: MatlabArray, true: bool, expected: str, found: str) -> None:
     if not true:
         raise CorpusError(f"'{content.where}' in {content.path} is not DREAMER's: expected {expected}, found {found}.")

@@ -18,7 +18,8 @@ _BYTES_PER_SIGNAL_HEADER = 256
 _KINDS = {"EDF": (b"0", 2), "BDF": (b"\xffBIOSEMI", 3)}
 """What a file starts with, and bytes per sample: BDF is EDF with samples of 24 bits."""
 _INCOMPLETE = "recordings.accept_incomplete: true takes the data records that are whole."
-VOLT_UNITS = ("uV", "µV", "mV", "V")
+MICROVOLTS = {"uV": 1.0, "µV": 1.0, "mV": 1e3, "V": 1e6}
+"""Units of voltage, in µV."""
 _ANNOTATIONS = ("EDF Annotations", "BDF Annotations")
 
 
@@ -78,14 +79,14 @@ def read_edf_header(path: Path, *, every_signal: bool = False, accept_incomplete
         If the file is neither, is shorter than its header says, or its header cannot be true.
     """
     ending = path.suffix[1:].upper()
-    start, sample_bytes = _KINDS.get(ending, _KINDS["EDF"])
+    start, _ = _KINDS.get(ending, _KINDS["EDF"])
     try:
         with path.open("rb") as file:
             main = file.read(_MAIN_HEADER_BYTES)
             if len(main) < _MAIN_HEADER_BYTES or main[:8].strip() != start:
                 raise CorpusError(
-                    f"{path} is no {ending} file: expected a header of {_MAIN_HEADER_BYTES} bytes that starts with "
-                    f"{start.decode('latin-1')!r}, found {len(main)} bytes that start with "
+                    f"{path} is not a valid {ending} file: expected a header of {_MAIN_HEADER_BYTES} bytes that starts "
+                    f"with {start.decode('latin-1')!r}, found {len(main)} bytes that start with "
                     f"{main[:8].decode('latin-1')!r}."
                 )
             kind = main[192:197].decode("latin-1").strip()
@@ -113,7 +114,7 @@ def read_edf_header(path: Path, *, every_signal: bool = False, accept_incomplete
     except OSError as error:
         raise CorpusError(f"{path} cannot be read: expected an EDF file, found {error.strerror}.") from error
     signals = _signals(path, fields, count, every_signal)
-    record_bytes = sample_bytes * sum(signal.samples_per_record for signal in signals)
+    record_bytes = sample_bytes(path) * sum(signal.samples_per_record for signal in signals)
     expected, found = header_bytes + records * record_bytes, path.stat().st_size
     whole, note = max(found - header_bytes, 0) // record_bytes, ""
     if accept_incomplete and found != expected:
@@ -133,6 +134,11 @@ def read_edf_header(path: Path, *, every_signal: bool = False, accept_incomplete
         hint = "" if every_signal else _INCOMPLETE
         _expect(path, "size", f"{expected} bytes for {records} data records", f"{found} bytes", found == expected, hint)
     return EdfHeader(records, record_seconds, signals, header_bytes, record_bytes, note)
+
+
+def sample_bytes(path: Path) -> int:
+    """Bytes of a number in a file: 3 in BDF, 2 in EDF."""
+    return _KINDS.get(path.suffix[1:].upper(), _KINDS["EDF"])[1]
 
 
 def read_edf(
@@ -176,7 +182,7 @@ def read_edf(
         _expect(path, f"number of channels named {name}", "1", count[name], count[name] == 1)
         rate = signal.samples_per_record / header.record_seconds
         _expect(path, f"sampling rate of {name}", f"{sampling_rate:g} Hz", f"{rate:g} Hz", rate == sampling_rate)
-        _expect(path, f"unit of {name}", " or ".join(VOLT_UNITS), repr(signal.unit), signal.unit in VOLT_UNITS)
+        _expect(path, f"unit of {name}", " or ".join(MICROVOLTS), repr(signal.unit), signal.unit in MICROVOLTS)
     return _read_with_mne(path, [by_name[name].label for name in channels])
 
 

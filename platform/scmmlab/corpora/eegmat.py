@@ -84,7 +84,8 @@ class EegmatReader(Reader):
             match = _FILE.fullmatch(name)
             if match is None:
                 raise CorpusError(
-                    f"'{root / name}' is no file of eegmat: expected SubjectNN_1.edf or SubjectNN_2.edf, found {name}."
+                    f"'{root / name}' is not a file of eegmat: expected SubjectNN_1.edf or SubjectNN_2.edf, "
+                    f"found {name}."
                 )
             subjects.add(int(match[1]))
         expected = [f"Subject{subject:02d}_{part}.edf" for subject in sorted(subjects) for part in (1, 2)]

@@ -77,7 +77,7 @@ class FacedReader(Reader):
             match = _FILE.fullmatch(name)
             if match is None or int(match[1]) >= SUBJECTS:
                 raise CorpusError(
-                    f"'{folder / name}' is no file of FACED: expected sub000.pkl to sub{SUBJECTS - 1}.pkl, found "
+                    f"'{folder / name}' is not a file of FACED: expected sub000.pkl to sub{SUBJECTS - 1}.pkl, found "
                     f"{name}."
                 )
             open_below(root, inside, name)
@@ -125,7 +125,7 @@ def _array(path: Path) -> NDArray[np.float64]:
     is_array = isinstance(data, np.ndarray)
     if not is_array or data.shape != SHAPE or data.dtype.kind != "f":
         found = f"{data.dtype} of {data.shape}" if is_array else type(data).__name__
-        raise CorpusError(f"{path} is no file of FACED: expected floats of {SHAPE}, found {found}.")
+        raise CorpusError(f"{path} is not a file of FACED: expected floats of {SHAPE}, found {found}.")
     size = float(np.abs(data[0, : len(CHANNELS)]).mean())
     # NaN passes here and is named with its channel and time by `Recording`
     if size < _MICROVOLTS[0] or size > _MICROVOLTS[1]:

@@ -14,8 +14,8 @@ _GRAMMAR = re.compile(r"(?P<fact>.+?): expected (?P<expected>.+), found (?P<foun
 
 
 @dataclass(frozen=True)
-class Whose:
-    """Whose a recording is, and what there is in it, for a table that a person looks at.
+class RecordingSummary:
+    """Who was recorded, and which trials there are: a row of the table that `corpus check` prints.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Finding:
         What to do where it does not hold.
     left_out : LeftOut | None
         Set where it is no fact but a part of the corpus that is not taken; always shown.
-    whose : Whose | None
+    summary : RecordingSummary | None
         Set where a recording was found to have trials.
     """
 
@@ -64,7 +64,7 @@ class Finding:
     found: str
     remedy: str = ""
     left_out: LeftOut | None = None
-    whose: Whose | None = None
+    summary: RecordingSummary | None = None
 
     @classmethod
     def of_left_out(cls, left_out: LeftOut) -> Finding:

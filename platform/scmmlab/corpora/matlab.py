@@ -67,7 +67,7 @@ def open_matlab(path: Path) -> MatlabFile:
     Raises
     ------
     CorpusError
-        If it is no MATLAB file, of version 4, truncated, or a header in it cannot be true.
+        If it is not a MATLAB file, of version 4, truncated, or a header in it cannot be true.
     """
     # imported here, because h5py takes time to load and most files need one of the two
     try:
@@ -84,7 +84,7 @@ def open_matlab(path: Path) -> MatlabFile:
 
         return MatlabFile5(path)
     raise CorpusError(
-        f"'{path}' is no MATLAB file: expected one that starts with 'MATLAB 5.0' or 'MATLAB 7.3', found "
+        f"'{path}' is not a MATLAB file: expected one that starts with 'MATLAB 5.0' or 'MATLAB 7.3', found "
         f"{repr(start[:10])[1:] if start else 'no byte at all'}.",
         "copy or download the file again.",
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -54,6 +55,18 @@ def damage(path: Path, what: str, expected: str, found: str | None) -> CorpusErr
     return CorpusError(
         f"'{path}' is damaged in {what}: expected {expected}, found {found}.", "copy or download the file again."
     )
+
+
+@contextmanager
+def reading(path: Path, what: str) -> Iterator[BinaryIO]:
+    """A file of which `what` is read, so that whatever cannot be read of it ends in a `CorpusError`."""
+    try:
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise CorpusError(f"'{path}' cannot be read: expected a MATLAB file, found {error.strerror}.") from error
+    except zlib.error as error:
+        raise damage(path, what, "compressed numbers", f"damaged ones ({error})") from error
 
 
 def elements(path: Path, file: BinaryIO) -> Iterator[Element]:

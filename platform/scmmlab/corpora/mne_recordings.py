@@ -13,13 +13,13 @@ from typing import Any, ClassVar
 from pydantic import PrivateAttr
 
 from scmmlab.corpora.amplitudes import LARGEST_FACTOR, factor_text, unlike_others
-from scmmlab.corpora.finding import Finding, Whose
+from scmmlab.corpora.finding import Finding, RecordingSummary
 from scmmlab.corpora.lab.channel_names import check_channel_names
 from scmmlab.corpora.lab.classless import START_NO_TRIAL
 from scmmlab.corpora.lab.companions import find_companions
 from scmmlab.corpora.lab.files import find_left_out
 from scmmlab.corpora.lab.formats import open_recording
-from scmmlab.corpora.lab.gaps import around, constant_stretches, settle
+from scmmlab.corpora.lab.gaps import apply_gap_policy, constant_stretches, with_margins
 from scmmlab.corpora.lab.layout import LayoutSpec
 from scmmlab.corpora.lab.recordings import LabRecording, find_recording, find_recordings, not_recordings, subject_names
 from scmmlab.corpora.lab.signal import SignalSource, open_signal
@@ -91,7 +91,7 @@ class MneReader(Reader):
         source, found = self._open(root, recording)
         if source is not None:
             notes = (*source.notes, *found.notes)
-            for part in self._settled(source, recording, found):
+            for part in self._parts_without_gaps(source, recording, found):
                 if isinstance(part, LeftOut):
                     yield part
                 else:
@@ -187,11 +187,11 @@ class MneReader(Reader):
         signal: SignalMarks | None = None
         try:
             source, found = self._open(root, recording)
-            parts = list(self._settled(source, recording, found)) if source else []
+            parts = list(self._parts_without_gaps(source, recording, found)) if source else []
             whole = [part for part in parts if not isinstance(part, LeftOut)]
             labels = [span.label for span, _, _ in whole]
             trials = ", ".join(f"{name} {labels.count(label)}" for label, name in enumerate(self.classes))
-            whose = Whose(
+            summary = RecordingSummary(
                 recording.subject,
                 recording.session,
                 recording.run,
@@ -199,7 +199,7 @@ class MneReader(Reader):
                 recording.fields.get("session", str(recording.session)),
                 {name: labels.count(label) for label, name in enumerate(self.classes)},
             )
-            findings.append(Finding(True, file, "trials", "those that have a class", trials, whose=whose))
+            findings.append(Finding(True, file, "trials", "those that have a class", trials, summary=summary))
             of_trials = [*found.left_out, *(part for part in parts if isinstance(part, LeftOut))]
             if source is not None:
                 channels, left_out = source.channels, source.left_out
@@ -243,22 +243,22 @@ class MneReader(Reader):
         timing = read_timing(root, recording, raw, self.layout.recordings)
         return find_trials(self.layout, root, recording, raw, timing)
 
-    def _settled(
+    def _parts_without_gaps(
         self, source: SignalSource, recording: LabRecording, found: FoundTrials
     ) -> Iterator[tuple[TrialSpan, int, int] | LeftOut]:
         """The trials, or parts of them, that are signal throughout, each with the samples that filters may see."""
         rate, samples, margin = source.sampling_rate, source.raw.n_times, round(MARGIN_S * source.sampling_rate)
         for each in found.spans:
             span: TrialSpan | None = each
-            first, last = around(each, found.gaps, margin, samples)
+            first, last = with_margins(each, found.gaps, margin, samples)
             constant = constant_stretches(source.raw, source.picks, first, last, source.path)
             if constant:
                 at_gaps = self.layout.trials.at_gaps
-                span, left_out = settle(each, constant, at_gaps, rate, source.path, recording.file)
+                span, left_out = apply_gap_policy(each, constant, at_gaps, rate, source.path, recording.file)
                 if left_out:
                     yield left_out
             if span:
-                yield span, *around(span, (*found.gaps, *constant), margin, samples)
+                yield span, *with_margins(span, (*found.gaps, *constant), margin, samples)
 
 
 @dataclass(frozen=True)

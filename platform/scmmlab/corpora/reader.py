@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from scmmlab.config import Spec
-from scmmlab.corpora.finding import Finding, Whose
+from scmmlab.corpora.finding import Finding, RecordingSummary
 from scmmlab.corpora.left_out import LeftOut
 from scmmlab.corpora.recording import FeatureRecording, Recording
 from scmmlab.corpora.unused import unused
@@ -144,24 +144,24 @@ class Reader(Spec, ABC):
         """Examine one of `files`; this default reads it whole, and readers that can tell by a header say more."""
         trials = 0
         left_out: list[LeftOut] = []
-        whose: Counter[tuple[int, int, int]] = Counter()
+        trials_of: Counter[tuple[int, int, int]] = Counter()
         try:
             for part in self.read(root, file):
                 if isinstance(part, LeftOut):
                     left_out.append(part)
                 else:
                     trials += len(part.trials)
-                    whose.update((part.subject, part.session, trial.label) for trial in part.trials)
+                    trials_of.update((part.subject, part.session, trial.label) for trial in part.trials)
         except CorpusError as error:
             yield Finding.of_error(file, error)
         else:
             yield Finding(True, file, "content", "a recording that can be read", f"{trials} trials")
-            for subject, session in sorted({(subject, session) for subject, session, _ in whose}):
-                counts = {name: whose[subject, session, label] for label, name in enumerate(self.classes)}
-                found = Whose(subject, session, 0, self.subject_name(subject), str(session), counts)
+            for subject, session in sorted({(subject, session) for subject, session, _ in trials_of}):
+                counts = {name: trials_of[subject, session, label] for label, name in enumerate(self.classes)}
+                found = RecordingSummary(subject, session, 0, self.subject_name(subject), str(session), counts)
                 shown = ", ".join(f"{name} {count}" for name, count in counts.items())
                 what = f"trials of {found.name}, session {session}"
-                yield Finding(True, file, what, "one or more", shown, whose=found)
+                yield Finding(True, file, what, "one or more", shown, summary=found)
             yield from map(Finding.of_left_out, left_out)
 
     def subject_name(self, subject: int) -> str:

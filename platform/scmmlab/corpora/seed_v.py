@@ -70,7 +70,7 @@ class SeedVReader(Reader):
             match = pattern.fullmatch(path.name)
             if match is None or int(match[1]) > SUBJECTS:
                 raise CorpusError(
-                    f"'{path}' is no file of SEED-V: expected {self.needs} and subjects 1 to {SUBJECTS}, found "
+                    f"'{path}' is not a file of SEED-V: expected {self.needs} and subjects 1 to {SUBJECTS}, found "
                     f"{path.name}.",
                     "give the file its name as it was received, or take it out of the folder.",
                 )

@@ -1,4 +1,4 @@
-"""Pickles and .npz files of arrays, read without ever running what they say (see `unpickling_machine`)."""
+"""Pickles and .npz files of arrays, read without ever running what they say (see `array_unpickler`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from scmmlab.corpora.unpickling_machine import Machine, PickleRefusedError
+from scmmlab.corpora.array_unpickler import ArrayUnpickler, PickleRefusedError
 from scmmlab.errors import CorpusError
 
 MAX_PICKLE_BYTES = 2**29
@@ -51,7 +51,7 @@ def load_pickle_safely(path: Path) -> Any:
 def unpickle_safely(data: bytes, where: str) -> Any:
     """What a pickle in memory holds; `where` names it in errors. See `load_pickle_safely`."""
     try:
-        return Machine(data).run()
+        return ArrayUnpickler(data).load()
     except PickleRefusedError as error:
         raise CorpusError(f"{where} cannot be read: expected a pickle of arrays, found {error}.", _HINT) from error
 

@@ -1,6 +1,6 @@
-"""What is wrong with a machine, or unsafe on it, before a study runs there; and how to mend each."""
+"""Problems and security risks of a machine, found before a study runs there, and how to fix each."""
 
+from scmmlab.doctor.check_result import CheckResult, Level
 from scmmlab.doctor.examination import Subject, examine
-from scmmlab.doctor.finding import Finding, Level
 
-__all__ = ["Finding", "Level", "Subject", "examine"]
+__all__ = ["CheckResult", "Level", "Subject", "examine"]

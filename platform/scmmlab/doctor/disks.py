@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from scmmlab.doctor.finding import Finding, bad, ok, warn
+from scmmlab.doctor.check_result import CheckResult, bad, ok, warn
 from scmmlab.errors import ResourceError
 from scmmlab.execution.own_folder import leftovers
 from scmmlab.execution.ray.session_folder import check_ray_folder, ray_folder
@@ -25,7 +25,7 @@ LEAST_SHM = 160 * 2**20
 """Ray takes no less than 75 MiB for shared objects, and a run asks for half of what is free."""
 
 
-def check_folders(store: Path, tracking_uri: str) -> Iterator[Finding]:
+def check_folders(store: Path, tracking_uri: str) -> Iterator[CheckResult]:
     """Findings on the file systems of the store and of MLflow's database.
 
     Parameters
@@ -50,7 +50,7 @@ def check_folders(store: Path, tracking_uri: str) -> Iterator[Finding]:
         yield ok("MLflow's database", f"SQLite on {mount.kind if mount else 'an unknown file system'}")
 
 
-def check_room(store: Path) -> Iterator[Finding]:
+def check_room(store: Path) -> Iterator[CheckResult]:
     """Findings on free disk, for the store and for Ray."""
     there = next(folder for folder in (store, *store.absolute().parents) if folder.exists())
     free = shutil.disk_usage(there).free
@@ -70,7 +70,7 @@ def check_room(store: Path) -> Iterator[Finding]:
         yield ok("disk for Ray", f"{disk.free / GIB:.1f} GiB free in {temporary}")
 
 
-def check_leftovers() -> Finding:
+def check_leftovers() -> CheckResult:
     """A finding on temporary folders of runs that were killed."""
     found = leftovers()
     if not found:
@@ -80,7 +80,7 @@ def check_leftovers() -> Finding:
     return warn("folders of killed runs", f"no run has {named}", mend)
 
 
-def check_sockets(environment: Mapping[str, str]) -> Finding:
+def check_sockets(environment: Mapping[str, str]) -> CheckResult:
     """A finding on the folder in which a Ray of our own has its sockets."""
     try:
         check_ray_folder(environment)
@@ -91,7 +91,7 @@ def check_sockets(environment: Mapping[str, str]) -> Finding:
     return ok("Ray's folder", f"{ray_folder(environment)[0]}, with room for the names of its sockets")
 
 
-def check_shared_memory(needed: int, folder: Path = Path("/dev/shm")) -> Finding:
+def check_shared_memory(needed: int, folder: Path = Path("/dev/shm")) -> CheckResult:
     """A finding on the memory that Ray shares among processes.
 
     Parameters

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
+from scmmlab.doctor.check_result import CheckResult, warn
 from scmmlab.doctor.disks import check_folders, check_leftovers, check_room, check_shared_memory, check_sockets
-from scmmlab.doctor.finding import Finding, warn
-from scmmlab.doctor.holes import check_versions
+from scmmlab.doctor.known_vulnerabilities import check_versions
 from scmmlab.doctor.machine import check_resources, table_bytes, this_machine
 from scmmlab.doctor.mlflow_server import check_server
 from scmmlab.doctor.open_ports import check_ports
@@ -35,11 +37,11 @@ class Subject:
     """Folders of recordings."""
 
 
-def examine(subject: Subject) -> Iterator[Finding]:
-    """Run every check that applies to `subject`; one that cannot be made says so, and the others go on."""
+def examine(subject: Subject) -> Iterator[CheckResult]:
+    """Run every check that applies to `subject`; one that fails to run is a finding, and the others go on."""
     tables = subject.plan.manifests if subject.plan else {}
     token = asks_for_token(subject.environment)
-    checks: list[tuple[str, Callable[[], Iterable[Finding]]]] = [
+    checks: list[tuple[str, Callable[[], Iterable[CheckResult]]]] = [
         ("versions", check_versions),
         ("Ray's token", lambda: check_token(subject.environment)),
         ("open ports", lambda: check_ports(listeners(), token)),
@@ -66,5 +68,5 @@ def examine(subject: Subject) -> Iterator[Finding]:
     for name, check in checks:
         try:
             yield from check()
-        except OSError as error:
-            yield warn(name, f"it could not be looked at ({error})", "see to that, and ask again")
+        except (OSError, psutil.Error) as error:
+            yield warn(name, f"it could not be checked ({error})", "fix that, and run doctor again")

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from scmmlab.config import ResourcesSpec
-from scmmlab.doctor.finding import Finding, bad, ok, warn
+from scmmlab.doctor.check_result import CheckResult, bad, ok, warn
 from scmmlab.errors import ResourceError
 from scmmlab.execution.ray.resources import plan_workers
 from scmmlab.tables import Manifest
@@ -35,20 +37,20 @@ class Machine:
     """Bytes of these that are not in use."""
 
 
-def this_machine(root: Path = Path("/")) -> Machine:
-    """What this machine has, as the kernel tells it under `root`."""
+def this_machine(groups: Path = Path("/sys/fs/cgroup")) -> Machine:
+    """What this machine has, within the limits of the control group at `groups`, which psutil does not look at."""
     import torch
 
     cores: float = len(os.sched_getaffinity(0))
-    quota, _, period = (_text(root / "sys/fs/cgroup/cpu.max") or "max").strip().partition(" ")
+    quota, _, period = (_text(groups / "cpu.max") or "max").strip().partition(" ")
     if quota.isdecimal() and period.isdecimal():
         cores = min(cores, int(quota) / int(period))
-    info = dict(line.split(":") for line in (_text(root / "proc/meminfo") or "").splitlines())
-    memory, available = (int(info.get(name, "0 kB").split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))
-    limit = (_text(root / "sys/fs/cgroup/memory.max") or "max").strip()
+    whole = psutil.virtual_memory()
+    memory, available = whole.total, whole.available
+    limit = (_text(groups / "memory.max") or "max").strip()
     if limit.isdecimal() and int(limit) < memory:
         memory = int(limit)
-        available = min(available, memory - int(_text(root / "sys/fs/cgroup/memory.current") or 0))
+        available = min(available, memory - int(_text(groups / "memory.current") or 0))
     return Machine(cores, torch.cuda.device_count(), memory, available)
 
 
@@ -59,7 +61,7 @@ def table_bytes(tables: Mapping[str, Manifest]) -> int:
 
 def check_resources(
     resources: ResourcesSpec, tables: Mapping[str, Manifest], machine: Machine, cluster: bool
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Findings on cores, graphics cards and memory against what a study asks for.
 
     Parameters

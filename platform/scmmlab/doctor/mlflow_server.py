@@ -1,4 +1,4 @@
-"""Whether an MLflow server turns strangers away."""
+"""Whether an MLflow server rejects requests from strangers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from scmmlab.config.loopback import LOOPBACK, reach_loopback_directly
-from scmmlab.doctor.finding import Finding, bad, ok, warn
-from scmmlab.doctor.holes import FLOORS, older
+from scmmlab.doctor.check_result import CheckResult, bad, ok, warn
+from scmmlab.doctor.known_vulnerabilities import FLOORS, older
 
 _STRANGER = "doctor.invalid"
 """A host name that nobody has: what a page elsewhere sends that has its own name point at the server."""
@@ -17,8 +17,8 @@ _QUESTION = "/api/2.0/mlflow/experiments/search?max_results=1"
 _TIMEOUT_S = 10
 
 
-def check_server(uri: str) -> Iterator[Finding]:
-    """Findings on the server at `uri`: its allowed hosts, its version, and whether it asks who comes.
+def check_server(uri: str) -> Iterator[CheckResult]:
+    """Findings on the server at `uri`: its allowed hosts, its version, and whether it authenticates users.
 
     Parameters
     ----------
@@ -31,25 +31,25 @@ def check_server(uri: str) -> Iterator[Finding]:
     check = f"MLflow at {address}"
     status, _ = _ask(address + _QUESTION)
     if status is None:
-        yield warn(check, "it does not answer", "start it; a run keeps what it has to say until then")
+        yield warn(check, "it does not answer", "start it; 'scmmlab mlflow sync' writes what runs could not")
         return
     refused, _ = _ask(address + _QUESTION, host=_STRANGER)
     if refused == 403:
-        yield ok(f"{check}, hosts", "it answers to its own names only")
+        yield ok(f"{check}, hosts", "it accepts its own host names only")
     else:
-        mend = f"mlflow server --allowed-hosts '{parts.netloc.rpartition('@')[2]}'"
-        yield bad(f"{check}, hosts", "it answers to any host name: a web page may read and change results", mend)
+        fix = f"mlflow server --allowed-hosts '{parts.netloc.rpartition('@')[2]}'"
+        yield bad(f"{check}, hosts", "it accepts any host name: a web page can read and change results", fix)
     near = parts.hostname in LOOPBACK
     if status == 200 and not near:
-        mend = "mlflow server --app-name basic-auth, or a proxy that asks who comes"
-        yield warn(f"{check}, users", "it asks nobody for a password", mend)
+        fix = "mlflow server --app-name basic-auth, or an authenticating proxy"
+        yield warn(f"{check}, users", "it does not ask for a password", fix)
     elif parts.scheme == "http" and not near:
-        yield warn(f"{check}, users", "passwords go over the network as they are", "serve it by https")
+        yield warn(f"{check}, users", "passwords are sent unencrypted", "serve it over https")
     answered, version = _ask(f"{address}/version")
     version = version.strip().strip('"')
-    floor, holes = FLOORS["mlflow"]
+    floor, known = FLOORS["mlflow"]
     if answered == 200 and older(version, floor):
-        yield bad(f"{check}, version", f"{version} is older than {floor} ({holes})", f"install mlflow>={floor} there")
+        yield bad(f"{check}, version", f"{version} is older than {floor} ({known})", f"install mlflow>={floor} there")
 
 
 def _ask(url: str, host: str | None = None) -> tuple[int | None, str]:

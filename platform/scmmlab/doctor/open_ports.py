@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from scmmlab.doctor.finding import Finding, bad, ok, warn
+from scmmlab.doctor.check_result import CheckResult, bad, ok, warn
 from scmmlab.doctor.sockets import Listener
 
 KNOWN_PORTS = {6379: "Ray", 8265: "Ray's dashboard", 10001: "Ray", 52365: "Ray", 5000: "MLflow"}
@@ -24,7 +24,7 @@ _PROGRAMS = (
 )
 
 
-def check_ports(found: Iterable[Listener], token: bool) -> Iterator[Finding]:
+def check_ports(found: Iterable[Listener], token: bool) -> Iterator[CheckResult]:
     """Findings on the dashboard, on other ports of Ray, and on MLflow's.
 
     Parameters
@@ -51,21 +51,21 @@ def check_ports(found: Iterable[Listener], token: bool) -> Iterator[Finding]:
         elif not exposed:
             yield ok(check, "on loopback: " + ", ".join(listener.place for listener in all_of_it))
         elif owner == "MLflow":
-            mend = "mlflow server --host 127.0.0.1 --allowed-hosts …, behind a proxy that asks who comes"
-            yield bad(check, f"other machines reach {shown}, where results are read and changed", mend)
+            fix = "mlflow server --host 127.0.0.1 --allowed-hosts …, behind an authenticating proxy"
+            yield bad(check, f"other machines can reach {shown}, and read and change results", fix)
         elif owner == "Ray's dashboard":
-            mend = "ray start --head --dashboard-host=127.0.0.1"
+            fix = "ray start --head --dashboard-host=127.0.0.1"
             if guarded:  # in a container there is no other way to publish it
-                mend += ", or close it to all who submit no jobs, by network policy or firewall"
-                yield warn(check, f"other machines reach {shown}, and need the token", mend)
+                fix += ", or restrict it to those who submit jobs, by network policy or firewall"
+                yield warn(check, f"other machines can reach {shown}, but need the token", fix)
             else:
-                yield bad(check, f"other machines reach {shown}, and may run code as you", mend)
+                yield bad(check, f"other machines can reach {shown}, and run code as you", fix)
         elif guarded:
-            mend = "close them to all but the cluster's machines, by firewall"
-            yield warn(check, f"other machines reach {shown}, and need the token", mend)
+            fix = "restrict them to the cluster's machines by a firewall"
+            yield warn(check, f"other machines can reach {shown}, but need the token", fix)
         else:
-            mend = "start Ray again with RAY_AUTH_MODE=token, and close them by firewall"
-            yield bad(check, f"other machines reach {shown}, and may run code as you", mend)
+            fix = "restart Ray with RAY_AUTH_MODE=token, and close them by a firewall"
+            yield bad(check, f"other machines can reach {shown}, and run code as you", fix)
 
 
 def owner_of(listener: Listener) -> str | None:

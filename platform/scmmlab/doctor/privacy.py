@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 
-from scmmlab.doctor.finding import Finding, bad, ok, warn
+from scmmlab.doctor.check_result import CheckResult, bad, ok, warn
 from scmmlab.tables import Manifest
 from scmmlab.tables.locations import SHIPPED_PREFIX, locate
 
 _FILES_LOOKED_AT = 100_000
 
 
-def check_tables(tables: Mapping[str, Manifest]) -> Iterator[Finding]:
+def check_tables(tables: Mapping[str, Manifest]) -> Iterator[CheckResult]:
     """A finding for each feature table on this machine that was made from recordings of people.
 
     Parameters
@@ -30,7 +30,7 @@ def check_tables(tables: Mapping[str, Manifest]) -> Iterator[Finding]:
             continue
         file = readable_by_others(place)
         if file is None:
-            yield ok(f"table {place}", "its owner and group alone can read it")
+            yield ok(f"table {place}", "only its owner and group can read it")
         else:
             yield bad(
                 f"table {place}",
@@ -39,22 +39,22 @@ def check_tables(tables: Mapping[str, Manifest]) -> Iterator[Finding]:
             )
 
 
-def check_recordings(folder: Path) -> Finding:
+def check_recordings(folder: Path) -> CheckResult:
     """A finding on a folder of recordings of people."""
     check = f"recordings {folder}"
     if not folder.is_dir():
         return warn(check, "there is no such folder", "name the folder that holds them")
     file = readable_by_others(folder)
     if file is None:
-        return ok(check, "their owner and group alone can read them")
+        return ok(check, "only their owner and group can read them")
     return bad(check, f"every user of this machine can read {file}", f"chmod -R o= {shlex.quote(str(folder))}")
 
 
-def check_store(folder: Path) -> Finding:
+def check_store(folder: Path) -> CheckResult:
     """A finding on the folder of a result store."""
     file = readable_by_others(folder)
     if file is None:
-        return ok(f"store {folder}", "its owner and group alone can read it")
+        return ok(f"store {folder}", "only its owner and group can read it")
     found = f"every user of this machine can read {file}"
     return warn(f"store {folder}", found, f"chmod o= {shlex.quote(str(folder))}")
 

@@ -1,16 +1,11 @@
-"""Which programs of this machine listen at which addresses, as the kernel tells it."""
+"""Which programs of this machine listen at which addresses."""
 
 from __future__ import annotations
 
 import ipaddress
-import re
-import socket
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
-_LISTENING = "0A"
+import psutil
 
 
 @dataclass(frozen=True)
@@ -39,54 +34,26 @@ class Listener:
         return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
 
 
-def listeners(proc: Path = Path("/proc")) -> list[Listener]:
-    """All TCP sockets of this machine that wait for connections, by port.
-
-    Parameters
-    ----------
-    proc : Path
-        The kernel's view of its processes; a machine without one has no listeners that we know of.
-    """
-    programs = dict(_sockets(proc))
-    found = set()
-    for table in ("net/tcp", "net/tcp6"):
-        with suppress(OSError):
-            for line in (proc / table).read_text(encoding="utf-8").splitlines()[1:]:
-                _, local, _, state, *rest = line.split()
-                if state == _LISTENING:
-                    address, _, port = local.partition(":")
-                    command, mode = programs.get(rest[5], (None, None))
-                    found.add(Listener(_address(address), int(port, 16), command, mode))
+def listeners() -> list[Listener]:
+    """All TCP sockets of this machine that wait for connections, by port."""
+    found = {
+        Listener(connection.laddr.ip, connection.laddr.port, *_program(connection.pid))
+        for connection in psutil.net_connections(kind="tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
     return sorted(found, key=lambda listener: (listener.port, listener.address))
 
 
-def _address(digits: str) -> str:
-    """An address that the kernel writes as 32-bit words in the machine's own order of bytes."""
-    words = [bytes.fromhex(digits[start : start + 8])[::-1] for start in range(0, len(digits), 8)]
-    return socket.inet_ntop(socket.AF_INET if len(words) == 1 else socket.AF_INET6, b"".join(words))
-
-
-def _sockets(proc: Path) -> Iterator[tuple[str, tuple[str, str | None]]]:
-    """Inode of a socket → command line of a process that has it open, and the RAY_AUTH_MODE that it was given."""
-    for process in proc.glob("[0-9]*"):
-        with suppress(OSError):  # it has ended, or is another user's
-            program = _command(process), _mode(process)
-            for descriptor in (process / "fd").iterdir():
-                with suppress(OSError):
-                    link = re.fullmatch(r"socket:\[(\d+)\]", str(descriptor.readlink()))
-                    if link:
-                        yield link[1], program
-
-
-def _command(process: Path) -> str:
-    return (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-
-
-def _mode(process: Path) -> str | None:
-    """RAY_AUTH_MODE that a process was started with; Ray's workers have their titles where their variables were."""
+def _program(pid: int | None) -> tuple[str | None, str | None]:
+    """Command line and RAY_AUTH_MODE of a process, as far as this user may know them."""
+    command = mode = None
     try:
-        variables = (process / "environ").read_bytes().split(b"\0")
-    except OSError:
-        return None
-    named = dict(variable.split(b"=", 1) for variable in variables if b"=" in variable)
-    return named.get(b"RAY_AUTH_MODE", b"").decode(errors="replace") if b"PATH" in named else None
+        process = psutil.Process(pid) if pid is not None else None
+        if process is not None:
+            command = " ".join(process.cmdline())
+            environment = process.environ()
+            # Ray's workers have their titles where their variables were
+            mode = environment.get("RAY_AUTH_MODE", "") if "PATH" in environment else None
+    except psutil.Error:  # it has ended, or is another user's
+        pass
+    return command, mode

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scmmlab.tables.checks import number_ranges
 
-Rows = NDArray[np.int64]
+RowNumbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +33,9 @@ class Fold:
     name: str
     subjects: tuple[int, ...]
     trained_on: Literal["target", "source"]
-    finetune: Rows
-    validation: Rows
-    test: Rows
+    finetune: RowNumbers
+    validation: RowNumbers
+    test: RowNumbers
 
 
 def fold_name(subjects: Iterable[int]) -> str:

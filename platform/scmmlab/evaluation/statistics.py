@@ -144,26 +144,16 @@ def bootstrap_interval(difference: Values, alpha: float, samples: int, rng: np.r
     Returns
     -------
     low, high : float
-        NaN with fewer than two subjects; the mean itself, twice, where all differences are equal.
+        NaN with fewer than two subjects; the mean itself, twice, where all differences are equal but for rounding.
     """
-    n = difference.size
-    if n < 2:
+    if difference.size < 2:
         return math.nan, math.nan
-    mean = float(difference.mean())
-    if np.ptp(difference) == 0:
-        return mean, mean
-    resampled = np.sort(difference[rng.integers(0, n, size=(samples, n))].mean(axis=1))
-
-    # z0 = Φ⁻¹(share of resamples below the mean, ties by half); the clip keeps it finite when all lie on one side
-    below = (np.count_nonzero(resampled < mean) + 0.5 * np.count_nonzero(resampled == mean)) / samples
-    z0 = scipy.stats.norm.ppf(np.clip(below, 0.5 / samples, 1 - 0.5 / samples))
-    # a = Σ u³ / (6 (Σ u²)^{3/2}), u = mean of jackknife means − each; for a mean, u_i = (d_i − d̄) / (n − 1)
-    u = (difference - mean) / (n - 1)
-    acceleration = (u**3).sum() / (6 * (u**2).sum() ** 1.5)
-    # α' = Φ(z0 + (z0 + z_α) / (1 − a (z0 + z_α)))
-    shifted = z0 + scipy.stats.norm.ppf([alpha / 2, 1 - alpha / 2])
-    levels = scipy.stats.norm.cdf(z0 + shifted / (1 - acceleration * shifted))
-    low, high = np.quantile(resampled, levels)
+    # equal but for rounding: the acceleration is 0/0 there, for which scipy returns NaN
+    if np.ptp(difference) <= 1e-12 * np.abs(difference).max():
+        return (mean := float(difference.mean())), mean
+    low, high = scipy.stats.bootstrap(
+        (difference,), np.mean, n_resamples=samples, confidence_level=1 - alpha, method="BCa", vectorized=True, rng=rng
+    ).confidence_interval
     return float(low), float(high)
 
 

@@ -7,34 +7,42 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from scmmlab.execution.events import Event
+from scmmlab.execution.events import EngineEvent
 from scmmlab.execution.interruption import Interruption
 from scmmlab.execution.task import Task
+from scmmlab.study.worker_losses import WorkerLosses
 
-Emit = Callable[[Event], None]
+OnEvent = Callable[[EngineEvent], None]
+STEP_S = 0.5
+"""An engine is asked for events so often, at least, and an interruption is noticed."""
 
 
 class Interrupted(BaseException):
-    """Leave the training that is going on. No ``Exception``, so that no training takes it for its own failure."""
+    """Abandon the running training. No ``Exception``, so that no training takes it for its own failure."""
 
 
 class Preempted(Interrupted):
-    """Leave it, as the process has been told to go; everything is saved."""
+    """Abandon it as the process is preempted; everything is saved."""
 
 
 class Engine(ABC):
-    """Runs tasks. A context: entered, it has what it needs to run; left, it has let go of everything, done or not."""
+    """Runs tasks. A context: it takes its resources when it is entered, and frees them when it is left, done or not."""
 
     device: str = "cpu"
     """Kind of device that tasks run on, ``cpu`` or ``cuda``; known once entered."""
     workers: int = 1
     """Tasks that run at a time; known once entered, and may change."""
     useful_workers: int | None = None
-    """More workers than this would have nothing to do; to be set before entering, where it is known."""
+    """More workers than this would be idle; to be set before entering, where it is known."""
     logs: str | None = None
-    """Where to look after an error, besides the error."""
+    """Where to look after an error."""
     interruption: Interruption = Interruption()
-    """Whether the run is to stop, which what waits looks at; to be set before entering."""
+    """Whether the run is to stop, checked wherever the engine waits; to be set before entering."""
+
+    @property
+    def losses(self) -> WorkerLosses:
+        """Workers that were lost; none where tasks run in this process."""
+        return WorkerLosses()
 
     @abstractmethod
     def submit(self, task: Task) -> None:
@@ -45,25 +53,25 @@ class Engine(ABC):
         """Have the training of `key` stopped at the next epoch that it reports."""
 
     @abstractmethod
-    def step(self, emit: Emit, timeout_s: float) -> None:
-        """Let work go on, and hand what happened to `emit`; return after `timeout_s` at the latest if nothing did.
+    def step(self, on_event: OnEvent, timeout_s: float) -> None:
+        """Let tasks run, and call `on_event` with what happened; return after `timeout_s` at the latest if nothing did.
 
-        What `emit` raises is raised here; the work that was going on is then abandoned.
+        What `on_event` raises is raised here; running tasks are then abandoned.
         """
 
     @abstractmethod
     def open(self) -> None:
-        """Get ready.
+        """Take what is needed to run.
 
         Raises
         ------
         ResourceError
-            When there is not what was asked for.
+            When resources that the study requests do not exist.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Abandon what is going on, and let go of everything."""
+        """Abandon running tasks, and free all resources."""
 
     def __enter__(self) -> Self:
         try:

@@ -1,4 +1,4 @@
-"""The door to execution: run what is missing of a study, with the engine of that name."""
+"""Entry point of execution: run what is missing of a study, on an engine. Another engine is added in `make_engine`."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ def run_study(
     plan : Plan
         The study.
     store : ResultStore
-        What is finished, and where results go.
+        Finished results, and where new ones go.
     engine : {"ray", "local"}
         ``ray``: on the workers of a cluster, or of a Ray of its own on this machine; ``local``: in this process.
     tracker : Tracker | None
-        Is told what happens.
+        Is notified of what happens.
     make_progress : callable
-        Makes what shows how far the run is; by default a line on standard error.
+        Makes what shows the progress of the run; by default a line on standard error.
 
     Returns
     -------
     RunSummary
-        What the study has come to.
+        The state of the study.
 
     Raises
     ------
     KeyboardInterrupt
-        After SIGINT or SIGTERM; everything is in order then, and the next run goes on.
+        After SIGINT or SIGTERM; everything is stored then, and the next run resumes.
     ScmmlabError
         When the store or the engine fails.
     """
@@ -63,7 +63,7 @@ def run_study(
 
 
 def make_engine(name: EngineName, plan: Plan) -> Engine:
-    """The engine of that name, with what `plan` may use. Ray is imported for `ray` alone."""
+    """The engine of that name, with the resources of `plan`. Ray is imported for `ray` alone."""
     if name == "local":
         return LocalEngine(plan.study.resources, cache(read_table))
     check_ray(os.environ)

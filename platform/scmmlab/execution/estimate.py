@@ -1,4 +1,4 @@
-"""How long a plan will take on this machine, from a short probe of its rates."""
+"""How long a plan will take on this machine, from a short measurement of its rates."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from collections.abc import Collection
 import torch
 
 from scmmlab.config import ResourcesSpec
+from scmmlab.config.experiment import TrainedStage
 from scmmlab.errors import ResourceError
+from scmmlab.execution.progress import duration
 from scmmlab.execution.ray.resources import WorkerPlan, plan_workers
 from scmmlab.methods.registry import trainer_of
 from scmmlab.replica.replicas import keep_for_replicas
 from scmmlab.study import Plan, Rates, estimate_seconds
-from scmmlab.training.pack_probe import Kind
 from scmmlab.training.packs import finetune_pack_size, pretrain_pack_size
 from scmmlab.training.rates import steps_of_finetuning, steps_of_pretraining
 
-KINDS: tuple[Kind, Kind] = ("pretrain", "finetune")
+KINDS: tuple[TrainedStage, TrainedStage] = ("pretrain", "finetune")
 SECONDS = 1.0
-"""Each kind of step is counted for so long, about."""
+"""Each kind of step is measured for about so long."""
 START_UP_S = {"ray": 20.0, "local": 0.0}
-"""What an engine takes before the first step: Ray itself, its workers, and the tables on their way to them."""
+"""Time of an engine before the first step: for Ray itself, its workers, and sending them the tables."""
 
 
 def estimate(plan: Plan, done: Collection[str], engine: str = "ray") -> str:
@@ -39,11 +40,11 @@ def estimate(plan: Plan, done: Collection[str], engine: str = "ray") -> str:
     """
     try:
         workers = workers_here(plan.study.resources)
-    except ResourceError as error:  # which a plan for a cluster, made on a desk, is no worse for
-        return f"No estimate of the time: this machine alone could not run it. {error.message}"
+    except ResourceError as error:  # a plan for a cluster, made on a desktop, is fine all the same
+        return f"No time estimate: this machine alone could not run it. {error.message}"
     threads = torch.get_num_threads()
     torch.set_num_threads(workers.threads)
-    if engine == "local":  # whose threads take the workers' places
+    if engine == "local":  # its threads stand in for workers
         keep_for_replicas(workers.threads * workers.workers)
         workers = WorkerPlan(1, workers.cpus, workers.gpus)
     try:
@@ -61,12 +62,12 @@ def estimate(plan: Plan, done: Collection[str], engine: str = "ray") -> str:
         return "Nothing is missing."
     kind = "GPU" if workers.device == "cuda" else "CPU"
     return (
-        f"About {duration(seconds)} on this machine: {_count(workers.workers, f'{kind} worker')}, "
+        f"About {duration(_rounded(seconds))} on this machine: {_count(workers.workers, f'{kind} worker')}, "
         f"{pretrain:.0f} pre-training and {finetune:.0f} fine-tuning steps a second each."
     )
 
 
-def _rate(plan: Plan, kind: Kind, workers: WorkerPlan) -> float:
+def _rate(plan: Plan, kind: TrainedStage, workers: WorkerPlan) -> float:
     """Replica-steps a second of one worker, of the work that SCMM's have at its published settings: measured with the
     study's base, or with its first cell that has such a stage, in packs of the size that is usual for the device; 1
     where no cell has one.
@@ -94,16 +95,10 @@ def workers_here(resources: ResourcesSpec) -> WorkerPlan:
     return plan_workers(resources, [{"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}])
 
 
-def duration(seconds: float) -> str:
-    """`40 s`, `3 min`, `2 h 10 min`, `4 days`: as exact as an estimate deserves."""
-    if seconds < 60:
-        return f"{max(5, 5 * round(seconds / 5))} s"
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    if minutes < 48 * 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{round(minutes / 1440)} days"
+def _rounded(seconds: float) -> float:
+    """To 5 s or to a minute: as exact as an estimate deserves."""
+    step = 5 if seconds < 60 else 60
+    return max(step, step * round(seconds / step))
 
 
 def _classes(plan: Plan) -> tuple[str, ...]:

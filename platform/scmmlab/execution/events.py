@@ -1,4 +1,4 @@
-"""What an engine tells the driver, in the order in which it happened."""
+"""What an engine reports to the driver, in the order in which it happened."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class TaskStarted:
 
 @dataclass(frozen=True)
 class EpochEnded:
-    """A training has got on by an epoch (see ``Reporter.epoch``)."""
+    """A training has finished an epoch (see ``Reporter.epoch``)."""
 
     key: str
     stage: str
@@ -33,7 +33,7 @@ class EpochEnded:
 
 @dataclass(frozen=True)
 class SlotsUsed:
-    """Slots of a worker over some epochs of its pack."""
+    """Use of a worker's slots over some epochs of its pack."""
 
     used: int
     """Slot-epochs in which a setting was trained."""
@@ -43,7 +43,7 @@ class SlotsUsed:
 
 @dataclass(frozen=True)
 class CheckpointSaved:
-    """A training can go on from here (see ``Reporter.save_checkpoint``)."""
+    """A training can resume from here (see ``Reporter.save_checkpoint``)."""
 
     key: str
     stage: str
@@ -52,18 +52,18 @@ class CheckpointSaved:
 
 @dataclass(frozen=True)
 class TaskEnded:
-    """A task has come to its end, well or not."""
+    """A task has ended, successfully or not."""
 
     task_id: str
     outcomes: tuple[Outcome, ...]
     """One a request, in their order."""
     seconds: float
-    """How long the worker was at it."""
+    """How long the worker took."""
 
 
 @dataclass(frozen=True)
 class TaskLost:
-    """The worker of a task was lost; the task is run again, or has ended with failures (a TaskEnded follows)."""
+    """The worker of a task was lost; the task is retried, or has failed (a TaskEnded follows)."""
 
     task_id: str
     worker: str
@@ -73,17 +73,17 @@ class TaskLost:
     """Of its requests."""
 
     def __str__(self) -> str:
-        return f"{self.reason}; {'its task is run again' if self.again else 'its task is given up'}"
+        return f"{self.reason}; {'its task is retried' if self.again else 'its task has failed'}"
 
 
 @dataclass(frozen=True)
 class WorkerLost:
-    """A worker is gone, whether it was at a task or not; or a machine, with all workers that it had."""
+    """A worker is lost, whether it had a task or not; or a machine, with all workers that it had."""
 
     worker: str
     """The worker, or the machine."""
     kind: LossKind
-    """What it was lost by."""
+    """Why it was lost."""
     reason: str
 
     def __str__(self) -> str:
@@ -95,19 +95,19 @@ class WorkersChanged:
     """There are more or fewer workers than there were."""
 
     workers: int
-    """That there are now, those that are being started included."""
+    """How many there are now, including those that are being started."""
     before: int
     most: int
-    """That the study has use for."""
+    """How many the study can use."""
     why: str
 
     def __str__(self) -> str:
-        later = "what comes, or becomes free, is taken up"
+        more = "more are added as resources become free"
         if self.workers < self.before:
-            return f"{self.why}: {_count(self.workers)} of {self.most} left; {later}."
+            return f"{self.why}: {self.workers} of {_count(self.most)} left; {more}."
         if not self.before:
-            return f"{self.why}: {_count(self.workers)} of {self.most}; {later}."
-        return f"{self.why}: {_count(self.workers - self.before)} more, {self.workers} of {self.most} in all."
+            return f"{self.why}: {self.workers} of {_count(self.most)}; {more}."
+        return f"{self.why}: {_count(self.workers - self.before)} added, {self.workers} of {self.most} in all."
 
 
 def _count(workers: int) -> str:
@@ -116,19 +116,19 @@ def _count(workers: int) -> str:
 
 @dataclass(frozen=True)
 class WorkersAwaited:
-    """There is work, and no worker."""
+    """There are tasks, and no worker."""
 
     lacks: str
     """What is missing."""
     waited_s: float
     limit_s: float
-    """How long is waited in all."""
+    """How long the run waits in all."""
 
     def __str__(self) -> str:
-        return f"waiting for workers: {self.lacks}; gives up in {max(0.0, self.limit_s - self.waited_s):.0f} s"
+        return f"waiting for workers: {self.lacks}; giving up in {max(0.0, self.limit_s - self.waited_s):.0f} s"
 
 
-Event = (
+EngineEvent = (
     TaskStarted
     | EpochEnded
     | SlotsUsed

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as a request to stop: what is being written is finished, what is being trained is left."""
+"""SIGINT and SIGTERM as a request to stop: what is being written is finished, training is abandoned."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from types import FrameType
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 INTERRUPTED = 130
 """Exit status of a program that was interrupted."""
-INTERRUPTION = "interrupted. What is finished is kept; the same command goes on from here."
-"""What it says."""
+INTERRUPTION = "interrupted. Finished work is kept; run the same command again to resume."
+"""The message of such a program."""
+RESUMABLE = "finished work is kept, and the same command resumes the run"
+"""Hint of an error after which nothing is lost."""
 AT_ONCE_S = 5.0
-"""What is left at once may be in another language's hands, where Python hears of nothing; it is not for longer."""
+"""C++ code may be running, during which Python handles no signal; after so long the program ends all the same."""
 
 
 class Interruption:
@@ -27,12 +29,12 @@ class Interruption:
         self._at_once = False
 
     def request(self) -> None:
-        """Ask.
+        """Request it.
 
         Raises
         ------
         KeyboardInterrupt
-            Where what is going on is to be left at once, or it was asked before.
+            In the context of `at_once`, or at the second request.
         """
         again, self.requested = self.requested, True
         if again or self._at_once:
@@ -40,7 +42,7 @@ class Interruption:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Nothing is being written here: a signal ends it where it is."""
+        """Nothing is being written in this context: a signal interrupts it at once."""
         self._at_once = True
         try:
             with _ended_after(AT_ONCE_S):
@@ -51,7 +53,7 @@ class Interruption:
 
 @contextmanager
 def _ended_after(seconds: float) -> Iterator[None]:
-    """End the program so long after a signal, where the context is not left by then.
+    """End the program so long after a signal, unless the context has ended by then.
 
     Ray connects in C++, and Python's own handlers wait for that.
     """
@@ -83,7 +85,7 @@ def _ended_after(seconds: float) -> Iterator[None]:
 
 @contextmanager
 def interruptible() -> Iterator[Interruption]:
-    """Note the first signal and let the program come to its stop; a second one interrupts it where it is.
+    """Note the first signal, for the program to stop in order; a second one interrupts it at once.
 
     In a thread other than the main one, where Python takes no signals, nothing is changed.
     """

@@ -11,10 +11,10 @@ import torch
 
 from scmmlab.config import ResourcesSpec
 from scmmlab.execution.checkpoint_pace import CHECKPOINT_S, CheckpointPace
-from scmmlab.execution.engine import Emit, Engine
-from scmmlab.execution.events import CheckpointSaved, EpochEnded, Event, SlotsUsed, TaskEnded, TaskStarted
+from scmmlab.execution.engine import Engine, OnEvent
+from scmmlab.execution.events import CheckpointSaved, EngineEvent, EpochEnded, SlotsUsed, TaskEnded, TaskStarted
 from scmmlab.execution.run_task import run_task
-from scmmlab.execution.sweep.slots import Slots, slots_of
+from scmmlab.execution.sweep.task_runner import SweepTaskRunner, slots_per_worker
 from scmmlab.execution.task import Outcome, Tables, Task
 from scmmlab.replica.replicas import keep_for_replicas
 from scmmlab.training import Reporter
@@ -27,7 +27,7 @@ class LocalEngine(Engine):
     ----------
     resources : ResourcesSpec
         Packs are trained on as many threads as `workers` would have on this machine, each of them at its own replicas;
-        a replica that is alone has `cpus_per_worker`, as in a worker of Ray's. The device is the GPU where there is one
+        a replica that is alone has `cpus_per_worker`, as in a worker on Ray. The device is the GPU where there is one
         and `gpus_per_worker` is not 0.
     tables : callable
         Location → feature table.
@@ -43,11 +43,11 @@ class LocalEngine(Engine):
         self._cancelled: set[str] = set()
         self._threads_before = torch.get_num_threads()
         self._started: dict[str, float] = {}
-        self._slots: Slots | None = None
+        self._sweep: SweepTaskRunner | None = None
         self._reporter = EmittingReporter(_ignore, self._cancelled, checkpoint_s)
 
     def open(self) -> None:
-        """Take the threads and the device."""
+        """Set the number of threads, and choose the device."""
         self._threads_before = torch.get_num_threads()
         each, cores = max(1, int(self._resources.cpus_per_worker)), os.cpu_count() or 1
         torch.set_num_threads(each)
@@ -55,9 +55,9 @@ class LocalEngine(Engine):
         self.device = "cuda" if torch.cuda.is_available() and self._resources.gpus_per_worker != 0 else "cpu"
 
     def close(self) -> None:
-        """Give the threads back."""
+        """Restore the number of threads."""
         self._queue.clear()
-        self._slots = None
+        self._sweep = None
         torch.set_num_threads(self._threads_before)
         keep_for_replicas(None)
 
@@ -69,89 +69,91 @@ class LocalEngine(Engine):
         """Have the training of `key` stopped."""
         self._cancelled.add(key)
 
-    def step(self, emit: Emit, timeout_s: float) -> None:
-        """Run the next task to its end, or all settings of a sweep that are here through an epoch."""
-        if self._slots is None and self._queue and self._queue[0].kind == "sweep":
-            self._open_slots(emit)
-        if self._slots is not None:
-            self._step_slots(emit)
+    def step(self, on_event: OnEvent, timeout_s: float) -> None:
+        """Run the next task to its end, or one epoch of all settings of a sweep that are in slots."""
+        if self._sweep is None and self._queue and self._queue[0].kind == "sweep":
+            self._start_sweep(on_event)
+        if self._sweep is not None:
+            self._step_sweep(on_event)
         elif self._queue:
-            self._run(self._start(emit), emit)
+            self._run(self._start(on_event), on_event)
 
-    def _run(self, task: Task, emit: Emit) -> None:
-        reporter = EmittingReporter(emit, self._cancelled, self._checkpoint_s)
+    def _run(self, task: Task, on_event: OnEvent) -> None:
+        reporter = EmittingReporter(on_event, self._cancelled, self._checkpoint_s)
         reporter.add(task)
         resources = self._resources
         outcomes = run_task(task, self._tables, reporter, self.device, resources.checkpoint_every, resources.pack_size)
-        self._end(task, outcomes, emit)
+        self._end(task, outcomes, on_event)
 
-    def _open_slots(self, emit: Emit) -> None:
+    def _start_sweep(self, on_event: OnEvent) -> None:
         resources = self._resources
-        self._reporter = EmittingReporter(emit, self._cancelled, self._checkpoint_s)
-        first = self._start(emit)
+        self._reporter = EmittingReporter(on_event, self._cancelled, self._checkpoint_s)
+        first = self._start(on_event)
         self._reporter.add(first)
-        slots = slots_of(self.device, resources.pack_size, self.useful_workers, workers=1)
-        self._slots = Slots(first, self._tables, self._reporter, self.device, resources.checkpoint_every, slots)
+        slots = slots_per_worker(self.device, resources.pack_size, self.useful_workers, workers=1)
+        self._sweep = SweepTaskRunner(
+            first, self._tables, self._reporter, self.device, resources.checkpoint_every, slots
+        )
 
-    def _step_slots(self, emit: Emit) -> None:
+    def _step_sweep(self, on_event: OnEvent) -> None:
         def more(fit: Hashable, free: int) -> list[Task]:
             alike = [task for task in self._queue if task.fit == fit][:free]
             for task in alike:
                 self._queue.remove(task)
                 self._reporter.add(task)
-                self._start(emit, task)
+                self._start(on_event, task)
             return alike
 
-        assert self._slots is not None
-        self._reporter.emit = emit
-        for task, outcomes in self._slots.step(more):
-            self._end(task, outcomes, emit)
-        if self._slots.done:
-            self._slots = None
+        assert self._sweep is not None
+        self._reporter.on_event = on_event
+        for task, outcomes in self._sweep.step(more):
+            self._end(task, outcomes, on_event)
+        if self._sweep.done:
+            self._sweep = None
 
-    def _start(self, emit: Emit, task: Task | None = None) -> Task:
+    def _start(self, on_event: OnEvent, task: Task | None = None) -> Task:
         task = task or self._queue.popleft()
         self._started[task.id] = time.monotonic()
-        emit(TaskStarted(task.id, task.keys, "this process", attempt=1))
+        on_event(TaskStarted(task.id, task.keys, "this process", attempt=1))
         return task
 
-    def _end(self, task: Task, outcomes: Sequence[Outcome], emit: Emit) -> None:
-        emit(TaskEnded(task.id, tuple(outcomes), time.monotonic() - self._started.pop(task.id)))
+    def _end(self, task: Task, outcomes: Sequence[Outcome], on_event: OnEvent) -> None:
+        on_event(TaskEnded(task.id, tuple(outcomes), time.monotonic() - self._started.pop(task.id)))
 
 
 class EmittingReporter(Reporter):
-    """Hands the news of tasks on as events, and their earlier checkpoints back."""
+    """Turns reports into events, and returns earlier checkpoints."""
 
-    def __init__(self, emit: Emit, cancelled: Set[str], checkpoint_s: float):
-        self.emit = emit
-        """Where news go."""
+    def __init__(self, on_event: OnEvent, cancelled: Set[str], checkpoint_s: float):
+        self.on_event = on_event
+        """What gets the events."""
         self._checkpoints: dict[tuple[str, str], bytes] = {}
         self._pace = CheckpointPace(checkpoint_s, time.monotonic())
         self._cancelled = cancelled
 
     def add(self, task: Task) -> None:
-        """A task is being run."""
+        """A task is running."""
         self._checkpoints.update(task.checkpoints)
 
     def epoch(self, key: str, stage: str, epoch: int, epochs: int, metrics: dict[str, float]) -> bool:
         """Emit an EpochEnded; False where that has led to a cancellation."""
-        self.emit(EpochEnded(key, stage, epoch, epochs, metrics))
+        self.on_event(EpochEnded(key, stage, epoch, epochs, metrics))
         return key not in self._cancelled
 
     def save_checkpoint(self, key: str, stage: str, data: bytes) -> None:
         """Keep the checkpoint, for a second go at the same training, and emit a CheckpointSaved where it is time."""
         self._checkpoints[key, stage] = data
         if self._pace.due(key, stage, time.monotonic()):
-            self.emit(CheckpointSaved(key, stage, data))
+            self.on_event(CheckpointSaved(key, stage, data))
 
     def slots(self, used: int, there: int) -> None:
         """Emit a SlotsUsed."""
-        self.emit(SlotsUsed(used, there))
+        self.on_event(SlotsUsed(used, there))
 
     def load_checkpoint(self, key: str, stage: str) -> bytes | None:
         """The latest one."""
         return self._checkpoints.get((key, stage))
 
 
-def _ignore(event: Event) -> None:
-    """Where nobody listens yet."""
+def _ignore(event: EngineEvent) -> None:
+    """Nobody listens yet."""

@@ -1,4 +1,4 @@
-"""Tells a tracker what the store holds of a study, so that the view is what it would be had it seen everything."""
+"""Backfills a tracker from the store, so that the view is what it would be had the tracker seen the whole study."""
 
 from __future__ import annotations
 
@@ -7,23 +7,22 @@ from itertools import count
 from pathlib import Path
 
 from scmmlab.execution.recorder import Recorder
-from scmmlab.execution.sweep.records import SweepRecords
-from scmmlab.study import Plan, ResultStore, describe, study_status
+from scmmlab.study import Plan, ResultStore, describe, settled_records, study_status
 from scmmlab.study.attempts import by_versions, ended_names, latest_versions
 from scmmlab.tables import read_table
 from scmmlab.tracking import Tracker, data_inputs
 
 
-def retell(
+def backfill(
     plan: Plan,
     store: ResultStore,
     tracker: Tracker,
     report: Callable[[], Path],
     progress: Callable[[int, int], None],
 ) -> Mapping[str, int]:
-    """Tell `tracker` of every cell or setting that has ended, of failures, and of the report.
+    """Show `tracker` every cell or setting that has ended, every failure, and the report.
 
-    Curves come from the records; what computed them is what the attempts noted in the study's folder.
+    Curves come from the records; the versions that computed them from the attempts kept in the study's folder.
 
     Parameters
     ----------
@@ -32,11 +31,11 @@ def retell(
     store : ResultStore
         Where its results are; nothing is written there.
     tracker : Tracker
-        A tracker to which nothing that it knows can be told twice.
+        A tracker that may be shown again what it has.
     report : callable
         Writes the report and returns its folder.
     progress : callable
-        Is told how many cells or settings were told, of how many.
+        Is given how many cells or settings were shown, of how many.
 
     Returns
     -------
@@ -51,16 +50,16 @@ def retell(
     status, folder = study_status(plan, store), store.study_folder(plan.study.name)
     spec, text = plan.study.model_dump(mode="json"), describe(plan, status.done)
     ended = ended_names(plan, store)
-    tell = _tell_settings if plan.study.kind == "sweep" else _tell_cells
+    show = _backfill_settings if plan.study.kind == "sweep" else _backfill_cells
     # runs bear the versions of the attempt that computed them; the last attempt's come last, with everything
     *earlier, last = by_versions(folder, ended) or [(latest_versions(folder), [])]
     attempts = [*earlier, (last[0], ended)]
     total = sum(len(names) for _, names in attempts)
-    told = count(1)
+    shown = count(1)
     for versions, names in attempts:
         tracker.start_study(plan.study.name, spec, text, versions)
-        for _ in tell(plan, store, tracker, names):
-            progress(next(told), total)
+        for _ in show(plan, store, tracker, names):
+            progress(next(shown), total)
     if plan.study.kind == "sweep":
         counts = _count_settings(plan, store, tracker)
     else:
@@ -77,8 +76,8 @@ def retell(
     return counts
 
 
-def _tell_cells(plan: Plan, store: ResultStore, tracker: Tracker, keys: Collection[str]) -> Iterator[str]:
-    """Tell of cells; yields each when it was told."""
+def _backfill_cells(plan: Plan, store: ResultStore, tracker: Tracker, keys: Collection[str]) -> Iterator[str]:
+    """Show cells; yields each when it was shown."""
     recorder = Recorder(plan, store, tracker, read_table)
     for key, cell in plan.distinct.items():
         if key in keys:
@@ -86,18 +85,18 @@ def _tell_cells(plan: Plan, store: ResultStore, tracker: Tracker, keys: Collecti
             yield key
 
 
-def _tell_settings(plan: Plan, store: ResultStore, tracker: Tracker, names: Collection[str]) -> Iterator[str]:
-    """Tell of settings; yields each when it was told."""
-    for number, record in sorted(SweepRecords(plan, store).ended.items()):
-        if (name := f"{number:05d}") in names:
+def _backfill_settings(plan: Plan, store: ResultStore, tracker: Tracker, names: Collection[str]) -> Iterator[str]:
+    """Show settings; yields each when it was shown."""
+    for record in settled_records(plan, store):
+        if record.name in names:
             tracker.finish_tune_trial(record)
-            yield name
+            yield record.name
 
 
 def _count_settings(plan: Plan, store: ResultStore, tracker: Tracker) -> dict[str, int]:
     assert plan.study.kind == "sweep"
-    ended = SweepRecords(plan, store).ended
-    failed = sum(record.state == "failed" for record in ended.values())
+    ended = settled_records(plan, store)
+    failed = sum(record.state == "failed" for record in ended)
     tracker.progress(len(ended) - failed, failed, plan.study.tune_trials)
     missing = max(0, plan.study.tune_trials - len(ended))
     return {"finished": len(ended) - failed, "failed": failed, "missing": missing}

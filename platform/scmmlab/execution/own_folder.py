@@ -1,8 +1,7 @@
-"""Temporary folders of runs: each is locked by its run, and what a run that was killed has left the next one clears."""
+"""Temporary folders of runs: each is locked by its run, and the next run removes those that a killed run left."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -11,12 +10,14 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
+from filelock import FileLock
+
 _KINDS = ("train", "tune", "rerun")
 _LOCK = ".in-use"
 
 
 class OwnFolder:
-    """A temporary folder that goes with its process; where that is killed, with the next run on this machine.
+    """A temporary folder that is removed with its process or, if that is killed, by the next run on this machine.
 
     Parameters
     ----------
@@ -27,20 +28,18 @@ class OwnFolder:
     def __init__(self, kind: str):
         assert kind in _KINDS, f"folders of {kind} would never be cleared"
         clear_leftovers()
-        # hidden until it is locked, so that nobody takes it for one that was left
+        # hidden until it is locked, so that no other run takes it for a leftover
         hidden = Path(tempfile.mkdtemp(prefix=f".scmmlab-{kind}-"))
-        self._lock: int | None = os.open(hidden / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        with suppress(OSError):  # a filesystem without locks: nobody will clear it
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._lock = _lock_of(hidden)
+        with suppress(OSError):  # a file system without locks: it is never cleared
+            self._lock.acquire()
         self.name = str(hidden.rename(hidden.with_name(hidden.name.removeprefix("."))))
         """Its path."""
 
     def cleanup(self) -> None:
         """Remove it with all that is in it."""
-        if self._lock is not None:
-            shutil.rmtree(self.name, ignore_errors=True)
-            os.close(self._lock)
-            self._lock = None
+        shutil.rmtree(self.name, ignore_errors=True)
+        self._lock.release()
 
     def __enter__(self) -> str:
         """Its path."""
@@ -56,13 +55,13 @@ class OwnFolder:
 def clear_leftovers() -> None:
     """Remove the folders of this user's runs on this machine that have ended without doing so.
 
-    A folder that has nothing to lock may be of another version's run, and is left for people to judge.
+    A folder without a lock file may belong to a run of another version, and is left for people to judge.
     """
     for folder, lock in _unlocked():
         if lock is not None:
-            # while it is locked: two runs that start at a time do not meet in it
+            # while it is locked, so that two runs that start at the same time do not interfere
             shutil.rmtree(folder, ignore_errors=True)
-            os.close(lock)
+            lock.release()
 
 
 def leftovers() -> list[Path]:
@@ -71,25 +70,24 @@ def leftovers() -> list[Path]:
     for folder, lock in _unlocked():
         found.append(folder)
         if lock is not None:
-            os.close(lock)
+            lock.release()
     return found
 
 
-def _unlocked() -> Iterator[tuple[Path, int | None]]:
-    """Each folder that nobody has locked, with a lock of ours on it; None where it has nothing to lock."""
+def _unlocked() -> Iterator[tuple[Path, FileLock | None]]:
+    """Each folder that no run has locked, with a lock of ours on it; None where it has no lock file."""
     for kind in _KINDS:
         for folder in sorted(Path(tempfile.gettempdir()).glob(f"scmmlab-{kind}-*")):
-            with suppress(OSError):  # it goes just now, or has no locks
+            with suppress(OSError):  # it is being removed, or has no locks
                 if folder.is_symlink() or not folder.is_dir() or folder.stat().st_uid != os.getuid():
                     continue
-                try:
-                    lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
-                except FileNotFoundError:
+                if not (folder / _LOCK).exists():
                     yield folder, None
                     continue
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError:
-                    os.close(lock)
-                    continue
+                lock = _lock_of(folder)
+                lock.acquire()  # a Timeout, an OSError too: its run has it
                 yield folder, lock
+
+
+def _lock_of(folder: Path) -> FileLock:
+    return FileLock(folder / _LOCK, blocking=False, thread_local=False, fallback_to_soft=False)

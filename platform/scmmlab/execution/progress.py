@@ -12,19 +12,19 @@ from functools import partial
 from typing import Any, TextIO
 
 REDRAW_S = 0.2
-"""A terminal's line is drawn again so often, at most."""
+"""How often a terminal's line is redrawn, at most."""
 PLAIN_S = 10.0
-"""Without a terminal there is a line so often, and one when a cell has ended."""
+"""How often a line is printed without a terminal, besides one when a cell has ended."""
 PLAIN_CHANGE_S = 1.0
-"""Such lines stand so far apart, at least."""
+"""Least time between such lines."""
 LEAST_SHARE = 0.01
-"""No time left is given before so much of the work is done: it would be a guess."""
+"""No time left is shown before this share of the work is done: it would be a guess."""
 SAMPLE_S = 1.0
-"""What is done is noted so often, at most, for the pace."""
+"""How often progress is sampled for the pace, at most."""
 PACE_SHARE = 0.5
-"""The pace is that of the last part of the run so far, as long as this: what is slow at first is forgotten."""
+"""The pace is that of this last share of the run so far, so that a slow start is forgotten."""
 JOIN_S = 120.0
-"""Workers that are expected, and have not begun by then, are no longer counted on."""
+"""Expected workers that have not started by then are no longer counted on."""
 
 
 class Progress:
@@ -72,7 +72,7 @@ class Progress:
         self._expected_workers = 1
         self._samples: deque[tuple[float, float]] = deque()
         self._counts = (done, 0, 0)
-        self._note = ""
+        self._status = ""
         self._slots: float | None = None
         self._lost = ""
         self._done = 0.0
@@ -80,14 +80,14 @@ class Progress:
         self._drawn_counts: tuple[int, int] | None = None
         self._width = 0
 
-    def note(self, text: str) -> None:
-        """Say what is going on that is no work on a cell, such as starting Ray; empty when it is over."""
-        self._note = text
+    def status(self, text: str) -> None:
+        """What is going on beside work on cells, such as starting Ray; empty when it is over."""
+        self._status = text
         if text:
             self._draw(now=True)
 
-    def say(self, text: str) -> None:
-        """A line that stays."""
+    def print(self, text: str) -> None:
+        """Print a line that stays."""
         if self._live:
             self._stream.write(f"\r{'':<{self._width}}\r")
         self._stream.write(f"{text}\n")
@@ -99,26 +99,26 @@ class Progress:
         self._draw()
 
     def slots(self, share: float) -> None:
-        """So much of the slots has been in use so far, from 0 to 1."""
+        """The share of slots in use so far."""
         self._slots = share
 
     def lost(self, text: str) -> None:
-        """Say which workers were lost so far."""
+        """Which workers were lost so far."""
         self._lost = text
         self._draw()
 
     def expect(self, workers: int) -> None:
-        """So many workers are on their way."""
+        """So many workers are being started."""
         self._expected_workers = workers
 
     def begin(self, worker: str = "") -> None:
-        """A worker has begun to work; what came before was start-up, and says nothing about its pace."""
+        """A worker has started work; the time before was start-up, and does not count for its pace."""
         self._workers.setdefault(worker, self._clock())
         if not self._samples:
             self._samples.append((self._clock(), self._done))
 
     def resume(self, key: str) -> None:
-        """A piece of work goes on from where an earlier run left it; its first news say where that was."""
+        """A piece of work resumes from where an earlier run left it; its first report says where that was."""
         if key in self._share:
             self._resumed.add(key)
 
@@ -132,7 +132,7 @@ class Progress:
         self._share[key] = max(self._share[key], min(share, 1.0))
         self._done += gained
         if key in self._resumed:
-            # that was done before, and is no part of the pace
+            # this was done before, and does not count for the pace
             self._resumed.remove(key)
             self._samples = deque((at, done + gained) for at, done in self._samples)
         if self._clock() - self._samples[-1][0] >= SAMPLE_S:
@@ -140,14 +140,14 @@ class Progress:
         self._draw()
 
     def end(self, key: str) -> None:
-        """A piece of work has ended, wherever it has come to."""
+        """A piece of work has ended, finished or not."""
         if key in self._share:
             self._ended.add(key)
             self._draw()
 
     def close(self) -> None:
-        """Draw the last state, where it is not there yet, and leave the line."""
-        self._note = ""
+        """Draw the final state, unless it is drawn already, and end the line."""
+        self._status = ""
         self._draw(now=self._live or self._ended_counts != self._drawn_counts)
         if self._live:
             self._stream.write("\n")
@@ -163,8 +163,8 @@ class Progress:
             parts.append(f"slots {self._slots:.0%} in use")
         if self._lost:
             parts.append(self._lost)
-        if self._note:
-            parts.append(self._note)
+        if self._status:
+            parts.append(self._status)
         else:
             left = self.seconds_left()
             if left is not None and done + failed < self._total:
@@ -172,7 +172,7 @@ class Progress:
         return " · ".join(parts)
 
     def seconds_left(self) -> float | None:
-        """Time that the rest takes at the pace of this run so far; None where that cannot be told yet."""
+        """Time that the rest takes at the pace of this run so far; None while that is unknown."""
         if not self._samples:
             return None
         now, done, began = self._clock(), self._done, min(self._workers.values())
@@ -184,7 +184,7 @@ class Progress:
         left = sum(self._work[key] * max(0.0, self._ends_at(share) - share) for key, share in shares)
         if done <= before or done - before < LEAST_SHARE * (done - before + left):
             return None
-        # the pace is one of workers that are there, and those that are on their way will share the rest
+        # the pace is that of running workers, and those being started will share the rest
         worker_seconds = sum(now - max(since, start) for start in self._workers.values())
         workers = len(self._workers)
         if now - began < JOIN_S:
@@ -226,42 +226,42 @@ class RunProgress:
     done: int
     """Of these, with a result."""
     running: int
-    """Of these, at work."""
+    """Of these, being trained."""
     failed: int
-    """Of these, come to nothing."""
+    """Of these, failed."""
     seconds_left: float | None
-    """None where it cannot be told yet."""
+    """None while it is unknown."""
     text: str
-    """The same as the progress line says it, or what else is to be said, such as that a worker was lost."""
+    """The progress line, or another message, such as that a worker was lost."""
 
 
-class ToldProgress(Progress):
-    """Tells a function how far a run is, where there would be a line.
+class CallbackProgress(Progress):
+    """Calls a function with the progress of a run, in place of printing it.
 
     Parameters
     ----------
-    tell : callable
-        Is given a `RunProgress`, from the thread that runs the study.
+    notify : callable
+        Gets a `RunProgress`, from the thread that runs the study.
     *arguments, **settings
         As for `Progress`.
     """
 
-    def __init__(self, tell: Callable[[RunProgress], None], *arguments: Any, **settings: Any):
+    def __init__(self, notify: Callable[[RunProgress], None], *arguments: Any, **settings: Any):
         super().__init__(*arguments, **{**settings, "stream": io.StringIO()})
         self._live = True  # as often as a terminal's line
-        self._tell = tell
+        self._notify = notify
 
-    def say(self, text: str) -> None:
-        """Tell what a line that stays would say."""
-        self._tell(self._now(text))
+    def print(self, text: str) -> None:
+        """Pass on a message."""
+        self._notify(self._now(text))
 
     def close(self) -> None:
-        """Tell the last state."""
-        self._note = ""
+        """Pass on the final state."""
+        self._status = ""
         self._draw(now=True)
 
     def _write(self) -> None:
-        self._tell(self._now(self.text()))
+        self._notify(self._now(self.text()))
 
     def _now(self, text: str) -> RunProgress:
         done, running, failed = self._counts
@@ -269,22 +269,22 @@ class ToldProgress(Progress):
 
 
 MakeProgress = Callable[..., Progress]
-"""What a run makes its progress with, given what `Progress` is given."""
+"""Makes a run's progress, from the arguments of `Progress`."""
 
 
 def progress_maker(shown: bool | Callable[[RunProgress], None]) -> MakeProgress:
-    """What shows a run on a line of standard error (True), not at all (False), or by a function that is told."""
+    """What shows a run on a line of standard error (True), not at all (False), or by calling a function."""
     if shown is True:
         return Progress
-    return partial(ToldProgress, shown or _nothing)
+    return partial(CallbackProgress, shown or _ignore)
 
 
-def _nothing(progress: RunProgress) -> None:
-    """Where nothing is to be shown."""
+def _ignore(progress: RunProgress) -> None:
+    """Nothing is shown."""
 
 
 def duration(seconds: float) -> str:
-    """`seconds` as people say it: 40 s, 3 min 20 s, 2 h 5 min."""
+    """`seconds` as people say it: 40 s, 3 min 20 s, 2 h 5 min, 4 days."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -292,4 +292,6 @@ def duration(seconds: float) -> str:
     if minutes < 10:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     hours, minutes = divmod(round(seconds / 60), 60)
+    if hours >= 48:
+        return f"{round(hours / 24)} days"
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -1,4 +1,8 @@
-"""The one place that writes: outcomes go to the store, which is the truth, and then to the tracker, which shows it."""
+"""The one place that writes results, and that decides that a cell is finished.
+
+Outcomes go to the store, which is the truth, and then to the tracker, which shows it. A cell is finished once it is
+evaluated and its record is in the store.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +15,12 @@ from scmmlab.study import Cell, Plan, ResultStore, cell_request
 from scmmlab.study.objects import Record
 from scmmlab.tracking import DataInput, Tracker, data_inputs
 from scmmlab.training import StageFailure, StageOutput
-from scmmlab.training.causes import describe, failure_cause
+from scmmlab.training.failure_cause import describe, failure_cause
 from scmmlab.training.stages import run_evaluate_stage
 
 
 class Recorder:
-    """Keeps what a run of an ablation brings forth, and judges the cells.
+    """Stores the outcomes of an ablation's run, and evaluates its cells.
 
     Parameters
     ----------
@@ -25,7 +29,7 @@ class Recorder:
     store : ResultStore
         Where results go.
     tracker : Tracker
-        Is told what the store has.
+        Is notified of what the store has.
     tables : callable
         Location → feature table, for the evaluate stage.
     """
@@ -33,54 +37,54 @@ class Recorder:
     def __init__(self, plan: Plan, store: ResultStore, tracker: Tracker, tables: Tables):
         self._plan, self._store, self._tracker, self._tables = plan, store, tracker, tables
         self._started: set[str] = set()
-        # variants that differ only in what does not matter are one cell to the store, and two to people
-        self._twins: dict[str, list[Cell]] = {}
+        # variants that differ only in settings without effect are one cell to the store, and two to people
+        self._duplicates: dict[str, list[Cell]] = {}
         for cell in plan.cells:
-            self._twins.setdefault(cell.key, []).append(cell)
+            self._duplicates.setdefault(cell.key, []).append(cell)
         self.failures: dict[str, str] = {}
-        """Of this run: a line for each cell that came to nothing, by its name."""
+        """Of this run: a line for each failed cell, by its name."""
 
     def finished_before(self, cells: Iterable[Cell]) -> None:
-        """Show what earlier runs have finished; a tracker that knows it already is not disturbed by it."""
+        """Show what earlier runs have finished; a tracker may know it already."""
         for cell in cells:
             record = self._store.get_cell(cell.key)
             if record is not None:
                 self.started([cell])
-                self._tell_finished(cell, record)
+                self._notify_finished(cell, record)
 
     def started(self, cells: Iterable[Cell]) -> None:
-        """Work on `cells` has begun, as far as it had not."""
+        """Work on `cells` has started, if it had not before."""
         for cell in cells:
             if cell.key not in self._started:
                 self._started.add(cell.key)
-                for twin in self._twins[cell.key]:
-                    self._tracker.start_cell(twin, self._inputs(twin))
+                for duplicate in self._duplicates[cell.key]:
+                    self._tracker.start_cell(duplicate, self._inputs(duplicate))
 
     def epoch(self, event: EpochEnded) -> None:
         """An epoch of a cell, or of a pre-training, has ended."""
         self._tracker.epoch(event.key, event.stage, event.epoch, event.metrics)
 
     def checkpoint(self, event: CheckpointSaved) -> None:
-        """A training can go on from here, should this run end before it does."""
+        """A training can resume from here if this run ends before it does."""
         self._store.save_checkpoint(event.key, event.stage, event.data)
 
     def pretrained(self, output: StageOutput) -> None:
-        """An encoder is done."""
+        """An encoder is finished."""
         self._store.put_pretrain(output.key, output.record, output.tensors)
 
     def fine_tuned(self, cell: Cell, output: StageOutput) -> bool:
-        """A cell is fine-tuned: keep that, then open its sealed labels, once and after everything that chooses.
+        """A cell is fine-tuned: store that, then open its test labels, once and after every choice is made.
 
         Returns
         -------
         bool
-            Whether it could be judged; if not, the failure is recorded.
+            Whether it could be evaluated; if not, the failure is recorded.
         """
         self._store.put_finetune(cell.key, output.record, output.tensors)
         return self.evaluate(cell, output)
 
     def evaluate(self, cell: Cell, finetuned: StageOutput) -> bool:
-        """Judge a cell whose fine-tuning is in the store; as :meth:`fine_tuned`."""
+        """Evaluate a cell whose fine-tuning is in the store; as :meth:`fine_tuned`."""
         # the evaluate stage does not use the encoder, whose absence would say that there is no pre-training
         request = cell_request(cell, None if cell.pretrain_key is None else {})
         try:
@@ -91,23 +95,23 @@ class Recorder:
             self.failed(StageFailure(cell.key, "evaluate", describe(error), trace, cause), [cell])
             return False
         self._store.put_cell(cell.key, output.record)
-        self._tell_finished(cell, output.record)
+        self._notify_finished(cell, output.record)
         return True
 
     def failed(self, failure: StageFailure, cells: Sequence[Cell]) -> None:
-        """A stage came to nothing, and `cells` with it."""
+        """A stage has failed, and `cells` with it."""
         self._store.put_failure(failure.key, failure.kind, failure.error, failure.traceback, failure.cause, failure.log)
         for cell in cells:
-            for twin in self._twins[cell.key]:
-                self.failures[twin.name] = f"{twin.name} ({failure.kind}): {failure.error}"
-                self._tracker.fail_cell(twin, self._inputs(twin), f"{failure.kind}: {failure.error}")
+            for duplicate in self._duplicates[cell.key]:
+                self.failures[duplicate.name] = f"{duplicate.name} ({failure.kind}): {failure.error}"
+                self._tracker.fail_cell(duplicate, self._inputs(duplicate), f"{failure.kind}: {failure.error}")
 
     def progress(self, finished: int, failed: int, total: int) -> None:
-        """So many cells have ended."""
+        """How many cells have ended."""
         self._tracker.progress(finished, failed, total)
 
     def stored_finetuning(self, keys: Iterable[str]) -> Mapping[str, StageOutput]:
-        """Of `keys`, the cells whose fine-tuning an earlier run has stored, and that it did not come to judge."""
+        """Of `keys`, the cells whose fine-tuning an earlier run has stored without evaluating them."""
         stored = {}
         for key in sorted(self._store.keys("finetune") & set(keys)):
             found = self._store.get_finetune(key)
@@ -115,9 +119,9 @@ class Recorder:
                 stored[key] = StageOutput(key, "finetune", found.record, found.tensors)
         return stored
 
-    def _tell_finished(self, cell: Cell, record: Record) -> None:
-        for twin in self._twins[cell.key]:
-            self._tracker.finish_cell(twin, self._inputs(twin), record)
+    def _notify_finished(self, cell: Cell, record: Record) -> None:
+        for duplicate in self._duplicates[cell.key]:
+            self._tracker.finish_cell(duplicate, self._inputs(duplicate), record)
 
     def _inputs(self, cell: Cell) -> tuple[DataInput, ...]:
         return data_inputs(cell, self._plan.source(cell.transfer), self._plan.target(cell.transfer))

@@ -1,4 +1,4 @@
-"""Computing a finished cell once more, from its record, with its pre-training and without what the store has of it."""
+"""Recomputing a finished cell from its record, including its pre-training, without using its stored results."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from scmmlab.study.objects import Record
 
 
 def rerun_cell(plan: Plan, cell: Cell, record: Record, engine: EngineName = "local") -> Record:
-    """The record of `cell`, computed anew.
+    """The record of `cell`, recomputed.
 
     Parameters
     ----------
     plan : Plan
-        The study that it is of: its tables, and its resources.
+        Its study, for tables and resources.
     cell : Cell
         The cell.
     record : dict
@@ -29,19 +29,19 @@ def rerun_cell(plan: Plan, cell: Cell, record: Record, engine: EngineName = "loc
     Raises
     ------
     StoreError
-        If the record is of another experiment than its key says.
+        If the record belongs to another experiment than its key.
     TrainingError
-        If the cell came to nothing this time.
+        If the cell fails this time.
     """
     experiment = ExperimentSpec.model_validate(record["experiment"])
     source, target = plan.source(cell.transfer), plan.target(cell.transfer)
     if cell_key(experiment, cell.transfer, source, target, tuple(record["channels"]), record["seed"]) != cell.key:
-        raise StoreError(f"The record of cell {cell.key} is of another experiment than its key says.")
+        raise StoreError(f"The record of cell {cell.key} belongs to another experiment than its key.")
     alone = Plan(plan.study, (replace(cell, experiment=experiment),), plan.manifests, plan.channels)
     with OwnFolder("rerun") as folder:
         store = ResultStore(folder)
         summary = run_study(alone, store, engine)
         found = store.get_cell(cell.key)
     if found is None:
-        raise TrainingError(f"The cell could not be computed anew: {'; '.join(summary.failures)}.")
+        raise TrainingError(f"The cell could not be recomputed: {'; '.join(summary.failures)}.")
     return found

@@ -1,8 +1,8 @@
-"""A grid's tasks become calls of the training layer here, whichever engine runs them (a sweep's: see `slots`)."""
+"""Running a grid's task in this process, on any engine (a sweep's: see `sweep.task_runner`). Imports torch."""
 
 from __future__ import annotations
 
-from scmmlab.execution.task import Errand, Outcome, Tables, Task, failures
+from scmmlab.execution.task import AuxiliaryTask, Outcome, Tables, Task, failures
 from scmmlab.training import CellRequest, PretrainRequest, Reporter
 from scmmlab.training.stages import run_cell_stage, run_pretrain_stage
 
@@ -24,7 +24,7 @@ def run_task(
     tables : callable
         Location → feature table.
     reporter : Reporter
-        Is told how it goes.
+        Is notified of progress.
     device : str
         ``cpu`` or ``cuda``.
     checkpoint_every : int
@@ -49,12 +49,12 @@ def _stage(
 ) -> list[Outcome]:
     pretrainings = [request for request in task.requests if isinstance(request, PretrainRequest)]
     cells = [request for request in task.requests if isinstance(request, CellRequest)]
-    errands = [request for request in task.requests if isinstance(request, Errand)]
-    assert len(task.requests) in (len(pretrainings), len(cells), len(errands)), (
+    auxiliary = [request for request in task.requests if isinstance(request, AuxiliaryTask)]
+    assert len(task.requests) in (len(pretrainings), len(cells), len(auxiliary)), (
         "requests of a grid's task are of one type"
     )
     if pretrainings:
         return run_pretrain_stage(pretrainings, tables, reporter, device, checkpoint_every, pack_size)
-    if errands:
-        return [errand.run(device) for errand in errands]
+    if auxiliary:
+        return [work.run(device) for work in auxiliary]
     return run_cell_stage(cells, tables, reporter, device, checkpoint_every, pack_size)

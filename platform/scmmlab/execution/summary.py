@@ -1,4 +1,4 @@
-"""What a run comes to."""
+"""The result of a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class RunSummary:
     ran: int
     """Of these, by this run."""
     failures: tuple[str, ...]
-    """A line for each that came to nothing: name, stage, error."""
+    """A line for each that failed: name, stage, error."""
 
     @property
     def complete(self) -> bool:

@@ -10,21 +10,21 @@ from dataclasses import dataclass, field, replace
 from scmmlab.errors import FailureCause
 from scmmlab.tables import FeatureTable
 from scmmlab.training import CellRequest, PretrainRequest, StageFailure, StageKind, StageOutput, SweepRequest
-from scmmlab.training.causes import describe, failure_cause
+from scmmlab.training.failure_cause import describe, failure_cause
 from scmmlab.training.packs import sweep_signature
 
 
-class Errand(ABC):
-    """A request that is no stage of a study: it needs no table, keeps no checkpoint, and nothing of it is stored."""
+class AuxiliaryTask(ABC):
+    """Work beside the stages of a study, such as a measurement: without tables or checkpoints; nothing is stored."""
 
     key: str
 
     @abstractmethod
     def run(self, device: str) -> StageOutput:
-        """Do it on the worker's device (``cpu`` or ``cuda``); the outcome goes to the driver."""
+        """Run it on the worker's device (``cpu`` or ``cuda``); the driver gets the outcome."""
 
 
-Request = PretrainRequest | CellRequest | SweepRequest | Errand
+Request = PretrainRequest | CellRequest | SweepRequest | AuxiliaryTask
 Outcome = StageOutput | StageFailure
 Tables = Callable[[str], FeatureTable]
 
@@ -34,13 +34,13 @@ class Task:
     """Requests of one kind that a worker runs together."""
 
     id: str
-    """Name, unlike that of any other task of the run."""
+    """Unique in the run."""
     requests: Sequence[Request]
     """What is to be done, all of one type."""
     checkpoints: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
-    """Where an earlier run had got to, by key and stage."""
+    """Checkpoints of an earlier run, by key and stage."""
     pack_size: int | None = None
-    """Replicas that the worker trains together, at most; by what it was told when it started if None."""
+    """Replicas that the worker trains together, at most; its own setting if None."""
 
     @property
     def kind(self) -> StageKind:
@@ -50,7 +50,7 @@ class Task:
             return "pretrain"
         if isinstance(first, CellRequest):
             return "finetune"
-        return "sweep" if isinstance(first, SweepRequest) else "errand"
+        return "sweep" if isinstance(first, SweepRequest) else "auxiliary"
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -59,7 +59,7 @@ class Task:
 
     @property
     def fit(self) -> Hashable | None:
-        """Equal for tasks that can join each other at an epoch's boundary: settings of a sweep; None for others."""
+        """Equal for tasks that can share a pack from any epoch on: settings of a sweep; None for others."""
         (first, *others) = self.requests
         return sweep_signature(first) if isinstance(first, SweepRequest) and not others else None
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from scmmlab.config.experiment import ExperimentSpec
+from scmmlab.config.experiment import ExperimentSpec, TrainedStage
 
 if TYPE_CHECKING:  # a method is listed, planned and checked without what it computes with
     import numpy as np
@@ -32,8 +32,6 @@ if TYPE_CHECKING:  # a method is listed, planned and checked without what it com
     from scmmlab.replica.windows import WindowPool, Windows
 
     Features = NDArray[np.float32]
-
-TrainedStage = Literal["pretrain", "finetune"]
 
 
 @dataclass(frozen=True)
@@ -75,12 +73,17 @@ class Rule:
     why: str
 
 
+def always(experiment: Any) -> bool:
+    """The condition of a rule that has none."""
+    return True
+
+
 @dataclass(frozen=True)
 class KeyRules:
     """Settings of a method that do not matter to a stage; whatever is not named does."""
 
     pretrain: tuple[Rule, ...] = ()
-    """To what pre-training leaves."""
+    """To pre-training, which is handed these at their defaults."""
     finetune: tuple[Rule, ...] = ()
     """To fine-tuning and figures, given what pre-training left."""
     probe: tuple[Rule, ...] = ()
@@ -123,8 +126,6 @@ class Method:
     """Stage → the figures of its epochs."""
     rules: KeyRules = KeyRules()
     """What of its settings does not matter."""
-    pretrain_parts: tuple[str, ...] = ()
-    """Fields of its spec that the record of a pre-training shows."""
 
     def names(self, stage: TrainedStage) -> tuple[str, ...]:
         """Names of the figures of a stage's epochs."""
@@ -277,7 +278,7 @@ class Pack(ABC):
     def restore(self, r: int, checkpoint: Checkpoint) -> None:
         """Let one replica go on from `checkpoint`."""
 
-    def swap(self, staying: Sequence[int], arriving: Sequence[PretrainRun]) -> bool:
+    def swap_replicas(self, staying: Sequence[int], arriving: Sequence[PretrainRun]) -> bool:
         """Let runs leave and others take their places; False, and nothing has happened, where a new pack is to be made.
 
         Parameters

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from scmmlab.errors import DivergedError, ScmmlabError, TrainingError
 from scmmlab.evaluation.metrics import balanced_accuracy, cohen_kappa, macro_f1
-from scmmlab.methods.contract import FoldRun
+from scmmlab.methods.contract import Checkpoint, FoldRun
 
 PREDICTED_ROWS = 128
 """Windows that are predicted at a time. Always as many, the last ones padded: with another number a matrix
@@ -35,7 +36,26 @@ def validation_figures(cells: Sequence[float], classes: int) -> dict[str, float]
     }
 
 
-def diverged(run: FoldRun, finite: bool) -> TrainingError | None:
+def judged_by(figures: Mapping[str, float], selection: str) -> float:
+    """The figure of an epoch by which the best one is told."""
+    return figures["validation_balanced_accuracy" if selection == "best_validation" else "train_accuracy"]
+
+
+def progress(run: FoldRun) -> dict[str, Any]:
+    """How far a fold has come, as a checkpoint's state has it."""
+    # JSON has no −∞
+    best = run.best if run.best_epoch else None
+    return {"curve": list(run.curve), "best": best, "best_epoch": run.best_epoch}
+
+
+def restore_progress(run: FoldRun, checkpoint: Checkpoint) -> None:
+    """Let `run` go on from where `checkpoint` was made."""
+    state = checkpoint.state
+    run.epoch, run.curve, run.best_epoch = checkpoint.epoch, list(state["curve"]), state["best_epoch"]
+    run.best = state["best"] if run.best_epoch else -math.inf
+
+
+def divergence(run: FoldRun, finite: bool) -> TrainingError | None:
     """The error of a fold whose last epoch had a loss, or left parameters, that are not finite; else None."""
     loss = run.curve[-1]["loss"]
     if finite and loss is not None and math.isfinite(loss):

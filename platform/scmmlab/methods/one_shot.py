@@ -31,11 +31,20 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
+from scmmlab.config.experiment import TrainedStage
 from scmmlab.errors import TrainingError
 from scmmlab.evaluation.metrics import confusion, json_scores
 from scmmlab.features import Scaler
-from scmmlab.methods.contract import Checkpoint, FoldPack, FoldResult, FoldRun, TrainedStage, Trainer
-from scmmlab.methods.fold_figures import PREDICTED_ROWS, fold_failure, not_begun, validation_figures
+from scmmlab.methods.contract import Checkpoint, FoldPack, FoldResult, FoldRun, Trainer
+from scmmlab.methods.fold_figures import (
+    PREDICTED_ROWS,
+    fold_failure,
+    judged_by,
+    not_begun,
+    progress,
+    restore_progress,
+    validation_figures,
+)
 from scmmlab.replica.seeding import derive_seed, finetune_purpose
 from scmmlab.replica.shortage import out_of_memory
 from scmmlab.replica.windows import WindowPool
@@ -135,10 +144,7 @@ class OneShotPack(FoldPack):
             figures |= validation_figures(matrix.ravel().tolist(), run.classes)
         run.epoch += 1
         run.curve.append({"epoch": run.epoch, **json_scores(figures)})
-        chosen_by = (
-            "validation_balanced_accuracy" if run.experiment.protocol.epoch_selection == "best_validation" else ""
-        )
-        run.best, run.best_epoch = figures.get(chosen_by, figures["train_accuracy"]), run.epoch
+        run.best, run.best_epoch = judged_by(figures, run.experiment.protocol.epoch_selection), run.epoch
         return _Fitted(test, validation, hashlib.sha256(seen.tobytes()).hexdigest())
 
     def results(self) -> list[FoldResult]:
@@ -168,21 +174,15 @@ class OneShotPack(FoldPack):
             else torch.from_numpy(getattr(fitted, f"{name}_logits").copy())
             for name, rows in (("test", fold.test), ("validation", fold.validation))
         }
-        state: dict[str, Any] = {"curve": list(run.curve), "digest": fitted.digest if fitted else ""}
-        # JSON has no −∞
-        state |= {"best": run.best if run.best_epoch else None, "best_epoch": run.best_epoch}
-        return Checkpoint(run.epoch, tensors, state)
+        return Checkpoint(run.epoch, tensors, progress(run) | {"digest": fitted.digest if fitted else ""})
 
     def restore(self, r: int, checkpoint: Checkpoint) -> None:
         """Take over what `checkpoint` gave; one from before the fit has nothing, and it is fitted."""
-        run, state = self.runs[r], checkpoint.state
-        self.runs[r] = not_begun(run)
+        restore_progress(self.runs[r], checkpoint)
         self._fitted[r] = None
         if checkpoint.epoch:
             kept = {name: tensor.numpy().copy() for name, tensor in checkpoint.tensors.items()}
-            self._fitted[r] = _Fitted(**kept, digest=state["digest"])
-            self.runs[r].epoch, self.runs[r].curve = checkpoint.epoch, list(state["curve"])
-            self.runs[r].best, self.runs[r].best_epoch = state["best"], state["best_epoch"]
+            self._fitted[r] = _Fitted(**kept, digest=checkpoint.state["digest"])
 
     def only(self, rs: Sequence[int]) -> OneShotPack:
         """The pack without its other folds."""
@@ -259,8 +259,10 @@ _IMPOSSIBLE = float(np.log(np.finfo(np.float64).tiny))
 
 def _scores(estimator: Any, x_NP: Matrix) -> Matrix:
     if hasattr(estimator, "predict_proba"):
-        return np.log(np.maximum(estimator.predict_proba(x_NP), np.finfo(np.float64).tiny))
-    values = np.asarray(estimator.decision_function(x_NP), dtype=np.float64)
+        # a probability of 0 has no logarithm: the least that float64 holds in full stands for it
+        scores: Matrix = np.log(np.maximum(estimator.predict_proba(x_NP), np.finfo(np.float64).tiny))
+        return scores
+    values: Matrix = np.asarray(estimator.decision_function(x_NP), dtype=np.float64)
     # of two classes there is one column, the score of the second over the first
     return np.stack((np.zeros_like(values), values), axis=1) if values.ndim == 1 else values
 

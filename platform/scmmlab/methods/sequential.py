@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,20 +26,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
+from scmmlab.config.experiment import TrainedStage
 from scmmlab.evaluation.metrics import confusion, json_scores
-from scmmlab.methods.contract import Checkpoint, FoldPack, FoldResult, FoldRun, InputShape, TrainedStage, Trainer
-from scmmlab.methods.fold_figures import PREDICTED_ROWS, diverged, fold_failure, not_begun, validation_figures
+from scmmlab.methods.contract import Checkpoint, FoldPack, FoldResult, FoldRun, InputShape, Trainer
+from scmmlab.methods.fold_figures import (
+    PREDICTED_ROWS,
+    divergence,
+    fold_failure,
+    judged_by,
+    not_begun,
+    progress,
+    restore_progress,
+    validation_figures,
+)
 from scmmlab.replica.batches import epoch_batches, steps_per_epoch
 from scmmlab.replica.learner import below
 from scmmlab.replica.optimizer import Adam
 from scmmlab.replica.precision import multiplications
 from scmmlab.replica.schedule import learning_rate
-from scmmlab.replica.seeding import derive_seed, finetune_purpose
+from scmmlab.replica.seeding import FINETUNE_BATCHES, derive_seed, finetune_purpose
 from scmmlab.replica.shortage import out_of_memory
 from scmmlab.replica.windows import Scaling, WindowPool
-
-BATCHES = "finetune/batches"
-"""Purpose of the random order of windows."""
 
 
 class SequentialTrainer(Trainer):
@@ -172,7 +178,7 @@ class _Replica:
         size = self.run.experiment.finetune.batch_size
         seed_R = torch.tensor([self.seed], device=self.device)
         epoch_R = torch.tensor([self.run.epoch], device=self.device)
-        made = epoch_batches(seed_R, BATCHES, epoch_R, [len(self.rows)], size, drop_last=False)
+        made = epoch_batches(seed_R, FINETUNE_BATCHES, epoch_R, [len(self.rows)], size, drop_last=False)
         batches = [window[real] for window, real in zip(made.window_RSB[0], made.real_RSB[0], strict=True)]
         if len(batches) > 1 and len(batches[-1]) == 1:
             batches[-2:] = [torch.cat(batches[-2:])]
@@ -188,7 +194,7 @@ class _Replica:
             matrix = confusion(run.data.validation_label, predicted, run.classes)
             figures |= validation_figures(matrix.ravel().tolist(), run.classes)
         run.curve.append({"epoch": run.epoch, **json_scores(figures)})
-        judged = figures["validation_balanced_accuracy"] if self.selection == "best_validation" else accuracy
+        judged = judged_by(figures, self.selection)
         # strictly better: of equal epochs the earliest is kept
         if judged > run.best:
             run.best, run.best_epoch = judged, run.epoch
@@ -196,7 +202,7 @@ class _Replica:
                 self.best = self._state()
         if self.selection == "best_test":
             self.test_by_epoch[run.epoch - 1] = self._predict(self.test_rows, self.test_scaling)
-        return diverged(run, bool(self.values_1n.isfinite().all()))
+        return divergence(run, bool(self.values_1n.isfinite().all()))
 
     @torch.no_grad()
     def _predict(self, rows: Tensor, scaling: Scaling) -> Tensor:
@@ -236,19 +242,16 @@ class _Replica:
         tensors |= {f"adam/{name}": tensor for name, tensor in self.adam.replica_state(0).items()}
         if self.selection == "best_test":
             tensors["test_by_epoch"] = self.test_by_epoch.clone()
-        # JSON has no −∞
-        best = {"best": run.best if run.best_epoch else None, "best_epoch": run.best_epoch}
-        return Checkpoint(run.epoch, tensors, {"curve": list(run.curve), **best})
+        return Checkpoint(run.epoch, tensors, progress(run))
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        run, state, tensors = self.run, checkpoint.state, checkpoint.tensors
+        tensors = checkpoint.tensors
         self._load(below("module/", tensors))
         self.best = {name: tensor.to(self.device, copy=True) for name, tensor in below("best/", tensors).items()}
         self.adam.load_replica(0, below("adam/", tensors))
         if self.selection == "best_test":
             self.test_by_epoch.copy_(tensors["test_by_epoch"])
-        run.epoch, run.curve, run.best_epoch = checkpoint.epoch, list(state["curve"]), state["best_epoch"]
-        run.best = state["best"] if run.best_epoch else -math.inf
+        restore_progress(self.run, checkpoint)
 
     def _state(self) -> dict[str, Tensor]:
         """Clones of parameters and buffers."""

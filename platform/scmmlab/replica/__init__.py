@@ -1,1 +1,1 @@
-"""Tensor code with a leading replica axis: parameters, Adam, layers, batches, random streams, products."""
+"""Tensor code with a leading replica axis: parameters, Adam, layers, batches, random streams, matmuls."""

@@ -18,7 +18,9 @@ from scmmlab.replica.collectives import Collectives
 from scmmlab.replica.parameters import Parameters
 
 EPSILON = 1e-5
+"""ε, PyTorch's: a feature that does not vary would be divided by 0."""
 MOMENTUM = 0.1
+"""Share of the batch in the running statistics, PyTorch's."""
 
 
 class Batch(NamedTuple):
@@ -43,6 +45,7 @@ def centre(y_ROTN: Tensor, weight_R11N: Tensor | None, group: Collectives) -> Ba
     """
     numbers: Tensor | int = y_ROTN.shape[2] * y_ROTN.shape[3] * group.workers
     if weight_R11N is not None:
+        # a replica without rows that count has sums of 0, and divides them by 1
         numbers = (group.sum(weight_R11N.sum(3, keepdim=True)) * y_ROTN.shape[2]).clamp_(min=1)
         y_ROTN.mul_(weight_R11N)
     mean = group.sum(y_ROTN.sum((2, 3), keepdim=True)).div(numbers)
@@ -134,4 +137,5 @@ def update_running(
 
 def _unbiased(batch: Batch) -> Tensor:
     n = batch.numbers
+    # a single number has no unbiased variance; `update_running` leaves it aside
     return batch.variance_RO11 * (n / (n - 1).clamp_(min=1) if isinstance(n, Tensor) else n / (n - 1))

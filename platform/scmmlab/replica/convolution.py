@@ -34,6 +34,7 @@ def _taps(points: int) -> tuple[Tensor, tuple[int, ...]]:
     """
     taps = [s - t + PADDING for t in pooling_order(conv_length(points)) for s in range(points)]
     outside = tuple(place for place, tap in enumerate(taps) if not 0 <= tap < KERNEL)
+    # places that no tap reaches copy some tap too, as an index must be one; callers set them to 0
     return torch.tensor([min(max(tap, 0), KERNEL - 1) for tap in taps]), outside
 
 

@@ -37,6 +37,7 @@ def cross_entropy(logits_RKB: Tensor, label_RB: Tensor, row_mask_RB: Tensor | No
         loss_R = -picked_RB.mean(1)
     else:
         weight_RB = row_mask_RB.to(picked_RB.dtype)
+        # without windows that count the sum is 0, and so is the loss
         count_R1 = weight_RB.sum(1, keepdim=True).clamp_(min=1)
         share_R1B = (weight_RB / count_R1).unsqueeze(1)
         loss_R = -(picked_RB * weight_RB).sum(1) / count_R1.squeeze(1)

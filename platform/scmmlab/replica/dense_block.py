@@ -15,8 +15,8 @@ from torch import Tensor
 
 from scmmlab.replica.batch_norm import EPSILON, Batch, centre, centre_gradient
 from scmmlab.replica.collectives import Collectives
+from scmmlab.replica.matmul import Matmul
 from scmmlab.replica.pooling import max_pool, max_pool_gradient
-from scmmlab.replica.products import Products
 
 
 class Activation(NamedTuple):
@@ -77,7 +77,7 @@ def block_forward(
     point_major: bool,
     weight_R11N: Tensor | None,
     group: Collectives,
-    products: Products,
+    matmul: Matmul,
 ) -> tuple[Saved, Batch]:
     """``ReLU(pool(γ · batch norm(matrix · x) + β))`` with the batch's own statistics, in `Saved.out`.
 
@@ -86,7 +86,7 @@ def block_forward(
     matrix_RFK : Tensor, shape=(R, O·T, K)
         The layer, the points of each feature in turn, in `pooling_order` where they are pooled.
     x_RKN : Tensor, shape=(R, K, N)
-        Its input. Both are operands of `products`.
+        Its input. Both are operand of `matmul`.
     gain_RO, shift_RO : Tensor, shape=(R, O)
         γ and β.
     pool : bool
@@ -97,11 +97,11 @@ def block_forward(
         1 for rows that count and 0 for the others, which neither give statistics nor receive gradients.
     group : Collectives
         Workers that share the batch: the statistics are of all their rows.
-    products : Products
+    matmul : Matmul
         How matrix and input are multiplied.
     """
     replicas, features = gain_RO.shape
-    y = products.product(matrix_RFK, x_RKN).view(replicas, features, -1, x_RKN.shape[-1])
+    y = matmul.bmm(matrix_RFK, x_RKN).view(replicas, features, -1, x_RKN.shape[-1])
     batch = centre(y, weight_R11N, group)
     rstd = (batch.variance_RO11 + EPSILON).rsqrt_()
     slope = gain_RO.view_as(rstd) * rstd

@@ -1,4 +1,8 @@
-"""Adam with L2 regularisation in its gradient, over the flat buffers of a pack."""
+"""Adam with L2 regularisation in its gradient, over the flat buffers of a pack.
+
+Legend: R replica, n number of its parameters; 1 stands where a replica has one number for all of them, 2 for the pair
+of m and v.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from scmmlab.config import OptimizerSpec
 from scmmlab.replica.replicas import replica_threads, spread
 
 EPSILON = 1e-8
+"""ε, PyTorch's: a parameter whose gradient was always 0 would be divided by 0."""
 
 
 class Adam:
@@ -123,6 +128,7 @@ class Adam:
         # θ ← θ − η m / (1 − β₁ᵗ) / (√(v / (1 − β₂ᵗ)) + ε) = θ − m / (a √v + b)
         correction_2R1 = 1 - beta_2R1 ** self.t.unsqueeze(-1).to(values.dtype)
         scale_R1, moves_R1 = correction_2R1[0] / rate_R1, rate_R1 > 0
+        # b = ∞ leaves a replica that does not step where it is, bit for bit; its η = 0 would make a and b no numbers
         a_R1 = torch.where(moves_R1, scale_R1 * correction_2R1[1].rsqrt(), 1.0)
         b_R1 = torch.where(moves_R1, scale_R1 * EPSILON, torch.inf)
         values.addcdiv_(self.m, torch.addcmul(b_R1, torch.sqrt(self.v, out=g), a_R1, out=g), value=-1)

@@ -1,4 +1,7 @@
-"""The parameters of a pack: flat buffers [R, n] with a named view for each tensor."""
+"""The parameters of a pack: flat buffers with a named view for each tensor.
+
+Legend: R replica, n all learned numbers of one, O all batch-norm features of one.
+"""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from scmmlab.errors import ResourceError
 
 PRECISIONS = {"float32": "highest", "tf32": "high", "bf16": "highest"}
 """Ours → PyTorch's words. TF32 keeps 10 of 23 bits of each factor: relative errors of about 5·10⁻⁴ a product. With bf16
-(`scmmlab.replica.products`) the factors are rounded before; what is not rounded is multiplied as it is."""
+(`scmmlab.replica.matmul`) the factors are rounded before; what is not rounded is multiplied as it is."""
 
 
 def check_precision(precision: str, device: str) -> None:

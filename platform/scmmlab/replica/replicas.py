@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import lru_cache
 from threading import Barrier, local
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -128,7 +128,7 @@ def _threads(count: int) -> ThreadPoolExecutor:
     return pool
 
 
-def spread(function: Callable[..., Found], parts: Iterable[tuple], alone: bool = False) -> list[Found]:
+def spread(function: Callable[..., Found], parts: Iterable[tuple[Any, ...]], alone: bool = False) -> list[Found]:
     """What `function` finds in each part (its arguments), on as many threads as there are for replicas.
 
     Parameters
@@ -144,7 +144,7 @@ def spread(function: Callable[..., Found], parts: Iterable[tuple], alone: bool =
     if alone or len(calls) == 1 or count == 1:
         return [function(*call) for call in calls]
 
-    def run(call: tuple) -> Found:
+    def run(call: tuple[Any, ...]) -> Found:
         with torch.inference_mode():
             return function(*call)
 

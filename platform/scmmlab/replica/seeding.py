@@ -6,6 +6,8 @@ import hashlib
 
 PRETRAIN = "pretrain"
 """Purpose of the initial encoder, its batches and its masks."""
+PRETRAIN_BATCHES, FINETUNE_BATCHES = "pretrain/batches", "finetune/batches"
+"""Purposes of the random orders of windows."""
 
 
 def derive_seed(seed: int, purpose: str) -> int:

@@ -18,7 +18,7 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in CPU_WORDS)
 
 
-def let_go(error: BaseException) -> None:
+def drop_frames(error: BaseException) -> None:
     """Free what `error` keeps alive: the tensors of the step that raised it are locals of the frames of its trace.
 
     The trace can still be printed afterwards.

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 
-class Scaler(Protocol):
+class AffineScaler(Protocol):
     """How one replica's windows are scaled: (x − offset) / span, arrays [C, F]; `features.Scaler` is one."""
 
     @property
@@ -63,7 +63,7 @@ class WindowPool:
         starts = np.cumsum([0, *(len(array) for array in unique.values())])
         # kept, so that no other array can come to have the identity of one of them
         self._arrays = tuple(unique.values())
-        self._start = dict(zip(unique, starts.tolist(), strict=False))
+        self._start: dict[int, int] = dict(zip(unique, starts.tolist(), strict=False))
         # a concatenation even of one array: the caller's memory is never shared with the device's
         self.windows = torch.from_numpy(np.concatenate(self._arrays)).to(device, dtype)
 
@@ -90,7 +90,7 @@ class Scaling:
     """What is divided by, then."""
 
     @staticmethod
-    def stack(scalers: Sequence[Scaler], device: torch.device | str, dtype: torch.dtype) -> Scaling:
+    def stack(scalers: Sequence[AffineScaler], device: torch.device | str, dtype: torch.dtype) -> Scaling:
         """The scalers of a pack, one a replica."""
 
         def stacked(arrays: list[NDArray[np.float64]]) -> Tensor:
@@ -98,7 +98,7 @@ class Scaling:
 
         return Scaling(stacked([scaler.offset for scaler in scalers]), stacked([scaler.span for scaler in scalers]))
 
-    def assign(self, replica: int, scaler: Scaler) -> None:
+    def assign(self, replica: int, scaler: AffineScaler) -> None:
         """Give one replica another scaler, in place."""
         for mine, theirs in ((self.offset_R1CF, scaler.offset), (self.span_R1CF, scaler.span)):
             mine[replica, 0] = torch.from_numpy(theirs).to(mine)

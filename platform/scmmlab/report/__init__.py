@@ -2,16 +2,15 @@
 
 from scmmlab.report.analyses import analyses_of
 from scmmlab.report.analysis import Analysis, NotReady, compute_cards
-from scmmlab.report.card import Bullets, Card, Cell, Figure, Notice, Row, Table, Text
+from scmmlab.report.card import Bullets, Card, Figure, Notice, Row, Table, TableCell, Text
 from scmmlab.report.completeness import Completeness, completeness
-from scmmlab.report.inputs import CellResult, StudyResults, TuneTrial
+from scmmlab.report.inputs import CellResult, StudyResults
 from scmmlab.report.write import ReportPaths, write_report
 
 __all__ = [
     "Analysis",
     "Bullets",
     "Card",
-    "Cell",
     "CellResult",
     "Completeness",
     "Figure",
@@ -21,8 +20,8 @@ __all__ = [
     "Row",
     "StudyResults",
     "Table",
+    "TableCell",
     "Text",
-    "TuneTrial",
     "analyses_of",
     "completeness",
     "compute_cards",

@@ -54,7 +54,7 @@ _NAMED = 5
 """So many cells are named where an archive lacks them."""
 _DERIVED_TEXT = ("plan.json", "results.csv", "results_by_subject.csv", "report/report.md", "report/tables.tex")
 
-Files = dict[str, bytes]
+ArchiveFiles = dict[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Check:
     """What is not as it should be, a line each."""
 
 
-def archive_files(plan: Plan, store: ResultStore, versions: Mapping[str, str]) -> Files:
+def archive_files(plan: Plan, store: ResultStore, versions: Mapping[str, str]) -> ArchiveFiles:
     """The files of a finished study, by name. Equal studies give equal files; no place of this machine is in them.
 
     Parameters
@@ -92,7 +92,7 @@ def archive_files(plan: Plan, store: ResultStore, versions: Mapping[str, str]) -
             "scmmlab run runs what is missing, scmmlab status says why something failed",
         )
     names = _names_of_tables(plan)
-    files: Files = {"README.txt": _readme(study.name).encode()}
+    files: ArchiveFiles = {"README.txt": _readme(study.name).encode()}
     files["study.yaml"] = study_yaml(_with_tables(study, names)).encode()
     for location, manifest in plan.manifests.items():
         text = json.dumps(_without_names(manifest).model_dump(mode="json"), indent=2, ensure_ascii=False)
@@ -102,8 +102,8 @@ def archive_files(plan: Plan, store: ResultStore, versions: Mapping[str, str]) -
     if len(attempts) > 1:
         files["attempts.json"] = _json([{"versions": by, "computed": names} for by, names in attempts])
     if isinstance(study, SweepSpec):
-        for record in search_records(plan, store):
-            trial = f"{record['number']:05d}"
+        search_records(plan, store)  # refuses those of another search
+        for trial, record in store.study_folder(study.name).trials().items():
             files[f"store/studies/{study.name}/trials/{trial}.json"] = to_json("trial", trial, record)
     else:
         for key, cell in plan.distinct.items():
@@ -146,7 +146,7 @@ def check_archive(files: Mapping[str, bytes], odd: str | None = None) -> Iterato
         derived = _derived(files)
     except (ScmmlabError, ValueError, KeyError, TypeError) as error:
         message = error.message if isinstance(error, ScmmlabError) else f"{type(error).__name__}: {error}"
-        yield Check("the study can be planned from its files", (message.splitlines()[0],))
+        yield Check("the study can be planned from its files", (message.partition("\n")[0],))
         return
     faults = [f"{name} is not what its records give" for name in _DERIVED_TEXT if derived.get(name) != files.get(name)]
     yield Check("plan, results and the report's tables come out of the records again", tuple(faults))
@@ -242,11 +242,11 @@ def _store(files: Mapping[str, bytes]) -> Iterator[ResultStore]:
         yield ResultStore(root)
 
 
-def _derived(files: Mapping[str, bytes]) -> Files:
+def _derived(files: Mapping[str, bytes]) -> ArchiveFiles:
     """What follows from the specs and records."""
     plan = _plan(files)
     study = plan.study
-    made: Files = {"plan.json": _json(plan.to_json())}
+    made: ArchiveFiles = {"plan.json": _json(plan.to_json())}
     with _store(files) as store, tempfile.TemporaryDirectory(prefix="scmmlab-report-") as folder:
         if isinstance(study, SweepSpec):
             made["results.csv"] = rows_csv(trial_rows(study.name, search_records(plan, store))).encode()
@@ -303,7 +303,7 @@ def _check_keys(files: Mapping[str, bytes], plan: Plan, store: ResultStore) -> I
         experiment = ExperimentSpec.model_validate(record["experiment"])
         channels, seed = tuple(record["channels"]), record["seed"]
         if cell_key(experiment, cell.transfer, source, target, channels, seed) != key or record["key"] != key:
-            yield f"the record of {cell.name} ({key}) is of another experiment"
+            yield f"the record of {cell.name} ({key}) belongs to another experiment"
         found = (record["source_fingerprint"], record["target_fingerprint"], record["numerics"])
         if found != (source.fingerprint, target.fingerprint, NUMERICS_VERSION):
             yield f"the record of {cell.name} ({key}) is of other tables"

@@ -36,7 +36,7 @@ class Notice:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """One entry of a table; `mark` stands behind the text, where it does not push numbers out of line."""
 
     text: str
@@ -48,13 +48,13 @@ class Cell:
 class Row:
     """A line of a table; one of kind `group` has a single cell, which spans the table."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
     kind: RowKind = "plain"
 
     @classmethod
-    def of(cls, *cells: str | Cell, kind: RowKind = "plain") -> Row:
+    def of(cls, *cells: str | TableCell, kind: RowKind = "plain") -> Row:
         """A row of texts and cells."""
-        return cls(tuple(cell if isinstance(cell, Cell) else Cell(cell) for cell in cells), kind)
+        return cls(tuple(cell if isinstance(cell, TableCell) else TableCell(cell) for cell in cells), kind)
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from scmmlab.report.inputs import CellResult, CellState, StudyResults, TuneTrial
-from scmmlab.study import Plan, ResultStore, search_records, study_status
-from scmmlab.study.status import CellState as StoredState
-
-_STATES: dict[StoredState, CellState] = {StoredState.FINISHED: "finished", StoredState.FAILED: "failed"}
+from scmmlab.report.inputs import CellResult, StudyResults
+from scmmlab.study import CellState, Plan, ResultStore, search_records, study_status
 
 
 def collect_results(plan: Plan, store: ResultStore, versions: Mapping[str, str]) -> StudyResults:
@@ -39,8 +35,8 @@ def collect_results(plan: Plan, store: ResultStore, versions: Mapping[str, str])
                 seed=cell.seed,
                 key=cell.key,
                 experiment=cell.experiment,
-                state=_STATES.get(status.state, "missing"),
-                record=store.get_cell(cell.key) if status.state is StoredState.FINISHED else None,
+                state=status.state,
+                record=store.get_cell(cell.key) if status.state is CellState.FINISHED else None,
                 error=status.failure.error if status.failure else None,
             )
         )
@@ -49,22 +45,5 @@ def collect_results(plan: Plan, store: ResultStore, versions: Mapping[str, str])
         cells=tuple(cells),
         corpora=plan.manifests,
         versions=versions,
-        sweep=tuple(_tune_trials(plan, store)),
-    )
-
-
-def _tune_trials(plan: Plan, store: ResultStore) -> list[TuneTrial]:
-    if plan.study.kind != "sweep":
-        return []
-    return [_tune_trial(record) for record in search_records(plan, store)]
-
-
-def _tune_trial(record: Mapping[str, Any]) -> TuneTrial:
-    return TuneTrial(
-        number=record["number"],
-        params=record["params"],
-        value=record["value"],
-        intermediate=tuple((epoch, value) for epoch, value in record["intermediate"]),
-        state=record["state"],
-        error=record.get("error"),
+        sweep=tuple(search_records(plan, store)) if plan.study.kind == "sweep" else (),
     )

@@ -58,10 +58,9 @@ class Completeness:
 def completeness(results: StudyResults) -> Completeness:
     """What of `results` is not there."""
     if results.study.kind == "sweep":
-        ended = [trial for trial in results.sweep if trial.state != "running"]
-        failed = sum(trial.state == "failed" for trial in ended)
+        failed = sum(trial.state == "failed" for trial in results.sweep)
         asked = max(results.search.tune_trials, len(results.sweep))
-        return Completeness(asked, settings_missing=asked - len(ended), settings_failed=failed)
+        return Completeness(asked, settings_missing=asked - len(results.sweep), settings_failed=failed)
 
     lacking = []
     for cell in results.cells:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from scmmlab.config import AblationSpec, ExperimentSpec, SweepSpec
+from scmmlab.study import CellState, TuneTrialRecord
 from scmmlab.tables import Manifest
-
-CellState = Literal["finished", "failed", "missing"]
-TuneTrialState = Literal["complete", "pruned", "failed", "running"]
 
 
 @dataclass(frozen=True)
@@ -25,8 +23,8 @@ class CellResult:
         Its identity.
     experiment : ExperimentSpec
         What it does, with the variant's changes made.
-    state : {"finished", "failed", "missing"}
-        `missing`: not run yet.
+    state : CellState
+        Finished, failed or missing: which cells are running is no part of a report.
     record : dict | None
         The record of its evaluate stage; finished cells have one.
     error : str | None
@@ -44,34 +42,6 @@ class CellResult:
 
 
 @dataclass(frozen=True)
-class TuneTrial:
-    """One setting that a sweep tried.
-
-    Parameters
-    ----------
-    number : int
-        In the order of sampling, from 0.
-    params : dict
-        Dotted path → value.
-    value : float | None
-        The objective at the end, of complete ones.
-    intermediate : tuple of (epoch, objective)
-        The objective at each probe, in the order of epochs.
-    state : {"complete", "pruned", "failed", "running"}
-        How it ended.
-    error : str | None
-        One line; failed ones have one.
-    """
-
-    number: int
-    params: Mapping[str, bool | int | float | str | None]
-    value: float | None
-    intermediate: tuple[tuple[int, float], ...]
-    state: TuneTrialState
-    error: str | None = None
-
-
-@dataclass(frozen=True)
 class StudyResults:
     """A study as far as it got.
 
@@ -85,7 +55,7 @@ class StudyResults:
         By the `table` of the corpus selections that name it.
     versions : mapping of str to str
         Versions of what computed the results, by name, in the order in which they are shown.
-    sweep : tuple of TuneTrial
+    sweep : tuple of TuneTrialRecord
         The settings that a sweep tried.
     """
 
@@ -93,7 +63,7 @@ class StudyResults:
     cells: tuple[CellResult, ...] = ()
     corpora: Mapping[str, Manifest] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
-    sweep: tuple[TuneTrial, ...] = ()
+    sweep: tuple[TuneTrialRecord, ...] = ()
 
     @property
     def ablation(self) -> AblationSpec:

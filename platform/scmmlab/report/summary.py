@@ -5,7 +5,7 @@ from __future__ import annotations
 from scmmlab.report.analyses.best_setting import BestSetting
 from scmmlab.report.analyses.main_results import MainResults
 from scmmlab.report.analysis import NotReady
-from scmmlab.report.card import Cell, Row, Table
+from scmmlab.report.card import Row, Table, TableCell
 from scmmlab.report.inputs import StudyResults
 
 
@@ -37,7 +37,7 @@ def plain_table(table: Table) -> str:
     return "\n".join([_plain(table.caption), "", *lines, "", *map(_plain, table.notes)])
 
 
-def _entry(cell: Cell) -> str:
+def _entry(cell: TableCell) -> str:
     # marks take a place of their own, so that numbers stay in line
     return _plain(cell.text) + (f" {cell.mark}" if cell.mark else "")
 

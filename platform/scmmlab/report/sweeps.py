@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 
 from scmmlab.config import Choices, Domain, conditions
-from scmmlab.report.inputs import StudyResults, TuneTrial
+from scmmlab.report.inputs import StudyResults
 from scmmlab.report.measures import setting
+from scmmlab.study import TuneTrialRecord
 
 
 @dataclass(frozen=True)
@@ -18,14 +19,14 @@ class Judged:
     ----------
     epoch : int | None
         The epoch at which all of them were probed; None if the figures are those at the end.
-    trials : tuple of TuneTrial
+    trials : tuple of TuneTrialRecord
         The settings.
     values : tuple of float
         The objective of each.
     """
 
     epoch: int | None
-    trials: tuple[TuneTrial, ...]
+    trials: tuple[TuneTrialRecord, ...]
     values: tuple[float, ...]
 
 
@@ -47,24 +48,24 @@ def judged(results: StudyResults) -> Judged:
     return Judged(epoch, tuple(ended), tuple(probe[epoch] for probe in probes))
 
 
-def best_trial(results: StudyResults) -> TuneTrial | None:
+def best_trial(results: StudyResults) -> TuneTrialRecord | None:
     """The complete setting with the greatest objective; the first of equals."""
     complete = [trial for trial in results.sweep if trial.state == "complete" and trial.value is not None]
     return max(complete, key=lambda trial: (trial.value or 0.0, -trial.number), default=None)
 
 
-def spent(trial: TuneTrial) -> int:
+def spent(trial: TuneTrialRecord) -> int:
     """Epochs that a setting which was tried to the end took: those of its last probe."""
     return trial.intermediate[-1][0]
 
 
-def pareto_optimal(results: StudyResults) -> list[TuneTrial]:
+def pareto_optimal(results: StudyResults) -> list[TuneTrialRecord]:
     """Settings tried to the end that no other beats in one of probe and epochs without losing in the other.
 
     From the fewest epochs to the most, so that the objective rises; of equals, all.
     """
     complete = [trial for trial in results.sweep if trial.state == "complete" and trial.value is not None]
-    front: list[TuneTrial] = []
+    front: list[TuneTrialRecord] = []
     for trial in sorted(complete, key=lambda trial: (spent(trial), -(trial.value or 0.0), trial.number)):
         best = front[-1] if front else None
         equal = best is not None and (trial.value, spent(trial)) == (best.value, spent(best))
@@ -84,14 +85,14 @@ def is_log(results: StudyResults, path: str) -> bool:
     return not isinstance(space, Choices) and space.log
 
 
-def last_value(trial: TuneTrial) -> float | None:
+def last_value(trial: TuneTrialRecord) -> float | None:
     """The objective at the end, or where the setting was stopped."""
     if trial.value is not None:
         return trial.value
     return trial.intermediate[-1][1] if trial.intermediate else None
 
 
-def condition_in_words(domain: Domain) -> str:
+def condition_text(domain: Domain) -> str:
     """Such as “where `masking.mode` is random or hybrid”; empty where a domain is searched always."""
     parts = [f"`{path}` is {' or '.join(map(setting, values))}" for path, values in conditions(domain).items()]
     return f"where {' and '.join(parts)}" if parts else ""

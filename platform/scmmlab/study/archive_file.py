@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from scmmlab.errors import StoreError
+from scmmlab.errors import StoreError, first_line
 
 MOST_BYTES = 1 << 30
 """Of all contents together: an archive of records and tables is far below."""
@@ -78,11 +78,9 @@ def unpack(path: Path) -> dict[str, bytes]:
         RuntimeError,
         ValueError,
     ) as e:
-        reason = (
-            e.strerror if isinstance(e, OSError) and e.strerror else str(e).splitlines()[0] if str(e) else "cut off"
-        )
+        reason = e.strerror if isinstance(e, OSError) and e.strerror else first_line(e) if str(e) else "cut off"
         raise StoreError(
-            f"Cannot read the archive '{path}': {reason}.", "expected a file that scmmlab export wrote"
+            f"Cannot read the archive '{path}': {reason}.", "expected a file made by scmmlab export"
         ) from e
     return found
 
@@ -108,7 +106,7 @@ def odd_bytes(path: Path, files: Mapping[str, bytes]) -> str | None:
     places = zip(found, expected, strict=False)
     place = next((number for number, (one, other) in enumerate(places) if one != other), min(len(found), len(expected)))
     if place >= len(expected):
-        return f"{path.stat().st_size - place} bytes stand behind its end"
+        return f"{path.stat().st_size - place} bytes follow its end"
     return f"byte {place}, {_where(expected, suffix, place)}, is not what export writes"
 
 
@@ -130,7 +128,7 @@ def _read_tar(path: Path) -> Iterator[tuple[str, int, Reader]]:
     with tarfile.open(path, "r:") as tar:
         for member in tar:
             if not member.isreg():
-                raise _refused(path, f"expected files alone, found {member.name!r}, which is none")
+                raise _refused(path, f"expected files only, found {member.name!r}, which is not one")
             yield member.name, member.size, partial(_whole, partial(tar.extractfile, member), member.size)
 
 
@@ -139,7 +137,7 @@ def _read_zip(path: Path) -> Iterator[tuple[str, int, Reader]]:
         for entry in archive.infolist():
             kind = stat.S_IFMT(entry.external_attr >> 16)
             if entry.is_dir() or kind not in (0, stat.S_IFREG):
-                raise _refused(path, f"expected files alone, found {entry.filename!r}, which is none")
+                raise _refused(path, f"expected files only, found {entry.filename!r}, which is not one")
             yield entry.filename, entry.file_size, partial(_whole, partial(archive.open, entry), entry.file_size)
 
 
@@ -155,4 +153,4 @@ def _whole(open_: Callable[[], IO[bytes] | None], size: int) -> bytes:
 
 
 def _refused(path: Path, reason: str) -> StoreError:
-    return StoreError(f"The archive '{path}' is refused: {reason}.", "expected a file that scmmlab export wrote")
+    return StoreError(f"The archive '{path}' is refused: {reason}.", "expected a file made by scmmlab export")

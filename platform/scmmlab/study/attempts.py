@@ -60,7 +60,7 @@ def note_attempt(plan: Plan, store: ResultStore, versions: Mapping[str, str]) ->
 def ended_names(plan: Plan, store: ResultStore) -> frozenset[str]:
     """What has ended of a study: keys of its cells, or names of its tune_trials."""
     if isinstance(plan.study, SweepSpec):
-        return frozenset(f"{record['number']:05d}" for record in settled_records(plan, store))
+        return frozenset(record.name for record in settled_records(plan, store))
     return frozenset(key for key in plan.distinct if store.get_cell(key) is not None)
 
 
@@ -85,8 +85,8 @@ def earlier_keys(folder: StudyFolder) -> str | None:
         f"scmmlab {versions['scmmlab']} ({versions.get('commit', 'commit unknown')})" if versions else "its own version"
     )
     return (
-        f"{folder.uri} has results under keys of version {version}, and this scmmlab makes keys of version "
-        f"{KEYS_VERSION}: they are not used here, and stay where they are for {by}."
+        f"{folder.uri} has results under keys of version {version}, but this scmmlab uses keys of version "
+        f"{KEYS_VERSION}: they are not used here, and remain available to {by}."
     )
 
 

@@ -1,4 +1,4 @@
-"""Claims on a study, or a part of it: small objects by which a driver says that it is at work, again and again.
+"""Claims on a study, or a part of it: small objects that a driver rewrites with each heartbeat.
 
 Each driver writes an object of its own, which no other ever writes: an object store cannot say which of two writers
 came first. Clocks of machines need not agree: on S3 one clock tells when each object was written, and on a folder,
@@ -16,14 +16,14 @@ from typing import Any, Literal
 
 from scmmlab.study.files import Files, UnreadableError
 from scmmlab.study.objects import DamagedError, from_json, to_json
-from scmmlab.study.parts import Part, overlap
 from scmmlab.study.processes import ProcessName, is_there
+from scmmlab.study.shards import Shard, overlap
 
 LEASE_S = 60.0
-"""A driver that has given no sign for so long is taken to be gone."""
+"""A driver that has missed its heartbeat for so long is taken to be gone."""
 
-BEAT_S = 10.0
-"""A driver gives a sign so often."""
+HEARTBEAT_S = 10.0
+"""Interval of a driver's heartbeats."""
 
 _READS = 5
 """A claim is read so often before it is taken for none: S3 may give a part of one that is being written anew."""
@@ -32,24 +32,24 @@ _READ_AGAIN_S = 0.1
 
 @dataclass(frozen=True)
 class Claim:
-    """What a driver says of itself."""
+    """What a driver publishes about itself."""
 
     id: str
     """Its own, random."""
     phase: Literal["asking", "holding"]
-    """Whether it has the study, or is finding out whether it may."""
+    """Whether it holds the lease, or asks for it."""
     since: str
     """When it began, by its machine's clock, in UTC."""
     process: ProcessName | None
     """Which process it is, for others on its machine."""
-    part: Part | None = None
+    part: Shard | None = None
     """Of the study, that it claims; None for the whole."""
-    beats: int = 0
-    """Signs that it has given."""
+    heartbeats: int = 0
+    """Number of its heartbeats."""
     replaces: tuple[str, ...] = ()
     """Claims that it took for those of drivers that are gone."""
-    at_work: Mapping[str, str] = field(default_factory=dict)
-    """Cells that it has begun and not ended, by key, with how far each was."""
+    active_cells: Mapping[str, str] = field(default_factory=dict)
+    """Cells that have started and not ended, by key, with how far each has come."""
 
 
 @dataclass(frozen=True)
@@ -62,19 +62,19 @@ class SeenClaim:
     """When it was written last, by the store's clock, or by that of the machine that wrote it."""
 
     def gone(self, silent_s: float, lease_s: float = LEASE_S) -> bool:
-        """Whether its driver is gone: its process has ended, or it has given no sign for the lease.
+        """Whether its driver is gone: its process has ended, or it has missed its heartbeat for the lease.
 
         Parameters
         ----------
         silent_s : float
-            So long it has given no sign.
+            Time since its last heartbeat.
         lease_s : float
             The lease.
         """
         return is_there(self.claim.process) is False or silent_s > lease_s
 
-    def concerns(self, part: Part | None) -> bool:
-        """Whether its driver would be at cells of `part`, too."""
+    def concerns(self, part: Shard | None) -> bool:
+        """Whether its driver runs cells of `part`, too."""
         return overlap(self.claim.part, part)
 
     def surely_there(self) -> bool:
@@ -83,7 +83,7 @@ class SeenClaim:
 
 
 class Watch:
-    """How long each claim has given no sign, as far as that is certain.
+    """How long ago each claim had its last heartbeat, as far as that is certain.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class Watch:
         self._seen: dict[str, tuple[SeenClaim, float]] = {}
 
     def silent_s(self, found: SeenClaim, now_s: float) -> float:
-        """Seconds since the last sign of `found`, which was seen just now; never too many.
+        """Seconds since the last heartbeat of `found`, which was seen just now; never too many.
 
         Parameters
         ----------
@@ -139,7 +139,7 @@ class Claims:
 
     def write(self, claim: Claim) -> None:
         """Write one's own claim, in place of what it said before."""
-        self._files.write(self._name(claim.id), to_json("claim", claim.id, asdict(claim)))
+        self._files.write(self._name(claim.id), to_json("claim", claim.id, _record(claim)))
 
     def delete(self, name: str) -> None:
         """Delete a claim; nothing happens where it is gone."""
@@ -170,11 +170,21 @@ class Claims:
         return f"{self._folder}/{name}.json"
 
 
+_STORED = {"heartbeats": "beats", "active_cells": "at_work"}
+"""Fields that are stored under another name, which drivers of earlier versions read."""
+_FIELD = {stored: name for name, stored in _STORED.items()}
+
+
+def _record(claim: Claim) -> dict[str, Any]:
+    return {_STORED.get(name, name): value for name, value in asdict(claim).items()}
+
+
 def _claim(record: dict[str, Any]) -> Claim:
+    record = {_FIELD.get(name, name): value for name, value in record.items()}
     process, part = record["process"], record.get("part")
     values = {
         "process": process and ProcessName(**process),
-        "part": part and Part(**part),
+        "part": part and Shard(**part),
         "replaces": tuple(record["replaces"]),
     }
     return Claim(**{**record, **values})

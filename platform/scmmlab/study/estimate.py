@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from scmmlab.config import ExperimentSpec, HonestProtocol, ReleasedProtocol, TransferSpec
-from scmmlab.methods.contract import TrainedStage
+from scmmlab.config.experiment import TrainedStage
 from scmmlab.methods.registry import trainer_of
 from scmmlab.study.cells import Cell
 from scmmlab.study.checks import selected_subjects

@@ -12,9 +12,9 @@ from typing import Literal, TypeVar
 from pyarrow import ArrowException, fs
 
 from scmmlab.config.file_names import check_file_name
-from scmmlab.errors import StoreAwayError, StoreError
-from scmmlab.study.patience import PATIENCE_S, Patience, first_line
-from scmmlab.study.places import Place, find_place
+from scmmlab.errors import StoreAwayError, StoreError, first_line
+from scmmlab.study.retry import RETRY_S, Retry
+from scmmlab.study.storage_location import StorageLocation, find_location
 
 _OBJECT_STORES = ("s3", "gcs", "abfs")
 
@@ -48,8 +48,8 @@ class Files:
         A path, or a URI such as `s3://bucket/prefix`.
     filesystem : pyarrow.fs.FileSystem | None
         Where `uri` is a path on a filesystem that has no URI; found from `uri` when None.
-    patience_s : float
-        A filesystem that has worked, and then refuses, is tried again for so long.
+    retry_s : float
+        Time limit for retries of a filesystem that worked before.
 
     Raises
     ------
@@ -63,19 +63,19 @@ class Files:
         self,
         uri: str | os.PathLike[str],
         filesystem: fs.FileSystem | None = None,
-        patience_s: float = PATIENCE_S,
+        retry_s: float = RETRY_S,
     ):
         text = os.fspath(uri)
         check_file_name(text)
-        place = find_place(text) if filesystem is None else Place(filesystem, text, text)
-        self.filesystem, self.root, self.uri = place.filesystem, place.path.rstrip("/"), place.shown
-        self._patience = Patience(patience_s)
+        location = find_location(text) if filesystem is None else StorageLocation(filesystem, text, text)
+        self.filesystem, self.root, self.uri = location.filesystem, location.path.rstrip("/"), location.shown
+        self._retry = Retry(retry_s)
         if self.local is not None and self.local.exists() and not self.local.is_dir():
             raise StoreError(f"Cannot use '{self.uri}' as a result store: it must be a folder, and is a file.")
 
     def hurried(self) -> Files:
-        """The same folder, without patience: what is refused is told at once."""
-        other = Files(self.root, self.filesystem, patience_s=0.0)
+        """The same folder without retries: a failure is raised at once."""
+        other = Files(self.root, self.filesystem, retry_s=0.0)
         other.uri = self.uri
         return other
 
@@ -114,7 +114,7 @@ class Files:
         def action() -> bytes | None:
             try:
                 with self.filesystem.open_input_stream(self._path(name), compression=None) as stream:
-                    return stream.readall()
+                    return bytes(stream.readall())
             except FileNotFoundError:
                 return None
             except OSError as error:
@@ -129,7 +129,7 @@ class Files:
         """Whether there is a file of that name."""
 
         def action() -> bool:
-            return self.filesystem.get_file_info(self._path(name)).type == fs.FileType.File
+            return bool(self.filesystem.get_file_info(self._path(name)).type == fs.FileType.File)
 
         return self._access("read", f"look for '{name}' in {self.uri}", action)
 
@@ -179,7 +179,7 @@ class Files:
 
     def _is_taken(self, name: str) -> bool:
         def action() -> bool:
-            return self.filesystem.get_file_info(self._path(name)).type != fs.FileType.NotFound
+            return bool(self.filesystem.get_file_info(self._path(name)).type != fs.FileType.NotFound)
 
         return self._access("read", f"look for '{name}' in {self.uri}", action)
 
@@ -195,9 +195,9 @@ class Files:
 
     def _access(self, kind: Literal["read", "write"], what: str, action: Callable[[], Result]) -> Result:
         try:
-            return self._patience.access(kind, what, action)
+            return self._retry.access(kind, what, action)
         except (ArrowException, OSError) as error:
-            away = self._patience.has_granted(kind)
+            away = self._retry.has_succeeded(kind)
             raise (StoreAwayError if away else StoreError)(f"Cannot {what}: {first_line(error)}.") from error
 
     def _write_and_rename(self, path: str, data: bytes) -> None:

@@ -64,7 +64,7 @@ class StudyFolder:
                     return Path(path, name).read_text(encoding="utf-8")
             elif kind == self._files.filesystem.type_name:
                 with self._files.filesystem.open_input_stream(f"{path}/{name}") as stream:
-                    return stream.readall().decode()
+                    return bytes(stream.readall()).decode()
         return None
 
     def write_text(self, name: str, text: str) -> None:
@@ -85,7 +85,7 @@ class StudyFolder:
         return self._files.exists(f"{self._name}/{name}")
 
     def claims(self, hurried: bool = False) -> Claims:
-        """Claims of drivers on the study; `hurried`: what the store refuses is told at once."""
+        """Claims of drivers on the study; `hurried`: without retries."""
         return Claims(self._files.hurried() if hurried else self._files, f"{self._name}/claims")
 
     def put_trial(self, trial: str, record: Record) -> None:

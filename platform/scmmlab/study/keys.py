@@ -9,21 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from scmmlab.config import (
-    CorpusSelection,
-    ExperimentSpec,
-    TransferSpec,
-    fingerprint,
-)
+from scmmlab.config import CorpusSelection, ExperimentSpec, TransferSpec, fingerprint
 from scmmlab.config.code_digest import KEYS_VERSION, NUMERICS_VERSION, installed_code, package_digest
 from scmmlab.config.plugins import modules_brought
-from scmmlab.methods.contract import Rule
+from scmmlab.methods.contract import Rule, always
+from scmmlab.methods.pretraining_view import seen_by_pretraining, what_matters
 from scmmlab.methods.registry import method_of
 from scmmlab.tables import Manifest
-
-
-def _always(experiment: ExperimentSpec) -> bool:
-    return True
 
 
 def _split_by_subjects(experiment: ExperimentSpec) -> bool:
@@ -31,23 +23,6 @@ def _split_by_subjects(experiment: ExperimentSpec) -> bool:
 
 
 _BY_SUBJECTS_ALONE = "a split by subjects cuts no subject's trials"
-
-PRETRAINING_RULES = tuple(
-    Rule(f"protocol.{setting}", _always, "pre-training is over before it is looked at")
-    for setting in (
-        "kind",
-        "subjects_per_fold",
-        "trial_order",
-        "finetune_trials",
-        "finetune_share",
-        "validation_share",
-        "epoch_selection",
-        "split",
-        "scale_each_part",
-        "accuracy",
-    )
-)
-"""What, of what all methods share, does not matter to what pre-training leaves."""
 
 _SPLIT_RULES = (
     *(
@@ -69,26 +44,9 @@ FINETUNING_RULES = (
 
 PROBE_RULES = (
     *_SPLIT_RULES,
-    Rule("protocol.epoch_selection", _always, "a probe has no epochs to choose from"),
+    Rule("protocol.epoch_selection", always, "a probe has no epochs to choose from"),
 )
 """What does not matter to a sweep's probe on validation parts."""
-
-
-def what_matters(experiment: ExperimentSpec, rules: tuple[Rule, ...]) -> dict[str, Any]:
-    """An experiment as plain values, less what rules say does not matter."""
-    # as what they are, and not as what they are declared as: a spec that was extended brings all its fields
-    part = experiment.resolved().model_dump(mode="json", serialize_as_any=True)
-    for rule in rules:
-        if rule.when(experiment):
-            _remove(part, rule.path.split("."))
-    return part
-
-
-def _remove(part: dict[str, Any], path: list[str]) -> None:
-    *way, last = path
-    for name in way:
-        part = part.get(name, {})
-    part.pop(last, None)
 
 
 def _numerics(experiment: ExperimentSpec) -> dict[str, Any]:
@@ -130,7 +88,7 @@ def pretrain_key(
         {
             "stage": "pretrain",
             "numerics": _numerics(experiment),
-            "experiment": what_matters(experiment, PRETRAINING_RULES + method_of(experiment).rules.pretrain),
+            "experiment": seen_by_pretraining(experiment),
             "source": _data(transfer.source, source, labels_matter=False),
             "channels": _spelling_removed(channels),
             "transfer": _transfer(transfer),

@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from scmmlab.config import canonical_json
+from scmmlab.errors import first_line
 
 Record = dict[str, Any]
 Arrays = dict[str, np.ndarray]
@@ -59,7 +60,7 @@ def from_json(kind: str, key: str, data: bytes) -> StoredObject:
         record, written = document["record"], document["sha256"]
         computed = _checksum(kind, key, record, {})
     except (ValueError, KeyError, TypeError) as error:
-        raise DamagedError(f"it is no record ({_first_line(error)})") from None
+        raise DamagedError(f"it is not a record ({first_line(error)})") from None
     if computed != written:
         raise DamagedError("its checksum does not match")
     return StoredObject(record)
@@ -76,7 +77,8 @@ def to_safetensors(kind: str, key: str, record: Record, tensors: Mapping[str, np
         "sha256": _checksum(kind, key, record, arrays),
         "record": json.dumps(record, ensure_ascii=False, allow_nan=False),
     }
-    return save(arrays, metadata=metadata)
+    data: bytes = save(arrays, metadata=metadata)
+    return data
 
 
 def from_safetensors(kind: str, key: str, data: bytes) -> StoredObject:
@@ -96,7 +98,7 @@ def from_safetensors(kind: str, key: str, data: bytes) -> StoredObject:
         computed = _checksum(kind, key, record, tensors)
         written = metadata["sha256"]
     except (ValueError, KeyError, TypeError, OverflowError, SafetensorError) as error:
-        raise DamagedError(f"it is no safetensors file of ours ({_first_line(error)})") from None
+        raise DamagedError(f"it is not a safetensors file of ours ({first_line(error)})") from None
     if computed != written:
         raise DamagedError("its checksum does not match")
     return StoredObject(record, tensors)
@@ -122,7 +124,3 @@ def _checksum(kind: str, key: str, record: Record, tensors: Mapping[str, np.ndar
     for name in sorted(tensors):
         digest.update(np.asarray(tensors[name], order="C").tobytes())
     return digest.hexdigest()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

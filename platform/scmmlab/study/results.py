@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from scmmlab.evaluation import METRICS
 from scmmlab.study.cells import Cell
+from scmmlab.study.tune_trials import TuneTrialRecord
 
 PROBE_METRIC = "validation_balanced_accuracy"
 """What a sweep's settings are judged by."""
@@ -89,15 +90,15 @@ def result_rows(
     return rows
 
 
-def trial_rows(study: str, trials: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def trial_rows(study: str, trials: Iterable[TuneTrialRecord]) -> list[dict[str, Any]]:
     """Rows of a sweep's tune_trials that have ended, in the order of their numbers and epochs.
 
     Parameters
     ----------
     study : str
         Name of the sweep.
-    trials : iterable of mapping
-        Their records (`StudyFolder.trials`).
+    trials : iterable of TuneTrialRecord
+        Their records (`search_records`).
 
     Returns
     -------
@@ -106,13 +107,13 @@ def trial_rows(study: str, trials: Iterable[Mapping[str, Any]]) -> list[dict[str
         ``epoch``, ``metric`` and ``value``: what the probe said of it, each time. One that was never judged has one
         row, without them.
     """
-    ended = sorted(trials, key=lambda record: record["number"])
-    sampled = sorted({path for record in ended for path in record["params"]})
+    ended = sorted(trials, key=lambda record: record.number)
+    sampled = sorted({path for record in ended for path in record.params})
     rows = []
     for record in ended:
-        trial = {"study": study, "tune_trial": record["number"], "state": record["state"], "error": record.get("error")}
-        trial |= {path: record["params"].get(path) for path in sampled}
-        for epoch, value in record["intermediate"] or [(None, None)]:
+        trial = {"study": study, "tune_trial": record.number, "state": record.state, "error": record.error}
+        trial |= {path: record.params.get(path) for path in sampled}
+        for epoch, value in record.intermediate or [(None, None)]:
             rows.append({**trial, "epoch": epoch, "metric": PROBE_METRIC, "value": value})
     return rows
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from scmmlab.config import SweepSpec, fingerprint
-from scmmlab.errors import StoreError, is_settled
-from scmmlab.study.objects import Record
+from scmmlab.errors import StoreError
 from scmmlab.study.plan import Plan
 from scmmlab.study.store import ResultStore
+from scmmlab.study.tune_trials import TuneTrialRecord
 
 _NOT_OF_THE_SEARCH = {"name", "description", "resources", "transfers", "tune_trials", "concurrency"}
 
@@ -40,7 +40,7 @@ def _without_idle_settings(study: SweepSpec) -> dict[str, Any]:
     return search
 
 
-def search_records(plan: Plan, store: ResultStore) -> list[Record]:
+def search_records(plan: Plan, store: ResultStore) -> list[TuneTrialRecord]:
     """Records of the tune_trials that have ended, by their numbers.
 
     Raises
@@ -53,16 +53,16 @@ def search_records(plan: Plan, store: ResultStore) -> list[Record]:
     others = sum(record.get("search") != key for record in found)
     if others:
         raise StoreError(
-            f"The folder {folder.uri} holds {others} tune_trials of another search than this one: its space, sampler, "
-            "pruner, base or data have changed.",
+            f"The folder {folder.uri} holds {others} tune_trials of another search: the space, sampler, pruner, "
+            f"base or data have changed.",
             hint="give the changed sweep another name, or remove the folder's trials",
         )
-    return sorted(found, key=lambda record: record["number"])
+    return sorted(map(TuneTrialRecord.parse, found), key=lambda record: record.number)
 
 
-def settled_records(plan: Plan, store: ResultStore) -> list[Record]:
+def settled_records(plan: Plan, store: ResultStore) -> list[TuneTrialRecord]:
     """Those of :func:`search_records` whose settings are not tried again."""
-    return [record for record in search_records(plan, store) if is_settled(record.get("cause"))]
+    return [record for record in search_records(plan, store) if record.settled]
 
 
 def is_complete(plan: Plan, store: ResultStore) -> bool:

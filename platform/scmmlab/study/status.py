@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import Enum
+from enum import StrEnum
 
 from scmmlab.errors import FailureCause
 from scmmlab.study.cells import Cell
 from scmmlab.study.claims import SeenClaim
-from scmmlab.study.driving import drivers_of
 from scmmlab.study.plan import Plan
 from scmmlab.study.store import Failure, ResultStore
+from scmmlab.study.study_lease import lease_holders
 from scmmlab.study.worker_losses import worker_losses
 
 CAUSES: dict[FailureCause, str] = {"out_of_memory": "out of memory", "diverged": "diverged", "lost": "worker lost"}
@@ -20,11 +20,11 @@ CAUSES: dict[FailureCause, str] = {"out_of_memory": "out of memory", "diverged":
 ADVICE: dict[FailureCause, str] = {
     "out_of_memory": "a lower resources.pack_size, fewer workers on a machine (resources.cpus_per_worker, "
     "resources.workers), or a machine with more memory",
-    "lost": "look at its log; the next run tries it again",
+    "lost": "look at its log; the next run retries it",
 }
 
 
-class CellState(Enum):
+class CellState(StrEnum):
     """Where a cell stands. All but finished and running ones are run by the next `scmmlab run`."""
 
     FINISHED = "finished"
@@ -68,7 +68,7 @@ class StudyStatus:
         """Number of cells in each state; of running and lost ones where there are any."""
         counted = Counter(status.state for status in self.cells)
         rare = (CellState.RUNNING, CellState.LOST)
-        return {state.value: counted[state] for state in CellState if counted[state] or state not in rare}
+        return {str(state): counted[state] for state in CellState if counted[state] or state not in rare}
 
     @property
     def complete(self) -> bool:
@@ -80,7 +80,7 @@ class StudyStatus:
         counts = ", ".join(f"{number} {state}" for state, number in self.counts.items())
         lines = [f"{len(self.cells)} cells: {counts}", *self.work]
         for status in self.cells:
-            name = f"  {status.state.value:<8} {status.cell.name}"
+            name = f"  {status.state:<8} {status.cell.name}"
             if status.failure:
                 lines.append(f"{name}  {failure_text(status.failure)}")
                 lines += [f"           {line}" for line in _more(status.failure, status.trace)]
@@ -126,8 +126,8 @@ def study_status(plan: Plan, store: ResultStore, ask_drivers: bool = False) -> S
         if (failure := store.failure(key)) is not None
     }
     pretrained = store.keys("pretrain") & plan.pretraining.keys()
-    live, gone = drivers_of(store.study_folder(plan.study.name)) if ask_drivers else ([], [])
-    running, lost = _at_work(live), _at_work(gone)
+    live, gone = lease_holders(store.study_folder(plan.study.name)) if ask_drivers else ([], [])
+    running, lost = _active_cells(live), _active_cells(gone)
 
     def status(cell: Cell) -> CellStatus:
         if cell.key in finished:
@@ -149,7 +149,7 @@ def study_status(plan: Plan, store: ResultStore, ask_drivers: bool = False) -> S
 
 def work_lines(plan: Plan, store: ResultStore) -> tuple[str, ...]:
     """A line for each driver that is there or gone without letting go, and on lost workers and what was kept last."""
-    return _work_lines(*drivers_of(store.study_folder(plan.study.name)), plan, store)
+    return _work_lines(*lease_holders(store.study_folder(plan.study.name)), plan, store)
 
 
 def _work_lines(live: list[SeenClaim], gone: list[SeenClaim], plan: Plan, store: ResultStore) -> tuple[str, ...]:
@@ -177,16 +177,16 @@ def _loss_lines(plan: Plan, store: ResultStore) -> tuple[str, ...]:
 def _driver_lines(live: list[SeenClaim], gone: list[SeenClaim]) -> tuple[str, ...]:
     return (
         *(
-            f"A driver has been at {f'part {claim.part}' if claim.part else 'it'} since {claim.since}."
+            f"A driver has held {f'part {claim.part}' if claim.part else 'it'} since {claim.since}."
             for claim in (seen.claim for seen in live)
         ),
         *(
-            f"The driver {f'of part {claim.part} ' if claim.part else ''}that began at {claim.since} is gone; "
-            "'scmmlab run' goes on from there."
+            f"The driver {f'of part {claim.part} ' if claim.part else ''}that started at {claim.since} is gone; "
+            f"'scmmlab run' continues from there."
             for claim in (seen.claim for seen in gone)
         ),
     )
 
 
-def _at_work(claims: list[SeenClaim]) -> dict[str, str]:
-    return {key: progress for seen in claims for key, progress in seen.claim.at_work.items()}
+def _active_cells(claims: list[SeenClaim]) -> dict[str, str]:
+    return {key: progress for seen in claims for key, progress in seen.claim.active_cells.items()}

@@ -34,13 +34,13 @@ from scmmlab.study.objects import (
     to_json,
     to_safetensors,
 )
-from scmmlab.study.patience import PATIENCE_S
+from scmmlab.study.retry import RETRY_S
 
 _log = logging.getLogger(__name__)
 
-Kind = Literal["pretrain", "finetune", "cells", "failures"]
+ObjectKind = Literal["pretrain", "finetune", "cells", "failures"]
 
-_SUFFIX: dict[Kind, str] = {
+_SUFFIX: dict[ObjectKind, str] = {
     "pretrain": ".safetensors",
     "finetune": ".safetensors",
     "cells": ".json",
@@ -79,8 +79,8 @@ class ResultStore:
         Where it is; made when something is written.
     filesystem : pyarrow.fs.FileSystem | None
         For a filesystem without a URI.
-    patience_s : float
-        A filesystem that has worked, and then refuses, is tried again for so long before a method gives up.
+    retry_s : float
+        Time limit for retries of a filesystem that worked before.
 
     Raises
     ------
@@ -92,9 +92,9 @@ class ResultStore:
         self,
         uri: str | os.PathLike[str] = "runs",
         filesystem: fs.FileSystem | None = None,
-        patience_s: float = PATIENCE_S,
+        retry_s: float = RETRY_S,
     ):
-        self._files = Files(uri, filesystem, patience_s)
+        self._files = Files(uri, filesystem, retry_s)
 
     def __repr__(self) -> str:
         return f"ResultStore({self.uri!r})"
@@ -106,11 +106,11 @@ class ResultStore:
 
     # --- objects
 
-    def has(self, kind: Kind, key: str) -> bool:
+    def has(self, kind: ObjectKind, key: str) -> bool:
         """Whether there is such an object (which may be damaged: `get_…` knows)."""
         return self._files.exists(_name(kind, key))
 
-    def keys(self, kind: Kind) -> frozenset[str]:
+    def keys(self, kind: ObjectKind) -> frozenset[str]:
         """Keys of all objects of a kind, by one listing."""
         suffix = _SUFFIX[kind]
         return frozenset(name.removesuffix(suffix) for name in self._files.names(kind) if name.endswith(suffix))
@@ -215,11 +215,11 @@ class ResultStore:
 
     # --- how
 
-    def _put(self, kind: Kind, key: str, data: bytes) -> None:
+    def _put(self, kind: ObjectKind, key: str, data: bytes) -> None:
         if self._get(kind, key) is None:  # what is there and whole stays as it is
             self._files.write(_name(kind, key), data)
 
-    def _get(self, kind: Kind, key: str) -> StoredObject | None:
+    def _get(self, kind: ObjectKind, key: str) -> StoredObject | None:
         name = _name(kind, key)
         data = self._read(name)
         if data is None:
@@ -257,7 +257,7 @@ class ResultStore:
         self.delete_checkpoints(key)
 
 
-def _name(kind: Kind, key: str) -> str:
+def _name(kind: ObjectKind, key: str) -> str:
     assert re.fullmatch(r"[\w\-]+", key), f"not a key: {key!r}"
     return f"{kind}/{key}{_SUFFIX[kind]}"
 

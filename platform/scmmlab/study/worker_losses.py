@@ -44,7 +44,7 @@ class WorkerLosses:
         """Those that there were, in a few words; empty where there was none."""
         words = {
             "crashed": self.crash,
-            "killed for want of memory": self.out_of_memory,
+            "out of memory": self.out_of_memory,
             f"machine{'s' if self.machine > 1 else ''} lost": self.machine,
             "preempted": self.preemption,
         }

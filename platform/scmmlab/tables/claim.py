@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from scmmlab.errors import CorpusError
 from scmmlab.tables.locations import Location
@@ -44,39 +45,37 @@ def claimed(place: Location) -> Iterator[None]:
         if held is not None:
             # while it is locked, so that nobody locks a file that is no longer there
             path.unlink(missing_ok=True)
-            os.close(held)
+            held.release()
         for folder in made:
             # only those that are empty
             with suppress(OSError):
                 folder.rmdir()
 
 
-def _locked(path: Path, shown: str) -> int:
-    while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            there = os.stat(path)
-        except BlockingIOError as error:
-            other = os.read(file, 32).decode("latin-1").strip() or "unknown"
-            os.close(file)
-            raise CorpusError(
-                f"'{shown}' is being built already: expected to be alone there, found process {other} at work.",
-                "wait until it has ended; the same command then finds the table, or goes on where that was stopped.",
-            ) from error
-        except FileNotFoundError:
-            # its holder has just ended, and removed it
-            os.close(file)
-            continue
-        except OSError:
-            path.unlink(missing_ok=True)
-            os.close(file)
-            raise
-        if os.path.samestat(there, os.fstat(file)):
-            os.truncate(file, 0)
-            os.write(file, f"{os.getpid()}\n".encode())
-            return file
-        os.close(file)
+def _locked(path: Path, shown: str) -> FileLock:
+    """The lock, with our PID in its file. A holder that is just ending is waited for."""
+    lock = FileLock(path, timeout=1, thread_local=False, fallback_to_soft=False, on_acquired=_write_pid)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        other = "unknown"
+        with suppress(OSError):  # it has just gone
+            other = path.read_text(encoding="latin-1").strip() or other
+        raise CorpusError(
+            f"'{shown}' is being built already: expected to be alone there, found process {other} at work.",
+            "wait until it has ended; the same command then finds the table, or goes on where that was stopped.",
+        ) from error
+    except PermissionError:  # it is another user's
+        raise
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+    return lock
+
+
+def _write_pid(file: int) -> None:
+    os.truncate(file, 0)
+    os.write(file, f"{os.getpid()}\n".encode())
 
 
 def _clear_leftovers(target: Path) -> None:

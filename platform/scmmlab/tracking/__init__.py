@@ -1,12 +1,13 @@
 """Where people look at a study as it goes: MLflow, a tracker in memory, and the versions that computed it."""
 
+from scmmlab.study import TuneTrialRecord
 from scmmlab.tracking.memory import MemoryTracker
 from scmmlab.tracking.mlflow_tracker import MlflowTracker
 from scmmlab.tracking.moved import bring_artifacts_along
 from scmmlab.tracking.owner import Owner
-from scmmlab.tracking.tracker import DataInput, TrackedCell, Tracker, TuneTrialRecord, data_inputs
+from scmmlab.tracking.tracker import DataInput, Tracker, data_inputs
 from scmmlab.tracking.ui import study_page, ui_command
-from scmmlab.tracking.uris import default_tracking_uri, shown_uri, spool_file
+from scmmlab.tracking.uris import default_tracking_uri, shown_uri
 from scmmlab.tracking.versions import git_commit, versions
 
 __all__ = [
@@ -14,7 +15,6 @@ __all__ = [
     "MemoryTracker",
     "MlflowTracker",
     "Owner",
-    "TrackedCell",
     "Tracker",
     "TuneTrialRecord",
     "bring_artifacts_along",
@@ -22,7 +22,6 @@ __all__ = [
     "default_tracking_uri",
     "git_commit",
     "shown_uri",
-    "spool_file",
     "study_page",
     "ui_command",
     "versions",

@@ -3,51 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 from scmmlab.errors import StoreError
-from scmmlab.tracking.events import Event
-from scmmlab.tracking.spool import Spool
+from scmmlab.tracking.events import TrackingEvent
 from scmmlab.tracking.trouble import reason
 from scmmlab.tracking.writer import View
 
 
 class DirectWriter:
-    """For those who can wait: `put` returns when the event is written.
+    """For callers that can wait: `put` returns when the event is written.
 
     Parameters
     ----------
     make_view : callable
         Makes the view.
-    shown_uri : str
+    uri : str
         Of the view, for people.
-    spool : Path | None
-        File in which an earlier run may have left events; they come first.
 
     Raises
     ------
     StoreError
-        If a run is writing to the view just now; from `put`, if the view does not take the event.
+        From `put`, if the view does not take the event.
     """
 
-    errors = left_out = 0
-    """It leaves nothing out: it raises."""
+    errors = dropped = 0
+    """It drops nothing: it raises."""
 
-    def __init__(self, make_view: Callable[[], View], shown_uri: str, spool: Path | None = None):
-        self._make_view, self._shown_uri = make_view, shown_uri
+    def __init__(self, make_view: Callable[[], View], uri: str):
+        self._make_view, self._uri = make_view, uri
         self._view: View | None = None
         self._failed = False
-        self._spool = Spool(spool if spool is not None and spool.exists() else None)
-        if self._spool.in_use:
-            raise StoreError(
-                "A run of this study is going on, and writes to MLflow itself.", hint="wait until it has ended"
-            )
-        while self._spool.unread:
-            for event in self._spool.take():
-                self.put(event)
-            self._spool.settle()
 
-    def put(self, event: Event) -> None:
+    def put(self, event: TrackingEvent) -> None:
         """Write `event`; nothing after one that was not taken."""
         if self._failed:
             return
@@ -58,10 +45,9 @@ class DirectWriter:
         except Exception as error:
             self._failed = True
             raise StoreError(
-                f"MLflow at {self._shown_uri} does not take what it is told: {reason(error)}",
-                hint="see to MLflow and give the same command again; what is written already is not written twice",
+                f"Cannot write to MLflow at {self._uri}: {reason(error)}.",
+                hint="fix MLflow and run the same command again; what is there already is not written twice",
             ) from error
 
     def close(self) -> None:
-        """Let go of the spool; nothing in it is wanted any more when all went well."""
-        self._spool.close(all_shown=not self._failed)
+        """Nothing is left to be done."""

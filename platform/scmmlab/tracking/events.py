@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from scmmlab.study import Cell, TuneTrialRecord
 from scmmlab.tracking.parameters import cell_parameters
-from scmmlab.tracking.tracker import DataInput, TrackedCell, TuneTrialRecord
+from scmmlab.tracking.tracker import DataInput
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class ShownCell:
     parameters: Mapping[str, str]
 
     @classmethod
-    def of(cls, cell: TrackedCell) -> ShownCell:
+    def of(cls, cell: Cell) -> ShownCell:
         """What is shown of `cell`."""
         return cls(
             key=cell.key,
@@ -135,7 +136,7 @@ class StudyEnded:
     complete: bool | None
 
 
-Event = (
+TrackingEvent = (
     StudyStarted
     | CellStarted
     | Epochs
@@ -148,9 +149,9 @@ Event = (
 )
 
 
-def merged(events: Iterable[Event]) -> list[Event]:
+def merged(events: Iterable[TrackingEvent]) -> list[TrackingEvent]:
     """`events` with the epochs of one key that nothing stands between in one event, so that one request writes them."""
-    result: list[Event] = []
+    result: list[TrackingEvent] = []
     place: dict[str, int] = {}
     for event in events:
         if not isinstance(event, Epochs):

@@ -114,7 +114,7 @@ class Experiments:
             if run.info.status == "FINISHED" and CELL_KEY in tags:
                 ended.add(tags[CELL_KEY])
         if empty:  # somebody has made it for the study
-            return experiment.lifecycle_stage == "active"
+            return bool(experiment.lifecycle_stage == "active")
         return self._owner.older and not others and ended <= self._owner.ended()
 
     def _restore(self, experiment: Experiment) -> None:

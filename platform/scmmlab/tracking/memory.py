@@ -1,4 +1,4 @@
-"""A tracker that remembers what it was told, for tests and notebooks."""
+"""A tracker in memory, for tests and notebooks."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scmmlab.tracking.tracker import DataInput, TrackedCell, Tracker, TuneTrialRecord
+from scmmlab.study import Cell, TuneTrialRecord
+from scmmlab.tracking.tracker import DataInput, Tracker
 
 
 class MemoryTracker(Tracker):
-    """Keeps the latest that it was told of each cell.
+    """Keeps the latest that it was shown of each cell.
 
     Attributes
     ----------
@@ -19,7 +20,7 @@ class MemoryTracker(Tracker):
     records, errors : dict
         The same keys → record of the finished, error of the failed.
     epochs : dict
-        (key, stage) → epoch → figures, by the keys that were told.
+        (key, stage) → epoch → figures, by the keys that were given.
     tune_trials : dict
         Number → TuneTrialRecord.
     """
@@ -44,7 +45,7 @@ class MemoryTracker(Tracker):
         """Remember the study."""
         self.name, self.spec, self.plan, self.versions = name, spec, plan, versions
 
-    def start_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...]) -> None:
+    def start_cell(self, cell: Cell, inputs: tuple[DataInput, ...]) -> None:
         """Remember that it runs."""
         if self.states.get(_name(cell)) != "finished":
             self.states[_name(cell)] = "running"
@@ -54,14 +55,14 @@ class MemoryTracker(Tracker):
         """Remember its figures."""
         self.epochs.setdefault((key, stage), {})[epoch] = dict(metrics)
 
-    def finish_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...], record: Mapping[str, Any]) -> None:
+    def finish_cell(self, cell: Cell, inputs: tuple[DataInput, ...], record: Mapping[str, Any]) -> None:
         """Remember its record."""
         self.states[_name(cell)] = "finished"
         self.inputs[_name(cell)] = inputs
         self.records[_name(cell)] = record
         self.errors.pop(_name(cell), None)
 
-    def fail_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...], error: str) -> None:
+    def fail_cell(self, cell: Cell, inputs: tuple[DataInput, ...], error: str) -> None:
         """Remember its error."""
         self.states[_name(cell)] = "failed"
         self.inputs[_name(cell)] = inputs
@@ -81,5 +82,5 @@ class MemoryTracker(Tracker):
         self.report, self.complete = report, complete
 
 
-def _name(cell: TrackedCell) -> tuple[str, str, int]:
+def _name(cell: Cell) -> tuple[str, str, int]:
     return cell.variant, cell.transfer.name, cell.seed

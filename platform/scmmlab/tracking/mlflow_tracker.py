@@ -1,4 +1,4 @@
-"""The MLflow tracker: events go to a queue on disk, and from there to MLflow as fast as it takes them."""
+"""The MLflow tracker: events go to a queue in memory, and from there to MLflow as fast as it takes them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from scmmlab.study import Cell, TuneTrialRecord
 from scmmlab.tracking.direct import DirectWriter
 from scmmlab.tracking.events import (
     CellFailed,
@@ -25,8 +26,8 @@ from scmmlab.tracking.events import (
 from scmmlab.tracking.mounts import refuse_sqlite_over_network
 from scmmlab.tracking.moved import artifact_root
 from scmmlab.tracking.owner import Owner
-from scmmlab.tracking.tracker import DataInput, TrackedCell, Tracker, TuneTrialRecord
-from scmmlab.tracking.uris import default_tracking_uri, shown_uri, spool_file
+from scmmlab.tracking.tracker import DataInput, Tracker
+from scmmlab.tracking.uris import default_tracking_uri, shown_uri
 from scmmlab.tracking.writer import View, Writer
 
 
@@ -41,14 +42,12 @@ class MlflowTracker(Tracker):
         URI of a folder for artifacts of a new experiment; MLflow's own when None.
     owner : Owner | None
         Whose study it is; None for one of no store, which all of its name are.
-    tell : callable | None
-        Is told where the study is recorded, for people, as soon as that is known.
+    notify : callable | None
+        Is given a sentence on where the study is recorded, as soon as that is known.
     make_view : callable | None
         Makes what the events are written to; MLflow when None.
-    spool : Path | None
-        File in which events wait while MLflow is away.
     direct : bool
-        Whether methods wait until MLflow has what it is told, and raise where it does not take it.
+        Whether methods wait until MLflow has what they write, and raise where it does not take it.
     **writer
         Settings of the `Writer`.
 
@@ -63,19 +62,16 @@ class MlflowTracker(Tracker):
         tracking_uri: str,
         artifact_root: str | None = None,
         make_view: Callable[[], View] | None = None,
-        spool: Path | None = None,
         direct: bool = False,
         owner: Owner | None = None,
-        tell: Callable[[str], None] | None = None,
+        notify: Callable[[str], None] | None = None,
         **writer: Any,
     ):
         refuse_sqlite_over_network(tracking_uri)
         self.tracking_uri, self.artifact_root = tracking_uri, artifact_root
-        self._owner, self._tell = owner, tell
+        self._owner, self._notify = owner, notify
         make_view = make_view or self._mlflow
-        self._writer = (
-            DirectWriter(make_view, shown_uri(tracking_uri), spool) if direct else Writer(make_view, spool, **writer)
-        )
+        self._writer = DirectWriter(make_view, shown_uri(tracking_uri)) if direct else Writer(make_view, **writer)
         self._open = False
 
     @classmethod
@@ -84,22 +80,21 @@ class MlflowTracker(Tracker):
         study_folder: Path,
         direct: bool = False,
         owner: Owner | None = None,
-        tell: Callable[[str], None] | None = None,
+        notify: Callable[[str], None] | None = None,
     ) -> MlflowTracker:
         """The tracker of a study whose MLflow is a SQLite database in its own folder, artifacts beside it."""
         uri = default_tracking_uri(study_folder)
         owner = owner and replace(owner, alone=True)
-        spool = spool_file(study_folder, uri)
-        return cls(uri, artifact_root(study_folder), spool=spool, direct=direct, owner=owner, tell=tell)
+        return cls(uri, artifact_root(study_folder), direct=direct, owner=owner, notify=notify)
 
     @property
-    def left_out(self) -> int:
-        """Events that were given up so far."""
-        return self._writer.left_out
+    def dropped(self) -> int:
+        """Events that were not written so far."""
+        return self._writer.dropped
 
     @property
     def errors(self) -> int:
-        """Times that MLflow did not take what it was told."""
+        """Times that MLflow did not take an event."""
         return self._writer.errors
 
     def start_study(self, name: str, spec: Mapping[str, Any], plan: str, versions: Mapping[str, str]) -> None:
@@ -107,7 +102,7 @@ class MlflowTracker(Tracker):
         self._writer.put(StudyStarted(name, spec, plan, dict(versions)))
         self._open = True
 
-    def start_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...] = ()) -> None:
+    def start_cell(self, cell: Cell, inputs: tuple[DataInput, ...] = ()) -> None:
         """See `Tracker`."""
         self._writer.put(CellStarted(ShownCell.of(cell), tuple(inputs)))
 
@@ -115,11 +110,11 @@ class MlflowTracker(Tracker):
         """See `Tracker`."""
         self._writer.put(Epochs(key, (Point(stage, epoch, dict(metrics), _now_ms()),)))
 
-    def finish_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...], record: Mapping[str, Any]) -> None:
+    def finish_cell(self, cell: Cell, inputs: tuple[DataInput, ...], record: Mapping[str, Any]) -> None:
         """See `Tracker`."""
         self._writer.put(CellFinished(ShownCell.of(cell), tuple(inputs), record, _now_ms()))
 
-    def fail_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...], error: str) -> None:
+    def fail_cell(self, cell: Cell, inputs: tuple[DataInput, ...], error: str) -> None:
         """See `Tracker`."""
         self._writer.put(CellFailed(ShownCell.of(cell), tuple(inputs), error))
 
@@ -148,7 +143,7 @@ class MlflowTracker(Tracker):
     def _mlflow(self) -> View:
         from scmmlab.tracking.mlflow_view import MlflowView
 
-        return MlflowView(self.tracking_uri, self.artifact_root, self._owner, self._tell)
+        return MlflowView(self.tracking_uri, self.artifact_root, self._owner, self._notify)
 
 
 def _now_ms() -> int:

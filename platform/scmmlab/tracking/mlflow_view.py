@@ -15,20 +15,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar, assert_never
+from typing import TYPE_CHECKING, TypeVar, assert_never
 
 from scmmlab.tracking.events import (
     CellFailed,
     CellFinished,
     CellStarted,
     Epochs,
-    Event,
     Point,
     Progressed,
     ReportMade,
     ShownCell,
     StudyEnded,
     StudyStarted,
+    TrackingEvent,
     TuneTrialEnded,
 )
 from scmmlab.tracking.experiments import CELL_KEY, CELL_NAME, ROLE, Experiments, runs_of
@@ -37,10 +37,13 @@ from scmmlab.tracking.moved import bring_artifacts_along
 from scmmlab.tracking.new_database import make_database
 from scmmlab.tracking.owner import Owner
 from scmmlab.tracking.parameters import flat_parameters
+from scmmlab.tracking.redact_paths import redact_paths, redact_spec
 from scmmlab.tracking.tracker import DataInput
 from scmmlab.tracking.ui import MLFLOW_ENVIRONMENT
 from scmmlab.tracking.uris import shown_uri
-from scmmlab.tracking.without_places import spec_without_places, text_without_places
+
+if TYPE_CHECKING:  # it is imported where it is opened: that takes seconds
+    from mlflow.entities import DatasetInput, Run
 
 PARENT = "mlflow.parentRunId"
 ERROR = "scmmlab.error"
@@ -96,8 +99,8 @@ class MlflowView:
         URI of a folder for artifacts; MLflow's own when None.
     owner : Owner | None
         Whose study it is; None for one of no store, which all of its name are.
-    tell : callable | None
-        Is told where the study is recorded, for people, as soon as that is known.
+    notify : callable | None
+        Is given a sentence on where the study is recorded, as soon as that is known.
     """
 
     def __init__(
@@ -105,7 +108,7 @@ class MlflowView:
         tracking_uri: str,
         artifact_root: str | None = None,
         owner: Owner | None = None,
-        tell: Callable[[str], None] | None = None,
+        notify: Callable[[str], None] | None = None,
     ):
         for name, value in {**MLFLOW_ENVIRONMENT, **_CLIENT_ENVIRONMENT}.items():
             os.environ.setdefault(name, value)
@@ -122,7 +125,7 @@ class MlflowView:
             getattr(utils, "_artifact_repos_cache", {}).clear()
         self._client = MlflowClient(tracking_uri=tracking_uri)
         self._tracking_uri, self._artifact_root = tracking_uri, artifact_root
-        self._owner, self._tell = owner, tell
+        self._owner, self._notify = owner, notify
         self._study: StudyStarted | None = None
         self._experiment_id = ""
         self._parent_id = ""
@@ -149,7 +152,7 @@ class MlflowView:
             return error.get_http_status_code() >= 500 or error.get_http_status_code() in (401, 403, 408, 429)
         return isinstance(error, OSError)
 
-    def write(self, event: Event) -> None:
+    def write(self, event: TrackingEvent) -> None:
         """Write an event. Where it raises, what is there is looked up again before the next one."""
         in_doubt, self._in_doubt = self._in_doubt, True
         if isinstance(event, StudyStarted):
@@ -222,14 +225,14 @@ class MlflowView:
             if parent_id != self._parent_id:  # which people have deleted
                 self._client.set_tag(run_id, PARENT, self._parent_id)
         self._client.log_text(self._parent_id, event.plan, "plan.txt")
-        self._client.log_dict(self._parent_id, spec_without_places(event.spec), "study.json")
-        if self._tell is not None:
+        self._client.log_dict(self._parent_id, redact_spec(event.spec), "study.json")
+        if self._notify is not None:
             namesake = f" ('{owner.study}' is another store's)" if self._experiments.has_namesake(experiment) else ""
             place = f"experiment '{experiment.name}'{namesake}, run '{name}'"
-            self._tell(f"{shown_uri(self._tracking_uri)}, {place}")
-            self._tell = None
+            self._notify(f"{shown_uri(self._tracking_uri)}, {place}")
+            self._notify = None
 
-    def _runs(self) -> Iterator[Any]:
+    def _runs(self) -> Iterator[Run]:
         """The study's runs, the one that began last first; strangers' may be there where two took one experiment."""
         return (run for run in runs_of(self._client, self._experiment_id) if self._mine.owns(run.data.tags))
 
@@ -401,7 +404,7 @@ class MlflowView:
     def _tag_error(self, child: _Child, error: str | None) -> None:
         """Have the error stand in a run, or none, where one of an earlier try stood."""
         if error:
-            self._client.set_tag(child.run_id, ERROR, text_without_places(error)[:LONGEST_TAG])
+            self._client.set_tag(child.run_id, ERROR, redact_paths(error)[:LONGEST_TAG])
         elif child.failed:
             self._client.delete_tag(child.run_id, ERROR)
         child.failed = bool(error)
@@ -459,7 +462,7 @@ def _version_tags(versions: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _dataset_input(data: DataInput) -> Any:
+def _dataset_input(data: DataInput) -> DatasetInput:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     return DatasetInput(

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from scmmlab.errors import StoreError
+import psutil
 
-MOUNTS = Path("/proc/self/mounts")
-"""The kernel's list of what is mounted where."""
+from scmmlab.errors import StoreError
 
 NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "gpfs", "beegfs", "glusterfs", "davfs"}
@@ -38,20 +36,19 @@ class Mount:
 
 
 def mount_of(path: str | os.PathLike[str]) -> Mount | None:
-    """The file system that `path` lies on, whether it is there yet or not; None where the kernel keeps no list."""
+    """The file system that `path` lies on, which need not exist; None where the mounts cannot be listed."""
     place = os.path.realpath(path)  # first: what is mounted on demand is mounted by looking there
     try:
-        lines = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        partitions = psutil.disk_partitions(all=True)
     except OSError:
         return None
     found: Mount | None = None
-    for line in lines:
-        _, point, kind, *_ = line.split(" ")
-        point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), point)
+    for partition in partitions:
+        point = partition.mountpoint
         inside = place == point or place.startswith(point.rstrip("/") + "/")
         # of two at one point the later hides the earlier
         if inside and (found is None or len(point) >= len(found.point)):
-            found = Mount(point, kind)
+            found = Mount(point, partition.fstype)
     return found
 
 

@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from scmmlab.tracking.tracker import TrackedCell
+from scmmlab.study import Cell
 
 LONGEST_VALUE = 6000
 """Characters of a value that MLflow takes."""
 
 
-def cell_parameters(cell: TrackedCell) -> dict[str, str]:
+def cell_parameters(cell: Cell) -> dict[str, str]:
     """Variant, transfer, seed, number of channels and every setting of the experiment: `masking.ratio` → `0.5`."""
     facts = {
         "variant": cell.variant,

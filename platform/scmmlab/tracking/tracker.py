@@ -1,6 +1,6 @@
-"""The interface of a tracker: what is told of a study, by methods that do nothing unless a tracker has a use for it.
+"""The interface of a tracker: what it is shown of a study, by methods that do nothing unless it overrides them.
 
-A tracker is a view. It is told what the result store already holds, so it may be lost, or told twice, without harm.
+A tracker is a view of what the result store already holds: it may be lost, or shown things twice, without harm.
 """
 
 from __future__ import annotations
@@ -8,47 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Self
 
-from scmmlab.config import ExperimentSpec, TransferSpec
-from scmmlab.errors import FailureCause, is_settled
+from scmmlab.study import Cell, TuneTrialRecord
 from scmmlab.tables import Manifest
-
-
-class TrackedCell(Protocol):
-    """What a tracker needs to know of a cell; `study.Cell` is one."""
-
-    @property
-    def name(self) -> str:
-        """For people: `variant · transfer · seed`."""
-
-    @property
-    def variant(self) -> str:
-        """Name of the variant."""
-
-    @property
-    def transfer(self) -> TransferSpec:
-        """Source and target."""
-
-    @property
-    def seed(self) -> int:
-        """Seed."""
-
-    @property
-    def experiment(self) -> ExperimentSpec:
-        """Everything that decides its numbers."""
-
-    @property
-    def channels(self) -> tuple[str, ...]:
-        """Channels that the model sees."""
-
-    @property
-    def key(self) -> str:
-        """Identity of the cell."""
-
-    @property
-    def pretrain_key(self) -> str | None:
-        """Identity of the pre-train stage that it starts from."""
 
 
 @dataclass(frozen=True)
@@ -67,40 +30,13 @@ class DataInput:
     """Rows of the whole table."""
 
 
-def data_inputs(cell: TrackedCell, source: Manifest, target: Manifest) -> tuple[DataInput, DataInput]:
+def data_inputs(cell: Cell, source: Manifest, target: Manifest) -> tuple[DataInput, DataInput]:
     """What `cell` reads, from the manifests of its two tables."""
     transfer = cell.transfer
     return (
         DataInput("source", source.corpus, transfer.source.table, source.fingerprint, source.windows),
         DataInput("target", target.corpus, transfer.target.table, target.fingerprint, target.windows),
     )
-
-
-@dataclass(frozen=True)
-class TuneTrialRecord:
-    """A setting that a sweep tried, as it ended."""
-
-    number: int
-    """In the order of sampling, from 0."""
-    key: str
-    """Identity of its training."""
-    params: Mapping[str, bool | int | float | str | None]
-    """Dotted path → value."""
-    intermediate: tuple[tuple[int, float], ...]
-    """(epoch, probe), in the order of epochs."""
-    value: float | None
-    """The last probe of a complete one."""
-    state: Literal["complete", "pruned", "failed"]
-    """How it ended."""
-    error: str | None = None
-    """One line, of failed ones."""
-    cause: FailureCause | None = None
-    """What a failed one's training died of."""
-
-    @property
-    def settled(self) -> bool:
-        """Whether it is not tried again."""
-        return is_settled(self.cause)
 
 
 class Tracker:
@@ -121,7 +57,7 @@ class Tracker:
             What computes it.
         """
 
-    def start_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...]) -> None:
+    def start_cell(self, cell: Cell, inputs: tuple[DataInput, ...]) -> None:
         """Work on `cell` has begun."""
 
     def epoch(self, key: str, stage: str, epoch: int, metrics: Mapping[str, float]) -> None:
@@ -139,10 +75,10 @@ class Tracker:
             Figures of the epoch.
         """
 
-    def finish_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...], record: Mapping[str, Any]) -> None:
+    def finish_cell(self, cell: Cell, inputs: tuple[DataInput, ...], record: Mapping[str, Any]) -> None:
         """`cell` is in the store, with the record of its evaluate stage."""
 
-    def fail_cell(self, cell: TrackedCell, inputs: tuple[DataInput, ...], error: str) -> None:
+    def fail_cell(self, cell: Cell, inputs: tuple[DataInput, ...], error: str) -> None:
         """`cell` came to nothing, for the reason that `error` gives in a line."""
 
     def finish_tune_trial(self, trial: TuneTrialRecord) -> None:
@@ -155,7 +91,7 @@ class Tracker:
         """Nothing more will come for now; `report` is the folder of the report, if one was written."""
 
     def close(self) -> None:
-        """Let go of everything; what was told is kept."""
+        """Release everything; what was shown is kept."""
 
     def __enter__(self) -> Self:
         return self

@@ -1,8 +1,11 @@
-"""What is wrong with MLflow, in one sentence, out of what it raises: its own messages are traces and SQL."""
+"""What is wrong with MLflow, in one phrase, from what it raises: its own messages are traces and SQL."""
 
 from __future__ import annotations
 
 import re
+
+from scmmlab.errors import first_line
+from scmmlab.tracking.uris import shown_uri
 
 _LONGEST = 200
 _KNOWN = tuple(
@@ -11,12 +14,12 @@ _KNOWN = tuple(
         (r"database or disk is full", "the disk of its database is full"),
         (r"readonly database", "its database cannot be written: it, or its file system, is read-only"),
         (r"database (table )?is locked", "its database is locked by another program"),
-        (r"file is not a database|disk image is malformed", "its database is damaged, or is no SQLite database"),
-        (r"unable to open database file", "its database cannot be opened: a folder is missing, or not ours to use"),
+        (r"file is not a database|disk image is malformed", "its database is damaged, or not a SQLite database"),
+        (r"unable to open database file", "its database cannot be opened: a folder is missing, or may not be accessed"),
         (
             r"out-of-date database schema \(found version (?P<found>\w+), but expected (?P<expected>\w+)\)",
             r"its database is of another version of MLflow (schema \g<found>, this one has \g<expected>); "
-            r"'mlflow db upgrade' makes one of an older version ready",
+            r"'mlflow db upgrade' upgrades an older one",
         ),
         (
             r"Can't locate revision identified by '(?P<found>\w+)'",
@@ -32,4 +35,4 @@ def reason(error: BaseException) -> str:
     for pattern, meaning in _KNOWN:
         if found := pattern.search(text):
             return found.expand(meaning)
-    return (text or type(error).__name__).splitlines()[0][:_LONGEST]
+    return shown_uri(first_line(error))[:_LONGEST]

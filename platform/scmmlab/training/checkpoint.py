@@ -18,7 +18,7 @@ from torch import Tensor
 
 from scmmlab.config.code_digest import NUMERICS_VERSION
 from scmmlab.methods.contract import Checkpoint
-from scmmlab.replica.shortage import let_go, out_of_memory
+from scmmlab.replica.shortage import drop_frames, out_of_memory
 from scmmlab.training.reporter import Reporter
 
 FORMAT = 1
@@ -54,14 +54,14 @@ def to_bytes(checkpoint: Checkpoint, key: str, stage: str) -> bytes:
         raise
 
 
-def save_if_there_is_room(make: Callable[[], Checkpoint], key: str, stage: str, reporter: Reporter) -> None:
+def save_if_memory_allows(make: Callable[[], Checkpoint], key: str, stage: str, reporter: Reporter) -> None:
     """Hand the checkpoint that `make` makes to `reporter`; without memory for it, an older one has to do."""
     try:
         data = to_bytes(make(), key, stage)
     except Exception as error:
         if not out_of_memory(error):
             raise
-        let_go(error)
+        drop_frames(error)
         logger.warning("There was no memory for a checkpoint of %s (%s); the one before it stays.", key, stage)
         return
     reporter.save_checkpoint(key, stage, data)

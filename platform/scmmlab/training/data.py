@@ -17,6 +17,7 @@ from scmmlab.config.base import canonical_json
 from scmmlab.evaluation import Fold, make_folds
 from scmmlab.features import Scaler
 from scmmlab.methods.contract import FoldData, PretrainData
+from scmmlab.methods.pretraining_view import pretraining_view
 from scmmlab.tables import FeatureTable, check_mixable
 from scmmlab.training.requests import CellRequest, PretrainRequest, SweepRequest
 
@@ -49,11 +50,12 @@ def pretrain_data(request: PretrainRequest | SweepRequest, selections: Selection
     """The source windows of `request`; no label is read."""
     source = request.source if isinstance(request, PretrainRequest) else request.transfer.source
     table = selections.get(source, request.channels)
-    windows = request.experiment.pretrain_windows(len(table))
+    experiment = pretraining_view(request.experiment)
+    windows = experiment.pretrain_windows(len(table))
     return PretrainData(
         features=table.features,
         windows=windows,
-        scaler=Scaler.fit(request.experiment.scaling, table.features[:windows]),
+        scaler=Scaler.fit(experiment.scaling, table.features[:windows]),
         fingerprint=table.manifest.fingerprint,
     )
 

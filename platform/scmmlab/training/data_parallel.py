@@ -15,10 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from scmmlab.config.experiment import ScalingKind
+from scmmlab.config.experiment import ExperimentSpec, ScalingKind
 from scmmlab.errors import ResourceError, SpecError, TrainingError
 from scmmlab.features import Scaler
 from scmmlab.methods.contract import PretrainData
+from scmmlab.methods.pretraining_view import pretraining_view
 from scmmlab.replica.collectives import Collectives
 from scmmlab.training.encoder_slots import pretrain_run, stage_failure, train_encoders
 from scmmlab.training.pretrain_stage import pretrain_output
@@ -62,16 +63,17 @@ def pretrain_data_parallel(
         The same on all workers.
     """
     try:
-        _check(request, group)
+        experiment = pretraining_view(request.experiment)
+        _check(experiment, group)
         real = rows >= 0
         pool = ShardedPool(rows[real], np.ascontiguousarray(features[real]), group, device)
         data = PretrainData(
             features=pool.shard,
             windows=pool.total,
-            scaler=fit_together(request.experiment.scaling, pool.shard, group, pool.windows.device),
+            scaler=fit_together(experiment.scaling, pool.shard, group, pool.windows.device),
             fingerprint=fingerprint,
         )
-        run = pretrain_run(request.key, request.experiment, request.seed, data)
+        run = pretrain_run(request.key, experiment, request.seed, data)
     except Exception as error:
         return stage_failure(request.key, "pretrain", error)
     shared = SharedReporter(reporter, group, pool.windows.device)
@@ -79,8 +81,7 @@ def pretrain_data_parallel(
     return outcome if isinstance(outcome, StageFailure) else pretrain_output(request, outcome)
 
 
-def _check(request: PretrainRequest, group: Collectives) -> None:
-    experiment = request.experiment
+def _check(experiment: ExperimentSpec, group: Collectives) -> None:
     if experiment.pretrain_batch % group.workers:
         raise ResourceError(
             f"The workers of a cell must share its batch evenly, but 'pretrain.batch_size' is "
@@ -194,7 +195,7 @@ class SharedReporter(Reporter):
 
     def __init__(self, reporter: Reporter, group: Collectives, device: torch.device):
         self._reporter, self._group, self._device = reporter, group, device
-        self._leaving = False
+        self._preempted = False
 
     @property
     def _leads(self) -> bool:
@@ -203,18 +204,18 @@ class SharedReporter(Reporter):
     def epoch(self, key: str, stage: str, epoch: int, epochs: int, metrics: dict[str, float]) -> bool:
         """Rank 0's decision; and whether any of the workers is about to go, which all are then."""
         go_on = self._reporter.epoch(key, stage, epoch, epochs, metrics) if self._leads else False
-        news = self._group.sum(torch.tensor([int(go_on), int(self._reporter.leaving)]).to(self._device)).cpu()
-        self._leaving = bool(news[1])
+        news = self._group.sum(torch.tensor([int(go_on), int(self._reporter.preempted)]).to(self._device)).cpu()
+        self._preempted = bool(news[1])
         return bool(news[0])
 
     @property
-    def leaving(self) -> bool:
+    def preempted(self) -> bool:
         """Whether any of the workers was about to go when the last epoch ended."""
-        return self._leaving
+        return self._preempted
 
-    def leave(self) -> None:
+    def end_preempted(self) -> None:
         """Each worker ends its own part."""
-        self._reporter.leave()
+        self._reporter.end_preempted()
 
     def save_checkpoint(self, key: str, stage: str, data: bytes) -> None:
         """Rank 0 keeps it; parameters are the same everywhere."""

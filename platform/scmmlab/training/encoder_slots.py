@@ -17,13 +17,14 @@ from torch import Tensor
 from scmmlab.config import ExperimentSpec
 from scmmlab.errors import TrainingError
 from scmmlab.methods.contract import Pack, PretrainData, PretrainRun
+from scmmlab.methods.pretraining_view import pretraining_view
 from scmmlab.methods.registry import method_of, trainer_of
 from scmmlab.replica.collectives import SINGLE_PROCESS, Collectives
-from scmmlab.replica.shortage import let_go, out_of_memory
+from scmmlab.replica.shortage import drop_frames, out_of_memory
 from scmmlab.replica.windows import Windows
-from scmmlab.training.causes import describe, failure_cause
-from scmmlab.training.checkpoint import from_bytes, save_if_there_is_room
-from scmmlab.training.memory import Room, no_room_for_one
+from scmmlab.training.checkpoint import from_bytes, save_if_memory_allows
+from scmmlab.training.failure_cause import describe, failure_cause
+from scmmlab.training.memory import MemoryLimit, too_large_alone
 from scmmlab.training.reporter import Reporter
 from scmmlab.training.requests import StageFailure, StageKind
 
@@ -49,13 +50,14 @@ Ended = TrainedEncoder | StageFailure
 
 
 def pretrain_run(key: str, experiment: ExperimentSpec, seed: int, data: PretrainData) -> PretrainRun:
-    """A pre-training that has not begun.
+    """A pre-training that has not begun, of what pre-training sees of `experiment`.
 
     Raises
     ------
     TrainingError
         If the source has not one full batch.
     """
+    experiment = pretraining_view(experiment)
     if data.windows < experiment.pretrain_batch:
         raise TrainingError(
             "Pre-training needs at least one full batch of windows, but 'pretrain.batch_size' is "
@@ -95,7 +97,7 @@ class EncoderSlots:
         What is reported of an epoch.
     group : Collectives
         The workers that share each batch, all of which make these same calls.
-    room : Room | None
+    memory_limit : MemoryLimit | None
         How many there is memory for, as far as it is known; what is learned is put there.
     """
 
@@ -107,13 +109,13 @@ class EncoderSlots:
         stage: Literal["pretrain", "probe"] = "pretrain",
         figures: Figures = epoch_losses,
         group: Collectives = SINGLE_PROCESS,
-        room: Room | None = None,
+        memory_limit: MemoryLimit | None = None,
     ):
         self._pool, self._reporter, self._group = pool, reporter, group
         self._checkpoint_every, self._stage, self._figures = checkpoint_every, stage, figures
         self._packs: list[Pack] = []
         self._outside: list[PretrainRun] = []
-        self._room = room or Room()
+        self._memory_limit = memory_limit or MemoryLimit()
 
     @property
     def used(self) -> int:
@@ -148,20 +150,24 @@ class EncoderSlots:
         list of TrainedEncoder or StageFailure
             Those that have left with it.
         """
-        if self._reporter.leaving:
+        if self._reporter.preempted:
             self._save()
-            self._reporter.leave()
+            self._reporter.end_preempted()
         ended = self._let_in()
         return ended + [outcome for pack in list(self._packs) for outcome in self._train(pack)]
 
     def _save(self) -> None:
         for pack in self._packs:
             for replica, encoder in enumerate(pack.runs):
-                save_if_there_is_room(partial(pack.checkpoint, replica), encoder.key, self._stage, self._reporter)
+                save_if_memory_allows(partial(pack.checkpoint, replica), encoder.key, self._stage, self._reporter)
 
     def _let_in(self) -> list[Ended]:
         """Let those in who are outside, as far as there is room."""
-        room = len(self._outside) if self._room.replicas is None else max(0, self._room.replicas - self._inside)
+        room = (
+            len(self._outside)
+            if self._memory_limit.replicas is None
+            else max(0, self._memory_limit.replicas - self._inside)
+        )
         entering, self._outside = self._outside[:room], self._outside[room:]
         if not entering:
             return []
@@ -176,7 +182,7 @@ class EncoderSlots:
         if not kept and not arriving:
             return []
         try:
-            if pack is not None and pack.swap(staying, arriving):
+            if pack is not None and pack.swap_replicas(staying, arriving):
                 new = pack
             else:
                 new = trainer_of((kept or arriving)[0].experiment).pretrain_pack(
@@ -211,11 +217,11 @@ class EncoderSlots:
 
     def _split(self, error: Exception, encoders: Sequence[PretrainRun]) -> list[Ended]:
         """What becomes of a pack that raised."""
-        let_go(error)
+        drop_frames(error)
         if out_of_memory(error):
             if len(encoders) == 1 and not self._packs:
-                return [self._failure(encoders[0].key, no_room_for_one(encoders[0].key, error))]
-            self._room.ran_out(self._inside + len(encoders))
+                return [self._failure(encoders[0].key, too_large_alone(encoders[0].key, error))]
+            self._memory_limit.ran_out(self._inside + len(encoders))
             # they are let in at the next epoch: by then nothing of the pack that broke is left in memory
             self._outside = [*encoders, *self._outside]
             return []
@@ -258,7 +264,7 @@ class EncoderSlots:
             return self._failure(encoder.key, failure)
         go_on = news is None or self._reporter.epoch(encoder.key, self._stage, encoder.epoch, encoder.epochs, news)
         if go_on and encoder.epoch % self._checkpoint_every == 0:
-            save_if_there_is_room(partial(pack.checkpoint, replica), encoder.key, self._stage, self._reporter)
+            save_if_memory_allows(partial(pack.checkpoint, replica), encoder.key, self._stage, self._reporter)
         if encoder.epoch == encoder.epochs:
             return TrainedEncoder(encoder, "finished", tensors())
         return None if go_on else TrainedEncoder(encoder, "stopped", tensors())
@@ -270,7 +276,7 @@ def train_encoders(
     reporter: Reporter,
     checkpoint_every: int,
     group: Collectives = SINGLE_PROCESS,
-    room: Room | None = None,
+    memory_limit: MemoryLimit | None = None,
 ) -> Iterator[Ended]:
     """Train encoders to the end; each is handed out as it ends, and its work is spared from then on.
 
@@ -278,10 +284,10 @@ def train_encoders(
     ----------
     encoders : sequence of PretrainRun
         None of them begun; where there is a checkpoint, they go on from it.
-    pool, reporter, checkpoint_every, group, room
+    pool, reporter, checkpoint_every, group, memory_limit
         As of `EncoderSlots`.
     """
-    slots = EncoderSlots(pool, reporter, checkpoint_every, group=group, room=room)
+    slots = EncoderSlots(pool, reporter, checkpoint_every, group=group, memory_limit=memory_limit)
     yield from slots.join(encoders)
     while slots.used:
         yield from slots.epoch()

@@ -17,13 +17,13 @@ from scmmlab.errors import TrainingError
 from scmmlab.evaluation import json_scores, scores
 from scmmlab.methods.contract import FoldPack, FoldResult, FoldRun, InputShape
 from scmmlab.methods.registry import method_of, trainer_of
-from scmmlab.replica.shortage import let_go, out_of_memory
+from scmmlab.replica.shortage import drop_frames, out_of_memory
 from scmmlab.replica.windows import WindowPool
-from scmmlab.training.checkpoint import from_bytes, save_if_there_is_room
-from scmmlab.training.data import CellData, Selections, cell_data
+from scmmlab.training.checkpoint import from_bytes, save_if_memory_allows
+from scmmlab.training.data import CellData
 from scmmlab.training.encoder_slots import stage_failure
-from scmmlab.training.memory import Room, no_room_for_one
-from scmmlab.training.packs import evenly, signature
+from scmmlab.training.memory import MemoryLimit, too_large_alone
+from scmmlab.training.packs import evenly, pack_signature
 from scmmlab.training.predictions import probabilities
 from scmmlab.training.pretrain_stage import CURVE, RECORD_FORMAT, curve_from_arrays
 from scmmlab.training.reporter import Reporter
@@ -31,7 +31,7 @@ from scmmlab.training.requests import CellRequest, StageFailure, StageOutput, da
 
 
 @dataclass(frozen=True)
-class Cell:
+class CellRun:
     """A cell that is ready to be fine-tuned."""
 
     request: CellRequest
@@ -42,19 +42,14 @@ class Cell:
     """The trainings of its folds, none of them begun."""
 
 
-def ready_cell(request: CellRequest, selections: Selections) -> Cell:
-    """The cell of `request` with its data.
+def cell_run(request: CellRequest, data: CellData) -> CellRun:
+    """The cell of `request` with its folds, from `data.cell_data`.
 
     Raises
     ------
-    ScmmlabError
-        If the data do not allow its protocol, or it comes without the encoder it needs.
+    TrainingError
+        If it comes without the encoder that it needs, or with one that it does not.
     """
-    return ready(request, cell_data(request, selections))
-
-
-def ready(request: CellRequest, data: CellData) -> Cell:
-    """The cell of `request`, whose data are there."""
     start = starting_state(request, data.bands)
     runs = (
         FoldRun(
@@ -68,7 +63,7 @@ def ready(request: CellRequest, data: CellData) -> Cell:
         )
         for number, fold in enumerate(data.folds)
     )
-    return Cell(request, data, tuple(runs))
+    return CellRun(request, data, tuple(runs))
 
 
 def starting_state(request: CellRequest, bands: int) -> Mapping[str, Tensor]:
@@ -95,14 +90,13 @@ def starting_state(request: CellRequest, bands: int) -> Mapping[str, Tensor]:
     return trainer_of(experiment).initial_state(experiment, shape, request.seed)
 
 
-def cell_fit(cell: Cell) -> Hashable:
-    """Equal for cells whose folds can share a pack."""
+def _pack_signature(cell: CellRun) -> Hashable:
     request = cell.request
     shape = InputShape(len(request.channels), cell.data.bands, len(cell.data.classes))
-    return signature(request.experiment, "finetune", shape)
+    return pack_signature(request.experiment, "finetune", shape)
 
 
-def pack_folds(cells: Sequence[Cell], size: int) -> list[list[FoldRun]]:
+def pack_folds(cells: Sequence[CellRun], size: int) -> list[list[FoldRun]]:
     """The folds of `cells` in packs of at most `size`.
 
     The folds of a cell stay together, with those of other cells where they fit; a cell of more than `size` folds is cut
@@ -110,7 +104,7 @@ def pack_folds(cells: Sequence[Cell], size: int) -> list[list[FoldRun]]:
     """
     groups: dict[Hashable, list[tuple[FoldRun, ...]]] = defaultdict(list)
     for cell in cells:
-        groups[cell_fit(cell)].append(cell.runs)
+        groups[_pack_signature(cell)].append(cell.runs)
     packs: list[list[FoldRun]] = []
     for members in groups.values():
         pack: list[FoldRun] = []
@@ -146,7 +140,7 @@ class _PackBroke(Exception):
 
 
 def train_folds(
-    runs: Sequence[FoldRun], pool: WindowPool, reporter: Reporter, checkpoint_every: int, room: Room
+    runs: Sequence[FoldRun], pool: WindowPool, reporter: Reporter, checkpoint_every: int, memory_limit: MemoryLimit
 ) -> Iterator[FoldResult | FoldFailure]:
     """Train folds to the end; they are handed out as they end.
 
@@ -164,15 +158,15 @@ def train_folds(
         Is told of the epochs and keeps the checkpoints. What it raises is raised here.
     checkpoint_every : int
         Epochs between checkpoints.
-    room : Room
+    memory_limit : MemoryLimit
         How many there is memory for, as far as it is known; what is learned is put there.
     """
     waiting = deque([list(runs)])
     failed: set[str] = set()
     while waiting:
         pack = [run for run in waiting.popleft() if run.key not in failed]
-        if room.replicas is not None and len(pack) > room.replicas:
-            waiting.extendleft(reversed(evenly(pack, room.replicas)))
+        if memory_limit.replicas is not None and len(pack) > memory_limit.replicas:
+            waiting.extendleft(reversed(evenly(pack, memory_limit.replicas)))
             continue
         try:
             for outcome in _train_pack(pack, pool, reporter, checkpoint_every):
@@ -182,12 +176,12 @@ def train_folds(
             continue
         except _PackBroke as broke:
             left, error = broke.runs, broke.error
-            let_go(broke)
+            drop_frames(broke)
         if out_of_memory(error):
-            room.ran_out(len(left))
+            memory_limit.ran_out(len(left))
         if len(left) == 1:
             failed.add(left[0].key)
-            yield FoldFailure(left[0], no_room_for_one(left[0].key, error) if out_of_memory(error) else error)
+            yield FoldFailure(left[0], too_large_alone(left[0].key, error) if out_of_memory(error) else error)
         else:
             waiting.extendleft(reversed(evenly(left, -(-len(left) // 2))))
 
@@ -215,10 +209,10 @@ def _train_pack(
         raise _PackBroke(runs, error) from error
 
     while pack.runs:
-        if reporter.leaving:
+        if reporter.preempted:
             for replica, run in enumerate(pack.runs):
-                save_if_there_is_room(partial(pack.checkpoint, replica), run.key, run.stage, reporter)
-            reporter.leave()
+                save_if_memory_allows(partial(pack.checkpoint, replica), run.key, run.stage, reporter)
+            reporter.end_preempted()
         ended = [r for r, run in enumerate(pack.runs) if run.epoch >= run.epochs]
         try:
             if ended:
@@ -253,7 +247,7 @@ def _train_pack(
             pack = _without(pack, [r for r, run in enumerate(pack.runs) if run.key in failed])
         for replica, run in enumerate(pack.runs):
             if run.epoch % checkpoint_every == 0:
-                save_if_there_is_room(partial(pack.checkpoint, replica), run.key, run.stage, reporter)
+                save_if_memory_allows(partial(pack.checkpoint, replica), run.key, run.stage, reporter)
 
 
 def _without(pack: FoldPack, leaving: Sequence[int]) -> FoldPack:
@@ -282,24 +276,24 @@ def _means(run: FoldRun, rows: Sequence[Mapping[str, float | None]]) -> dict[str
 
 
 def finetune_cells(
-    cells: Sequence[Cell],
+    cells: Sequence[CellRun],
     reporter: Reporter,
     device: torch.device | str,
     checkpoint_every: int,
     pack_size: int,
-    room: Room,
+    memory_limit: MemoryLimit,
 ) -> Iterator[StageOutput | StageFailure]:
     """Fine-tune `cells`; each is handed out when its last fold has ended, in whatever order that is.
 
     Parameters
     ----------
-    cells : sequence of Cell
+    cells : sequence of CellRun
         What is to be trained.
     reporter, device, checkpoint_every
         As in `stages.run_cell_stage`.
     pack_size : int
         Folds that train together, at most.
-    room : Room
+    memory_limit : MemoryLimit
         How many of them there is memory for, as far as it is known.
     """
     by_key = {cell.request.key: cell for cell in cells}
@@ -311,7 +305,7 @@ def finetune_cells(
         wanted = [run for run in pack if run.key not in failed]
         if not wanted:
             continue
-        for outcome in train_folds(wanted, pool, reporter, checkpoint_every, room):
+        for outcome in train_folds(wanted, pool, reporter, checkpoint_every, memory_limit):
             key = outcome.run.key
             if key in failed:
                 continue
@@ -324,7 +318,7 @@ def finetune_cells(
                 yield finetune_output(by_key[key], [result for _, result in sorted(done.pop(key).items())])
 
 
-def finetune_output(cell: Cell, results: Sequence[FoldResult]) -> StageOutput:
+def finetune_output(cell: CellRun, results: Sequence[FoldResult]) -> StageOutput:
     """What the fine-tune stage hands on of a cell: curves, choices, validation figures, logits of sealed windows."""
     request = cell.request
     tensors: dict[str, np.ndarray] = {f"test_logits.{r.run.number}": r.test_logits for r in results}

@@ -1,4 +1,4 @@
-"""Memory: how much there is and was used, and how many replicas there is room for."""
+"""Memory: how much there is and was used, and how many replicas fit."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import torch
 
 from scmmlab.errors import MemoryShortageError
 from scmmlab.replica.replicas import replica_threads
 
 
-def no_room_for_one(key: str, error: BaseException) -> MemoryShortageError:
+def too_large_alone(key: str, error: BaseException) -> MemoryShortageError:
     """What is said of a training that does not even fit alone."""
     return MemoryShortageError(
         f"There is not enough memory to train {key} alone: {' '.join(str(error).split()) or type(error).__name__}",
@@ -24,8 +25,8 @@ def no_room_for_one(key: str, error: BaseException) -> MemoryShortageError:
 
 
 @dataclass
-class Room:
-    """How many replicas there is memory for, as far as that is known."""
+class MemoryLimit:
+    """How many replicas may train at a time: none more than memory has held, as far as that is known."""
 
     replicas: int | None = None
     """None as long as memory has not run out."""
@@ -36,8 +37,8 @@ class Room:
         self.replicas = half if self.replicas is None else min(self.replicas, half)
 
 
-class Meter:
-    """Measures the most memory that was in use above what was in use when the meter was made.
+class PeakMemory:
+    """Measures the most memory that was in use above what was in use when this was made.
 
     On a GPU, PyTorch's own count; on a CPU, the process's resident memory, whose high-water mark Linux lets a process
     reset. Elsewhere nothing is measured.
@@ -54,7 +55,7 @@ class Meter:
         self._start = self._used()
 
     def restart(self) -> None:
-        """Forget the most so far; what was in use when the meter was made stays the reference."""
+        """Forget the most so far; what was in use when this was made stays the reference."""
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
         else:
@@ -97,15 +98,14 @@ def free_memory(device: torch.device | str, share: float = 1.0) -> int | None:
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int((free + kept) * share)
     own = min(1.0, replica_threads() / (os.cpu_count() or 1))
-    limits = [free * own for free in (_available(), _control_group()) if free is not None]
+    limits = [free * own for free in (psutil.virtual_memory().available, _control_group()) if free is not None]
     with suppress(ImportError):  # Windows has no such limits
         import resource
 
         most, _ = resource.getrlimit(resource.RLIMIT_AS)
-        taken = _status("VmSize")
-        if most != resource.RLIM_INFINITY and taken is not None:
-            limits.append(max(0, most - taken))
-    return int(min(limits)) if limits else None
+        if most != resource.RLIM_INFINITY:
+            limits.append(max(0, most - psutil.Process().memory_info().vms))
+    return int(min(limits))
 
 
 def _give_back_freed_memory() -> None:
@@ -115,17 +115,10 @@ def _give_back_freed_memory() -> None:
 
 
 def _status(name: str) -> int | None:
-    """A figure of this process in bytes, as Linux gives it."""
-    return _kilobytes(Path("/proc/self/status"), name)
-
-
-def _available() -> int | None:
-    return _kilobytes(Path("/proc/meminfo"), "MemAvailable")
-
-
-def _kilobytes(file: Path, name: str) -> int | None:
+    """A figure of this process in bytes, as Linux gives it: psutil has none of the most memory in use."""
     with suppress(OSError):
-        found = re.search(rf"^{name}:\s+(\d+) kB$", file.read_text(encoding="utf-8"), re.MULTILINE)
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        found = re.search(rf"^{name}:\s+(\d+) kB$", status, re.MULTILINE)
         return 1024 * int(found[1]) if found else None
     return None
 

@@ -13,13 +13,13 @@ import torch
 
 from scmmlab.config import ExperimentSpec
 from scmmlab.config.code_digest import NUMERICS_VERSION
+from scmmlab.config.experiment import TrainedStage
 from scmmlab.replica.replicas import replica_threads
-from scmmlab.replica.shortage import let_go, out_of_memory
-from scmmlab.training.memory import Meter, free_memory
+from scmmlab.replica.shortage import drop_frames, out_of_memory
+from scmmlab.training.memory import PeakMemory, free_memory
 from scmmlab.training.packs import finetune_pack_size, pretrain_pack_size
 from scmmlab.training.rates import StepRunner, steps_of_finetuning, steps_of_pretraining
 
-Kind = Literal["pretrain", "finetune"]
 Bound = Literal["rate", "memory", "work", "time"]
 
 ENOUGH = 0.95
@@ -40,7 +40,7 @@ MOST = 256
 class Workload:
     """What packs are to be made of."""
 
-    kind: Kind
+    kind: TrainedStage
     """The stage."""
     experiment: ExperimentSpec
     """Its network, batch sizes, masks and losses decide the work of a step."""
@@ -57,7 +57,7 @@ class Workload:
 class PackRates:
     """What was measured on a device, and the size that follows from it."""
 
-    kind: Kind
+    kind: TrainedStage
     device: str
     """Its name, and the threads where it is a CPU."""
     size: int
@@ -118,7 +118,7 @@ def probe_pack_size(workload: Workload, device: str = "cpu", share: float = 1.0)
     make = steps_of_pretraining if workload.kind == "pretrain" else steps_of_finetuning
     free = free_memory(device, share)
     room = None if free is None else int(ROOM * free)
-    meter = Meter(device)
+    peak_memory = PeakMemory(device)
     rates: dict[int, float] = {}
     peaks: dict[int, int] = {}
     bound: Bound = "work"
@@ -129,14 +129,14 @@ def probe_pack_size(workload: Workload, device: str = "cpu", share: float = 1.0)
             break
         try:
             began = time.perf_counter()
-            meter.restart()
+            peak_memory.restart()
             rates[size] = _rate(make, workload, device, size)
-            most = meter.most()
+            most = peak_memory.most()
             spent += time.perf_counter() - began
         except Exception as error:
             if not out_of_memory(error) or size == 1:
                 raise
-            let_go(error)
+            drop_frames(error)
             bound = "memory"
             break
         if most is not None:

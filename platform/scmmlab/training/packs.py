@@ -8,7 +8,9 @@ from typing import TypeVar
 import torch
 
 from scmmlab.config import ExperimentSpec
-from scmmlab.methods.contract import InputShape, TrainedStage
+from scmmlab.config.experiment import TrainedStage
+from scmmlab.methods.contract import InputShape
+from scmmlab.methods.pretraining_view import pretraining_view
 from scmmlab.methods.registry import trainer_of
 from scmmlab.training.requests import SweepRequest
 
@@ -30,9 +32,10 @@ def finetune_pack_size(device: str | torch.device) -> int:
     return CPU_FINETUNE_PACK if torch.device(device).type == "cpu" else GPU_PACK
 
 
-def signature(experiment: ExperimentSpec, stage: TrainedStage, shape: InputShape) -> Hashable:
+def pack_signature(experiment: ExperimentSpec, stage: TrainedStage, shape: InputShape) -> Hashable:
     """Equal for stages that may share a pack: of one method, and alike in what its trainer says."""
-    return experiment.method, trainer_of(experiment).pack_signature(experiment, stage, shape)
+    seen = pretraining_view(experiment) if stage == "pretrain" else experiment
+    return experiment.method, trainer_of(experiment).pack_signature(seen, stage, shape)
 
 
 def packs_pay(experiment: ExperimentSpec, stage: TrainedStage) -> bool:
@@ -45,14 +48,14 @@ def sweep_signature(request: SweepRequest) -> Hashable | None:
     if not request.experiment.pretrains:
         return None
     # the settings of a sweep have one transfer, and so the same bands
-    return signature(request.experiment, "pretrain", InputShape(len(request.channels), bands=0))
+    return pack_signature(request.experiment, "pretrain", InputShape(len(request.channels), bands=0))
 
 
-def in_groups(items: Sequence[Item], fit: Callable[[Item], Hashable], size: int) -> list[list[Item]]:
-    """`items` in groups of equal `fit`, each group cut into the fewest packs of at most `size`, as even as can be."""
+def in_groups(items: Sequence[Item], signature: Callable[[Item], Hashable], size: int) -> list[list[Item]]:
+    """`items` in groups of equal `signature`, each cut into the fewest packs of at most `size`, as even as can be."""
     groups: dict[Hashable, list[Item]] = {}
     for item in items:
-        groups.setdefault(fit(item), []).append(item)
+        groups.setdefault(signature(item), []).append(item)
     return [pack for group in groups.values() for pack in evenly(group, size)]
 
 

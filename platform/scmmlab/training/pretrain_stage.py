@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scmmlab.config.code_digest import NUMERICS_VERSION
+from scmmlab.methods.pretraining_view import seen_by_pretraining
 from scmmlab.methods.registry import method_of
 from scmmlab.training.encoder_slots import TrainedEncoder
 from scmmlab.training.requests import PretrainRequest, StageOutput
@@ -30,10 +31,8 @@ def pretrain_output(request: PretrainRequest, trained: TrainedEncoder) -> StageO
         record={
             "format": RECORD_FORMAT,
             "key": request.key,
-            # what pre-training sees of the experiment; cells that differ in the rest share this record
-            "experiment": request.experiment.resolved().model_dump(
-                mode="json", include={"method", *method.pretrain_parts}
-            ),
+            # cells that differ in the rest share this record
+            "experiment": {name: part for name, part in seen_by_pretraining(request.experiment).items() if part != {}},
             "source": request.source.model_dump(mode="json"),
             "seed": request.seed,
             "channels": list(request.channels),

@@ -33,16 +33,16 @@ class Reporter:
         return True
 
     @property
-    def leaving(self) -> bool:
-        """Whether the process is about to go.
+    def preempted(self) -> bool:
+        """Whether the process is being preempted.
 
-        A training asks between two epochs; where it is, it saves a checkpoint of everything that it is at, whatever
-        the interval, and then calls `leave`.
+        A training asks between two epochs; if so, it saves a checkpoint of everything that it trains, whatever the
+        interval, and then calls `end_preempted`.
         """
         return False
 
-    def leave(self) -> None:
-        """Everything is saved: end the trainings, by raising, where `leaving` was true."""
+    def end_preempted(self) -> None:
+        """Everything is saved: end the trainings, by raising, where `preempted` was true."""
 
     def slots(self, used: int, there: int) -> None:
         """A pack with `there` slots, `used` of them in use, is about to be trained through an epoch."""

@@ -10,7 +10,7 @@ import numpy as np
 from scmmlab.config import CorpusSelection, ExperimentSpec, TransferSpec
 from scmmlab.errors import FailureCause
 
-StageKind = Literal["pretrain", "finetune", "evaluate", "sweep", "errand"]
+StageKind = Literal["pretrain", "finetune", "evaluate", "sweep", "auxiliary"]
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,7 @@ class PretrainRequest:
     key: str
     """Identity of the stage, in reports and checkpoints."""
     experiment: ExperimentSpec
-    """Its masking, contrast, aggregator, reconstruction, loss, network, scaling and pretrain parts are used; of the
-    protocol, only what the released code does to pre-training."""
+    """Of which `pretraining_view` is trained."""
     seed: int
     """Seed of the cell. Initial weights, batches and masks depend on it alone, so that variants are paired."""
     source: CorpusSelection

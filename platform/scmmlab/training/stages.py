@@ -10,12 +10,12 @@ import torch
 
 from scmmlab.methods.contract import InputShape, PretrainRun
 from scmmlab.replica.windows import WindowPool
-from scmmlab.training.data import Selections, Tables, pretrain_data
+from scmmlab.training.data import Selections, Tables, cell_data, pretrain_data
 from scmmlab.training.encoder_slots import pretrain_run, stage_failure, train_encoders
 from scmmlab.training.evaluate import evaluate_cell
-from scmmlab.training.finetune_stage import finetune_cells, ready_cell
-from scmmlab.training.memory import Room
-from scmmlab.training.packs import finetune_pack_size, in_groups, pretrain_pack_size, signature
+from scmmlab.training.finetune_stage import cell_run, finetune_cells
+from scmmlab.training.memory import MemoryLimit
+from scmmlab.training.packs import finetune_pack_size, in_groups, pack_signature, pretrain_pack_size
 from scmmlab.training.pretrain_stage import pretrain_output
 from scmmlab.training.reporter import Reporter
 from scmmlab.training.requests import CellRequest, PretrainRequest, StageFailure, StageKind, StageOutput, SweepRequest
@@ -62,16 +62,16 @@ def run_pretrain_stage(
         requests, "pretrain", lambda r: pretrain_run(r.key, r.experiment, r.seed, pretrain_data(r, selections))
     )
     by_key = {request.key: request for request in requests}
-    size, room = pack_size or pretrain_pack_size(device), Room()
+    size, memory_limit = pack_size or pretrain_pack_size(device), MemoryLimit()
     for pack in in_groups(list(runs), lambda key: _run_signature(runs[key]), size):
         members = [runs[key] for key in pack]
         pool = WindowPool([run.data.features for run in members], device, torch.float32)
-        for outcome in train_encoders(members, pool, reporter, checkpoint_every, room=room):
+        for outcome in train_encoders(members, pool, reporter, checkpoint_every, memory_limit=memory_limit):
             if isinstance(outcome, StageFailure):
                 outcomes[outcome.key] = outcome
             else:
                 outcomes[outcome.run.key] = pretrain_output(by_key[outcome.run.key], outcome)
-    return [_halved_to(room, outcomes[request.key]) for request in requests]
+    return [_halved_to(memory_limit, outcomes[request.key]) for request in requests]
 
 
 def run_cell_stage(
@@ -99,12 +99,12 @@ def run_cell_stage(
         In the order of `requests`. A cell fails when one of its folds does; the others go on.
     """
     selections = Selections(tables)
-    cells, outcomes = _prepare(requests, "finetune", lambda request: ready_cell(request, selections))
-    size, room = pack_size or finetune_pack_size(device), Room()
+    cells, outcomes = _prepare(requests, "finetune", lambda request: cell_run(request, cell_data(request, selections)))
+    size, memory_limit = pack_size or finetune_pack_size(device), MemoryLimit()
     if cells:
-        for outcome in finetune_cells(list(cells.values()), reporter, device, checkpoint_every, size, room):
+        for outcome in finetune_cells(list(cells.values()), reporter, device, checkpoint_every, size, memory_limit):
             outcomes[outcome.key] = outcome
-    return [_halved_to(room, outcomes[request.key]) for request in requests]
+    return [_halved_to(memory_limit, outcomes[request.key]) for request in requests]
 
 
 def run_evaluate_stage(request: CellRequest, finetuned: StageOutput, tables: Tables) -> StageOutput:
@@ -130,12 +130,12 @@ def run_sweep_stage(
 
 def _run_signature(run: PretrainRun) -> Hashable:
     _, channels, bands = run.data.features.shape
-    return signature(run.experiment, "pretrain", InputShape(channels, bands))
+    return pack_signature(run.experiment, "pretrain", InputShape(channels, bands))
 
 
-def _halved_to(room: Room, outcome: Outcome) -> Outcome:
+def _halved_to(memory_limit: MemoryLimit, outcome: Outcome) -> Outcome:
     """`outcome`, which says how small its packs became."""
-    return replace(outcome, halved_to=room.replicas) if isinstance(outcome, StageOutput) else outcome
+    return replace(outcome, halved_to=memory_limit.replicas) if isinstance(outcome, StageOutput) else outcome
 
 
 def _prepare(

@@ -17,8 +17,8 @@ from scmmlab.methods.registry import method_of, trainer_of
 from scmmlab.replica.windows import WindowPool
 from scmmlab.training.data import CellData, Selections, Tables, cell_data, pretrain_data
 from scmmlab.training.encoder_slots import EncoderSlots, Ended, pretrain_run, stage_failure
-from scmmlab.training.finetune_stage import finetune_cells, ready
-from scmmlab.training.memory import Room
+from scmmlab.training.finetune_stage import cell_run, finetune_cells
+from scmmlab.training.memory import MemoryLimit
 from scmmlab.training.packs import finetune_pack_size
 from scmmlab.training.pretrain_stage import RECORD_FORMAT
 from scmmlab.training.probe import EmbeddingProbe, check_validates
@@ -82,9 +82,9 @@ class Sweep:
         """Validation balanced accuracy, mean over folds; or why there is none."""
         asked = self.request
         request = CellRequest(asked.key, asked.experiment, asked.seed, asked.transfer, asked.channels, encoder=None)
-        cell = ready(request, self.data)
+        cell = cell_run(request, self.data)
         size = finetune_pack_size(self.device)
-        (outcome,) = finetune_cells([cell], Reporter(), self.device, 1, size, Room())
+        (outcome,) = finetune_cells([cell], Reporter(), self.device, 1, size, MemoryLimit())
         if isinstance(outcome, StageFailure):
             return replace(outcome, kind="sweep")
         return float(np.mean([fold["validation"]["balanced_accuracy"] for fold in outcome.record["folds"]]))

@@ -14,7 +14,7 @@ from pydantic import Field
 from scmmlab.corpora.dreamer_file import BASELINE_SAMPLES, CHANNELS, CLIPS, FILE, SAMPLING_RATE, SUBJECTS, VARIABLE
 from scmmlab.corpora.fakes.brain import Brain
 from scmmlab.corpora.fakes.fake_corpus import FakeCorpus
-from scmmlab.corpora.fakes.nested_files import Cell, Later, Value, write_nested
+from scmmlab.corpora.fakes.nested_files import Later, MatlabCell, Value, write_nested
 from scmmlab.corpora.synthetic import named_generator
 
 _HEADSET_UV, _RESOLUTION_UV = 4200.0, 0.51
@@ -37,10 +37,10 @@ class DreamerFake(FakeCorpus):
         # from 65 to 393 s, and short ones more often; or as short as the reader takes
         seconds = np.full(CLIPS, 60) if self.small else (65 + 329 * clips.random(CLIPS) ** 2).astype(int)
         content: dict[str, Value] = {
-            "Data": Cell((1, SUBJECTS), [self._subject(subject, seconds) for subject in range(1, SUBJECTS + 1)]),
+            "Data": MatlabCell((1, SUBJECTS), [self._subject(subject, seconds) for subject in range(1, SUBJECTS + 1)]),
             "EEG_SamplingRate": SAMPLING_RATE,
             "ECG_SamplingRate": _ECG_PER_EEG * SAMPLING_RATE,
-            "EEG_Electrodes": Cell((1, len(CHANNELS)), CHANNELS),
+            "EEG_Electrodes": MatlabCell((1, len(CHANNELS)), CHANNELS),
             "noOfSubjects": float(SUBJECTS),
             "noOfVideoSequences": float(CLIPS),
             "Disclaimer": "Made up by scmmlab in the format of DREAMER; no one was recorded.",
@@ -74,8 +74,8 @@ class DreamerFake(FakeCorpus):
         return {
             "Age": str(rng.integers(22, 34)),
             "Gender": "female" if rng.random() < 0.4 else "male",
-            "EEG": {part: Cell((CLIPS, 1), arrays) for part, arrays in eeg.items()},
-            "ECG": {part: Cell((CLIPS, 1), arrays) for part, arrays in ecg.items()},
+            "EEG": {part: MatlabCell((CLIPS, 1), arrays) for part, arrays in eeg.items()},
+            "ECG": {part: MatlabCell((CLIPS, 1), arrays) for part, arrays in ecg.items()},
             **{f"Score{scale}": values for scale, values in scores.items()},
         }
 

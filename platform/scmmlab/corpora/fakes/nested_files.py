@@ -29,14 +29,14 @@ class Later:
 
 
 @dataclass(frozen=True)
-class Cell:
+class MatlabCell:
     """A cell, its contents column by column."""
 
     shape: tuple[int, int]
     contents: Sequence[Value]
 
 
-Value = float | str | Later | Cell | Mapping[str, "Value"] | NDArray[np.float64]
+Value = float | str | Later | MatlabCell | Mapping[str, "Value"] | NDArray[np.float64]
 
 
 def write_nested(path: Path, name: str, value: Value) -> None:
@@ -66,7 +66,7 @@ def _matrix(name: str, value: Value) -> Iterator[bytes]:
         yield _element(_INT8, b"".join(field.encode("ascii").ljust(_NAME_BYTES, b"\0") for field in value))
         for part in value.values():
             yield from _matrix("", part)
-    elif isinstance(value, Cell):
+    elif isinstance(value, MatlabCell):
         for part in value.contents:
             yield from _matrix("", part)
     elif isinstance(value, str):
@@ -80,7 +80,7 @@ def _matrix(name: str, value: Value) -> Iterator[bytes]:
 def _kind(value: Value) -> tuple[int, tuple[int, int]]:
     if isinstance(value, Mapping):
         return _STRUCT, (1, 1)
-    if isinstance(value, Cell):
+    if isinstance(value, MatlabCell):
         return _CELL, value.shape
     if isinstance(value, str):
         return _CHAR, (1, len(value))
@@ -96,7 +96,7 @@ def _size(name: str, value: Value) -> int:
     size = 16 + 16 + _padded(len(name))
     if isinstance(value, Mapping):
         return size + 8 + _padded(_NAME_BYTES * len(value)) + sum(8 + _size("", part) for part in value.values())
-    if isinstance(value, Cell):
+    if isinstance(value, MatlabCell):
         return size + sum(8 + _size("", part) for part in value.contents)
     return size + _padded((2 if isinstance(value, str) else 8) * rows * columns)
 

@@ -94,7 +94,7 @@ def apply_events(root: Path, file: str, raw: Any) -> None:
 
 
 def refuse_epochs(root: Path, file: str) -> None:
-    """Raise a `CorpusError` where a recording is said to be epochs, or the file that may say so is no JSON."""
+    """Raise a `CorpusError` where a recording is said to be epochs, or the file that may say so is not JSON."""
     datatype = PurePosixPath(file).parent.name
     for sidecar in find_sidecars(root, file, datatype, ".json"):
         try:
@@ -103,7 +103,7 @@ def refuse_epochs(root: Path, file: str) -> None:
             raise CorpusError(f"'{root / sidecar}' cannot be read: expected JSON, found {error.strerror}.") from error
         except ValueError as error:
             found = "bytes that are no text in UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
-            raise CorpusError(f"'{root / sidecar}' is no JSON: expected an object, found {found}.") from None
+            raise CorpusError(f"'{root / sidecar}' is not JSON: expected an object, found {found}.") from None
         if not isinstance(content, dict):
             raise CorpusError(f"'{root / sidecar}' is wrong: expected an object, found {type(content).__name__}.")
         if "RecordingType" in content:
@@ -128,7 +128,7 @@ def read_events(root: Path, file: str) -> list[tuple[float, float, str]]:
     Raises
     ------
     CorpusError
-        If it cannot be read, or an onset or length is no number.
+        If it cannot be read, or an onset or length is not a number.
     """
     if not open_below(root, file).read_bytes().strip():
         # whoever needs events says that there are none
@@ -186,6 +186,6 @@ def _date(text: str, where: str) -> datetime:
     try:
         date = datetime.fromisoformat(text)
     except ValueError:
-        raise CorpusError(f"{where} is no date: expected one such as 2024-05-31T09:30:00, found {text!r}.") from None
+        raise CorpusError(f"{where} is not a date: expected one such as 2024-05-31T09:30:00, found {text!r}.") from None
     # a time of no zone is taken as it stands, so that the day is the same on every machine
     return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scmmlab.corpora.edf import EdfHeader
-from scmmlab.corpora.lab.edf_records import read_edf_numbers
+from scmmlab.corpora.edf_samples import physical_values, read_samples
 from scmmlab.corpora.lab.formats import read_segment
 from scmmlab.errors import CorpusError, nearest
 
@@ -79,7 +79,8 @@ def _are_whole(values: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def _edf_values(path: Path, header: EdfHeader, channel: str) -> tuple[NDArray[np.float64], float]:
     index = _edf_signal(path, header, channel)
-    stored, values = read_edf_numbers(path, header, index)
+    (stored,) = read_samples(path, header, [index])
+    values = physical_values(header.signals[index], stored)
     # some writers give BDF's status the range of the electrodes: its bits are then those of what is stored
     is_bits = path.suffix.lower() == ".bdf" and channel.lower() in ("status", "trigger")
     if is_bits and (np.abs(stored).max() <= _ONE_BYTE or not _are_whole(values).all()):

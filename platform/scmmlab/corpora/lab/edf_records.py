@@ -9,10 +9,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from scmmlab.corpora.edf import EdfHeader
+from scmmlab.corpora.edf_samples import read_records
 from scmmlab.errors import CorpusError
 
 _ANNOTATION = re.compile(rb"([+-]\d+(?:\.\d*)?)(?:\x15(\d+(?:\.\d*)?))?\x14(.*?)\x14\x00", re.DOTALL)
@@ -64,7 +62,8 @@ def read_edf_records(path: Path, header: EdfHeader, rate: float, encoding: str) 
     signals = [index for index, signal in enumerate(header.signals) if signal.is_annotations]
     starts: list[float | None] = []
     annotations: list[tuple[float, float, str]] = []
-    for record in zip(*(_stored(path, header, index) for index in signals), strict=True):
+    parts = read_records(path, header, signals) if signals else ()
+    for record in (record for part in parts for record in zip(*part, strict=True)):
         contents = [row.tobytes() for row in record]
         first = _ONSET.match(contents[0])
         starts.append(float(first[1]) if first else None)
@@ -84,32 +83,6 @@ def read_edf_records(path: Path, header: EdfHeader, rate: float, encoding: str) 
     )
 
 
-def read_edf_numbers(path: Path, header: EdfHeader, index: int) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """All numbers of a signal, shape=(n_times,), as they are stored, and in the unit that it states."""
-    stored = _stored(path, header, index).reshape(-1, _sample_bytes(path))
-    words = np.zeros((len(stored), 4), np.uint8)
-    # in the upper bytes of a word its sign is theirs
-    words[:, -stored.shape[1] :] = stored
-    digital = words.view("<i4")[:, 0] >> 8 * (4 - stored.shape[1])
-    (low, high), (least, largest) = header.signals[index].physical, header.signals[index].digital
-    if largest == least:
-        return digital, digital.astype(np.float64)
-    # value = low + (number − least) · (high − low) / (largest − least), which is exact where the ranges are the same
-    return digital, low + (digital - np.float64(least)) * ((high - low) / (largest - least))
-
-
-def _stored(path: Path, header: EdfHeader, index: int) -> NDArray[np.uint8]:
-    """The bytes of a signal, shape=(n_records, n_bytes)."""
-    sizes = [_sample_bytes(path) * signal.samples_per_record for signal in header.signals]
-    content = np.memmap(path, np.uint8, "r", header.bytes, (header.records, header.record_bytes))
-    start = sum(sizes[:index])
-    return content[:, start : start + sizes[index]]
-
-
-def _sample_bytes(path: Path) -> int:
-    return 3 if path.suffix.lower() == ".bdf" else 2
-
-
 def _leaps(path: Path, starts: list[float | None], seconds: float, jitter: float) -> list[tuple[int, float]]:
     leaps: list[tuple[int, float]] = []
     if len(set(starts)) == 1:
@@ -120,7 +93,7 @@ def _leaps(path: Path, starts: list[float | None], seconds: float, jitter: float
         if before is not None and start is not None:
             if start < before + seconds - jitter:
                 raise CorpusError(
-                    f"The records of '{path}' are in no order of time: expected record {record + 1} at "
+                    f"The records of '{path}' are not in chronological order: expected record {record + 1} at "
                     f"{before + seconds:g} s or later, as the one before says, found {start:g} s.",
                     "copy the file again, or write it anew from the recorder's own format.",
                 )

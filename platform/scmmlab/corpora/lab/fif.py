@@ -44,7 +44,7 @@ def fif_parts(root: Path, file: str) -> tuple[str, ...]:
 def fif_before(path: Path) -> str | None:
     """The name of the file that a split recording comes from, where this one is a further part of it.
 
-    What is no FIF file is none; whoever opens it says so.
+    What is not an FIF file is none; whoever opens it says so.
     """
     try:
         about = path.stat()
@@ -78,7 +78,7 @@ def _named_files(path: Path) -> Iterator[tuple[int, set[int], list[str]]]:
             end = position + _TAG.size + length
             if position == 0 and kind != _FILE_ID:
                 raise CorpusError(
-                    f"'{path}' is no FIF file: expected one that starts with a file id, found tag {kind}."
+                    f"'{path}' is not an FIF file: expected one that starts with a file id, found tag {kind}."
                 )
             if length < 0 or end > size:
                 raise CorpusError(
@@ -98,5 +98,5 @@ def _named_files(path: Path) -> Iterator[tuple[int, set[int], list[str]]]:
             position = end if following == 0 else following
     if size == 0 or position < size:
         found = "nothing" if size == 0 else f"a tag at byte {last} that leads back to {position}"
-        raise CorpusError(f"'{path}' is no whole FIF file: expected tags one behind the other, found {found}.")
+        raise CorpusError(f"'{path}' is not a complete FIF file: expected tags one behind the other, found {found}.")
     raise CorpusError(f"'{path}' is truncated: expected a last tag, found the end of the file at byte {size}.")

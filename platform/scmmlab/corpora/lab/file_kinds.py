@@ -37,7 +37,7 @@ def check_ending(path: Path) -> None:
     ending = path.suffix
     if ending.lower() not in ENDINGS:
         raise CorpusError(
-            f"'{path}' is no recording that can be read: expected a name that ends in {', '.join(ENDINGS)}, found "
+            f"'{path}' is not a recording that can be read: expected a name that ends in {', '.join(ENDINGS)}, found "
             f"{ending or 'no ending'}.",
             "put the ending of the recordings into 'recordings.files'; BrainVision's is .vhdr.",
         )

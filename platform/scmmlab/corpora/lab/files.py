@@ -183,7 +183,7 @@ def _bids_files(spec: BidsSpec, root: Path) -> Iterator[tuple[str, dict[str, str
     if not any(root.glob("sub-*")):
         hint = next((path.parent for path in sorted(root.glob("*/sub-*"))), None)
         raise CorpusError(
-            f"'{root}' is no BIDS folder: expected folders sub-*, found no such.",
+            f"'{root}' is not a BIDS folder: expected folders sub-*, found no such.",
             f"--root {hint} has some." if hint else None,
         )
     tasks: set[str] = set()

@@ -131,7 +131,7 @@ def read_segment(raw: Any, picks: list[int], start: int, stop: int, path: Path) 
     return guarded(path, lambda: raw.get_data(picks=picks, start=start, stop=stop))
 
 
-def started(root: Path, file: str, spec: RecordingsSpec) -> datetime:
+def start_time(root: Path, file: str, spec: RecordingsSpec) -> datetime:
     """When a recording was started, as it says itself.
 
     Raises

@@ -76,7 +76,7 @@ def constant_stretches(raw: Any, picks: Sequence[int], start: int, stop: int, pa
     return tuple(Stretch(first, last, "all channels hold one value") for first, last in found)
 
 
-def settle(
+def apply_gap_policy(
     span: TrialSpan,
     gaps: Iterable[Stretch],
     at_gaps: Literal["refuse", "cut", "drop"],
@@ -135,7 +135,7 @@ def settle(
     return kept, LeftOut(where=file, what=f"{lost:.3f} s of trial {span.trial}", why=f"a gap: {why}")
 
 
-def around(span: TrialSpan, gaps: Iterable[Stretch], margin: int, samples: int) -> tuple[int, int]:
+def with_margins(span: TrialSpan, gaps: Iterable[Stretch], margin: int, samples: int) -> tuple[int, int]:
     """A trial's samples and so many before and after it as no gap keeps from it."""
     first, last = max(0, span.start - margin), min(samples, span.stop + margin)
     for gap in gaps:

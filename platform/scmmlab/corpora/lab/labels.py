@@ -9,7 +9,7 @@ from pathlib import Path
 from scmmlab.corpora.lab.layout import ClassSpec, ColumnLabels, FieldLabels, LabelsSpec, ParticipantLabels
 from scmmlab.corpora.lab.marks import Mark
 from scmmlab.corpora.lab.recordings import LabRecording
-from scmmlab.corpora.lab.tables import Row, is_missing, is_same, number_in, read_rows
+from scmmlab.corpora.lab.tables import TextRow, is_missing, is_same, number_in, read_rows
 from scmmlab.errors import CorpusError
 
 _A_NUMBER = "a number, as the ranges of labels.classes ask for"
@@ -21,7 +21,7 @@ class _Value:
 
     text: str
     where: str
-    row: Row | None = None
+    row: TextRow | None = None
     column: str = ""
     missing: str = ""
     of_name: bool = False
@@ -33,7 +33,7 @@ class _Value:
         number = number_in(self.text)
         # a mark's description may be anything, the field of a name is one of the values
         if self.of_name and math.isnan(number) and not is_missing(self.text):
-            raise CorpusError(f"{self.where} is no number: expected {_A_NUMBER}, found {self.text!r}.")
+            raise CorpusError(f"{self.where} is not a number: expected {_A_NUMBER}, found {self.text!r}.")
         return number
 
 
@@ -82,7 +82,7 @@ class Labels:
         Raises
         ------
         CorpusError
-            If its value stands for two, is no number where only ranges are left, or is not there at all.
+            If its value stands for two, is not a number where only ranges are left, or is not there at all.
         """
         value, classes = self._value(mark), self.spec.classes
         found = [index for index, each in enumerate(classes) if any(is_same(value.text, one) for one in each.values)]
@@ -113,7 +113,7 @@ class Labels:
             return self.fixed
         if not isinstance(self.spec, ColumnLabels):
             return _Value(mark.description, f"The mark at {mark.onset_s:.3f} s in '{self.path}'")
-        assert isinstance(mark.row, Row), "labels of a column have rows"
+        assert isinstance(mark.row, TextRow), "labels of a column have rows"
         return _of_row(mark.row, self.spec.column)
 
 
@@ -146,7 +146,7 @@ def _of_name(field: str, recording: LabRecording, path: Path) -> _Value:
     )
 
 
-def _of_row(row: Row, column: str) -> _Value:
+def _of_row(row: TextRow, column: str) -> _Value:
     return _Value(row.text(column), row.where(column), row, column)
 
 

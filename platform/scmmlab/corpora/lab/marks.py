@@ -14,7 +14,7 @@ from scmmlab.corpora.lab.bids import find_sidecar
 from scmmlab.corpora.lab.codes import read_codes
 from scmmlab.corpora.lab.layout import FIELD, EventTrials, FileTrials, StatusTrials, TableTrials, TrialsSpec
 from scmmlab.corpora.lab.recordings import LabRecording
-from scmmlab.corpora.lab.tables import Row, is_same, number_in, read_rows
+from scmmlab.corpora.lab.tables import TextRow, is_same, number_in, read_rows
 from scmmlab.errors import CorpusError
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _value(recording: LabRecording, name: str) -> str:
     return recording.file if name == "file" else recording.fields.get(name, "")
 
 
-def _of_rows(rows: list[Row], onset: str, duration: str | None, description: str | None) -> Iterator[Mark]:
+def _of_rows(rows: list[TextRow], onset: str, duration: str | None, description: str | None) -> Iterator[Mark]:
     for row in rows:
         # where the layout says how long trials are, it still tells how long a stretch is that is marked as bad
         duration_s = row.number(duration, "seconds") if duration else number_in(row.get("duration", ""))

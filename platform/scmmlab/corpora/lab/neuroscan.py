@@ -38,7 +38,7 @@ def neuroscan_parts(root: Path, file: str) -> tuple[str, ...]:
             )
     elif not header.startswith((b"RIFF", b"RF64")):
         raise CorpusError(
-            f"'{path}' is no CNT file: expected one that starts with 'Version 3', found "
+            f"'{path}' is not a CNT file: expected one that starts with 'Version 3', found "
             f"{header[:9].decode('latin-1')!r}."
         )
     return ()

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from scmmlab.corpora.lab.fif import fif_before
 from scmmlab.corpora.lab.files import find_files
-from scmmlab.corpora.lab.formats import started
+from scmmlab.corpora.lab.formats import start_time
 from scmmlab.corpora.lab.layout import BidsSpec, RecordingsSpec
 from scmmlab.corpora.left_out import LeftOut
 from scmmlab.errors import CorpusError
@@ -143,7 +143,7 @@ class _Found:
 
     def _by_date(self, subject: str) -> Iterator[tuple[str, int, int]]:
         """Files with session and run, as the times say at which they were recorded."""
-        times = {file: started(self.root, file, self.spec) for file in self.by_subject[subject]}
+        times = {file: start_time(self.root, file, self.spec) for file in self.by_subject[subject]}
         by_time = sorted(times, key=lambda file: times[file])
         for earlier, later in pairwise(by_time):
             if times[earlier] == times[later]:

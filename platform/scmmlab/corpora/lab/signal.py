@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scmmlab.corpora.edf import VOLT_UNITS, EdfHeader
+from scmmlab.corpora.edf import MICROVOLTS, EdfHeader
 from scmmlab.corpora.lab.channels import (
     Channel,
     edf_channels,
@@ -225,7 +225,7 @@ def _choose(layout: LayoutSpec, channels: list[Channel], path: Path) -> _Choice:
     for channel in (channels[index] for index in (*picks, *reference_picks)):
         if channel.unit is not None and volts_in(channel.unit) is None and spec.scale is None:
             raise CorpusError(
-                f"'{path}' states no voltage for {channel.name}: expected {' or '.join(VOLT_UNITS)}, found "
+                f"'{path}' states no voltage for {channel.name}: expected {' or '.join(MICROVOLTS)}, found "
                 f"{channel.unit!r}.",
                 "signal.scale: 1e-6 if the numbers are µV, 1e-3 if they are mV, 1 if they are V; signal.drop leaves it "
                 "out if it is no EEG.",

@@ -29,7 +29,7 @@ _UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 
 
 @dataclass(frozen=True)
-class Table:
+class TextTable:
     """A table's place and columns, with all of its rows.
 
     Parameters
@@ -38,13 +38,13 @@ class Table:
         Where it lies, for messages.
     decimal : {".", ","} or None
         What stands before the decimals of its numbers; None where each column tells.
-    rows : list of Row
+    rows : list of TextRow
         All of them, in the order of the file.
     """
 
     path: Path
     decimal: str | None
-    rows: list[Row] = field(default_factory=list)
+    rows: list[TextRow] = field(default_factory=list)
     _decimals: dict[str, str] = field(default_factory=dict)
 
     def decimal_of(self, column: str) -> str:
@@ -71,10 +71,10 @@ class Table:
         return self._decimals[column]
 
 
-class Row(dict[str, str]):
+class TextRow(dict[str, str]):
     """The values of a row by column, and its line under `LINE`."""
 
-    def __init__(self, values: dict[str, str], table: Table):
+    def __init__(self, values: dict[str, str], table: TextTable):
         super().__init__(values)
         self.table = table
 
@@ -102,7 +102,7 @@ class Row(dict[str, str]):
         Raises
         ------
         CorpusError
-            If it is no number; `what` says what was expected.
+            If it is not a number; `what` says what was expected.
         """
         text = self.text(column)
         if is_missing(text):
@@ -114,13 +114,14 @@ class Row(dict[str, str]):
         value = number_in(plain)
         if math.isnan(value):
             raise CorpusError(
-                f"{column} is no number in line {self[LINE]} of '{self.table.path}': expected {what}, found {text!r}.",
+                f"{column} is not a number in line {self[LINE]} of '{self.table.path}': expected {what}, "
+                f"found {text!r}.",
                 self._hint(column),
             )
         return value
 
     def _hint(self, column: str) -> str:
-        """What to do about a value that is no number."""
+        """What to do about a value that is not a number."""
         if _WITH_COMMA.fullmatch(self[column]) and self.table.decimal is None:
             other = next(row for row in self.table.rows if _keeps_point(row[column]))
             return (
@@ -133,7 +134,7 @@ class Row(dict[str, str]):
         return f"The column {column} in line {self[LINE]} of '{self.table.path}'"
 
 
-def read_rows(root: Path, file: str, columns: Sequence[str], decimal: str | None = None) -> list[Row]:
+def read_rows(root: Path, file: str, columns: Sequence[str], decimal: str | None = None) -> list[TextRow]:
     """The rows of a table.
 
     Parameters
@@ -158,7 +159,7 @@ def read_rows(root: Path, file: str, columns: Sequence[str], decimal: str | None
     delimiter = _delimiter(text, file, columns)
     # quoted values may have ends of lines in them
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    table = Table(path, decimal)
+    table = TextTable(path, decimal)
     try:
         names = [name.strip() for name in next(reader, [])]
         _check_header(path, names, columns)
@@ -173,7 +174,7 @@ def read_rows(root: Path, file: str, columns: Sequence[str], decimal: str | None
                     "in itself is put in quotes.",
                 )
             row = {name: value.strip() for name, value in zip(names, values, strict=True) if name}
-            table.rows.append(Row({**row, LINE: str(reader.line_num)}, table))
+            table.rows.append(TextRow({**row, LINE: str(reader.line_num)}, table))
     except csv.Error as error:
         raise CorpusError(
             f"Line {reader.line_num} of '{path}' cannot be read: expected values between {_DELIMITERS[delimiter]}, "

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scmmlab.corpora.lab.classless import may_start, without_class
-from scmmlab.corpora.lab.gaps import bad_stretches, is_bad, is_gap, settle, stated_gaps
+from scmmlab.corpora.lab.gaps import apply_gap_policy, bad_stretches, is_bad, is_gap, stated_gaps
 from scmmlab.corpora.lab.labels import Labels, expected_values
 from scmmlab.corpora.lab.layout import AnnotationTrials, EventTrials, FileTrials, LayoutSpec, StatusTrials
 from scmmlab.corpora.lab.marks import Mark, NoRowError, read_marks
@@ -120,7 +120,7 @@ def find_trials(layout: LayoutSpec, root: Path, recording: LabRecording, raw: An
         notes = (*notes, *_ignored(path, numbered))
         numbered = [replace(span, bad=()) for span in numbered]
     settled = [
-        settle(span, own, layout.trials.at_gaps, rate, path, recording.file)
+        apply_gap_policy(span, own, layout.trials.at_gaps, rate, path, recording.file)
         for span, (_, own) in zip(numbered, placed, strict=True)
     ]
     return FoundTrials(

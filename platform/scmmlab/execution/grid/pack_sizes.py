@@ -1,8 +1,8 @@
-"""How many replicas of a grid's stages train together: as the study says, as was measured, or as memory allows.
+"""How many replicas of a grid's stages train together: as set by the study, measured, or limited by memory.
 
-What was measured is kept in ``packs.json`` in the study's folder, for people to read and for the study to go on with:
-there it goes wherever the store goes, and nothing is written where nobody asked for it. It is a property of a machine,
-so a worker whose device or versions are others measures again. No result depends on it, and no key.
+Measurements are kept in ``packs.json`` in the study's folder, for people to read and for later runs: they go wherever
+the store goes, and nothing is written elsewhere. They are a property of a machine, so a worker with another device or
+other versions measures again. No result and no key depends on them.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 
 from scmmlab.config import ResourcesSpec
 from scmmlab.execution.engine import Engine
-from scmmlab.execution.grid.scheduler import Stage, StageKind
+from scmmlab.execution.grid.scheduler import GridStageKind, Stage
 from scmmlab.execution.grid.stages import GridStages
-from scmmlab.execution.task import Errand, Outcome
+from scmmlab.execution.task import AuxiliaryTask, Outcome
 from scmmlab.study.folder import StudyFolder
 from scmmlab.training import StageFailure, StageOutput
 from scmmlab.training.pack_probe import PackRates, Workload, probe_pack_size
@@ -25,16 +25,16 @@ from scmmlab.training.packs import finetune_pack_size, packs_pay, pretrain_pack_
 FILE = "packs.json"
 FORMAT = 1
 LEAST_REPLICAS = 2
-"""With fewer a worker, there is nothing to choose."""
+"""With fewer per worker, there is nothing to choose."""
 
 NOUNS = {"pretrain": "encoders", "finetune": "folds"}
 
-Fit = tuple[StageKind, Hashable]
+Fit = tuple[GridStageKind, Hashable]
 """Kind of a stage, and its fit."""
 
 
 @dataclass(frozen=True)
-class PackProbe(Errand):
+class PackProbe(AuxiliaryTask):
     """Have a worker measure which pack is best, on the device that will train it."""
 
     key: str
@@ -42,13 +42,13 @@ class PackProbe(Errand):
     share: float
     """Of a GPU, that each worker has."""
     known: tuple[PackRates, ...]
-    """What was measured before for such packs, wherever that was."""
+    """Earlier measurements of such packs, on any device."""
 
     def run(self, device: str) -> StageOutput:
-        """What was measured on such a device before, or is now."""
+        """An earlier measurement on such a device, or a new one."""
         found = next((rates for rates in self.known if rates.holds_on(device)), None)
         rates = found or probe_pack_size(self.workload, device, self.share)
-        return StageOutput(self.key, "errand", rates.to_json(), {})
+        return StageOutput(self.key, "auxiliary", rates.to_json(), {})
 
 
 class PackSizes:
@@ -57,11 +57,11 @@ class PackSizes:
     Parameters
     ----------
     grid : GridStages
-        What is to be run.
+        The stages.
     folder : StudyFolder
         Where measurements are kept.
     resources : ResourcesSpec
-        A `pack_size` there overrides everything but memory that has run out.
+        A `pack_size` there overrides everything but a lack of memory.
     engine : Engine
         Whose workers train.
     """
@@ -81,12 +81,12 @@ class PackSizes:
         size = self._resources.pack_size or self._measured.get(fit) or self._usual(stage.kind)
         return min(size, self._limits.get(fit, size))
 
-    def _usual(self, kind: StageKind) -> int:
-        """Where nothing was measured."""
+    def _usual(self, kind: GridStageKind) -> int:
+        """The size where nothing was measured."""
         return (pretrain_pack_size if kind == "pretrain" else finetune_pack_size)(self._engine.device)
 
     def probe(self, stage: Stage) -> PackProbe | None:
-        """What is to be measured before packs of such stages are made; None where there is nothing to measure."""
+        """The measurement needed before packs of such stages are made; None where none is."""
         fit = (stage.kind, stage.fit)
         alone = stage.kind == "pretrain" and self._resources.workers_per_cell > 1
         if self._resources.pack_size is not None or alone or fit in self._measured or fit in self._asked.values():
@@ -116,20 +116,18 @@ class PackSizes:
         return fit in self._asked.values() and fit not in self._measured
 
     def measured(self, outcome: Outcome) -> str | None:
-        """A measurement has ended; what is to be said of it."""
+        """A measurement has ended; returns a message about it, if any."""
         fit = self._asked[outcome.key]
         if isinstance(outcome, StageFailure):
             size = self._measured[fit] = self._usual(fit[0])
-            return (
-                f"How many {NOUNS[fit[0]]} to train together could not be measured ({outcome.error}): {size} at most."
-            )
+            return f"The pack size of {NOUNS[fit[0]]} could not be measured ({outcome.error}): {size} train together."
         rates = PackRates.from_json(outcome.record)
         self._measured[fit] = rates.size
         self._keep({"fit": _fit_values(*fit), "rates": outcome.record})
         return None
 
     def halved(self, stage: Stage, replicas: int) -> str | None:
-        """Memory ran out in a pack of such stages, until it was so small; what is to be said, once."""
+        """A pack of such stages ran out of memory until it was so small; returns a message about it, once."""
         fit = (stage.kind, stage.fit)
         if replicas >= self._limits.get(fit, replicas + 1):
             return None
@@ -140,12 +138,12 @@ class PackSizes:
         shown.append((values.get("batch_size"), "batches of {}"))
         sizes = ", ".join(text.format(value) for value, text in shown if value is not None) or values["method"]
         return (
-            f"Memory ran out in packs of {NOUNS[stage.kind]} ({sizes}): from now on {replicas} train together, at "
-            "most. Results are the same."
+            f"Packs of {NOUNS[stage.kind]} ({sizes}) ran out of memory: from now on at most {replicas} train together. "
+            "Results are the same."
         )
 
     def _lower(self, fit: Fit, replicas: int) -> None:
-        """Let the next run begin with what fitted."""
+        """Have the next run start with the size that fit."""
         self._measured[fit] = replicas
         for entry in self._record:
             if entry["fit"] == _fit_values(*fit) and entry["rates"]["size"] > replicas:
@@ -162,14 +160,14 @@ class PackSizes:
 
 
 def _fit_values(kind: str, fit: Any) -> dict[str, Any]:
-    """A fit as plain values, to be compared with what was read."""
+    """A fit as plain values, comparable with those of the file."""
     method, alike = fit
     values = asdict(alike) if is_dataclass(alike) and not isinstance(alike, type) else {"alike": repr(alike)}
     return {"kind": kind, "method": method, **values}
 
 
 def _read(folder: StudyFolder) -> list[dict[str, Any]]:
-    """The measurements of earlier runs; none where there is nothing that can be read, since they can be made again."""
+    """The measurements of earlier runs; none where the file cannot be read, since they can be made again."""
     text = folder.read_text(FILE)
     try:
         found = json.loads(text) if text is not None else {}

@@ -1,40 +1,33 @@
-"""A run of an ablation: asks the store what is missing, feeds an engine with it, and records what comes back."""
+"""A run of an ablation: computes what the store lacks on an engine, and records the outcomes."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import Literal
 
-from scmmlab.execution.engine import Engine, Interrupted
+from scmmlab.execution.engine import STEP_S, Engine
 from scmmlab.execution.events import (
     CheckpointSaved,
+    EngineEvent,
     EpochEnded,
-    Event,
     TaskEnded,
     TaskLost,
     TaskStarted,
-    WorkerLost,
-    WorkersAwaited,
-    WorkersChanged,
 )
 from scmmlab.execution.grid.pack_sizes import PackSizes
 from scmmlab.execution.grid.scheduler import Scheduler, StageState
 from scmmlab.execution.grid.stages import GridStages
-from scmmlab.execution.interruption import Interruption, interruptible
 from scmmlab.execution.progress import MakeProgress, Progress
 from scmmlab.execution.recorder import Recorder
+from scmmlab.execution.run import StudyRun
 from scmmlab.execution.summary import RunSummary
 from scmmlab.execution.task import Outcome, Tables, Task
 from scmmlab.study import Plan, ResultStore, study_status
-from scmmlab.study.worker_losses import WorkerLosses, keep_worker_losses
 from scmmlab.tracking import Tracker
 from scmmlab.training import StageFailure, StageOutput
 
-STEP_S = 0.5
-"""The engine is asked for news so often, at least, and an interruption is noticed."""
 
-
-class GridRun:
+class GridRun(StudyRun):
     """One run of what is missing of an ablation.
 
     Parameters
@@ -42,13 +35,13 @@ class GridRun:
     plan : Plan
         The study.
     store : ResultStore
-        What is finished, and where results go.
+        Finished results, and where results go.
     engine : Engine
         Runs the tasks; not entered yet, and not entered at all where nothing is missing.
     tables : callable
         Location → feature table, for the evaluate stage, which runs here.
     tracker : Tracker
-        Is told what happens.
+        Is notified of what happens.
     progress : Progress | None
         Shows it; one that `make_progress` makes when None.
     make_progress : callable
@@ -65,24 +58,21 @@ class GridRun:
         progress: Progress | None = None,
         make_progress: MakeProgress = Progress,
     ):
-        self._store, self._engine = store, engine
         self._grid = grid = GridStages(plan, study_status(plan, store).done)
         self._recorder = Recorder(plan, store, tracker, tables)
         self._resources = plan.study.resources
-        self._name = plan.study.name
-        self._losses = WorkerLosses()
         shared = self._resources.workers_per_cell > 1
         self._sizes = PackSizes(grid, store.study_folder(plan.study.name), self._resources, engine)
         first: Literal["pretrain", "finetune"] = "pretrain" if shared else "finetune"
         self._scheduler = Scheduler(grid.stages(), grid.done, self._sizes.size, first)
         self._total = len(plan.cells)
-        self._finished_before = sum(grid.twins[key] for key in grid.finished)
-        self._progress = progress or make_progress(self._total, grid.work(), self._finished_before)
+        self._finished_before = sum(grid.duplicates[key] for key in grid.finished)
+        progress = progress or make_progress(self._total, grid.work(), self._finished_before)
+        super().__init__(plan, store, engine, progress)
         self._tasks: list[Task] = []
         self._ended: set[str] = set()
         self._running: set[str] = set()
-        self._well: Counter[bool] = Counter()
-        self._interruption = Interruption()
+        self._evaluated: Counter[bool] = Counter()
 
     def run(self) -> RunSummary:
         """Run what is missing.
@@ -90,20 +80,15 @@ class GridRun:
         Raises
         ------
         KeyboardInterrupt
-            After SIGINT or SIGTERM; everything is in order then, and the next run goes on.
+            After SIGINT or SIGTERM; everything is stored then, and the next run resumes.
         ScmmlabError
             When the store or the engine fails.
         """
         self._recorder.finished_before(self._grid.finished.values())
-        with interruptible() as self._interruption:
-            try:
-                self._evaluate_fine_tuned()
-                if not self._scheduler.finished:
-                    self._run_stages()
-            except Interrupted:
-                raise KeyboardInterrupt from None
-            finally:
-                self._progress.close()
+        with self._interruptible():
+            self._evaluate_fine_tuned()
+            if not self._scheduler.finished:
+                self._run_stages()
         done, _, _ = self._counts()
         return RunSummary(
             total=self._total,
@@ -116,21 +101,15 @@ class GridRun:
         for key, output in self._recorder.stored_finetuning(self._grid.cells).items():
             cell = self._grid.cells[key]
             self._recorder.started([cell])
-            self._judged(key, self._recorder.evaluate(cell, output))
+            self._finish_cell(key, self._recorder.evaluate(cell, output))
 
     def _run_stages(self) -> None:
         counts = self._scheduler.counts
-        self._engine.useful_workers = max(counts[StageState.READY], counts[StageState.WAITING])
-        self._progress.note("starting")
-        keep_worker_losses(self._store.study_folder(self._name), self._losses)
-        self._engine.interruption = self._interruption
-        with self._engine:
-            self._progress.expect(self._engine.workers)
+        with self._entered_engine(max(counts[StageState.READY], counts[StageState.WAITING])):
             self._submit()
             while not self._scheduler.finished:
-                if self._interruption.requested:
-                    raise Interrupted
-                self._engine.step(self._heard, STEP_S)
+                self._check_interruption()
+                self._engine.step(self._on_event, STEP_S)
                 self._submit()
 
     def _submit(self) -> None:
@@ -161,12 +140,11 @@ class GridRun:
                 self._tasks.append(Task(f"{stages[0].kind}-{requests[0].key}", requests, merged, size))
                 self._engine.submit(self._tasks[-1])
 
-    # --- what happens
+    # --- what the engine reports
 
-    def _heard(self, event: Event) -> None:
+    def _on_task_event(self, event: EngineEvent) -> None:
         match event:
             case TaskStarted():
-                self._progress.note("")
                 for key in (key for key in event.keys if not self._sizes.is_probe(key)):
                     self._progress.begin(event.worker)
                     self._running.add(key)
@@ -180,41 +158,30 @@ class GridRun:
             case TaskLost():
                 self._running.difference_update(event.keys)
                 self._show()
-                self._progress.say(str(event))
-            case WorkersChanged():
-                self._progress.say(str(event))
-            case WorkerLost():
-                self._losses = self._losses.plus(event.kind, str(event))
-                self._progress.lost(self._losses.text())
-                keep_worker_losses(self._store.study_folder(self._name), self._losses)
-            case WorkersAwaited():
-                self._progress.note(str(event))
             case TaskEnded():
                 for outcome in event.outcomes:
                     if self._sizes.is_probe(outcome.key):
-                        self._say(self._sizes.measured(outcome))
+                        self._print(self._sizes.measured(outcome))
                     else:
-                        self._ended_with(outcome)
+                        self._handle_outcome(outcome)
                 # a task may have been run in halves
                 self._ended.update(outcome.key for outcome in event.outcomes)
                 self._running.difference_update(self._ended)
                 self._tasks = [task for task in self._tasks if not self._ended.issuperset(task.keys)]
                 self._show()
-        if self._interruption.requested:
-            raise Interrupted
 
-    def _say(self, news: str | None) -> None:
-        if news is not None:
-            self._progress.say(news)
+    def _print(self, message: str | None) -> None:
+        if message is not None:
+            self._progress.print(message)
 
-    def _ended_with(self, outcome: Outcome) -> None:
+    def _handle_outcome(self, outcome: Outcome) -> None:
         if isinstance(outcome, StageOutput) and outcome.halved_to is not None:
-            self._say(self._sizes.halved(self._scheduler.stage(outcome.key), outcome.halved_to))
+            self._print(self._sizes.halved(self._scheduler.stage(outcome.key), outcome.halved_to))
         if isinstance(outcome, StageFailure):
             lost = self._scheduler.failed(outcome.key)
             cells = [self._grid.cells[key] for key in (outcome.key, *lost) if key in self._grid.cells]
             self._recorder.failed(outcome, cells)
-            self._well[False] += sum(self._grid.twins[cell.key] for cell in cells)
+            self._evaluated[False] += sum(self._grid.duplicates[cell.key] for cell in cells)
             for key in (outcome.key, *lost):
                 self._progress.end(key)
         elif outcome.kind == "pretrain":
@@ -222,11 +189,11 @@ class GridRun:
             self._scheduler.done(outcome.key)
             self._progress.advance(outcome.key, 1.0)
         else:
-            self._judged(outcome.key, self._recorder.fine_tuned(self._grid.cells[outcome.key], outcome))
+            self._finish_cell(outcome.key, self._recorder.fine_tuned(self._grid.cells[outcome.key], outcome))
 
-    def _judged(self, key: str, well: bool) -> None:
-        self._well[well] += self._grid.twins[key]
-        if well:
+    def _finish_cell(self, key: str, evaluated: bool) -> None:
+        self._evaluated[evaluated] += self._grid.duplicates[key]
+        if evaluated:
             self._scheduler.done(key)
         else:
             self._scheduler.failed(key)
@@ -238,12 +205,12 @@ class GridRun:
         self._recorder.progress(done, failed, self._total)
 
     def _counts(self) -> tuple[int, int, int]:
-        """Cells done, running (they, or their pre-training, are at a worker) and failed."""
+        """Cells done, running (a worker has them, or their pre-training) and failed."""
         cells = self._grid.cells
         running = sum(
-            self._grid.twins[cell.key]
+            self._grid.duplicates[cell.key]
             for key in self._running
             for cell in self._grid.cells_of(key)
             if cell.key in cells
         )
-        return self._finished_before + self._well[True], running, self._well[False]
+        return self._finished_before + self._evaluated[True], running, self._evaluated[False]

@@ -25,7 +25,8 @@ from enum import Enum
 from itertools import islice
 from typing import Literal
 
-StageKind = Literal["pretrain", "finetune"]
+GridStageKind = Literal["pretrain", "finetune"]
+"""The stages that a grid schedules; a cell is evaluated in the driver."""
 
 LEAST_STEPS = 0.75
 """A stage has at least this share of the steps an epoch of those that it shares a pack with: a quarter of the work of a
@@ -33,7 +34,7 @@ pack, at most, is done for nothing."""
 
 
 class StageState(Enum):
-    """Where a stage stands."""
+    """State of a stage."""
 
     WAITING = "waiting"
     READY = "ready"
@@ -47,7 +48,7 @@ class Stage:
     """A piece of work with a key."""
 
     key: str
-    kind: StageKind
+    kind: GridStageKind
     needs: str | None
     """Key of the stage whose outcome it starts from."""
     fit: Hashable
@@ -55,7 +56,7 @@ class Stage:
     replicas: int
     """Models that it trains."""
     steps: float = 1.0
-    """Steps of an epoch of each. In a pack, who has fewer idles while the others go on."""
+    """Steps of an epoch of each. In a pack, one with fewer idles while the others train."""
 
 
 class Scheduler:
@@ -66,14 +67,14 @@ class Scheduler:
     Parameters
     ----------
     stages : iterable of Stage
-        What is to be run, in the order of the plan.
+        What is to run, in the order of the plan.
     done : iterable of str
-        Keys of stages that need not be run, as their outcomes are there.
+        Keys of stages that need not run, as their outcomes exist.
     pack_size : callable
         Stage → replicas that are trained together with it, itself included, at most.
     first : {"finetune", "pretrain"}
-        The kind that goes before the other: fine-tuning, so that the first cells end early, or pre-training, where
-        other workers do it.
+        The kind that goes first: fine-tuning, so that the first cells end early, or pre-training, where other workers
+        do it.
     """
 
     def __init__(
@@ -81,22 +82,22 @@ class Scheduler:
         stages: Iterable[Stage],
         done: Iterable[str],
         pack_size: Callable[[Stage], int],
-        first: StageKind = "finetune",
+        first: GridStageKind = "finetune",
     ):
         self._first = first
         self._stages = {stage.key: stage for stage in stages}
-        self._place = {key: place for place, key in enumerate(self._stages)}
+        self._index = {key: index for index, key in enumerate(self._stages)}
         self._pack_size = pack_size
         self._needed_by: dict[str, list[str]] = {}
         for stage in self._stages.values():
             if stage.needs is not None:
                 self._needed_by.setdefault(stage.needs, []).append(stage.key)
-        # kept as things change: a run of thousands of stages asks for them at every event
+        # kept up to date: a run of thousands of stages asks for them at every event
         self._states: dict[str, StageState] = {}
         self._counts: Counter[StageState] = Counter()
         self._running: set[str] = set()
-        self._ready: dict[StageKind, list[int]] = {"pretrain": [], "finetune": []}
-        self._ready_replicas: Counter[StageKind] = Counter()
+        self._ready: dict[GridStageKind, list[int]] = {"pretrain": [], "finetune": []}
+        self._ready_replicas: Counter[GridStageKind] = Counter()
         self._order = list(self._stages.values())
         finished = set(done)
         for key, stage in self._stages.items():
@@ -113,18 +114,18 @@ class Scheduler:
     def _set(self, key: str, state: StageState) -> None:
         before = self._states.get(key)
         stage = self._stages[key]
-        place, ready = self._place[key], self._ready[stage.kind]
+        index, ready = self._index[key], self._ready[stage.kind]
         if before is not None:
             self._counts[before] -= 1
         if before is StageState.READY:
-            del ready[bisect_left(ready, place)]
+            del ready[bisect_left(ready, index)]
             self._ready_replicas[stage.kind] -= stage.replicas
         elif before is StageState.RUNNING:
             self._running.discard(key)
         self._states[key] = state
         self._counts[state] += 1
         if state is StageState.READY:
-            insort(ready, place)
+            insort(ready, index)
             self._ready_replicas[stage.kind] += stage.replicas
         elif state is StageState.RUNNING:
             self._running.add(key)
@@ -154,23 +155,23 @@ class Scheduler:
 
     def upcoming(self) -> Stage | None:
         """The first stage of the next pack; None where none is ready."""
-        other: StageKind = "pretrain" if self._first == "finetune" else "finetune"
+        other: GridStageKind = "pretrain" if self._first == "finetune" else "finetune"
         ready = self._ready[self._first] or self._ready[other]
         return self._order[ready[0]] if ready else None
 
     def next(self, workers: int, idle: int = 0) -> tuple[Stage, ...]:
-        """Stages to be run together now, which count as running from here on; empty where none is ready.
+        """The next pack: stages to run together, which count as running from here on; empty where none is ready.
 
-        What is ready is spread over the workers before packs are filled: a pack that keeps one worker busy while the
-        others have nothing to do is no gain.
+        Ready stages are spread over the workers before packs are filled: a pack that keeps one worker busy while the
+        others are idle gains nothing.
 
         Parameters
         ----------
         workers : int
             How many there are.
         idle : int
-            Of these, how many have nothing to do, nor anything queued. Without any, the pack is for later, and what is
-            ready now is shared by all workers.
+            How many of these have neither a running nor a queued task. Without any, the pack is for later, and ready
+            stages are shared by all workers.
         """
         first = self.upcoming()
         if first is None:
@@ -181,8 +182,8 @@ class Scheduler:
             fair = -(-self._ready_replicas[first.kind] // (idle or workers))
             at_most = min(at_most, fair)
         pack, replicas = [first], first.replicas
-        for place in islice(ready, 1, None) if at_most > replicas else ():
-            stage = self._order[place]
+        for index in islice(ready, 1, None) if at_most > replicas else ():
+            stage = self._order[index]
             if stage.fit != first.fit or not _alike(stage.steps, [member.steps for member in pack]):
                 continue
             if replicas + stage.replicas > at_most:
@@ -194,13 +195,13 @@ class Scheduler:
         return tuple(pack)
 
     def done(self, key: str) -> None:
-        """A stage has ended well: what waited for it is ready."""
+        """A stage has succeeded: those that waited for it are ready."""
         self._set(key, StageState.DONE)
         for other in self._needing(key):
             self._set(other, StageState.READY)
 
     def failed(self, key: str) -> list[str]:
-        """A stage came to nothing; the keys of the stages that fail with it."""
+        """A stage has failed; the keys of the stages that fail with it."""
         self._set(key, StageState.FAILED)
         lost = self._needing(key)
         for other in lost:
@@ -208,7 +209,7 @@ class Scheduler:
         return lost
 
     def lacks(self, key: str) -> None:
-        """A stage that was to be run lacks the outcome that it needs, which was done: that is run again first."""
+        """A stage lacks the outcome that it needs, though that was done: that stage runs again first."""
         needs = self._stages[key].needs
         assert needs is not None, f"{key} needs nothing"
         self._set(key, StageState.WAITING)
@@ -220,5 +221,5 @@ class Scheduler:
 
 
 def _alike(steps: float, others: list[float]) -> bool:
-    """Whether nobody idles for long, where one with so many steps an epoch trains with the others."""
+    """Whether none idles for long when one with so many steps an epoch trains with the others."""
     return min(steps, *others) >= LEAST_STEPS * max(steps, *others)

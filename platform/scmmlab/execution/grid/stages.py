@@ -1,4 +1,4 @@
-"""An ablation's cells as stages for the scheduler, and as the requests and work that these stand for."""
+"""An ablation's cells as stages for the scheduler, with their requests and their amount of work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scmmlab.study.checks import selected_subjects
 from scmmlab.study.estimate import weight
 from scmmlab.training import CellRequest
 from scmmlab.training.pack_probe import Workload
-from scmmlab.training.packs import signature
+from scmmlab.training.packs import pack_signature
 
 PACKED_STEP_WEIGHT = 6.0
 """Time of a pre-training step in fine-tuning steps on CPUs: from 5 in a study's first packs to 8 in full ones
@@ -22,7 +22,7 @@ PACKED_STEP_WEIGHT = 6.0
 
 
 class GridStages:
-    """What is to be done of an ablation.
+    """The stages of an ablation.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ class GridStages:
         """Cells that are finished, by key."""
         self.cells = {key: cell for key, cell in plan.distinct.items() if key not in done}
         """Cells to be run, by key."""
-        self.twins = Counter(cell.key for cell in plan.cells)
-        """Cells of the study that have a key: variants that differ only in what does not matter."""
+        self.duplicates = Counter(cell.key for cell in plan.cells)
+        """Number of cells of the study by key: variants that differ only in settings without effect share one."""
         self.pretraining = {
             key: [cell for cell in cells if cell.key in self.cells]
             for key, cells in plan.pretraining.items()
@@ -50,17 +50,17 @@ class GridStages:
         """The cells to be run that start from a pre-train stage, by its key, done or not."""
 
     def stages(self) -> Iterator[Stage]:
-        """All of them, those that others need first."""
+        """All of them, each after the one that it needs."""
         plan = self._plan
         for key, (cell, *_) in self.pretraining.items():
             steps = pretrain_steps(cell, plan.source(cell.transfer)) / cell.experiment.epochs("pretrain")
-            shapes = signature(cell.experiment, "pretrain", InputShape(len(cell.channels), self.bands(cell)))
+            shapes = pack_signature(cell.experiment, "pretrain", InputShape(len(cell.channels), self.bands(cell)))
             yield Stage(key, "pretrain", None, shapes, replicas=1, steps=steps)
         for cell in self.cells.values():
             folds = self.folds(cell)
             steps = finetune_steps(cell, plan.source(cell.transfer), plan.target(cell.transfer))
             shape = InputShape(len(cell.channels), self.bands(cell), self.classes(cell))
-            fit = signature(cell.experiment, "finetune", shape)
+            fit = pack_signature(cell.experiment, "finetune", shape)
             each = steps / (folds * cell.experiment.epochs("finetune"))
             yield Stage(cell.key, "finetune", cell.pretrain_key, fit, replicas=folds, steps=each)
 
@@ -80,7 +80,7 @@ class GridStages:
         return work
 
     def workload(self, stage: Stage, workers: int) -> Workload:
-        """What one of so many workers gets to do of all stages that can share a pack with `stage`."""
+        """One worker's share of all stages that can share a pack with `stage`."""
         alike = [other for other in self.stages() if (other.kind, other.fit) == (stage.kind, stage.fit)]
         left = [other for other in alike if other.key not in self.done]
         cell = self.cells_of(stage.key)[0]
@@ -105,7 +105,7 @@ class GridStages:
         return self.pretraining[key] if key in self.pretraining else [self.cells[key]]
 
     def request(self, stage: Stage, store: ResultStore) -> Request | None:
-        """What a stage asks for; None where the encoder that it starts from is missing or damaged."""
+        """A stage's request; None where the encoder that it starts from is missing or damaged."""
         if stage.kind == "pretrain":
             return pretrain_request(self.pretraining[stage.key][0])
         cell = self.cells[stage.key]
@@ -115,7 +115,7 @@ class GridStages:
         return None if encoder is None else cell_request(cell, encoder.tensors)
 
     def checkpoints(self, request: Request, store: ResultStore) -> dict[tuple[str, str], bytes]:
-        """Where an earlier run had got to with a request."""
+        """Checkpoints that an earlier run left of a request."""
         stages = ["pretrain"]
         if isinstance(request, CellRequest):
             stages = [f"finetune-{fold}" for fold in range(self.folds(self.cells[request.key]))]

@@ -15,15 +15,16 @@ from ray.job_submission import JobDetails, JobSubmissionClient, JobType
 
 from scmmlab.errors import ResourceError
 from scmmlab.execution.jobs.dashboard import Dashboard, token_place
+from scmmlab.execution.ray.private import PACKAGING_LOGGER, JobRequests
 
-_CHATTY_LOGGERS = ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk", "ray._private.runtime_env")
-"""They tell of each package that is uploaded, and each connection that ends."""
+_CHATTY_LOGGERS = ("ray.dashboard.modules.dashboard_sdk", "ray.dashboard.modules.job.sdk", PACKAGING_LOGGER)
+"""They log each package that is uploaded, and each connection that ends."""
 
 _CONNECT_S, _ANSWER_S, _UPLOAD_S = 10.0, 60.0, 900.0
 
 
 class ConnectionLostError(ResourceError):
-    """The dashboard does not answer, or a proxy before it does not reach it: a job there goes on."""
+    """The dashboard does not answer, or a proxy before it does not reach it: the job continues."""
 
 
 class NoSuchJobError(ResourceError):
@@ -31,7 +32,7 @@ class NoSuchJobError(ResourceError):
 
 
 class IdTakenError(ResourceError):
-    """There is a job of that name already."""
+    """A job of that name exists."""
 
 
 class JobClient:
@@ -47,15 +48,15 @@ class JobClient:
     ConnectionLostError
         From every method, if the dashboard does not answer.
     ResourceError
-        From every method, if the cluster refuses the token, or cannot do what it is asked for.
+        From every method, if the cluster rejects the token, or the request.
     """
 
     def __init__(self, dashboard: Dashboard):
         for chatty in _CHATTY_LOGGERS:
             logging.getLogger(chatty).setLevel(logging.ERROR)
         self.dashboard = dashboard
-        self._said = f"The cluster at {dashboard.address}"
-        # Ray lets this variable, and RAY_ADDRESS, stand above the argument
+        self._cluster = f"The cluster at {dashboard.address}"
+        # Ray prefers this variable, and RAY_ADDRESS, to the argument
         os.environ["RAY_API_SERVER_ADDRESS"] = dashboard.address
         with self._our_errors():
             self._client = _Client(
@@ -90,12 +91,12 @@ class JobClient:
             )
 
     def stop(self, job_id: str) -> None:
-        """Ask a job to end; it does so a little later."""
+        """Ask a job to stop; it does so a little later."""
         with self._our_errors(job_id):
             self._client.stop_job(job_id)
 
     def log(self, job_id: str) -> str:
-        """What a job has written so far; empty where the machine that has it is gone."""
+        """What a job has written so far; empty where the machine that had it is lost."""
         with self._our_errors(job_id):
             return str(self._client.get_job_logs(job_id) or "")
 
@@ -112,33 +113,33 @@ class JobClient:
             yield
         except AuthenticationError as error:
             raise ResourceError(
-                f"{self._said} refuses the token in {token_place(os.environ)}.",
+                f"{self._cluster} rejects the token in {token_place(os.environ)}.",
                 hint="copy ~/.ray/auth_token from the cluster's head (mode 0600)",
             ) from error
         except _AnswerError as error:
             if error.status == 404 and job_id:
                 raise NoSuchJobError(
-                    f"{self._said} knows no job {job_id!r}.", hint=f"ray job list --address {address}"
+                    f"{self._cluster} has no job {job_id!r}.", hint=f"ray job list --address {address}"
                 ) from error
             if "already exists" in error.text:
-                raise IdTakenError(f"{self._said} has a job {job_id!r} already.") from error
+                raise IdTakenError(f"{self._cluster} already has a job {job_id!r}.") from error
             if error.status == 413:
                 raise ResourceError(
-                    f"{self._said}, or a proxy before it, does not take a working directory of this size.",
-                    hint="leave more of it behind, by a .rayignore",
+                    f"{self._cluster}, or a proxy before it, does not accept a working directory of this size.",
+                    hint="exclude more of it with a .rayignore",
                 ) from error
             if error.status >= 500:
-                raise ConnectionLostError(f"{self._said} is in trouble: {error}") from error
-            raise ResourceError(f"{self._said} refuses the request: {error}") from error
-        # what a web socket raises when it is cut is a plain RuntimeError of Ray's
+                raise ConnectionLostError(f"{self._cluster} failed: {error}") from error
+            raise ResourceError(f"{self._cluster} rejects the request: {error}") from error
+        # a web socket that is cut raises a plain RuntimeError of Ray's
         except (requests.RequestException, aiohttp.ClientError, OSError, RuntimeError) as error:
             raise ConnectionLostError(
-                f"The connection to {address} is lost.", hint="is the head up, is the tunnel open?"
+                f"The connection to {address} was lost.", hint="is the head running, is the tunnel open?"
             ) from error
 
 
 class _AnswerError(Exception):
-    """An answer other than what was asked for."""
+    """An answer with an error status."""
 
     def __init__(self, status: int, text: str):
         # the last line of a trace says what happened
@@ -147,12 +148,13 @@ class _AnswerError(Exception):
         self.status, self.text = status, text
 
 
-class _Client(JobSubmissionClient):
-    """Ray's client, which would wait for ever for a machine that is gone, and has one error for all answers."""
+class _Client(JobRequests, JobSubmissionClient):
+    """Ray's client, which would wait forever for a machine that is lost, and has one error for all answers."""
 
-    def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
-        answer_s = _UPLOAD_S if method == "PUT" else _ANSWER_S
-        return super()._do_request(method, endpoint, timeout=(_CONNECT_S, answer_s), **options)
+    def request_timeout(self, method: str) -> tuple[float, float]:
+        """Longer for an upload."""
+        return _CONNECT_S, _UPLOAD_S if method == "PUT" else _ANSWER_S
 
-    def _raise_error(self, answer: requests.Response) -> NoReturn:
-        raise _AnswerError(answer.status_code, answer.text)
+    def refuse(self, status: int, text: str) -> NoReturn:
+        """Raise an error with the status."""
+        raise _AnswerError(status, text)

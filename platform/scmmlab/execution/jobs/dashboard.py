@@ -1,4 +1,4 @@
-"""What answers at the address of a Ray dashboard, and whether it asks for a token: found out without showing it one."""
+"""What answers at the address of a Ray dashboard, and whether it requires a token: found out without sending one."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ class Dashboard:
     address: str
     """`http://HOST:PORT`."""
     asks_for_token: bool
-    """Whether it speaks only to those who know the cluster's token."""
+    """Whether it requires the cluster's token."""
     headers: Mapping[str, str] = field(repr=False)
-    """What shows it the token; empty where it asks for none."""
+    """Send it the token; empty where it requires none."""
     ca_file: str | None = None
-    """Certificates by which it is checked; the system's when None."""
+    """Certificates to verify it with; the system's when None."""
 
     @property
     def open_to_all(self) -> bool:
-        """Whether anybody who reaches it may run code there."""
+        """Whether anyone who can reach it may run code there."""
         return not self.asks_for_token
 
     @property
     def overheard(self) -> bool:
-        """Whether the token goes to another machine in the clear."""
+        """Whether the token is sent to another machine unencrypted."""
         parts = urlsplit(self.address)
         return self.asks_for_token and parts.scheme == "http" and parts.hostname not in LOOPBACK
 
@@ -60,7 +60,7 @@ def find_dashboard(address: str | None, environment: Mapping[str, str], ca_file:
     SpecError
         If there is no address, or it cannot be one.
     ResourceError
-        If nothing answers, what answers is no Ray dashboard, or it asks for a token and there is none here.
+        If nothing answers, what answers is not a Ray dashboard, or it requires a token and there is none here.
     """
     if not address:
         raise SpecError(
@@ -77,7 +77,7 @@ def find_dashboard(address: str | None, environment: Mapping[str, str], ca_file:
     token = find_token(environment)
     if token is None:
         raise ResourceError(
-            f"The cluster at {address} asks for its token, and there is none in {token_file(environment)}.",
+            f"The cluster at {address} requires its token, and there is none in {token_file(environment)}.",
             hint=f"copy the file from the cluster's head (mode 0600), or name it with {TOKEN_PATH}",
         )
     return Dashboard(address, True, {"Authorization": f"Bearer {token}"}, ca_file)
@@ -89,7 +89,7 @@ def token_place(environment: Mapping[str, str]) -> str:
 
 
 def _authentication_mode(address: str, ca_file: str | None) -> str:
-    """What the dashboard says without being shown anything: `token` or `disabled`."""
+    """What the dashboard answers without a token: `token` or `disabled`."""
     url = f"{address}/api/authentication_mode"
     reach_loopback_directly()
     hint = "is the head up, is this its dashboard's port (8265), is the tunnel open (ssh -L 8265:127.0.0.1:8265 HEAD)?"
@@ -99,12 +99,13 @@ def _authentication_mode(address: str, ca_file: str | None) -> str:
             return str(json.load(answer)["authentication_mode"])
     except urllib.error.HTTPError as error:
         raise ResourceError(
-            f"What answers at {address} is no Ray dashboard: it says {error.code} {error.reason} to {url}.", hint=hint
+            f"What answers at {address} is not a Ray dashboard: it returned {error.code} {error.reason} for {url}.",
+            hint=hint,
         ) from None
     except FileNotFoundError:
         raise SpecError(f"There is no file of certificates {ca_file}.", hint="see ray.ca_file of the site") from None
     except (ValueError, KeyError, TypeError):
-        raise ResourceError(f"What answers at {address} is no Ray dashboard.", hint=hint) from None
+        raise ResourceError(f"What answers at {address} is not a Ray dashboard.", hint=hint) from None
     except OSError as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         if isinstance(reason, ssl.SSLError):
@@ -112,5 +113,5 @@ def _authentication_mode(address: str, ca_file: str | None) -> str:
                 f"The certificate of {address} is not trusted here ({reason.reason or reason}).",
                 hint="name the certificates of its authority: ray.ca_file in the site's file, or SCMMLAB_CA_FILE",
             ) from None
-        said = reason.strerror if isinstance(reason, OSError) and reason.strerror else str(reason)
-        raise ResourceError(f"Nothing answers at {address}: {said}.", hint=hint) from None
+        message = reason.strerror if isinstance(reason, OSError) and reason.strerror else str(reason)
+        raise ResourceError(f"Nothing answers at {address}: {message}.", hint=hint) from None

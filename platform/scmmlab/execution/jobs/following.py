@@ -1,4 +1,4 @@
-"""A job's log as it grows, until the job ends: a connection that is lost is made again, and no line shows twice."""
+"""A job's log as it grows, until the job ends: a lost connection is made again, and no line is shown twice."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from scmmlab.errors import ResourceError
 from scmmlab.execution.jobs.client import ConnectionLostError, JobClient, JobDetails, NoSuchJobError
 from scmmlab.execution.progress import duration
 
-PATIENCE_S = 1800.0
-"""A dashboard that does not answer is tried again for so long."""
+RETRY_S = 1800.0
+"""For how long a dashboard that does not answer is retried."""
 QUIET_S = 30.0
-"""A connection on which nothing comes for so long is made anew: a proxy may have dropped it without a word."""
+"""A connection without data for so long is made again: a proxy may have dropped it silently."""
 PENDING_S = 10.0
-"""A job that has not begun after so long is said to wait, and for what."""
+"""After so long, a job that has not started is reported to wait, and for what."""
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 5.0
 
 
@@ -30,11 +30,11 @@ class Follower:
     job_id : str
         The job.
     show : callable
-        Is given what the job writes, piece by piece.
-    say : callable
-        Is told in a sentence what happens to job and connection.
-    patience_s, quiet_s, pending_s : float
-        See `PATIENCE_S`, `QUIET_S`, `PENDING_S`.
+        Gets the job's output, piece by piece.
+    notify : callable
+        Gets messages about the job and the connection.
+    retry_s, quiet_s, pending_s : float
+        See `RETRY_S`, `QUIET_S`, `PENDING_S`.
     """
 
     def __init__(
@@ -42,13 +42,13 @@ class Follower:
         client: JobClient,
         job_id: str,
         show: Callable[[str], None],
-        say: Callable[[str], None],
-        patience_s: float = PATIENCE_S,
+        notify: Callable[[str], None],
+        retry_s: float = RETRY_S,
         quiet_s: float = QUIET_S,
         pending_s: float = PENDING_S,
     ):
-        self._client, self._job_id, self._show, self._say = client, job_id, show, say
-        self._patience_s, self._quiet_s, self._pending_s = patience_s, quiet_s, pending_s
+        self._client, self._job_id, self._show, self._notify = client, job_id, show, notify
+        self._retry_s, self._quiet_s, self._pending_s = retry_s, quiet_s, pending_s
         self._shown = 0  # characters of the log
         self._lost_at: float | None = None
 
@@ -58,7 +58,7 @@ class Follower:
         Raises
         ------
         ResourceError
-            If the dashboard did not answer for the whole patience, or no longer knows the job.
+            If the dashboard did not answer for `retry_s`, or no longer knows the job.
         """
         began, waiting = time.monotonic(), False
         pause = _FIRST_PAUSE_S
@@ -66,7 +66,7 @@ class Follower:
             try:
                 job = self._client.job(self._job_id)
                 if self._lost_at is not None:
-                    self._say(f"Connected again after {duration(time.monotonic() - self._lost_at)}.")
+                    self._notify(f"Reconnected after {duration(time.monotonic() - self._lost_at)}.")
                     self._lost_at, pause = None, _FIRST_PAUSE_S
                 if job.status.is_terminal():
                     self._show_rest()
@@ -74,15 +74,15 @@ class Follower:
                 if job.status == "PENDING":
                     if not waiting and time.monotonic() - began > self._pending_s:
                         waiting = True
-                        self._say(f"The job waits to begin. {(job.message or '').strip()}".strip())
+                        self._notify(f"The job is waiting to start. {(job.message or '').strip()}".strip())
                     time.sleep(_FIRST_PAUSE_S)
                     continue
                 asyncio.run(self._tail())
             except NoSuchJobError as error:
                 raise ResourceError(
                     f"The cluster at {self._client.dashboard.address} no longer knows job {self._job_id!r}: it was "
-                    "started anew.",
-                    hint="submit the study again; what is finished is kept, and it goes on with what is missing",
+                    "restarted.",
+                    hint="submit the study again: finished work is kept, and the job resumes it",
                 ) from error
             except ConnectionLostError as error:
                 self._lose(error)
@@ -93,18 +93,18 @@ class Follower:
         now = time.monotonic()
         if self._lost_at is None:
             self._lost_at = now
-            self._say(
-                f"{error.message.rstrip('.')}; the job goes on. Trying again for up to {duration(self._patience_s)}."
+            self._notify(
+                f"{error.message.rstrip('.')}; the job continues. Retrying for up to {duration(self._retry_s)}."
             )
-        elif now - self._lost_at > self._patience_s:
+        elif now - self._lost_at > self._retry_s:
             raise ResourceError(
                 f"{self._client.dashboard.address} has not answered for {duration(now - self._lost_at)}; "
-                "the job may go on.",
+                "the job may continue.",
                 hint=error.hint,
             ) from error
 
     async def _tail(self) -> None:
-        """Show what is new of the log, until the job has ended or nothing comes."""
+        """Show new output, until the job has ended or nothing arrives."""
         known = self._shown  # the log comes from its beginning
         async with aclosing(self._client.tail(self._job_id)) as pieces:  # type: ignore[type-var]
             while True:
@@ -116,7 +116,7 @@ class Follower:
                 known = max(0, known - len(piece))
 
     def _show_rest(self) -> None:
-        """What was written between the last piece and the end."""
+        """Show what was written between the last piece and the end."""
         self._show_new(self._client.log(self._job_id)[self._shown :])
 
     def _show_new(self, text: str) -> None:

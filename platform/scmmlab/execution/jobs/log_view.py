@@ -1,4 +1,4 @@
-"""A job's log for people: lines as they are, but for those of progress, which on a terminal are one that is redrawn."""
+"""A job's log for people: lines as they are, except progress lines, which a terminal shows as one that is redrawn."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 from typing import TextIO
 
 PROGRESS = re.compile(r"\d+/\d+ \S.* done . \d+ running")
-"""What `scmmlab.execution.progress.Progress` writes where it has no terminal; its dot is another where a job's locale
-has none."""
+"""What `scmmlab.execution.progress.Progress` prints without a terminal; its dot is another character where a job's
+locale lacks it."""
 
 
 class LogView:
@@ -31,14 +31,14 @@ class LogView:
         self._stream.flush()
 
     def make_room(self) -> None:
-        """Leave a line of progress where it is, so that something else may be said on the terminal."""
+        """Keep the progress line, so that something else can be printed on the terminal."""
         if self._drawn:
             self._stream.write("\n")
             self._drawn = 0
             self._stream.flush()
 
     def close(self) -> None:
-        """Leave the last line of progress where it is, and show what has no end of line."""
+        """Keep the last progress line, and show what has no end of line."""
         self.make_room()
         if self._rest:
             self._stream.write(f"{self._rest}\n")

@@ -32,7 +32,7 @@ def this_submitter() -> str:
 
 def store_mark(store: str) -> str:
     """What a job's metadata have of its store: the same for the same store, and telling nothing else of it."""
-    from scmmlab.study.places import without_password
+    from scmmlab.study.storage_location import without_password
 
     return hashlib.sha256(without_password(store).encode()).hexdigest()[:8]
 
@@ -45,7 +45,7 @@ def why_not_ours(job: JobDetails, store: str | None) -> str | None:
     job : JobDetails
         The job.
     store : str | None
-        The store that is in force here; None where nothing says so.
+        The store that is configured here; None where none is.
     """
     metadata = job.metadata or {}
     submitter, here = metadata.get(SUBMITTER), this_submitter()
@@ -54,7 +54,7 @@ def why_not_ours(job: JobDetails, store: str | None) -> str | None:
     if submitter != here:
         return f"was submitted by {submitter}, and this is {here}"
     if store is not None and metadata.get(STORE) != store_mark(store):
-        return "works in another store than the one that is in force here"
+        return "uses another store than the one configured here"
     return None
 
 

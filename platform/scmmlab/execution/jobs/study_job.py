@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from scmmlab.config import AblationSpec, SweepSpec, fingerprint
-from scmmlab.config.in_force import has_password
+from scmmlab.config.resolved_settings import has_password
 from scmmlab.execution.jobs.past_jobs import STORE, STUDY, SUBMITTER, VERSION, store_mark, this_submitter
 from scmmlab.execution.jobs.working_directory import WorkingDirectory
 from scmmlab.execution.ray.token import MODE
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StudyJob:
-    """What is to be submitted."""
+    """A job to be submitted."""
 
     study: AblationSpec | SweepSpec
     """The study, what was changed on the command line applied."""
@@ -43,7 +43,7 @@ class StudyJob:
     asks_for_token: bool = True
     """Whether the cluster does."""
     stop_wait_s: int = 20
-    """Seconds from a stop to a kill."""
+    """Seconds between a stop and a kill."""
     commit: str | None = None
     """Commit of the working directory, where it has one."""
     passed_on: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -51,7 +51,7 @@ class StudyJob:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What tells this job from those of other studies, stores, versions of the study and people."""
+        """Tells this job from those of other studies, stores, versions of the study and users."""
         return {
             STUDY: self.study.name,
             STORE: store_mark(self.store),
@@ -61,7 +61,7 @@ class StudyJob:
 
     @property
     def entrypoint(self) -> str:
-        """The command, which the cluster shows to everybody who sees its jobs: without passwords."""
+        """The command, which everybody who sees the cluster's jobs can read: without passwords."""
         command = [*shlex.split(self.program), "run", str(self.file)]
         if not has_password(self.store):
             command += ["--store", self.store]
@@ -75,9 +75,9 @@ class StudyJob:
 
     @property
     def runtime_env(self) -> dict[str, Any]:
-        """The working directory, and the environment: how a stop is told, how long it may take, what has a password."""
+        """The working directory, and the environment: signal and time of a stop, and what contains a password."""
         variables = dict(self.passed_on)
-        # the run ends in order at the first, and Ray's three seconds are few for a store that is far away
+        # the run ends in order at the first signal, for which Ray's 3 s are short with a remote store
         variables |= {"RAY_JOB_STOP_SIGNAL": "SIGINT", "RAY_JOB_STOP_WAIT_TIME_S": str(self.stop_wait_s)}
         if self.asks_for_token:
             variables[MODE] = "token"
@@ -96,13 +96,13 @@ class StudyJob:
         }
 
     def next_id(self, jobs: Iterable[JobDetails]) -> str:
-        """A name for the job that is none of `jobs`' names: study, store and a number that counts its runs."""
+        """A job id that none of `jobs` has: study, store and a number that counts its runs."""
         stem = f"{self.study.name}-{self.metadata[STORE]}-"
         taken = [job.submission_id.removeprefix(stem) for job in jobs if job.submission_id.startswith(stem)]
         return f"{stem}{max((int(number) for number in taken if number.isdecimal()), default=0) + 1}"
 
     def is_of_this_study(self, job: JobDetails) -> bool:
-        """Whether `job` works at the same study in the same store."""
+        """Whether `job` runs the same study in the same store."""
         metadata = job.metadata or {}
         return (metadata.get(STUDY), metadata.get(STORE)) == (self.metadata[STUDY], self.metadata[STORE])
 

@@ -1,26 +1,20 @@
-"""What a job gets of a folder: code and studies, without data, history and secrets; and whether Ray takes so much."""
+"""What a job gets of a folder: code and studies, without data, history and secrets; and whether Ray accepts that."""
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ray._private import ray_constants
-from ray._private.runtime_env import packaging
-
 from scmmlab.errors import ResourceError, SpecError
 from scmmlab.execution.jobs.left_behind import ALWAYS, DATA
+from scmmlab.execution.ray.private import package_limit, walk_package
 
 MIB = 2**20
-MOST_BYTES = min(ray_constants.DASHBOARD_CLIENT_MAX_SIZE, packaging.GCS_STORAGE_MAX_SIZE)
-"""The dashboard takes no larger package (100 MiB in Ray 2.60), whatever the cluster could store."""
 MOST_FILES = 50_000
 _SHOWN = 3
 _ZIP_BYTES_A_FILE = 30 + 46
-"""Of a file's two headers in a zip, without its name, which stands in both; Ray does not compress."""
+"""Of a file's two headers in a zip, without its name, which both contain; Ray does not compress."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +24,9 @@ class WorkingDirectory:
     folder: Path
     """The folder here."""
     excludes: tuple[str, ...]
-    """Patterns of what stays, beyond those of its `.gitignore` and `.rayignore`."""
+    """Patterns of what is left behind, besides those of its `.gitignore` and `.rayignore`."""
     files: Mapping[str, int]
-    """Path from the folder → bytes, of what goes."""
+    """Relative path → bytes, of what is uploaded."""
 
     @property
     def package_bytes(self) -> int:
@@ -40,31 +34,31 @@ class WorkingDirectory:
         return sum(_ZIP_BYTES_A_FILE + 2 * len(name.encode()) + size for name, size in self.files.items())
 
     def has(self, path: Path) -> bool:
-        """Whether a file goes with it."""
+        """Whether a file is uploaded."""
         try:
             return path.resolve().relative_to(self.folder).as_posix() in self.files
         except ValueError:
             return False
 
     def inside(self, path: Path) -> PurePosixPath | None:
-        """Where a file of this machine will be, from the job's current folder; None where it does not go."""
+        """Path of a file of this machine in the job's working directory; None where it is not uploaded."""
         return PurePosixPath(path.resolve().relative_to(self.folder)) if self.has(path) else None
 
     @property
     def python_path(self) -> str | None:
-        """Where scmmlab's own code is, in a checkout; a job runs that, and not what is installed."""
+        """Where scmmlab's own code is, in a checkout; a job runs that instead of what is installed."""
         return "platform" if "platform/scmmlab/__init__.py" in self.files else None
 
 
 def look_into(folder: Path) -> WorkingDirectory:
-    """See what a job would get of `folder`.
+    """What a job would get of `folder`.
 
     Raises
     ------
     SpecError
-        If it is no folder.
+        If it is not a folder.
     ResourceError
-        If it is more than Ray takes; the largest files are named.
+        If it is more than Ray accepts; the largest files are named.
     """
     if not folder.is_dir():
         raise SpecError(f"Invalid value for '--working-dir': there is no folder {folder}.")
@@ -73,7 +67,7 @@ def look_into(folder: Path) -> WorkingDirectory:
     excludes = ALWAYS if own else (*ALWAYS, *DATA)
     files: dict[str, int] = {}
 
-    def note(path: Path) -> None:
+    def add(path: Path) -> None:
         if path.is_file():
             files[path.relative_to(folder).as_posix()] = path.stat().st_size
             if len(files) > MOST_FILES:
@@ -83,31 +77,18 @@ def look_into(folder: Path) -> WorkingDirectory:
                 )
 
     hint = (
-        f"name them in {folder / '.rayignore'}, or --working-dir with a smaller folder that has the study"
+        f"exclude them in {folder / '.rayignore'}, or use --working-dir with a smaller folder that has the study"
         if own
-        else "--working-dir with a smaller folder that has the study, or a .rayignore in this one that says what stays"
+        else "use --working-dir with a smaller folder that has the study, or exclude files with a .rayignore here"
     )
-    # Ray's own walk, so that what is looked at is what is packed
-    packaging._dir_travel(
-        folder,
-        [packaging._get_excludes(folder, [*ray_constants.get_runtime_env_default_excludes(), *excludes])],
-        note,
-        include_gitignore=os.environ.get(ray_constants.RAY_RUNTIME_ENV_IGNORE_GITIGNORE, "0") != "1",
-        logger=_quiet(),
-    )
-    found = WorkingDirectory(folder, excludes, files)
-    if found.package_bytes >= MOST_BYTES:
+    walk_package(folder, excludes, add)
+    found, limit = WorkingDirectory(folder, excludes, files), package_limit()
+    if found.package_bytes >= limit:
         largest = sorted(files.items(), key=lambda item: -item[1])[:_SHOWN]
         named = ", ".join(f"{name} ({size / MIB:,.0f} MiB)" for name, size in largest)
         raise ResourceError(
             f"The working directory {folder} has {found.package_bytes / MIB:,.0f} MiB that a job would get, and Ray "
-            f"takes {MOST_BYTES / MIB:.0f} MiB; the largest files are {named}.",
+            f"accepts {limit / MIB:.0f} MiB; the largest files are {named}.",
             hint=hint,
         )
     return found
-
-
-def _quiet() -> logging.Logger:
-    logger = logging.getLogger(f"{__name__}.walk")
-    logger.setLevel(logging.CRITICAL)
-    return logger

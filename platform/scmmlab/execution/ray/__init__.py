@@ -2,15 +2,16 @@
 
 | module | what |
 |---|---|
-| `requirements` | that Ray is installed and `RAY_ADDRESS` can be joined, before Ray is imported |
-| `session`, `session_folder`, `token`, `head_watch` | joining or starting Ray |
+| `requirements`, `session_folder` | what is checked before Ray is started or joined |
+| `session`, `token`, `head_watch` | starting or joining Ray, and whether its head is alive |
 | `engine` | the engine: tasks in, events out |
-| `worker_pool`, `worker_groups`, `trainers`, `resources` | how many workers run, and on which machines |
-| `broker`, `task_queue` | the actor between driver and workers, and the queue with its leases |
+| `worker_pool`, `worker_groups`, `trainers`, `independent_workers`, `resources` | how many workers run, and where |
+| `broker`, `task_queue`, `worker_table`, `followers`, `messages` | the actor between driver and workers, its parts |
 | `worker`, `reporter`, `preemption`, `data_parallel` | what runs in a worker's process |
-| `worker_failure`, `kernel_kills`, `train_watch`, `loss_budget` | what a worker died of, and how many may be lost |
-| `shared_tables`, `sharded_source`, `corpus_build` | tables on their way to workers, and their making, by Ray Data |
-| `cluster_view` | what Ray's head says of the cluster |
+| `worker_failure`, `kernel_kills`, `loss_budget` | why a worker died, and how many may be lost |
+| `shared_tables`, `sharded_source`, `corpus_build` | tables on their way to workers, and building them, by Ray Data |
+| `cluster_view` | the state of the cluster |
+| `private` | everything that is used of Ray beside its public interface |
 
 Nothing is imported here: Ray and torch take seconds.
 """

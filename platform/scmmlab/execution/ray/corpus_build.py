@@ -1,4 +1,4 @@
-"""Build a feature table with Ray Data: one raw file a task, on as many nodes as there are."""
+"""Build a feature table with Ray Data: one raw file per task, on all nodes."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ def map_on_ray(extract: Callable[[str], FileRows], files: Sequence[str]) -> Iter
     Parameters
     ----------
     extract : callable
-        From a file to its rows. It and the files must be within reach of every node.
+        From a file to its rows. Every node must be able to import it and to read the files.
     files : sequence of str
-        What it is called with.
+        Its arguments.
 
     Raises
     ------
     ScmmlabError
-        What the first file that failed raised.
+        The error of the first file that failed.
     """
     with ray_session():
         quiet_ray_data()
         options = ray.data.DataContext.get_current().execution_options
-        # a file that is done is handed over at once: nothing waits for the first, and a build can be resumed
+        # a finished file is returned at once: nothing waits for the first, and a build can be resumed
         ordered, options.preserve_order = options.preserve_order, False
         items = [{"file": file} for file in files]
-        # a block a file: files are large, and one a task keeps one in memory
+        # one block per file: files are large, so each task holds only one in memory
         dataset = ray.data.from_items(items, override_num_blocks=len(items)).map(_Extraction(extract))
         try:
             for row in dataset.iter_rows():
@@ -48,7 +48,7 @@ def map_on_ray(extract: Callable[[str], FileRows], files: Sequence[str]) -> Iter
 
 
 class _Extraction:
-    """Calls a function in a worker; gives the rows that it returns as bytes, or the mistake that it raises in words."""
+    """Calls a function in a worker; returns its rows as bytes, or its error as text."""
 
     def __init__(self, extract: Callable[[str], FileRows]):
         self.extract = extract
@@ -58,7 +58,7 @@ class _Extraction:
         try:
             rows = self.extract(row["file"]).to_bytes()
         except ScmmlabError as error:
-            # as a value: raised here, it would reach the user inside Ray's own error and after several attempts
+            # as a value: if raised, it would reach the user inside Ray's own error, after several attempts
             kind = next(each.__name__ for each in type(error).__mro__ if hasattr(errors, each.__name__))
             return {"rows": b"", "error": kind, "message": error.message, "hint": error.hint or ""}
         return {"rows": rows, "error": "", "message": "", "hint": ""}

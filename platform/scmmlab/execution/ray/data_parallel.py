@@ -1,4 +1,4 @@
-"""What a worker does that shares the pre-training of a cell with others, its losses being over the global batch."""
+"""The loop of workers that share the pre-training of a cell, with losses over the global batch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from functools import cache
 from typing import Any, NoReturn
 
 import numpy as np
-import ray
 import ray.train
 import ray.train.torch
 import torch
@@ -16,14 +15,13 @@ from ray.train.collective import broadcast_from_rank_zero
 
 from scmmlab.execution.encoding import replace_missing_letters
 from scmmlab.execution.engine import Interrupted, Preempted
-from scmmlab.execution.ray.broker import Assignment, Place
-from scmmlab.execution.ray.preemption import WorkerPreempted, departure
+from scmmlab.execution.ray.messages import BrokerHandle, TaskAssignment, WorkerInfo, get
+from scmmlab.execution.ray.preemption import WorkerPreempted, preemption_notice
 from scmmlab.execution.ray.reporter import StreamingReporter
 from scmmlab.execution.ray.sharded_source import receive_source, source_name
 from scmmlab.execution.ray.shared_tables import quiet_ray_data
-from scmmlab.execution.ray.task_queue import WorkerId
-from scmmlab.execution.ray.train_watch import group_name
-from scmmlab.execution.ray.worker import ASK_S, TELL_S, WorkerSettings, preempted, this_place, with_log
+from scmmlab.execution.ray.task_queue import WorkerId, group_name
+from scmmlab.execution.ray.worker import ASK_S, NOTIFY_S, WorkerSettings, end_preempted, with_log, worker_info
 from scmmlab.execution.task import Outcome, Task
 from scmmlab.replica.collectives import TorchDistributed
 from scmmlab.training import PretrainRequest, Reporter
@@ -46,11 +44,11 @@ def data_parallel_worker(config: dict[str, Any]) -> None:
     device = str(ray.train.torch.get_device()) if settings.device == "cuda" else "cpu"
     together = TorchDistributed()
     me = WorkerId(group_name(config["group"]), uuid.uuid4().hex)
-    places: list[Place] = [Place()] * together.workers
-    torch.distributed.all_gather_object(places, this_place())
+    infos: list[WorkerInfo] = [WorkerInfo()] * together.workers
+    torch.distributed.all_gather_object(infos, worker_info())
     if together.rank == 0:
-        ray.get(broker.arrive.remote(me, _all(places)))
-    departure.tell(lambda: ray.get(broker.going.remote(me.name), timeout=TELL_S))
+        get(broker.register_worker.remote(me, _merged(infos)))
+    preemption_notice.notify(lambda: get(broker.preempt.remote(me.name), timeout=NOTIFY_S))
 
     @cache
     def shard(name: str, channels: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -65,20 +63,19 @@ def data_parallel_worker(config: dict[str, Any]) -> None:
 
     while True:
         # rank 0 asks for work, and the others do as it does
-        asked: Assignment | None = ray.get(broker.take.remote(me, ASK_S)) if together.rank == 0 else None
-        stop, leave, task_id = broadcast_from_rank_zero(
-            (asked.stop, asked.leave, asked.task and asked.task.id) if asked else None
+        asked: TaskAssignment | None = get(broker.take.remote(me, ASK_S)) if together.rank == 0 else None
+        stop, preempted, task_id = broadcast_from_rank_zero(
+            (asked.stop, asked.preempted, asked.task and asked.task.id) if asked else None
         )
         if stop:
             return
-        if leave:
-            _leave(together.rank, broker, me)
+        if preempted:
+            _end_preempted(together.rank, broker, me)
         if task_id is None:
             continue
-        task: Task | None = asked.task if asked else ray.get(broker.leased.remote(task_id))
-        if (
-            task is None
-        ):  # the lease has run out in between: rank 0 waits for the others in vain, and Train replaces all
+        task: Task | None = asked.task if asked else get(broker.leased.remote(task_id))
+        if task is None:
+            # the lease has expired in between: rank 0 waits for the others in vain, and Train replaces all
             raise RuntimeError(f"{task_id} is no longer this group's")
         requests = [request for request in task.requests if isinstance(request, PretrainRequest)]
         try:
@@ -92,36 +89,36 @@ def data_parallel_worker(config: dict[str, Any]) -> None:
             finally:
                 leader.close()
         except Preempted:
-            _leave(together.rank, broker, me)
+            _end_preempted(together.rank, broker, me)
         if not leader.abandoned:
-            ray.get(broker.finish.remote(me, task.id, with_log(outcomes)))
+            get(broker.finish.remote(me, task.id, with_log(outcomes)))
 
 
-def _all(places: list[Place]) -> Place:
-    """The places of all workers of a group."""
-    return Place(
-        nodes=tuple(node for place in places for node in place.nodes),
-        log=" and ".join(place.log for place in places if place.log),
-        kernel_kills=tuple(count for place in places for count in place.kernel_kills),
+def _merged(infos: list[WorkerInfo]) -> WorkerInfo:
+    """Where all workers of a group run."""
+    return WorkerInfo(
+        nodes=tuple(node for info in infos for node in info.nodes),
+        log=" and ".join(info.log for info in infos if info.log),
+        kernel_kills=tuple(count for info in infos for count in info.kernel_kills),
     )
 
 
-def _leave(rank: int, broker: Any, me: WorkerId) -> NoReturn:
-    """End with the others, of whom the first hands back what is not done."""
+def _end_preempted(rank: int, broker: BrokerHandle, me: WorkerId) -> NoReturn:
+    """End with the others; the first of them hands back what is not done."""
     if rank == 0:
-        preempted(broker, me)
-    raise WorkerPreempted(f"{me} was told to go")
+        end_preempted(broker, me)
+    raise WorkerPreempted(f"{me} received a preemption notice")
 
 
 class FollowingReporter(Reporter):
-    """The reporter of the other ranks: rank 0 reports, but any of them may be told to go."""
+    """The reporter of the other ranks: rank 0 reports, but any of them may be preempted."""
 
     @property
-    def leaving(self) -> bool:
-        """Whether this process has been told to go."""
-        return departure.requested
+    def preempted(self) -> bool:
+        """Whether this process has received a preemption notice."""
+        return preemption_notice.received
 
-    def leave(self) -> None:
+    def end_preempted(self) -> None:
         """End what is being trained here.
 
         Raises
@@ -133,7 +130,7 @@ class FollowingReporter(Reporter):
 
 
 class LeadingReporter(Reporter):
-    """The reporter of rank 0: work that is to be abandoned is stopped in order, as the others wait for its word.
+    """The reporter of rank 0: work that is to be abandoned is stopped in order, as the others follow it.
 
     Parameters
     ----------
@@ -155,11 +152,11 @@ class LeadingReporter(Reporter):
             return False
 
     @property
-    def leaving(self) -> bool:
-        """Whether this process, or a machine of the group, has been told to go."""
-        return self._reporter.leaving
+    def preempted(self) -> bool:
+        """Whether this process, or a node of the group, is being preempted."""
+        return self._reporter.preempted
 
-    def leave(self) -> None:
+    def end_preempted(self) -> None:
         """Send the checkpoint, and end.
 
         Raises
@@ -167,7 +164,7 @@ class LeadingReporter(Reporter):
         Preempted
             Always.
         """
-        self._reporter.leave()
+        self._reporter.end_preempted()
 
     def save_checkpoint(self, key: str, stage: str, data: bytes) -> None:
         """Pass it on."""
@@ -178,5 +175,5 @@ class LeadingReporter(Reporter):
         return self._reporter.load_checkpoint(key, stage)
 
     def close(self) -> None:
-        """Send what there is."""
+        """Send the rest."""
         self._reporter.close()

@@ -1,4 +1,4 @@
-"""A TorchConfig for workers that have nothing to do with each other. Train's controller imports it, and little else."""
+"""A TorchConfig for independent workers. Train's controller imports it, and little else."""
 
 from __future__ import annotations
 

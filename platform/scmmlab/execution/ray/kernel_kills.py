@@ -1,4 +1,4 @@
-"""How many processes the kernel has killed for want of memory, to tell such a death from others: Ray cannot."""
+"""How many processes the kernel has killed for lack of memory, to tell such a death from others: Ray cannot."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 def kernel_kills(root: Path = Path("/")) -> int | None:
     """Processes killed so far by the kernel's out-of-memory killer, near this one.
 
-    Of this process's control group where that is counted (version 2, then 1), else of the whole machine.
+    In this process's control group where that is counted (version 2, then 1), else on the whole machine.
 
     Parameters
     ----------
@@ -19,7 +19,7 @@ def kernel_kills(root: Path = Path("/")) -> int | None:
     Returns
     -------
     int or None
-        None where nothing of it can be read.
+        None where it cannot be read.
     """
     groups = _control_groups(root)
     if "" in groups:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from scmmlab.errors import TryAgainError
 from scmmlab.execution.events import WorkerLost
+from scmmlab.execution.interruption import RESUMABLE
 from scmmlab.study.worker_losses import WorkerLosses
 
 
@@ -20,13 +21,14 @@ class LossBudget:
 
     def __init__(self, max_failures: int, max_preemptions: int | None = None):
         self._max_failures, self._max_preemptions = max_failures, max_preemptions
-        self._losses = WorkerLosses()
+        self.losses = WorkerLosses()
+        """Those so far."""
         self._last_failure: WorkerLost | None = None
 
     def count(self, lost: WorkerLost) -> None:
         """A worker, or a machine with its workers, is gone."""
-        before, self._losses = self._losses, self._losses.plus(lost.kind, str(lost))
-        if self._losses.failures > before.failures:
+        before, self.losses = self.losses, self.losses.plus(lost.kind, str(lost))
+        if self.losses.failures > before.failures:
             self._last_failure = lost
 
     def check(self, logs: str | None) -> None:
@@ -37,7 +39,7 @@ class LossBudget:
         TryAgainError
             Saying which one is, and what the last worker was lost by.
         """
-        losses, go_on = self._losses, "what is finished is kept, and the same command goes on"
+        losses = self.losses
         if losses.failures > self._max_failures:
             assert self._last_failure is not None
             memory = self._last_failure.kind == "out_of_memory"
@@ -45,11 +47,11 @@ class LossBudget:
             raise TryAgainError(
                 f"Workers failed {losses.failures} times, and resources.max_failures allows {self._max_failures}; the "
                 f"last time {self._last_failure}.",
-                hint=f"{advice}{go_on}; Ray's logs are in {logs}",
+                hint=f"{advice}{RESUMABLE}; Ray's logs are in {logs}",
             )
         if self._max_preemptions is not None and losses.taken > self._max_preemptions:
             raise TryAgainError(
                 f"Workers were taken away {losses.taken} times (preempted, or all of a machine that was lost), and "
                 f"resources.max_preemptions allows {self._max_preemptions}.",
-                hint=f"{go_on}, from the checkpoints; ask for machines that are not taken away, or raise it",
+                hint=f"{RESUMABLE}, from the checkpoints; ask for machines that are not taken away, or raise it",
             )

@@ -1,7 +1,7 @@
-"""SIGTERM in a worker as a notice to go: what is being trained is saved and handed back before the process ends.
+"""SIGTERM in a worker as a preemption notice: what is being trained is saved and handed back before the process ends.
 
-Ray's own handler ends a worker at once. A machine that is taken away (a preempted virtual machine, Slurm, Kubernetes)
-gives its processes a SIGTERM and some seconds, which are enough for a checkpoint at the end of the epoch.
+Ray's own handler ends a worker at once. A machine that is preempted (a virtual machine, Slurm, Kubernetes) gives its
+processes a SIGTERM and some seconds, which are enough for a checkpoint at the end of the epoch.
 """
 
 from __future__ import annotations
@@ -15,50 +15,50 @@ from typing import Any
 
 
 class WorkerPreempted(RuntimeError):
-    """What a worker's training function ends with that was told to go: Train then puts another in its place."""
+    """What a preempted worker's training function ends with: Train then starts another in its place."""
 
 
-class Departure:
-    """Whether this process has been told to go.
+class PreemptionNotice:
+    """Whether this process has received a preemption notice.
 
     One a process, as signal handlers are.
     """
 
     def __init__(self) -> None:
-        self._requested = threading.Event()
-        self._tell: Callable[[], object] | None = None
+        self._received = threading.Event()
+        self._notify: Callable[[], object] | None = None
         self._before: Any = signal.SIG_DFL
 
     @property
-    def requested(self) -> bool:
+    def received(self) -> bool:
         """Whether it has."""
-        return self._requested.is_set()
+        return self._received.is_set()
 
-    def watch(self) -> None:
-        """Take SIGTERM; to be called in the main thread."""
+    def install(self) -> None:
+        """Handle SIGTERM; to be called in the main thread."""
         before = signal.getsignal(signal.SIGTERM)
         if before != self._handle:
             self._before = before
             signal.signal(signal.SIGTERM, self._handle)
 
-    def tell(self, told: Callable[[], object]) -> None:
-        """From here on somebody heeds the notice; `told` lets others know of it, in a thread of its own."""
-        self._tell = told
+    def notify(self, callback: Callable[[], object]) -> None:
+        """From here on the notice is heeded; `callback` lets others know of it, in a thread of its own."""
+        self._notify = callback
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self._tell is None or self._requested.is_set():
-            self._go(number, frame)
+        if self._notify is None or self._received.is_set():
+            self._end_process(number, frame)
             return
-        self._requested.set()
-        threading.Thread(target=self._let_know, args=(self._tell,), name="scmmlab-departure", daemon=True).start()
+        self._received.set()
+        threading.Thread(target=self._run, args=(self._notify,), name="scmmlab-preemption", daemon=True).start()
 
-    def _let_know(self, tell: Callable[[], object]) -> None:
+    def _run(self, callback: Callable[[], object]) -> None:
         try:
-            tell()
-        except Exception:  # whoever had the work is gone, so there is nothing to hand back
+            callback()
+        except Exception:  # the broker is gone, so there is nobody to hand work back to
             os.kill(os.getpid(), signal.SIGTERM)
 
-    def _go(self, number: int, frame: FrameType | None) -> None:
+    def _end_process(self, number: int, frame: FrameType | None) -> None:
         if callable(self._before):
             self._before(number, frame)
         else:
@@ -66,10 +66,10 @@ class Departure:
             os.kill(os.getpid(), number)
 
 
-departure = Departure()
+preemption_notice = PreemptionNotice()
 """That of this process."""
 
 
-def watch_for_departure() -> None:
-    """Take SIGTERM in this process; Train has its workers call it in their main threads."""
-    departure.watch()
+def install_preemption_handler() -> None:
+    """Handle SIGTERM in this process; Train has its workers call it in their main threads."""
+    preemption_notice.install()

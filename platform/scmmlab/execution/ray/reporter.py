@@ -1,33 +1,32 @@
-"""The reporter of Ray's workers: news go to the broker from a thread of their own, so that training never waits."""
+"""The reporter of Ray's workers: a thread of its own sends progress to the broker, so that training never waits."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import ray
 
 from scmmlab.execution.checkpoint_pace import CheckpointPace
 from scmmlab.execution.engine import Interrupted, Preempted
 from scmmlab.execution.events import CheckpointSaved, EpochEnded, SlotsUsed
-from scmmlab.execution.ray.broker import Orders
-from scmmlab.execution.ray.preemption import departure
+from scmmlab.execution.ray.messages import BrokerHandle, ReportReply, get
+from scmmlab.execution.ray.preemption import preemption_notice
 from scmmlab.execution.ray.task_queue import WorkerId
 from scmmlab.execution.task import Task
 from scmmlab.training import Reporter
 
 FLUSH_S = 0.2
-"""News are gathered for so long at least, so that an epoch of a millisecond costs no round trip."""
+"""Progress is gathered for at least so long, so that an epoch of a millisecond costs no round trip."""
 REPORTS_A_SECOND = 500
-"""Of all workers together, at most: a broker answers about 1,250, and has tasks to hand out beside."""
-BEAT_S = 5.0
-"""Without news, a sign of life is sent so often."""
+"""Of all workers together, at most: a broker answers about 1,250, and also hands out tasks."""
+HEARTBEAT_S = 5.0
+"""Without progress, a heartbeat is sent so often."""
 
 
 def gathering_s(workers: int) -> float:
-    """Seconds for which each of so many workers gathers its news."""
+    """Seconds for which each of so many workers gathers its progress."""
     return max(FLUSH_S, workers / REPORTS_A_SECOND)
 
 
@@ -36,19 +35,21 @@ class StreamingReporter(Reporter):
 
     Parameters
     ----------
-    broker : ActorHandle
+    broker : BrokerHandle
         The broker.
     worker : WorkerId
         Who reports.
     tasks : sequence of Task
-        What is being run.
+        What is running.
     checkpoint_s : float
         See :class:`CheckpointPace`.
     gather_s : float
-        News are gathered for so long.
+        Progress is gathered for so long.
     """
 
-    def __init__(self, broker: Any, worker: WorkerId, tasks: Sequence[Task], checkpoint_s: float, gather_s: float):
+    def __init__(
+        self, broker: BrokerHandle, worker: WorkerId, tasks: Sequence[Task], checkpoint_s: float, gather_s: float
+    ):
         self._broker = broker
         self._worker = worker
         self._tasks = {task.id: task for task in tasks}
@@ -61,19 +62,19 @@ class StreamingReporter(Reporter):
         self._slots = SlotsUsed(0, 0)
         self._own: dict[tuple[str, str], bytes] = {}
         self._held_back: set[tuple[str, str]] = set()
-        self._orders = Orders(abandon=False, cancelled=frozenset())
-        self._news = threading.Event()
+        self._reply = ReportReply(abandon=False, cancelled=frozenset())
+        self._has_progress = threading.Event()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._stream, name="scmmlab-reporter", daemon=True)
         self._thread.start()
 
     def add(self, tasks: Sequence[Task]) -> None:
-        """More tasks are being run."""
+        """More tasks are running."""
         with self._lock:
             self._tasks |= {task.id: task for task in tasks}
 
     def end(self, task: Task) -> None:
-        """A task is over: send what is known of it, and speak of it no more."""
+        """A task has ended: send what is known of it, and report it no longer."""
         self._send()
         with self._lock:
             self._tasks.pop(task.id, None)
@@ -91,12 +92,12 @@ class StreamingReporter(Reporter):
         """
         with self._lock:
             self._epochs.append(EpochEnded(key, stage, epoch, epochs, metrics))
-        self._news.set()
-        orders = self._orders
-        if orders.abandon:
+        self._has_progress.set()
+        reply = self._reply
+        if reply.abandon:
             raise Interrupted
-        return key not in orders.cancelled and not any(
-            key in task.keys for name in orders.lost if (task := self._tasks.get(name))
+        return key not in reply.cancelled and not any(
+            key in task.keys for name in reply.lost if (task := self._tasks.get(name))
         )
 
     def slots(self, used: int, there: int) -> None:
@@ -105,7 +106,7 @@ class StreamingReporter(Reporter):
             self._slots = SlotsUsed(self._slots.used + used, self._slots.there + there)
 
     def save_checkpoint(self, key: str, stage: str, data: bytes) -> None:
-        """Keep the checkpoint here, for a second go at the same training, and send it off where it is time."""
+        """Keep the checkpoint here, for a second attempt at the same training, and send it where it is due."""
         self._own[key, stage] = data
         if not self._pace.due(key, stage, time.monotonic()):
             self._held_back.add((key, stage))
@@ -113,15 +114,15 @@ class StreamingReporter(Reporter):
         with self._lock:
             self._held_back.discard((key, stage))
             self._checkpoints[key, stage] = CheckpointSaved(key, stage, data)
-        self._news.set()
+        self._has_progress.set()
 
     @property
-    def leaving(self) -> bool:
-        """Whether this process has been told to go, or its machine is being taken away."""
-        return departure.requested or self._orders.leave
+    def preempted(self) -> bool:
+        """Whether this process has received a preemption notice, or its node is being drained."""
+        return preemption_notice.received or self._reply.preempted
 
-    def leave(self) -> None:
-        """Send the latest checkpoints, those too that were held back.
+    def end_preempted(self) -> None:
+        """Send the latest checkpoints, including those that were held back.
 
         Raises
         ------
@@ -139,20 +140,19 @@ class StreamingReporter(Reporter):
         """The latest one: of this worker, or that which the broker has of others."""
         if (key, stage) in self._own:
             return self._own[key, stage]
-        data: bytes | None = ray.get(self._broker.load_checkpoint.remote(key, stage))
-        return data
+        return get(self._broker.load_checkpoint.remote(key, stage))
 
     def close(self) -> None:
-        """Send what there is, and end the thread."""
+        """Send the rest, and end the thread."""
         self._closed.set()
-        self._news.set()
+        self._has_progress.set()
         self._thread.join()
 
     def _stream(self) -> None:
         while not self._closed.is_set():
-            if self._news.wait(BEAT_S):
+            if self._has_progress.wait(HEARTBEAT_S):
                 self._closed.wait(self._gather_s)
-            self._news.clear()
+            self._has_progress.clear()
             self._send()
 
     def _send(self) -> None:
@@ -162,9 +162,11 @@ class StreamingReporter(Reporter):
                 epochs, self._epochs = self._epochs, []
                 checkpoints, self._checkpoints = list(self._checkpoints.values()), {}
                 slots, self._slots = self._slots, SlotsUsed(0, 0)
-            news = self._broker.report.remote(self._worker, tasks, epochs, checkpoints, slots if slots.there else None)
+            report = self._broker.report.remote(
+                self._worker, tasks, epochs, checkpoints, slots if slots.there else None
+            )
             try:
-                self._orders = ray.get(news)
+                self._reply = get(report)
             except ray.exceptions.RayError:
-                # without a broker the work is for nothing; the loop's own call will say what happened
-                self._orders = Orders(abandon=True, cancelled=frozenset())
+                # without a broker the work is lost; the worker loop's own call will say what happened
+                self._reply = ReportReply(abandon=True, cancelled=frozenset())

@@ -1,4 +1,4 @@
-"""How many workers a cluster can hold, or which resource it lacks. Pure."""
+"""How many workers fit on a cluster, or which resource it lacks. Pure."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class WorkerPlan:
     """Workers that are all alike."""
 
     workers: int
-    """For which the cluster has room, whoever holds it at the moment."""
+    """That fit on the cluster, whoever holds its resources now."""
     cpus: float
     gpus: float
     least: int = 1
-    """With fewer, a study does not begin."""
+    """A study does not start with fewer."""
     most: int | None = None
-    """More have nothing to do, or are not wanted; None where there may be any number."""
+    """More would be idle, or are not wanted; None where there may be any number."""
 
     @property
     def device(self) -> str:
@@ -37,7 +37,7 @@ class WorkerPlan:
 
     @property
     def resources_per_worker(self) -> dict[str, float]:
-        """In Ray's words."""
+        """By Ray's names."""
         return {"CPU": self.cpus, "GPU": self.gpus} if self.gpus > 0 else {"CPU": self.cpus}
 
 
@@ -49,16 +49,16 @@ def plan_workers(
     Parameters
     ----------
     resources : ResourcesSpec
-        What the study asks for.
+        What the study requests.
     nodes : sequence of mapping
-        Resources of each machine of the cluster, in Ray's words (``CPU``, ``GPU``).
+        Resources of each node of the cluster, by Ray's names (``CPU``, ``GPU``).
     useful : int | None
-        More workers than this would have nothing to do; None where that is not known.
+        More workers than this would be idle; None where that is not known.
 
     Raises
     ------
     ResourceError
-        When the cluster cannot hold them, naming the resource that it lacks.
+        When they do not fit on the cluster, naming the resource that it lacks.
     """
     gpus = resources.gpus_per_worker
     if gpus is None:
@@ -77,14 +77,14 @@ def plan_workers(
 
 
 def room_on(plan: WorkerPlan, free: Mapping[str, Mapping[str, float]]) -> dict[str, int]:
-    """Machine → how many of the plan's workers fit on what nobody holds of it; machines with none are left out.
+    """Node → how many of the plan's workers fit on its free resources; nodes with none are left out.
 
     Parameters
     ----------
     plan : WorkerPlan
         What each of them has.
     free : mapping
-        Machine → its resources that nobody holds.
+        Node → its resources that nobody holds.
     """
     needs = {"CPU": plan.cpus, "GPU": plan.gpus}
     return {name: room for name, node in free.items() if (room := _room(node, needs)) > 0}
@@ -92,26 +92,26 @@ def room_on(plan: WorkerPlan, free: Mapping[str, Mapping[str, float]]) -> dict[s
 
 def new_groups(
     room: Mapping[str, int],
-    absent: Sequence[tuple[str | None, int]],
+    starting: Sequence[tuple[str | None, int]],
     wanted: int | None,
     together: int | None,
 ) -> list[tuple[str | None, int]]:
-    """Groups of workers that can be started: of each, its machine and how many it has.
+    """Groups of workers that can be started: for each, its node and number of workers.
 
     Parameters
     ----------
     room : mapping
-        Machine → workers that fit on what is free of it.
-    absent : sequence of (str or None, int)
-        Groups that are being started, whose place is free as long as they have not come.
+        Node → workers that fit on its free resources.
+    starting : sequence of (str or None, int)
+        Groups that are being started, whose resources still count as free.
     wanted : int | None
         Workers, at most; any number when None.
     together : int | None
-        Workers of a group that share a cell, wherever they are; None where each is by itself, and a group is a
-        machine's.
+        Workers of a group that share a cell, on any nodes; None where each trains on its own, and a group is on one
+        node.
     """
     left = dict(room)
-    for node, workers in absent:
+    for node, workers in starting:
         for name in tuple(left) if node is None else (node,):
             taken = min(workers, left.get(name, 0))
             left[name] = left.get(name, 0) - taken
@@ -120,8 +120,8 @@ def new_groups(
     if together is not None:
         return [(None, together)] * (wanted // together)
     groups: list[tuple[str | None, int]] = []
-    for name, places in left.items():
-        if (workers := min(places, wanted)) > 0:
+    for name, fitting in left.items():
+        if (workers := min(fitting, wanted)) > 0:
             groups.append((name, workers))
             wanted -= workers
     return groups
@@ -130,7 +130,7 @@ def new_groups(
 def shortage(
     plan: WorkerPlan, together: int, nodes: Sequence[Mapping[str, float]], free: Sequence[Mapping[str, float]]
 ) -> str | None:
-    """What keeps workers from starting.
+    """Which resource keeps workers from starting.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def shortage(
     together : int
         Workers that start together or not at all.
     nodes, free : sequence of mapping
-        Resources of each machine that is there now, and those of them that nobody holds.
+        Resources of each node that is alive, and those of them that nobody holds.
 
     Returns
     -------
@@ -151,9 +151,9 @@ def shortage(
         return None
     asked = _asked(together, needs)
     wanted = {name: together * need for name, need in needs.items() if need > 0}
-    absent = [name for name, want in wanted.items() if _total(nodes, name) + EPSILON < want]
-    if absent:
-        there = " and ".join(f"{wanted[name]:g} {name}, {_total(nodes, name):g} there" for name in absent)
+    missing = [name for name, want in wanted.items() if _total(nodes, name) + EPSILON < want]
+    if missing:
+        there = " and ".join(f"{wanted[name]:g} {name}, {_total(nodes, name):g} there" for name in missing)
         return f"{asked} need {there}"
     held = [name for name, want in wanted.items() if _total(free, name) + EPSILON < want]
     if held:
@@ -161,7 +161,7 @@ def shortage(
             f"{wanted[name]:g} {name}, {_total(free, name):g} of {_total(nodes, name):g} free" for name in held
         )
         return f"{asked} need {there}"
-    return f"{asked} fit on no machine's free {' and '.join(wanted)}"
+    return f"{asked} do not fit on the free {' and '.join(wanted)} of any machine"
 
 
 def _asked(workers: int, needs: Mapping[str, float]) -> str:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import signal
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +13,8 @@ from typing import Any
 import grpc
 import ray
 
-from scmmlab.errors import ResourceError, ScmmlabError, TryAgainError
+from scmmlab.errors import ResourceError, ScmmlabError, TryAgainError, first_line
+from scmmlab.execution.ray import private
 from scmmlab.execution.ray.session_folder import check_ray_folder
 from scmmlab.execution.ray.token import (
     MODE,
@@ -31,20 +29,20 @@ from scmmlab.execution.ray.token import (
 
 MIB = 2**20
 DEFAULT_OBJECT_STORE_MEMORY = 1024 * MIB
-"""Feature tables are tens of megabytes; Ray's own default, 30 % of the machine, is there for larger ones."""
+"""Feature tables are tens of megabytes; Ray's own default, 30 % of the machine, is meant for larger ones."""
 LEAST_OBJECT_STORE_MEMORY = 80 * MIB
 """Ray refuses less than 75 MiB."""
 
 DRIVER_ENVIRONMENT = {
     # Train serves a report, and sees that a worker ended, once per interval (2 s by default)
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",
-    # workers stay in the directory that they were started in, so that relative paths mean the same everywhere
+    # workers stay in the directory in which they were started, so that relative paths mean the same everywhere
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     # what workers print goes to Ray's logs; patching print() would pull it back
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
-    # where memory runs out, the actor that came last goes, a worker; by Ray's newer rule it is the one that was asked
-    # last, which is always the broker
+    # where memory runs out, Ray kills the actor that was created last, a worker; by its newer rule the one that was
+    # called last, which is always the broker
     "RAY_worker_killing_policy_by_group": "true",
     # keep CUDA_VISIBLE_DEVICES as it is for actors without a GPU (and spare the user Ray's warning about it)
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -59,10 +57,10 @@ _log = logging.getLogger(__name__)
 ANSWER_S = 20.0
 """The head of a cluster that is joined has so long to answer: it may still be starting."""
 START_S = 90.0
-"""So long a Ray of our own may take to start."""
+"""A Ray of our own may take so long to start."""
 
 _TRIES = "RAY_gcs_server_port_wait_time_s"
-"""How often Ray tries to connect to a head; the name is of its other use."""
+"""How often Ray tries to connect to a head; it is named for its other use."""
 
 CHATTY_LOGGERS = ("ray", "ray.data", "ray.train", "ray.tune")
 
@@ -84,14 +82,14 @@ def ray_session(
     dashboard: bool = False,
     object_store_memory: int | None = None,
 ) -> Iterator[RaySession]:
-    """Ray, for as long as the context lasts.
+    """Ray, while the context lasts.
 
     Where ``RAY_ADDRESS`` is set, as it is in Ray's jobs, this program joins that cluster. Otherwise it starts a Ray of
     its own, and never joins one that merely happens to run on this machine. Where Ray is connected already, that
     connection is used and left as it was.
 
-    A Ray of our own asks for a token (see `ray_token`), unless ``RAY_AUTH_MODE`` says otherwise. A cluster that is
-    joined is shown the same token where it asks for one.
+    A Ray of our own requires a token (see `token`), unless ``RAY_AUTH_MODE`` says otherwise. A cluster that is joined
+    gets the same token where it requires one.
 
     Parameters
     ----------
@@ -105,23 +103,23 @@ def ray_session(
     Raises
     ------
     ResourceError
-        When the cluster named by ``RAY_ADDRESS`` cannot be joined, or asks for another token than there is; or when
+        When the cluster named by ``RAY_ADDRESS`` cannot be joined, or requires another token than there is; or when
         Ray does not start on this machine (a ``TryAgainError`` where it was too slow).
     """
     if ray.is_initialized():
-        yield RaySession(owned=False, logs=_logs_folder())
+        yield RaySession(owned=False, logs=private.logs_folder())
         return
     for name, value in DRIVER_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    with _signal_handlers_kept():
+    with private.sigterm_handler_kept():
         address = os.environ.get("RAY_ADDRESS")
         if address:
             _join(address, quiet)
         else:
             check_ray_folder(os.environ)
             provide_token()
-            _ask_for_token()
+            _require_token()
             _start(
                 num_cpus=num_cpus,
                 num_gpus=num_gpus,
@@ -131,88 +129,48 @@ def ray_session(
             )
     for name in CHATTY_LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
-    _keep_raylet_off_stdout()
+    private.log_raylet_output(_log)
     try:
-        yield RaySession(owned=not address, logs=_logs_folder())
+        yield RaySession(owned=not address, logs=private.logs_folder())
     finally:
         ray.shutdown()
-
-
-@contextmanager
-def _signal_handlers_kept() -> Iterator[None]:
-    """Keep ``ray.init`` from taking SIGTERM: its handler exits at once, without a word to those who wait."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handler = signal.getsignal(signal.SIGTERM)
-    # put back afterwards would be too late for a signal that arrives while Ray starts
-    theirs = ray._private.utils.set_sigterm_handler
-    ray._private.utils.set_sigterm_handler = lambda handler: None
-    try:
-        yield
-    finally:
-        ray._private.utils.set_sigterm_handler = theirs
-        signal.signal(signal.SIGTERM, handler if handler is not None else signal.SIG_DFL)
-
-
-@contextmanager
-def _time_to_start() -> Iterator[None]:
-    """Have Ray wait for itself for `START_S`: the 30 s that it has built in are short on a busy machine."""
-    services = ray._private.services
-    once = services.get_node
-
-    def get_node(gcs_address: str, node_id: str) -> Any:
-        deadline = time.monotonic() + START_S
-        while True:
-            try:
-                return once(gcs_address, node_id)
-            except RuntimeError:  # it has not registered yet
-                if time.monotonic() > deadline:
-                    raise
-            time.sleep(0.1)
-
-    services.get_node = get_node
-    try:
-        yield
-    finally:
-        services.get_node = once
 
 
 def _start(**options: Any) -> None:
     try:
-        with _time_to_start():
+        with private.time_to_register(START_S):
             ray.init(address="local", **options)
-    except Exception as error:  # a plain Exception among them: whatever it was, there is no Ray
+    except Exception as error:  # Ray raises plain Exceptions too
         ray.shutdown()
         if "timed out during startup" in str(error):
             raise TryAgainError(
-                f"Ray has not started on this machine within {START_S:g} s.",
-                hint="where the machine is busy, the same command may start it later; scmmlab doctor looks for other "
-                "reasons; --engine local does without Ray",
+                f"Ray did not start on this machine within {START_S:g} s.",
+                hint="if the machine is busy, try the same command later; scmmlab doctor looks for other reasons; "
+                "--engine local runs without Ray",
             ) from error
         raise ResourceError(
-            f"Ray does not start on this machine: {_first_line(error).rstrip('.')}.",
-            hint="scmmlab doctor looks at this machine; --engine local does without Ray",
+            f"Ray failed to start on this machine: {first_line(error)}.",
+            hint="scmmlab doctor checks this machine; --engine local runs without Ray",
         ) from error
 
 
 def _join(address: str, quiet: dict[str, Any]) -> None:
     try:
-        _see_to_token(address)
+        _agree_on_token(address)
         with _one_try_to_connect():
             ray.init(**quiet)
     except ScmmlabError:
         raise
     except Exception as error:
         raise ResourceError(
-            f"Cannot join the Ray cluster at RAY_ADDRESS={address!r}: {_first_line(error).rstrip('.')}.",
+            f"Cannot join the Ray cluster at RAY_ADDRESS={address!r}: {first_line(error)}.",
             hint="start it with 'ray start --head', or unset RAY_ADDRESS to run on this machine alone",
         ) from error
 
 
 @contextmanager
 def _one_try_to_connect() -> Iterator[None]:
-    """Have Ray give up on a head that goes while it is joined after one try of 40 s, not after twenty."""
+    """Have Ray give up on a head that vanishes while it is joined after one try of 40 s, not after twenty."""
     if _TRIES in os.environ:
         yield
         return
@@ -223,15 +181,15 @@ def _one_try_to_connect() -> Iterator[None]:
         del os.environ[_TRIES]
 
 
-def _see_to_token(address: str) -> None:
-    """Show a cluster our token where it asks for one: of a wrong one Ray says nothing for 20 s, and then not what."""
+def _agree_on_token(address: str) -> None:
+    """Send a cluster our token where it requires one: of a wrong one Ray says nothing for 20 s, and then not what."""
     if "://" in address or os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
         return
-    head = ray._private.services.canonicalize_bootstrap_address(address)
-    open_to_all = _lets_in(head, None)
+    head = private.head_address(address)
+    open_to_all = _accepts(head, None)
     if open_to_all is None:
         return
-    why = _why_not(head, open_to_all)
+    why = _disagreement(head, open_to_all)
     if why is not None:
         raise ResourceError(
             f"Cannot join the Ray cluster at RAY_ADDRESS={address!r}: {why}.",
@@ -239,30 +197,30 @@ def _see_to_token(address: str) -> None:
             f"name the file with {TOKEN_PATH}",
         )
     if open_to_all:
-        _log.warning("The Ray cluster at %s asks for no token: whoever reaches it runs code as its user.", head)
+        _log.warning("The Ray cluster at %s requires no token: anyone who can reach it can run code as its user.", head)
     else:
         close_token_file()
-        _ask_for_token()
+        _require_token()
 
 
-def _why_not(head: str, open_to_all: bool) -> str | None:
+def _disagreement(head: str, open_to_all: bool) -> str | None:
     """Why a cluster and this program do not agree on a token; None where they do."""
     mode, token = os.environ.get(MODE), find_token(os.environ)
     if open_to_all:
-        return f"it asks for no token, and {MODE} is {mode!r}" if asks_for_token(os.environ) else None
+        return f"it requires no token, but {MODE} is {mode!r}" if asks_for_token(os.environ) else None
     if mode and not asks_for_token(os.environ):
-        return f"it asks for a token, and {MODE} is {mode!r}"
+        return f"it requires a token, but {MODE} is {mode!r}"
     if token is None:
-        return f"it asks for a token, and there is none in {token_file(os.environ)}"
-    if _lets_in(head, token) is False:
-        place = TOKEN if os.environ.get(TOKEN) else token_file(os.environ)
-        return f"it asks for a token, and the one in {place} is another"
+        return f"it requires a token, and there is none in {token_file(os.environ)}"
+    if _accepts(head, token) is False:
+        source = TOKEN if os.environ.get(TOKEN) else token_file(os.environ)
+        return f"it requires a token, and the one in {source} is another"
     return None
 
 
-def _lets_in(head: str, token: str | None) -> bool | None:
-    """Whether the head of a cluster answers those who show `token`; None where that is left to Ray to find out."""
-    # like Ray's own connections, past a proxy that is there for the web
+def _accepts(head: str, token: str | None) -> bool | None:
+    """Whether the head of a cluster accepts `token`; None where that is left to Ray to find out."""
+    # like Ray's own connections, not through a web proxy
     with grpc.insecure_channel(head, [("grpc.enable_http_proxy", 0)]) as channel:
         ask = channel.unary_unary("/ray.rpc.NodeInfoGcsService/GetClusterId")
         shown = [("authorization", f"Bearer {token}")] if token else []
@@ -270,29 +228,20 @@ def _lets_in(head: str, token: str | None) -> bool | None:
             ask(b"", timeout=ANSWER_S, metadata=shown, wait_for_ready=True)
         except grpc.RpcError as error:
             if error.code() in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE):
-                # Ray would go on asking for a quarter of an hour
-                raise ConnectionError(f"nobody has answered there for {ANSWER_S:g} s") from error
+                # Ray would keep trying for a quarter of an hour
+                raise ConnectionError(f"nothing has answered there for {ANSWER_S:g} s") from error
             return False if error.code() is grpc.StatusCode.UNAUTHENTICATED else None
     return True
 
 
-def _ask_for_token() -> None:
-    """Have Ray ask for the token and show it, unless the user has decided otherwise."""
+def _require_token() -> None:
+    """Have Ray require the token and send it, unless the user has decided otherwise."""
     mode = os.environ.get(MODE)
     if not mode:
         os.environ[MODE] = "token"
-        ray._raylet.Config.initialize("")  # it was read when Ray was imported
+        private.reload_configuration()
     elif not asks_for_token(os.environ):
-        _log.warning("%s=%s: whoever reaches a port of this Ray runs code as you.", MODE, mode)
-
-
-def _keep_raylet_off_stdout() -> None:
-    """Have what the raylet says logged: even where all is quiet, it is printed to standard output, where tables go."""
-
-    def log(data: dict[str, Any], ignore_prefix: bool) -> None:
-        _log.info("%s", "\n".join(data["lines"]))
-
-    ray._private.worker.print_to_stdstream = log
+        _log.warning("%s=%s: anyone who can reach a port of this Ray can run code as you.", MODE, mode)
 
 
 def _object_store_memory() -> int:
@@ -302,11 +251,3 @@ def _object_store_memory() -> int:
     except OSError:
         return DEFAULT_OBJECT_STORE_MEMORY
     return max(LEAST_OBJECT_STORE_MEMORY, min(DEFAULT_OBJECT_STORE_MEMORY, free // 2))
-
-
-def _logs_folder() -> str:
-    return os.path.join(ray._private.worker._global_node.get_session_dir_path(), "logs")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

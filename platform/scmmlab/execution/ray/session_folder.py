@@ -1,4 +1,4 @@
-"""The folder in which a Ray of our own keeps its sockets and logs: whether it can, which Ray itself finds out late."""
+"""Whether the folder for sockets and logs of a Ray of our own is suitable, which Ray itself finds out late."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def ray_folder(environment: Mapping[str, str]) -> tuple[Path, str]:
 
 
 def check_ray_folder(environment: Mapping[str, str]) -> None:
-    """See that Ray can be started on this machine; nothing is looked at where RAY_ADDRESS names a cluster.
+    """Check that Ray can start on this machine; nothing is checked where RAY_ADDRESS names a cluster.
 
     Raises
     ------
@@ -36,18 +36,20 @@ def check_ray_folder(environment: Mapping[str, str]) -> None:
     if environment.get("RAY_ADDRESS"):
         return
     folder, variable = ray_folder(environment)
-    place = f"{variable}={folder}" if variable else str(folder)
+    shown = f"{variable}={folder}" if variable else str(folder)
     hint = "export RAY_TMPDIR=/tmp, or another folder of this machine with a short path"
     if not folder.is_absolute():
-        raise ResourceError(f"Ray cannot start with {place}: an absolute path is expected.", hint=hint)
+        raise ResourceError(f"Ray cannot start with {shown}: an absolute path is expected.", hint=hint)
     length = len(os.fsencode(folder))
     if length > LONGEST_FOLDER:
         raise ResourceError(
-            f"Ray cannot start with {place}: this path has {length} bytes, and no more than {LONGEST_FOLDER} leave "
+            f"Ray cannot start with {shown}: this path has {length} bytes, and at most {LONGEST_FOLDER} leave "
             f"room for the names of Ray's sockets ({LONGEST_SOCKET} in all).",
             hint=hint,
         )
     own = folder / "ray"
     there = next(above for above in (own, *own.parents) if above.exists())
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        raise ResourceError(f"Ray cannot start with {place}: {there} is no folder that this user can write.", hint=hint)
+        raise ResourceError(
+            f"Ray cannot start with {shown}: {there} is not a folder that this user can write to.", hint=hint
+        )

@@ -1,4 +1,4 @@
-"""A source selection as a data set of Ray Data's that can be split: each window with its row in the selection."""
+"""A source selection as a data set of Ray Data that can be split: each window with its row in the selection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scmmlab.tables import FeatureTable, Manifest, read_manifest
 from scmmlab.tables.checks import KEY_COLUMNS
 
 PADDING = -1
-"""Row of a window that is none: Ray Data gives all workers the same number of windows."""
+"""Row of a padding window: Ray Data gives all workers the same number of windows."""
 
 Rows = NDArray[np.int64]
 
@@ -37,7 +37,7 @@ def share_source(selection: CorpusSelection, channels: tuple[str, ...], workers:
     channels : tuple of str
         Channels that the model sees, in order.
     workers : int
-        Parts that it will be split into, of equal size: up to ``workers − 1`` windows of padding are added.
+        Number of equal parts that it will be split into: up to ``workers − 1`` windows of padding are added.
     """
     dataset = read_dataset(selection.table)
     manifest = read_manifest(selection.table)
@@ -91,7 +91,7 @@ class SelectedRows:
             features=nothing,
         ).select(selection)
         spans = [int(columns[name].max(initial=0)) + 1 for name in KEY_COLUMNS]
-        strides = tuple(int(np.prod(spans[place + 1 :], dtype=np.int64)) for place in range(len(spans)))
+        strides = tuple(int(np.prod(spans[index + 1 :], dtype=np.int64)) for index in range(len(spans)))
         return cls(_codes([getattr(part, name) for name in KEY_COLUMNS], strides), strides)
 
     @property
@@ -115,9 +115,9 @@ def _codes(keys: list[NDArray[np.int32]], strides: tuple[int, ...]) -> Rows:
 
 def _feature_columns(manifest: Manifest, channels: tuple[str, ...]) -> Rows:
     """Which of a window's features belong to `channels`, in their order."""
-    place = {name.lower(): number for number, name in enumerate(manifest.channels)}
+    index = {name.lower(): number for number, name in enumerate(manifest.channels)}
     bands = np.arange(len(manifest.bands))
-    return np.concatenate([place[name.lower()] * len(bands) + bands for name in channels])
+    return np.concatenate([index[name.lower()] * len(bands) + bands for name in channels])
 
 
 def _numbered(batch: pa.Table, rows: SelectedRows, columns: Rows, schema: pa.Schema) -> pa.Table:

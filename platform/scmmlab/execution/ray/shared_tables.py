@@ -1,4 +1,4 @@
-"""Feature tables on their way to the workers: read once from Parquet by Ray Data, held once in each worker."""
+"""Sharing feature tables with the workers: each is read once, put into the object store, and held once per worker."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ def read_dataset(location: str) -> ray.data.Dataset:
     Parameters
     ----------
     location : str
-        A folder, a URI, or `shipped:NAME`. What lies on this machine is read by this process: the others of a cluster
-        need no copy of it, and a head that offers no CPU can have it.
+        A folder, a URI, or `shipped:NAME`. A table on this machine is read by this process: other machines need no copy
+        of it, and a head without CPUs can have it.
     """
     quiet_ray_data()
-    place = locate(location)
-    if place.local is not None:
+    found = locate(location)
+    if found.local is not None:
         return ray.data.from_arrow(read_rows(location))
     read_manifest(location)  # its errors say more than Ray's
     dataset = ray.data.read_parquet(
-        place.path,
-        filesystem=place.filesystem,
+        found.path,
+        filesystem=found.filesystem,
         partitioning=None,
         file_extensions=["parquet"],
     )
@@ -52,18 +52,18 @@ def read_dataset(location: str) -> ray.data.Dataset:
 
 @dataclass(frozen=True)
 class SharedTable:
-    """A feature table on its way. The manifest is JSON, so that processes that only pass it on need not know it."""
+    """A feature table in the object store. The manifest is JSON, as some processes only pass it on."""
 
     manifest: str
     rows: tuple[ray.ObjectRef[pa.Table], ...]
-    """In order. Blocks and no data set: to iterate over one, workers would start actors of Ray Data's, for seconds."""
+    """In order. Blocks, not a data set: to iterate over one, workers would start actors, which takes seconds."""
 
 
 def share_tables(locations: Iterable[str]) -> dict[str, SharedTable]:
     """Feature tables by location, to be handed to the workers.
 
-    They travel in the training function's configuration: as ``datasets=`` of the trainer, a worker that replaces
-    another would not get them (ray 2.60 makes the shares of a group of one, and looks the worker's rank up in it).
+    They are passed in the training function's configuration: with ``datasets=`` of the trainer, a worker that replaces
+    another would not get them (ray 2.60 splits them for a group of one, and then looks up the worker's rank).
     """
     return {
         location: SharedTable(read_manifest(location).model_dump_json(), _blocks(location))
@@ -72,14 +72,14 @@ def share_tables(locations: Iterable[str]) -> dict[str, SharedTable]:
 
 
 def _blocks(location: str) -> tuple[ray.ObjectRef[pa.Table], ...]:
-    """A table's rows in the object store; for one of this machine, no CPU of the cluster is needed."""
+    """A table's rows in the object store; a table on this machine needs no CPU of the cluster."""
     if locate(location).local is not None:
         return tuple(ray.put(rows) for rows in read_rows(location))
     return tuple(read_dataset(location).to_arrow_refs())
 
 
 def receive_tables(shared: Mapping[str, SharedTable]) -> Callable[[str], FeatureTable]:
-    """In a worker: location → table, each received when it is first asked for, and held from then on."""
+    """In a worker: location → table, each fetched when it is first used, and held from then on."""
 
     @cache
     def table(location: str) -> FeatureTable:
@@ -89,13 +89,13 @@ def receive_tables(shared: Mapping[str, SharedTable]) -> Callable[[str], Feature
 
 
 def receive_table(location: str, shared: SharedTable) -> FeatureTable:
-    """The table that arrives, checked against its fingerprint."""
+    """The table, checked against its fingerprint."""
     manifest = Manifest.model_validate_json(shared.manifest)
     table = receive_rows(manifest, shared.rows)
     found = table.content_fingerprint()
     if found != manifest.fingerprint:
         raise CorpusError(
-            f"The feature table '{location}' did not arrive as it is: expected {manifest.windows} windows with "
+            f"The feature table '{location}' reached a worker damaged: expected {manifest.windows} windows with "
             f"fingerprint {manifest.fingerprint[:16]}, got {len(table)} with {found[:16]}.",
             hint="build it again, or check it with --engine local",
         )

@@ -1,19 +1,20 @@
-"""Who works at which task, for how long yet, and what becomes of the tasks of lost workers. Pure: time is an argument.
+"""The queue of tasks, the leases on those that are running, and what becomes of the tasks of lost workers.
 
-The life of a task::
+Pure: time is an argument. A killed worker's task goes back to the queue in :meth:`TaskQueue._lose`. The lifecycle of a
+task::
 
     submit            take                finish
     ------> QUEUED ---------> LEASED ---------------> (gone)
               ^                 |
-              |     RUN_AGAIN   |  the lease runs out, or the worker's successor asks for work
+              |     RUN_AGAIN   |  its lease expires, or its worker died or was replaced
               +-----------------+
-              |     HALVE       |  after `attempts` losses, a pack is cut in two: one of its requests may be to blame
+              |     HALVE       |  after `attempts` losses a pack is split: one of its requests may be to blame
               +-----------------+
-              |     RUN_AGAIN   |  its worker was preempted: that is not the task's fault, and does not count
+              |     RUN_AGAIN   |  its worker was preempted, which is not the task's fault and does not count
               +-----------------+
-              |     RUN_AGAIN   |  its machine was lost or cut off, hardly its fault: counted apart, with more patience
+              |     RUN_AGAIN   |  its node was lost or cut off, hardly its fault: counted apart, more retries
               +-----------------+
-                                |  GIVE_UP after so many losses of a single request
+                                |  GIVE_UP after as many losses of a single request
                                 +--------------------------------> (gone)
 """
 
@@ -30,15 +31,25 @@ from scmmlab.execution.task import Task
 
 @dataclass(frozen=True)
 class WorkerId:
-    """One life of one worker."""
+    """A worker, and which incarnation of it."""
 
     name: str
-    """Its place among the workers, for people."""
-    life: str
-    """Differs between a worker and the one that takes its place."""
+    """Kept by the worker that replaces it."""
+    incarnation: str
+    """Differs between a worker and its replacement."""
 
     def __str__(self) -> str:
         return self.name
+
+
+def worker_name(number: int) -> str:
+    """Name of a worker that trains on its own."""
+    return f"worker {number}"
+
+
+def group_name(number: int) -> str:
+    """Name of workers that share a cell."""
+    return f"group {number}"
 
 
 class LossDecision(Enum):
@@ -51,14 +62,14 @@ class LossDecision(Enum):
 
 @dataclass(frozen=True)
 class Loss:
-    """A worker was lost at a task."""
+    """A worker was lost while it held a task."""
 
     task: Task
     worker: WorkerId
     reason: str
     decision: LossDecision
     losses: int
-    """How often this task's worker was lost, alone or with its machine; preemptions aside."""
+    """How often this task's worker was lost, alone or with its node; preemptions aside."""
     kind: LossKind = "crash"
     """What the worker was lost by."""
 
@@ -70,50 +81,50 @@ class _Lease:
     expires: float
 
 
-class LeaseBook:
-    """The queue of tasks and the leases on those that are being run.
+class TaskQueue:
+    """The queue of tasks and the leases on those that are running.
 
     Parameters
     ----------
     lease_s : float
-        Seconds without news after which a worker counts as lost.
+        Seconds without a heartbeat after which a worker counts as lost.
     attempts : int
         Losses of one task after which it is no longer simply run again.
     machine_attempts : int
-        The same for losses together with a machine, and for silence.
+        The same for losses together with a node, and for missed heartbeats.
     """
 
     def __init__(self, lease_s: float = 60.0, attempts: int = 2, machine_attempts: int = 5):
         self._lease_s = lease_s
         self._attempts, self._machine_attempts = attempts, machine_attempts
-        self._queue: deque[Task] = deque()
+        self._queued: deque[Task] = deque()
         self._leases: dict[str, _Lease] = {}
         self._losses: Counter[str] = Counter()
         self._machine_losses: Counter[str] = Counter()
 
     def submit(self, task: Task) -> None:
         """Put `task` at the end of the queue."""
-        self._queue.append(task)
+        self._queued.append(task)
 
     def take(self, worker: WorkerId, now: float, fit: Hashable | None = None) -> tuple[Task, int] | None:
         """The next task (with `fit`, the next that has the same) and the number of this attempt at it.
 
         None where there is no such task in the queue.
         """
-        task = next((task for task in self._queue if fit is None or task.fit == fit), None)
+        task = next((task for task in self._queued if fit is None or task.fit == fit), None)
         if task is None:
             return None
-        self._queue.remove(task)
+        self._queued.remove(task)
         self._leases[task.id] = _Lease(task, worker, now + self._lease_s)
         return task, self._losses[task.id] + self._machine_losses[task.id] + 1
 
     def leased(self, task_id: str) -> Task | None:
-        """The task of that name, where somebody is at it."""
+        """The task of that id, where a worker holds it."""
         lease = self._leases.get(task_id)
         return None if lease is None else lease.task
 
     def renew(self, worker: WorkerId, task_id: str, now: float) -> bool:
-        """News of `worker`; False where the task is no longer its own."""
+        """A heartbeat of `worker`; False where the task is no longer its own."""
         lease = self._leases.get(task_id)
         if lease is None or lease.worker != worker:
             return False
@@ -128,36 +139,39 @@ class LeaseBook:
         del self._leases[task_id]
         return True
 
-    def succeed(self, worker: WorkerId) -> list[Loss]:
-        """`worker` has begun its life: tasks of those whose place it takes are lost."""
+    def replace_worker(self, worker: WorkerId) -> list[Loss]:
+        """A new incarnation of a worker has started: the tasks of earlier ones are lost."""
         earlier = [
             lease for lease in self._leases.values() if lease.worker.name == worker.name and lease.worker != worker
         ]
         return [self._lose(lease, f"{lease.worker} died") for lease in earlier]
 
-    def lose(self, name: str, reason: str, kind: LossKind = "crash") -> list[Loss]:
-        """The worker of that name is gone: its tasks are lost, for others to take."""
+    def lose_worker(self, name: str, reason: str, kind: LossKind = "crash") -> list[Loss]:
+        """The worker of that name is lost: its tasks go back to the queue, or are given up."""
         held = [lease for lease in self._leases.values() if lease.worker.name == name]
         return [self._lose(lease, reason, kind) for lease in held]
 
     def expire(self, now: float) -> list[Loss]:
-        """Tasks of workers that have been silent for too long are lost."""
+        """Workers whose leases have expired are lost."""
         silent = [lease for lease in self._leases.values() if lease.expires < now]
-        # cut off, as with its machine: a worker renews its lease whatever it trains
-        return [self._lose(lease, f"{lease.worker} was silent for {self._lease_s:g} s", "machine") for lease in silent]
+        # cut off, as with its node: a worker renews its lease whatever it trains
+        return [
+            self._lose(lease, f"{lease.worker} missed its heartbeat for {self._lease_s:g} s", "machine")
+            for lease in silent
+        ]
 
     def withdraw(self, key: str) -> bool:
         """Take the task of one request with this `key` out of the queue; False where it is not there."""
-        for task in self._queue:
+        for task in self._queued:
             if task.keys == (key,):
-                self._queue.remove(task)
+                self._queued.remove(task)
                 return True
         return False
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is queued or being run."""
-        return not self._queue and not self._leases
+        """Whether nothing is queued or running."""
+        return not self._queued and not self._leases
 
     def _lose(self, lease: _Lease, reason: str, kind: LossKind = "crash") -> Loss:
         task = lease.task
@@ -169,11 +183,11 @@ class LeaseBook:
         alone, with_machine = self._losses[task.id], self._machine_losses[task.id]
         if kind == "preemption" or (alone < self._attempts and with_machine < self._machine_attempts):
             decision = LossDecision.RUN_AGAIN
-            self._queue.appendleft(task)
+            self._queued.appendleft(task)
         elif len(task.requests) > 1:
             decision = LossDecision.HALVE
             for half in reversed(task.halves()):
-                self._queue.appendleft(half)
+                self._queued.appendleft(half)
         else:
             decision = LossDecision.GIVE_UP
         return Loss(task, lease.worker, reason, decision, alone + with_machine, kind)

@@ -1,4 +1,4 @@
-"""The token that Ray asks for: whoever has it runs code on the cluster, so its file is for its owner's eyes alone."""
+"""The token that Ray requires: whoever has it can run code on the cluster, so only its owner may read the file."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 
 MODE, TOKEN, TOKEN_PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
-"""Ray's environment variables: whether a token is asked for (`token`), the token itself, the file that holds it."""
+"""Ray's environment variables: whether a token is required (`token`), the token itself, the file that holds it."""
 
 
 def asks_for_token(environment: Mapping[str, str]) -> bool:
-    """Whether Ray is told to ask for a token."""
+    """Whether Ray is set to require a token."""
     return environment.get(MODE, "").lower() == "token"
 
 
@@ -36,12 +36,12 @@ def find_token(environment: Mapping[str, str]) -> str | None:
 
 
 def provide_token() -> None:
-    """See that there is a token for a Ray of our own, and that nobody else can read it.
+    """Make sure that there is a token for a Ray of our own, and that nobody else can read it.
 
-    Ray would make one too, which every user of the machine can read until somebody changes the modes. Where no file can
+    Ray would make one too, but readable by every user of the machine until somebody changes its mode. Where no file can
     be written, the token is in the environment of this program and those that it starts, and nowhere else.
     """
-    os.environ.setdefault("HOME", str(Path.home()))  # Ray looks there, and nowhere where it is not set
+    os.environ.setdefault("HOME", str(Path.home()))  # Ray looks only there
     if not find_token(os.environ):
         token = secrets.token_hex(32)
         with suppress(OSError):
@@ -52,19 +52,19 @@ def provide_token() -> None:
 
 
 def close_token_file() -> None:
-    """Take the token's file from the eyes of others, and `~/.ray` too, as far as they are ours."""
+    """Make the token's file, and `~/.ray`, unreadable for others, as far as they are ours."""
     file = token_file(os.environ)
     with suppress(OSError):
         if file.stat().st_mode & 0o077:
             file.chmod(0o600)
-    if not os.environ.get(TOKEN_PATH):  # another folder may be there for more than a token
+    if not os.environ.get(TOKEN_PATH):  # another folder may have other uses
         with suppress(OSError):
             if file.parent.stat().st_mode & 0o077:
                 file.parent.chmod(0o700)
 
 
 def _write(file: Path, token: str) -> None:
-    """Write it whole, without a moment at which others may read it; of two programs that do so, the first counts."""
+    """Write it atomically and never readable by others; of two programs that do so, the first wins."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with suppress(OSError):
         if not file.read_text(encoding="utf-8", errors="replace").strip():

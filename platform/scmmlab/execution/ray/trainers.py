@@ -1,7 +1,7 @@
-"""The two kinds of ``TorchTrainer``: one whose workers train by themselves, and one whose workers share a batch.
+"""The two kinds of ``TorchTrainer``: one whose workers train on their own, and one whose workers share a batch.
 
 Starting a trainer takes ten seconds or so, longer than many tasks. So a trainer is started once, and its workers ask
-the broker for tasks until there are no more. Train itself has its controllers on the driver's machine.
+the broker for tasks until there are no more. Train runs its controllers on the driver's machine.
 """
 
 from __future__ import annotations
@@ -11,63 +11,55 @@ import uuid
 import ray.data
 import ray.train
 from ray.train.torch import TorchTrainer
-from ray.train.v2._internal.callbacks.datasets import DatasetsCallback
-from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
-from ray.train.v2._internal.execution.callback import RayTrainCallback
 
 from scmmlab.execution.ray.data_parallel import data_parallel_worker
 from scmmlab.execution.ray.independent_workers import IndependentConfig
+from scmmlab.execution.ray.private import FewerProcesses
 from scmmlab.execution.ray.resources import WorkerPlan
 from scmmlab.execution.ray.shared_tables import SharedTable
-from scmmlab.execution.ray.train_watch import TrainWatch
-from scmmlab.execution.ray.worker import WorkerSettings, gang_worker
-from scmmlab.execution.ray.worker_groups import Group
+from scmmlab.execution.ray.worker import WorkerSettings, independent_worker
+from scmmlab.execution.ray.worker_failure import WorkerFailureCallback
+from scmmlab.execution.ray.worker_groups import WorkerGroup
 
 NODE_LABEL = "ray.io/node-id"
-"""By which Ray knows a machine."""
+"""By which Ray knows a node."""
 CONTROLLER_FAILURES = 2
 """Times that Train may fail to start its workers."""
 WITHOUT_LIMIT = -1
-"""Train replaces every worker that is lost: how many may be is the driver's affair, which knows why they were."""
+"""Train replaces every worker that is lost: the driver decides how many may be, as it knows why they were."""
 
 
-class GangTrainer(TorchTrainer):
-    """A TorchTrainer with two processes less, as there is one for each machine, and all are at home on the driver's.
-
-    One of the two hands out data sets, of which there are none here; one does what the driver does (`end_for_good`).
-    """
-
-    def _create_default_callbacks(self) -> list[RayTrainCallback]:
-        callbacks: list[RayTrainCallback] = super()._create_default_callbacks()
-        idle = (DatasetsCallback, PlacementGroupCleanerCallback)
-        return [callback for callback in callbacks if not isinstance(callback, idle)]
+class IndependentTrainer(FewerProcesses, TorchTrainer):
+    """A TorchTrainer with two processes less: there is one for each machine, and all of them run on the driver's."""
 
 
-def gang_trainer(
-    plan: WorkerPlan, settings: WorkerSettings, tables: dict[str, SharedTable], folder: str, group: Group
+def independent_trainer(
+    plan: WorkerPlan, settings: WorkerSettings, tables: dict[str, SharedTable], folder: str, group: WorkerGroup
 ) -> TorchTrainer:
-    """A trainer whose workers are on one machine and have nothing to do with each other: there is no process group, and
-    one that dies is replaced alone.
+    """A trainer whose workers are on one machine and independent of each other: there is no process group, and one that
+    dies is replaced alone.
 
     Parameters
     ----------
     plan : WorkerPlan
         What each worker has.
     settings : WorkerSettings
-        What they are told.
+        Their settings.
     tables : dict
         The feature tables, from ``share_tables``.
     folder : str
         For what Train wants to write.
-    group : Group
-        How many workers, where, and what they are called.
+    group : WorkerGroup
+        How many workers, where, and their names.
     """
-    return GangTrainer(
-        gang_worker,
+    return IndependentTrainer(
+        independent_worker,
         train_loop_config={"settings": settings, "tables": tables, "first": group.first},
         torch_config=IndependentConfig(),
         scaling_config=_scaling(plan, group),
-        run_config=_run(f"gang-{group.number}", TrainWatch(settings.broker, group.number, group.first), folder),
+        run_config=_run_config(
+            f"workers-{group.number}", WorkerFailureCallback(settings.broker, group.number, group.first), folder
+        ),
     )
 
 
@@ -77,7 +69,7 @@ def data_parallel_trainer(
     sources: dict[str, ray.data.Dataset],
     fingerprints: dict[str, str],
     folder: str,
-    group: Group,
+    group: WorkerGroup,
 ) -> TorchTrainer:
     """A trainer whose workers pre-train one encoder at a time together, each with its share of the source's windows.
 
@@ -88,24 +80,26 @@ def data_parallel_trainer(
     plan : WorkerPlan
         What each worker has.
     settings : WorkerSettings
-        What they are told.
+        Their settings.
     sources : dict
         Data sets of source windows by name, from ``share_source``, to be split.
     fingerprints : dict
         Of the feature tables, by location.
     folder, group
-        As of :func:`gang_trainer`.
+        As of :func:`independent_trainer`.
     """
     return TorchTrainer(
         data_parallel_worker,
         train_loop_config={"settings": settings, "group": group.number, "fingerprints": fingerprints},
         scaling_config=_scaling(plan, group),
-        run_config=_run(f"data-parallel-{group.number}", TrainWatch(settings.broker, group.number, None), folder),
+        run_config=_run_config(
+            f"data-parallel-{group.number}", WorkerFailureCallback(settings.broker, group.number, None), folder
+        ),
         datasets=sources,
     )
 
 
-def _scaling(plan: WorkerPlan, group: Group) -> ray.train.ScalingConfig:
+def _scaling(plan: WorkerPlan, group: WorkerGroup) -> ray.train.ScalingConfig:
     return ray.train.ScalingConfig(
         num_workers=group.workers,
         use_gpu=plan.gpus > 0,
@@ -114,12 +108,12 @@ def _scaling(plan: WorkerPlan, group: Group) -> ray.train.ScalingConfig:
     )
 
 
-def _run(name: str, watch: TrainWatch, folder: str) -> ray.train.RunConfig:
+def _run_config(name: str, callback: WorkerFailureCallback, folder: str) -> ray.train.RunConfig:
     return ray.train.RunConfig(
-        # a name that was there before would be gone on with
+        # Train would resume a run of a name that exists
         name=f"{name}-{uuid.uuid4().hex[:8]}",
         storage_path=folder,
-        callbacks=[watch],
+        callbacks=[callback],
         failure_config=ray.train.FailureConfig(
             max_failures=WITHOUT_LIMIT,
             max_preemption_failures=WITHOUT_LIMIT,

@@ -1,4 +1,4 @@
-"""What a worker of the gang does: ask the broker for a task, run it, hand the outcome back, and ask again."""
+"""The loop of a worker: ask the broker for a task, run it, hand the outcome back, and ask again."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ import torch
 
 from scmmlab.execution.encoding import replace_missing_letters
 from scmmlab.execution.engine import Interrupted, Preempted
-from scmmlab.execution.ray.broker import Assignment, Place
 from scmmlab.execution.ray.kernel_kills import kernel_kills
-from scmmlab.execution.ray.preemption import WorkerPreempted, departure
+from scmmlab.execution.ray.messages import BrokerHandle, WorkerInfo, get
+from scmmlab.execution.ray.preemption import WorkerPreempted, preemption_notice
+from scmmlab.execution.ray.private import worker_log
 from scmmlab.execution.ray.reporter import StreamingReporter
 from scmmlab.execution.ray.shared_tables import SharedTable, receive_tables
-from scmmlab.execution.ray.task_queue import WorkerId
-from scmmlab.execution.ray.train_watch import worker_name
+from scmmlab.execution.ray.task_queue import WorkerId, worker_name
 from scmmlab.execution.run_task import run_task
-from scmmlab.execution.sweep.slots import Slots, SweepStage
+from scmmlab.execution.sweep.task_runner import MakeSweepSlots, SweepTaskRunner
 from scmmlab.execution.task import Outcome, Tables, Task
 from scmmlab.training import StageFailure
 from scmmlab.training.sweep_stage import SweepSlots
 
 ASK_S = 10.0
-"""A question for work waits so long for an answer before it is put again."""
-TELL_S = 5.0
-"""A broker that does not hear a notice within this time is taken to be gone."""
+"""A worker waits so long for a task before it asks again."""
+NOTIFY_S = 5.0
+"""A broker that does not confirm a preemption notice within this time is taken to be lost."""
 
 
 @dataclass(frozen=True)
 class WorkerSettings:
     """What a worker is told when it starts."""
 
-    broker: Any
-    """Where it asks for work."""
+    broker: BrokerHandle
+    """Where it asks for tasks."""
     device: str
     """``cpu`` or ``cuda``."""
     threads: int
@@ -48,17 +48,17 @@ class WorkerSettings:
     checkpoint_s: float
     """Seconds between those that leave the worker."""
     gather_s: float
-    """Seconds for which news are gathered."""
+    """Seconds for which progress is gathered before it is sent."""
     pack_size: int | None
     """Replicas that it trains together, at most."""
     slots: int
     """Settings of a sweep that it trains at a time."""
-    sweep_stage: SweepStage = SweepSlots
-    """What trains them."""
+    make_sweep_slots: MakeSweepSlots = SweepSlots
+    """Makes what trains them."""
 
 
-def gang_worker(config: dict[str, Any]) -> None:
-    """The training function of the gang's ``TorchTrainer``.
+def independent_worker(config: dict[str, Any]) -> None:
+    """The training function of workers that train on their own.
 
     Parameters
     ----------
@@ -72,75 +72,77 @@ def gang_worker(config: dict[str, Any]) -> None:
     torch.set_num_threads(settings.threads)
     broker = settings.broker
     me = WorkerId(worker_name(config["first"] + ray.train.get_context().get_world_rank()), uuid.uuid4().hex)
-    ray.get(broker.arrive.remote(me, this_place()))
-    departure.tell(lambda: ray.get(broker.going.remote(me.name), timeout=TELL_S))
+    get(broker.register_worker.remote(me, worker_info()))
+    preemption_notice.notify(lambda: get(broker.preempt.remote(me.name), timeout=NOTIFY_S))
     tables = receive_tables(shared)
     while True:
-        assignment: Assignment = ray.get(broker.take.remote(me, ASK_S))
+        assignment = get(broker.take.remote(me, ASK_S))
         if assignment.stop:
             return
-        if assignment.leave:
-            preempted(broker, me)
+        if assignment.preempted:
+            end_preempted(broker, me)
         if assignment.task is None:
             continue
         reporter = StreamingReporter(broker, me, [assignment.task], settings.checkpoint_s, settings.gather_s)
-        work = _fill_slots if assignment.task.kind == "sweep" else _run
+        run = _run_sweep_tasks if assignment.task.kind == "sweep" else _run_grid_task
         try:
-            work(assignment.task, settings, me, tables, reporter)
+            run(assignment.task, settings, me, tables, reporter)
         except Preempted:
-            preempted(broker, me)
+            end_preempted(broker, me)
         except Interrupted:
             continue
         finally:
             reporter.close()
 
 
-def _run(task: Task, settings: WorkerSettings, me: WorkerId, tables: Tables, reporter: StreamingReporter) -> None:
+def _run_grid_task(
+    task: Task, settings: WorkerSettings, me: WorkerId, tables: Tables, reporter: StreamingReporter
+) -> None:
     outcomes = run_task(task, tables, reporter, settings.device, settings.checkpoint_every, settings.pack_size)
     reporter.end(task)
-    ray.get(settings.broker.finish.remote(me, task.id, with_log(outcomes)))
+    get(settings.broker.finish.remote(me, task.id, with_log(outcomes)))
 
 
-def this_place() -> Place:
-    """Where this process is."""
-    return Place(nodes=(ray.get_runtime_context().get_node_id(),), log=_log(), kernel_kills=(kernel_kills(),))
+def worker_info() -> WorkerInfo:
+    """Where this process runs."""
+    return WorkerInfo(nodes=(ray.get_runtime_context().get_node_id(),), log=_log(), kernel_kills=(kernel_kills(),))
 
 
-def preempted(broker: Any, me: WorkerId) -> NoReturn:
-    """Hand back what is not done, and end, so that Train puts another worker in this one's place.
+def end_preempted(broker: BrokerHandle, me: WorkerId) -> NoReturn:
+    """Hand back what is not done, and end, so that Train starts another worker in place of this one.
 
     Raises
     ------
     WorkerPreempted
         Always.
     """
-    ray.get(broker.release.remote(me))
-    raise WorkerPreempted(f"{me} was told to go")
+    get(broker.release.remote(me))
+    raise WorkerPreempted(f"{me} received a preemption notice")
 
 
 def with_log(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """`outcomes`, of which failures say where this process's log is."""
+    """`outcomes`, with the path of this process's log in those that are failures."""
     return [replace(outcome, log=_log()) if isinstance(outcome, StageFailure) else outcome for outcome in outcomes]
 
 
 @cache
 def _log() -> str:
     """The file that this process's output goes to, and on which machine."""
-    return f"{ray._private.worker.global_worker.get_err_file_path()} on {ray.util.get_node_ip_address()}"
+    return f"{worker_log()} on {ray.util.get_node_ip_address()}"
 
 
-def _fill_slots(
+def _run_sweep_tasks(
     first: Task, settings: WorkerSettings, me: WorkerId, tables: Tables, reporter: StreamingReporter
 ) -> None:
     def more(fit: Hashable, free: int) -> list[Task]:
-        tasks: list[Task] = ray.get(settings.broker.take_more.remote(me, fit, free))
+        tasks = get(settings.broker.take_more.remote(me, fit, free))
         reporter.add(tasks)
         return tasks
 
-    slots = Slots(
-        first, tables, reporter, settings.device, settings.checkpoint_every, settings.slots, settings.sweep_stage
+    runner = SweepTaskRunner(
+        first, tables, reporter, settings.device, settings.checkpoint_every, settings.slots, settings.make_sweep_slots
     )
-    while not slots.done:
-        for task, outcomes in slots.step(more):
+    while not runner.done:
+        for task, outcomes in runner.step(more):
             reporter.end(task)
-            ray.get(settings.broker.finish.remote(me, task.id, with_log(outcomes)))
+            get(settings.broker.finish.remote(me, task.id, with_log(outcomes)))

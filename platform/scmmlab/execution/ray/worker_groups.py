@@ -1,8 +1,8 @@
-"""The groups of workers that the broker feeds: a trainer for each machine, so that a lost one takes no other along.
+"""The groups of workers that take tasks from the broker: a trainer a machine, so that losing one leaves the others.
 
-The pool that they make is elastic. It begins when there is room for the fewest workers that the study is content with,
-takes up what becomes free or joins the cluster, and goes on with what is left. Workers that share a cell are a group of
-their own, wherever they are: it ends as a whole, and another takes its place where there is room for it.
+Together they form an elastic pool. It starts when there is room for the fewest workers that the study accepts, adds
+workers as resources become free or join the cluster, and continues with what is left. Workers that share a cell are a
+group of their own on any nodes: it ends as a whole, and is replaced where there is room for another.
 """
 
 from __future__ import annotations
@@ -12,72 +12,80 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol, TypeVar
 
 import ray
 from ray.train.torch import TorchTrainer
-from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 
-from scmmlab.execution.ray.cluster_view import all_answer, end_for_good
+from scmmlab.execution.ray.cluster_view import all_answer, kill_with_placement_groups
+from scmmlab.execution.ray.messages import BrokerHandle, Reference, get
+from scmmlab.execution.ray.private import WorkerGroupStartupTimeoutError
 from scmmlab.execution.ray.resources import WorkerPlan, new_groups, room_on
-from scmmlab.execution.ray.train_watch import group_name, worker_name
+from scmmlab.execution.ray.task_queue import group_name, worker_name
 
 LOST_TRAINERS = 3
-"""Times that another trainer takes the place of one that was lost itself, and not its workers."""
+"""Times that a trainer is replaced that was lost itself, not its workers."""
 STOP_TIMEOUT_S = 20.0
-"""Workers that have done their work are given so long to go home."""
+"""Workers without tasks have so long to end."""
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Group:
+class WorkerGroup:
     """Workers that are started, and end, together."""
 
     number: int
-    """Unlike that of any other of the run."""
+    """Unique in the run."""
     first: int
     """Number of its first worker; the others count on from it."""
     workers: int
     node: str | None
-    """Ray's name of their machine; None where they share a cell."""
+    """Id of their node; None where they share a cell."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the broker calls them."""
+        """Their names at the broker."""
         if self.node is None:
             return (group_name(self.number),)
         return tuple(worker_name(self.first + rank) for rank in range(self.workers))
 
 
-MakeTrainer = Callable[[Group], TorchTrainer]
-Places = Mapping[str, Collection[str]]
-"""Name of a worker that is there → its machines."""
+MakeTrainer = Callable[[WorkerGroup], TorchTrainer]
+
+
+class Ask(Protocol):
+    """Waits for an answer of the broker; raises where the run cannot continue."""
+
+    def __call__(self, question: Reference[T]) -> T:
+        """The answer."""
 
 
 class WorkerGroups:
-    """The groups of one crew.
+    """The groups of one worker pool.
 
     Parameters
     ----------
-    broker : ActorHandle
-        Feeds them.
+    broker : BrokerHandle
+        Where they take tasks from.
     ask : callable
-        What the broker answers to a method with arguments; raises where the run cannot go on.
+        See :class:`Ask`.
     prepare : callable
-        Gets ready what workers are given (tables), which takes a while; returns how the trainer of a group is made.
+        Prepares what workers are given (tables), which takes a while; returns how the trainer of a group is made.
     plan : WorkerPlan
         What a worker has, and how many there may be.
     least : int
-        There are so many at the beginning, at least.
+        Fewest to start with.
     together : int | None
-        Workers that share a cell; None where each is by itself.
+        Workers that share a cell; None where each trains on its own.
     """
 
     def __init__(
         self,
-        broker: Any,
-        ask: Callable[..., Any],
+        broker: BrokerHandle,
+        ask: Ask,
         prepare: Callable[[], MakeTrainer],
         plan: WorkerPlan,
         least: int,
@@ -87,11 +95,11 @@ class WorkerGroups:
         self._preparation = _Preparation(prepare)
         self._trainings: list[_Training] = []
         self._ending: list[_Training] = []
-        self._places: dict[str, Collection[str]] = {}
+        self._worker_nodes: dict[str, Collection[str]] = {}
         self._draining: Collection[str] = ()
         self._groups = self._workers = self._lost_trainers = 0
         self.error: BaseException | None = None
-        """What keeps groups from being started again."""
+        """Why no more groups can be started."""
 
     @property
     def begun(self) -> bool:
@@ -100,7 +108,7 @@ class WorkerGroups:
 
     @property
     def workers(self) -> int:
-        """That there are and stay, those that are being started included."""
+        """How many there are that stay, including those that are being started."""
         return sum(
             training.group.workers
             for training in self._trainings
@@ -109,7 +117,7 @@ class WorkerGroups:
 
     @property
     def threads(self) -> Sequence[threading.Thread]:
-        """In which trainers are at work."""
+        """In which trainers run."""
         return [training for training in (*self._trainings, *self._ending) if training.is_alive()]
 
     @property
@@ -118,26 +126,26 @@ class WorkerGroups:
         return (self._together or 1) if self.begun else self._least
 
     def end(self) -> None:
-        """End the trainers that have not ended by themselves: what they hold or wait for would be in others' way."""
+        """End the trainers that have not ended by themselves: what they hold or wait for would block others."""
         for training in (*self._trainings, *self._ending):
             if training.is_alive():
                 self._end_trainer(training.group)
 
-    def locate(self, places: Places, draining: Collection[str]) -> None:
-        """Where workers are, and which machines are being taken away."""
-        self._places |= places
+    def locate(self, worker_nodes: Mapping[str, Collection[str]], draining: Collection[str]) -> None:
+        """Where workers are (name → nodes), and which nodes are being drained."""
+        self._worker_nodes |= worker_nodes
         self._draining = draining
 
     def lose(self, dead: Collection[str]) -> bool:
-        """These machines are gone; whether any group was there."""
+        """These nodes are lost; whether any group was there."""
         lost = [training for training in self._trainings if not self._nodes(training.group).isdisjoint(dead)]
         for training in lost:
             self._retire(training, "its machine was lost")
         return bool(lost)
 
     def look_after(self) -> None:
-        """Let go of groups whose trainer has ended: another takes its place when there is room."""
-        # a trainer that had not come up when it was to end
+        """Drop groups whose trainer has ended: they are replaced when there is room."""
+        # a trainer that had not started when it was to end
         for training in self._ending:
             self._end_trainer(training.group)
         self._ending = [training for training in self._ending if training.is_alive()]
@@ -146,18 +154,18 @@ class WorkerGroups:
             if isinstance(training.error, ray.train.ControllerError | ray.exceptions.RayActorError):
                 self._count_trainer(training)
             else:
-                self.error = training.error or RuntimeError("its workers have gone home")
+                self.error = training.error or RuntimeError("its workers have ended")
         self.error = self.error or self._preparation.error
 
-    def grow(self, free: Mapping[str, Mapping[str, float]], there: Collection[str]) -> int:
+    def grow(self, free: Mapping[str, Mapping[str, float]], started: Collection[str]) -> int:
         """Start workers where there is room.
 
         Parameters
         ----------
         free : mapping
-            Machine → what nobody holds of it.
-        there : collection of str
-            Workers that have come: what others of theirs will hold is not free.
+            Node → resources of it that nobody holds.
+        started : collection of str
+            Names of workers that have started: what the others will hold is not free.
 
         Returns
         -------
@@ -169,13 +177,13 @@ class WorkerGroups:
         room = room_on(self._plan, free)
         if not self.begun and sum(room.values()) < self._least:
             return 0
-        absent = [
+        starting = [
             (training.group.node, training.group.workers)
             for training in self._trainings
-            if not set(there).issuperset(training.group.names)
+            if not set(started).issuperset(training.group.names)
         ]
         before, most = self.workers, self._plan.most
-        groups = new_groups(room, absent, None if most is None else most - before, self._together)
+        groups = new_groups(room, starting, None if most is None else most - before, self._together)
         make = self._preparation.result() if groups else None
         if make is None:
             return 0
@@ -184,7 +192,7 @@ class WorkerGroups:
         return self.workers - before
 
     def _start(self, make: MakeTrainer, workers: int, node: str | None) -> None:
-        group = Group(self._groups, self._workers, workers, node)
+        group = WorkerGroup(self._groups, self._workers, workers, node)
         self._groups, self._workers = self._groups + 1, self._workers + workers
         training = _Training(make, group)
         self._trainings.append(training)
@@ -193,34 +201,34 @@ class WorkerGroups:
     def _retire(self, training: _Training, reason: str) -> None:
         self._trainings.remove(training)
         self._ending.append(training)
-        self._ask("retire", training.group.names, reason)
+        self._ask(self._broker.retire.remote(training.group.names, reason))
         self._end_trainer(training.group)
 
     def _count_trainer(self, training: _Training) -> None:
         assert training.error is not None
         timed_out = isinstance(
             getattr(training.error, "controller_failure", None), WorkerGroupStartupTimeoutError
-        )  # others were faster
+        )  # others took the resources first
         if timed_out or not all_answer(self._nodes(training.group)):
             return
         self._lost_trainers += 1
         if self._lost_trainers > LOST_TRAINERS:
             self.error = training.error
-        _log.warning("Ray Train's controller was lost (%s); another takes its place.", last_line(training.error))
+        _log.warning("Ray Train's controller was lost (%s); it is replaced.", last_line(training.error))
 
-    def _end_trainer(self, group: Group) -> None:
-        # Train's own cleaner asks the dashboard, which may be silent
+    def _end_trainer(self, group: WorkerGroup) -> None:
+        # Train's own cleaner asks the dashboard, which may not answer
         with suppress(ray.exceptions.RayError):
-            end_for_good(ray.get(self._broker.trainers.remote(group.number), timeout=STOP_TIMEOUT_S))
+            kill_with_placement_groups(get(self._broker.controllers.remote(group.number), timeout=STOP_TIMEOUT_S))
 
-    def _nodes(self, group: Group) -> set[str]:
+    def _nodes(self, group: WorkerGroup) -> set[str]:
         if group.node is not None:
             return {group.node}
-        return {node for name in group.names for node in self._places.get(name, ())}
+        return {node for name in group.names for node in self._worker_nodes.get(name, ())}
 
 
 class _Preparation(threading.Thread):
-    """What workers are given, being got ready: with Ray Data, which waits for a CPU."""
+    """Prepares what workers are given, with Ray Data, which waits for a CPU."""
 
     def __init__(self, prepare: Callable[[], MakeTrainer]):
         super().__init__(name="scmmlab-tables", daemon=True)
@@ -229,7 +237,7 @@ class _Preparation(threading.Thread):
         self.error: BaseException | None = None
 
     def result(self) -> MakeTrainer | None:
-        """How trainers are made, once that is known; asked for the first time, it is begun."""
+        """How trainers are made, once that is known; the first call starts the preparation."""
         if self.ident is None:
             self.start()
         return self._made
@@ -242,9 +250,9 @@ class _Preparation(threading.Thread):
 
 
 class _Training(threading.Thread):
-    """A trainer at work. Train replaces its workers, but not its controller."""
+    """A running trainer. Train replaces its workers, but not its controller."""
 
-    def __init__(self, make: MakeTrainer, group: Group):
+    def __init__(self, make: MakeTrainer, group: WorkerGroup):
         super().__init__(name=f"scmmlab-trainer-{group.number}", daemon=True)
         self._make, self.group = make, group
         self.error: BaseException | None = None
@@ -257,6 +265,6 @@ class _Training(threading.Thread):
 
 
 def last_line(error: BaseException | None) -> str:
-    """What an error says in the end."""
+    """The last line of an error's message."""
     lines = [line.strip() for line in f"{error}".splitlines() if line.strip()]
     return lines[-1] if lines else "no error was given"

@@ -1,4 +1,4 @@
-"""A crew: a broker, and the groups of workers that it feeds, as far as the driver speaks with them."""
+"""A worker pool: a broker and the groups of workers that take tasks from it, as the driver sees them."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TypeVar, cast
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from scmmlab.errors import ScmmlabError, TryAgainError
 from scmmlab.execution.engine import Interrupted
-from scmmlab.execution.events import Event, TaskEnded, WorkerLost, WorkersAwaited, WorkersChanged
-from scmmlab.execution.interruption import Interruption
-from scmmlab.execution.ray.broker import Attendance, Broker
-from scmmlab.execution.ray.cluster_view import dead_nodes, draining_nodes, free_resources, machines, notice_s
+from scmmlab.execution.events import EngineEvent, TaskEnded, WorkerLost, WorkersAwaited, WorkersChanged
+from scmmlab.execution.interruption import RESUMABLE, Interruption
+from scmmlab.execution.ray.broker import Broker
+from scmmlab.execution.ray.cluster_view import dead_nodes, free_resources, node_death_s, node_resources
 from scmmlab.execution.ray.head_watch import HeadWatch
 from scmmlab.execution.ray.loss_budget import LossBudget
+from scmmlab.execution.ray.messages import BrokerHandle, Reference, get
+from scmmlab.execution.ray.private import draining_nodes
 from scmmlab.execution.ray.resources import WorkerPlan, shortage
 from scmmlab.execution.ray.worker_groups import STOP_TIMEOUT_S, MakeTrainer, WorkerGroups, last_line
 from scmmlab.execution.task import Task
@@ -28,30 +30,30 @@ from scmmlab.execution.task import Task
 T = TypeVar("T")
 
 LOOK_S = 1.0
-"""What the cluster has, and has lost, is looked up so often."""
-COME_UP_S = 420.0
-"""Workers that have what they need have so much longer to come up: they import much, from a disk that may be far."""
-SAY_S = 10.0
-"""That workers are waited for is said so often, at most."""
+"""How often the state of the cluster is looked up."""
+START_UP_S = 420.0
+"""Workers that have their resources have so much longer to start: they import much, maybe from a network disk."""
+STATUS_S = 10.0
+"""How often the progress line says that workers are waited for, at most."""
 START_S = 30.0
-"""Train waits so long for the place of workers, of which there was enough when they were asked for."""
+"""Train waits so long for the resources of workers, which were free when the workers were requested."""
 ABANDON_TIMEOUT_S = 3.0
-"""Workers that are called away from their work are given so long; Ray ends those that take longer."""
+"""Workers have so long to leave a task that is abandoned; Ray ends those that take longer."""
 ALONE_S = 10.0
-"""A trainer whose workers have all gone home has so long to notice; one that waits for resources never does."""
+"""A trainer whose workers have all ended has so long to notice; one that waits for resources never does."""
 ANSWER_S = 300.0
-"""The broker has so long to answer: it is never busy for long, but takes its time to come up on a busy machine."""
+"""The broker has so long to answer: it is never busy for long, but may start slowly on a busy machine."""
 SLICE_S = 0.5
-"""While an answer is waited for, it is looked up so often whether the run is to stop."""
+"""While waiting for an answer, how often the run checks whether it is to stop."""
 
 
-class Crew:
+class WorkerPool:
     """Workers for tasks of one kind.
 
     Parameters
     ----------
     prepare : callable
-        Broker → what workers are given, being got ready; returns how the trainer of a group is made.
+        Broker → how the trainer of a group is made; prepares what workers are given.
     plan : WorkerPlan
         What a worker has, and how many there may be.
     budget : LossBudget
@@ -59,20 +61,20 @@ class Crew:
     start_timeout_s : float
         See `resources.start_timeout_s`.
     least : int
-        Workers that there are at the beginning, at least.
+        Fewest workers to start with.
     together : int | None
-        Workers that share a cell; None where each is by itself.
+        Workers that share a cell; None where each trains on its own.
     interruption : Interruption
         Whether the run is to stop.
     head : HeadWatch
-        Whether Ray's head is there.
+        Whether Ray's head is alive.
     logs : str | None
         Where to look after an error.
     """
 
     def __init__(
         self,
-        prepare: Callable[[Any], MakeTrainer],
+        prepare: Callable[[BrokerHandle], MakeTrainer],
         plan: WorkerPlan,
         budget: LossBudget,
         start_timeout_s: float,
@@ -86,13 +88,14 @@ class Crew:
         self._interruption, self._head = interruption, head
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         # on the driver's machine, like Train's controllers: without the driver nobody needs them
-        self.broker = ray.remote(Broker).options(num_cpus=0, scheduling_strategy=here).remote(notice_s=notice_s())
+        actor = ray.remote(Broker).options(num_cpus=0, scheduling_strategy=here).remote(node_death_s=node_death_s())
+        self.broker = cast(BrokerHandle, actor)
         # read when a trainer starts
         os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = f"{START_S:g}"
         self._groups = WorkerGroups(self.broker, self._ask, lambda: prepare(self.broker), plan, least, together)
         self._unfinished: set[str] = set()
         self._dead = frozenset(dead_nodes())  # of the past
-        self._looked_at = self._said_at = float("-inf")
+        self._looked_at = self._status_at = float("-inf")
         self._lacking_since: float | None = None
 
     @property
@@ -102,7 +105,7 @@ class Crew:
 
     @property
     def workers(self) -> int:
-        """That there are, those that are being started included."""
+        """How many there are, including those that are being started."""
         return self._groups.workers
 
     @property
@@ -110,33 +113,29 @@ class Crew:
         """Whether any were started."""
         return self._groups.begun
 
-    def submit(self, task: Task) -> None:
-        """Queue `task`."""
+    def submit(self, task: Task, followed: bool = False) -> None:
+        """Queue `task`; with `followed`, Tune's trials show its training."""
         self._unfinished.update(task.keys)
-        self._ask("submit", [task])
-
-    def offer(self, follower: str, task: Task) -> None:
-        """Queue a task that the tune_trial of that name follows."""
-        self._unfinished.update(task.keys)
-        self._ask("offer", follower, task)
+        self._ask(self.broker.submit.remote([task], followed))
 
     def cancel(self, key: str) -> None:
         """Have the training of `key` stopped."""
-        self._ask("cancel", key)
+        if self._ask(self.broker.cancel.remote(key)):
+            self._unfinished.discard(key)
 
-    def events(self, timeout_s: float) -> list[Event]:
+    def events(self, timeout_s: float) -> list[EngineEvent]:
         """What has happened; waits up to `timeout_s` for something to happen.
 
         Raises
         ------
         TryAgainError
-            When there are tasks and more workers were lost than may be, or there have been none for
+            When more workers were lost than the budget allows; when there are tasks and have been no workers for
             `start_timeout_s`; or when the broker is lost.
         """
         self._budget.check(self._logs)
         self._head.check()
         changes = self._look()
-        events: list[Event] = [*changes, *self._ask("events", 0.0 if changes else timeout_s)]
+        events: list[EngineEvent] = [*changes, *self._ask(self.broker.events.remote(0.0 if changes else timeout_s))]
         for event in events:
             if isinstance(event, TaskEnded):
                 self._unfinished.difference_update(outcome.key for outcome in event.outcomes)
@@ -147,14 +146,14 @@ class Crew:
         return events
 
     def stop(self) -> None:
-        """Send the workers home, away from what they are at, and wait a while until they are gone."""
+        """Stop all workers, abandoning their tasks, and wait a while until they have ended."""
         if not self._head.answers():
-            return  # Ray's own calls would wait for it
+            return  # Ray's own calls would hang
         if self._groups.threads:
-            patience = STOP_TIMEOUT_S if self.idle else ABANDON_TIMEOUT_S
-            deadline = time.monotonic() + patience
-            with suppress(ray.exceptions.RayError):  # without a broker they find out by themselves
-                ray.get(self.broker.stop.remote(abort=True), timeout=patience)
+            timeout_s = STOP_TIMEOUT_S if self.idle else ABANDON_TIMEOUT_S
+            deadline = time.monotonic() + timeout_s
+            with suppress(ray.exceptions.RayError):  # without a broker they end by themselves
+                get(self.broker.stop.remote(True), timeout=timeout_s)
                 self._wait(deadline)
                 self._groups.end()
         ray.kill(self.broker)
@@ -165,24 +164,25 @@ class Crew:
             if not (alive := self._groups.threads):
                 return
             alive[0].join(min(0.2, deadline - now))
-            attendance: Attendance = ray.get(self.broker.attendance.remote(), timeout=STOP_TIMEOUT_S)
-            if not attendance.workers and attendance.alone_s > ALONE_S:
+            count = get(self.broker.count_workers.remote(), timeout=STOP_TIMEOUT_S)
+            if not count.workers and count.without_s > ALONE_S:
                 return
 
-    def _look(self) -> list[Event]:
-        """See what the cluster has lost and has, and have as many workers as there may be."""
+    def _look(self) -> list[EngineEvent]:
+        """See what the cluster has and has lost, and start as many workers as there may be."""
         now = time.monotonic()
-        # without its head Ray knows nothing of the cluster, and does not say so
+        # without its head Ray knows nothing of the cluster, but does not say so
         if now - self._looked_at < LOOK_S or self._head.silent:
             return []
         self._looked_at = now
-        dead, draining, places = self._tell(dead_nodes), self._tell(draining_nodes), self._ask("places")
-        self._ask("look", dead, draining)
-        found: list[Event] = []
+        dead, draining = self._ask_head(dead_nodes), self._ask_head(draining_nodes)
+        worker_nodes = self._ask(self.broker.worker_nodes.remote())
+        self._ask(self.broker.update_nodes.remote(dead, draining))
+        found: list[EngineEvent] = []
         before = self._groups.workers
-        self._groups.locate(places, draining)
+        self._groups.locate(worker_nodes, draining)
         if self._groups.workers < before:
-            found.append(WorkersChanged(self._groups.workers, before, self._most, "A machine is being taken away"))
+            found.append(WorkersChanged(self._groups.workers, before, self._most, "A machine is being drained"))
         new, before = dead.keys() - self._dead, self._groups.workers
         self._dead = frozenset(dead)
         if self._groups.lose(new) and self._groups.workers < before:
@@ -190,35 +190,39 @@ class Crew:
             found.append(WorkersChanged(self._groups.workers, before, self._most, f"Machine {gone} was lost"))
         self._groups.look_after()
         before, begun = self._groups.workers, self._groups.begun
-        # the last tasks need no more than are at them
-        if len(self._unfinished) > before and self._groups.grow(self._tell(free_resources), places):
+        # the last tasks need no more workers than hold them
+        if len(self._unfinished) > before and self._groups.grow(self._ask_head(free_resources), worker_nodes):
             if begun:
-                found.append(WorkersChanged(self._groups.workers, before, self._most, "There is room"))
+                found.append(WorkersChanged(self._groups.workers, before, self._most, "Resources became free"))
             elif self._groups.workers < self._plan.workers:
-                found.append(WorkersChanged(self._groups.workers, before, self._most, "Begun with what there is"))
+                found.append(
+                    WorkersChanged(
+                        self._groups.workers, before, self._most, "Starting with the resources that are free"
+                    )
+                )
         return found
 
     @property
     def _most(self) -> int:
         return max(self._plan.workers, self._groups.workers)
 
-    def _ask(self, method: str, *arguments: object) -> Any:
+    def _ask(self, question: Reference[T]) -> T:
         """What the broker answers."""
-        answer, deadline = getattr(self.broker, method).remote(*arguments), time.monotonic() + ANSWER_S
+        deadline = time.monotonic() + ANSWER_S
         try:
             while True:
                 self._stop_or_go_on()
                 with suppress(ray.exceptions.GetTimeoutError):
-                    return ray.get(answer, timeout=SLICE_S)
+                    return get(question, timeout=SLICE_S)
                 if time.monotonic() > deadline:
                     raise self._lost(f"it has not answered for {ANSWER_S:g} s")
         except (ray.exceptions.RayActorError, ray.exceptions.OutOfMemoryError) as error:
             if not self._head.answers():
-                raise self._head.loss("it takes no connection any more, and its actors are gone") from error
+                raise self._head.loss("it no longer accepts connections, and its actors are gone") from error
             raise self._lost(last_line(error)) from error
 
-    def _tell(self, question: Callable[[], T]) -> T:
-        """What Ray's head says: its calls wait for a head that has just gone, hear no signal, and end the program."""
+    def _ask_head(self, question: Callable[[], T]) -> T:
+        """What Ray's head answers: calls to a head that was just lost hang, ignore signals, and end the program."""
         answer: Future[T] = Future()
         threading.Thread(target=_answer, args=(question, answer), name="scmmlab-look", daemon=True).start()
         while not wait([answer], SLICE_S).done:
@@ -232,49 +236,52 @@ class Crew:
 
     def _lost(self, why: str) -> TryAgainError:
         return TryAgainError(
-            f"The broker, through which the driver and its workers speak, was lost: {why}",
-            hint=f"what is finished is kept, and the same command goes on; Ray's logs are in {self._logs}",
+            f"The broker, which connects the driver and its workers, was lost: {why}",
+            hint=f"{RESUMABLE}; Ray's logs are in {self._logs}",
         )
 
-    def _check(self) -> list[Event]:
-        """Whether anybody is there to do what is to be done."""
+    def _check(self) -> list[EngineEvent]:
+        """Whether there are workers for the tasks."""
         error = self._groups.error
         if error is not None and not self._groups.workers:
             if isinstance(error, ScmmlabError):
                 raise error
             raise TryAgainError(
-                f"Train has given up on its workers: {last_line(error)}",
-                hint=f"what is finished is kept, and the same command goes on; Ray's logs are in {self._logs}",
+                f"Ray Train gave up on its workers: {last_line(error)}",
+                hint=f"{RESUMABLE}; Ray's logs are in {self._logs}",
             ) from error
-        attendance: Attendance = self._ask("attendance")
-        if attendance.workers:
+        count = self._ask(self.broker.count_workers.remote())
+        if count.workers:
             return []
         lacks, now = self._lacks(), time.monotonic()
         if lacks is None:
             self._lacking_since = None
-            waited_s, limit_s = attendance.alone_s, self._start_timeout_s + COME_UP_S
+            waited_s, limit_s = count.without_s, self._start_timeout_s + START_UP_S
         else:
             self._lacking_since = now if self._lacking_since is None else self._lacking_since
             waited_s, limit_s = now - self._lacking_since, self._start_timeout_s
-        if waited_s > limit_s or attendance.alone_s > self._start_timeout_s + COME_UP_S:
-            what = lacks or "what they need is there, but none has come up"
+        if waited_s > limit_s or count.without_s > self._start_timeout_s + START_UP_S:
+            what = lacks or "their resources are free, but none has started"
             raise TryAgainError(
                 f"There has been no worker for {limit_s:g} s (resources.start_timeout_s): {what}.",
-                hint="wait until others have finished, ask for less (resources.workers, cpus_per_worker, "
+                hint="wait until others have finished, request less (resources.workers, cpus_per_worker, "
                 f"gpus_per_worker, workers_per_cell) or add machines; Ray's logs are in {self._logs}",
             )
-        say_s = min(SAY_S, limit_s / 3)
-        if (lacks is None and waited_s < say_s) or now - self._said_at < say_s:
+        status_s = min(STATUS_S, limit_s / 3)
+        if (lacks is None and waited_s < status_s) or now - self._status_at < status_s:
             return []
-        self._said_at = now
+        self._status_at = now
         return [WorkersAwaited(lacks or "they are being started", waited_s, limit_s)]
 
     def _lacks(self) -> str | None:
-        """What is missing; None where the workers have what they need, and are on their way."""
+        """What is missing; None where the workers have their resources and are starting."""
         if self._groups.workers:
             return None
         return shortage(
-            self._plan, self._groups.together, self._tell(machines), list(self._tell(free_resources).values())
+            self._plan,
+            self._groups.together,
+            self._ask_head(node_resources),
+            list(self._ask_head(free_resources).values()),
         )
 
 

@@ -1,9 +1,9 @@
 """The sweep's Optuna study: which setting comes next, and what became of the others.
 
-The result store holds what has ended; each run asks for it once more, and tells it, so that the Optuna study is made
-anew: the two cannot disagree, and no tune_trial is left running for ever. The study bears the sweep's name and the
-beginning of the search's identity, and its storage is the sweep's own, so that two sweeps never share one.
-`optuna-dashboard` opens the storage. On a network file system there is none: the search goes on in memory.
+The result store holds what has ended; each run asks for and tells it again, so that the Optuna study is rebuilt: the
+two cannot disagree, and no tune_trial stays running forever. The study has the sweep's name and the first digits of the
+search's identity, and a storage of its own, so that two sweeps never share one. `optuna-dashboard` opens the storage.
+On a network file system there is none: the search runs in memory.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import TrialState
 
 from scmmlab.config import SweepSpec, is_searched, sampling_order
-from scmmlab.execution.sweep.optuna_distributions import Value, distribution, experimental, sampler_of, suggest
+from scmmlab.execution.sweep.optuna_distributions import Value, experimental, make_sampler, suggest
 from scmmlab.tracking import TuneTrialRecord
 from scmmlab.tracking.mounts import sqlite_uri, why_no_sqlite
 
@@ -36,8 +36,8 @@ _NUMBER = "number"
 _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
-class OptunaBook:
-    """Asks Optuna for settings, and tells it what became of them.
+class OptunaStudyAdapter:
+    """Asks Optuna for settings, and tells it how they ended.
 
     Parameters
     ----------
@@ -52,10 +52,6 @@ class OptunaBook:
     def __init__(self, study: SweepSpec, search_key: str, folder: Path | None):
         self._spec = study
         self._order = sampling_order(study.space)
-        self.distributions = {path: distribution(study.space[path]) for path in self._order}
-        """Optuna's words for the space, in the order of sampling."""
-        self.objectives = study.objectives
-        """What is told of a setting that was tried to the end, in the order of Optuna's values."""
         self._multi_objective = len(study.objectives) > 1
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.study = optuna.create_study(
@@ -71,10 +67,11 @@ class OptunaBook:
     def ask(self, number: int, known: Mapping[str, Value] | None = None) -> dict[str, Value]:
         """The setting of tune_trial `number`: one of the points that come first, or sampled.
 
-        Paths whose conditions do not hold are not in it. What an earlier run was given is `known`, and comes out again.
+        Paths whose conditions do not hold are not in it. `known` is what an earlier run sampled, which is returned
+        again.
         """
-        # a sampler of its own for each number: a run that goes on samples as one that was never stopped
-        self.study.sampler = sampler_of(self._spec, _seed(self._spec.seeds[0], number))
+        # a sampler of its own for each number: a resumed run samples as one that was never stopped
+        self.study.sampler = make_sampler(self._spec, _seed(self._spec.seeds[0], number))
         point = self._spec.points[number] if number < len(self._spec.points) else {}
         fixed = point if known is None else known
         if fixed:
@@ -93,7 +90,7 @@ class OptunaBook:
 
     def report(self, number: int, epoch: int, value: float) -> None:
         """A probe of a tune_trial that is running."""
-        # of several objectives Optuna takes no intermediate values: they are told at the end
+        # with several objectives Optuna accepts no intermediate values: they are told at the end
         if not self._multi_objective:
             self._asked[number].report(value, epoch)
 
@@ -105,7 +102,7 @@ class OptunaBook:
         self.study.tell(trial, self._values(record), state=_STATES[record.state])
 
     def _values(self, record: TuneTrialRecord) -> list[float] | None:
-        """What a setting that was tried to the end has of each objective."""
+        """The objectives of a setting that was trained to the end."""
         if record.state != "complete":
             return None
         epoch, probe = record.intermediate[-1]
@@ -113,7 +110,7 @@ class OptunaBook:
         return [found[objective] for objective in self._spec.objectives]
 
     def _attributes(self, record: TuneTrialRecord) -> dict[str, Any]:
-        """What Optuna has no place of its own for, where `optuna-dashboard` shows it."""
+        """What Optuna has no field for, where `optuna-dashboard` shows it."""
         attributes: dict[str, Any] = {_NUMBER: record.number}
         if record.error is not None:
             attributes["error"] = record.error
@@ -125,7 +122,7 @@ class OptunaBook:
 
 
 def _seed(seed: int, number: int) -> int:
-    """Of the study's seed alone: what a sweep samples does not move with keys, data or an edit of the code."""
+    """From the study's seed alone: what a sweep samples does not depend on keys, data or edits of the code."""
     return int.from_bytes(hashlib.sha256(f"{seed} {number}".encode()).digest()[:4], "little")
 
 
@@ -136,8 +133,8 @@ def _new_storage(folder: Path | None) -> BaseStorage | None:
     reason = why_no_sqlite(database)
     if reason is not None:
         _log.warning(
-            "There will be no %s for optuna-dashboard: %s. The search goes on in memory; every setting that has ended "
-            "is in the store.",
+            "There is no %s for optuna-dashboard: %s. The search runs in memory; the store has all settings that have "
+            "ended.",
             database,
             reason,
         )

@@ -1,15 +1,15 @@
 """The order in which a sweep samples, stops and concludes its settings. Pure.
 
-Synchronous: by epochs instead of by the clock. `concurrency` lanes are taken to be trained side by side, an epoch of
-all at a time: a setting that is sampled when another has left its lane at time s is at its epoch e at time s + e. What
-happens at a time is taken in the order of numbers, and nothing is decided before everything that comes before it is
-known. Who trains where, how fast, and in which order probes arrive, then makes no difference; nor does an interruption,
-as what has ended is taken through the same order again.
+Synchronous: by epochs instead of by the clock. `concurrency` lanes are imagined to train side by side, an epoch of all
+at a time: a setting that is sampled when another has left its lane at time s reaches its epoch e at time s + e. What
+happens at the same time is taken in the order of numbers, and nothing is decided before everything that precedes it is
+known. Where and how fast a setting trains, and in which order probes arrive, then makes no difference; nor does an
+interruption, as finished settings are replayed in the same order.
 
-Nobody waits in a worker: a setting trains on while its decision is open, and what it reported after the rung at which
-it turns out to have been stopped is dropped.
+No worker waits: a setting continues to train while its decision is open, and probes after the rung at which it turns
+out to be stopped are dropped.
 
-Asynchronous: what arrives is decided at once.
+Asynchronous: every probe is decided on as it arrives.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from scmmlab.execution.sweep.rungs import RungDecision, Rungs
-from scmmlab.execution.sweep.setting import Setting
+from scmmlab.execution.sweep.setting import SampledSetting
 
 
 @dataclass
 class _Lane:
-    """A setting on its way."""
+    """A setting that is being tried."""
 
-    setting: Setting
+    setting: SampledSetting
     start: int
     """Time at which it was sampled, in epochs."""
     decisions: deque[int]
-    """Epochs at which something is decided, but for those that are decided; the last is its end."""
+    """Epochs at which something is still to be decided; the last is its end."""
 
     @property
     def time(self) -> int:
         """When the next decision is made."""
         epoch = self.decisions[0]
-        # without pre-training there is nothing that would take so many epochs
+        # without pre-training it does not take that many epochs
         return self.start + (epoch if self.setting.trains else 1)
 
     @property
@@ -46,24 +46,24 @@ class _Lane:
 
 
 class SweepOrder:
-    """Decides, as soon as it may, what is decided next.
+    """Makes each decision as soon as the order allows.
 
     Parameters
     ----------
     numbers : iterable of int
-        Of all settings, from 0 on, those of earlier runs too.
+        Of all settings, from 0 on, including those of earlier runs.
     concurrency : int
         Settings that are tried at a time.
     synchronous : bool
         Whether the order must not depend on timing.
     rungs : Rungs
-        Say who is stopped.
+        Decide which settings are stopped.
     sample : callable
         Number → setting; called in the order of numbers.
     judge : callable
-        Setting, epoch, probe: is told of each probe that counts, before what follows from it.
+        Setting, epoch, probe: called for each probe that counts, before what follows from it.
     conclude : callable
-        Is told of each setting that has ended, or is stopped.
+        Called for each setting that has ended or is stopped.
     """
 
     def __init__(
@@ -72,9 +72,9 @@ class SweepOrder:
         concurrency: int,
         synchronous: bool,
         rungs: Rungs,
-        sample: Callable[[int], Setting],
-        judge: Callable[[Setting, int, float], None],
-        conclude: Callable[[Setting], None],
+        sample: Callable[[int], SampledSetting],
+        judge: Callable[[SampledSetting, int, float], None],
+        conclude: Callable[[SampledSetting], None],
     ):
         self._numbers = deque(numbers)
         self._concurrency, self._synchronous, self._rungs = concurrency, synchronous, rungs
@@ -83,7 +83,7 @@ class SweepOrder:
         self._now = 0
 
     def advance(self) -> None:
-        """Decide everything that can be decided by what the settings have now."""
+        """Decide everything that can be decided from the probes that there are."""
         while True:
             self._fill()
             lane = self._next()
@@ -119,7 +119,7 @@ class SweepOrder:
             if setting.known is None and stops and lane.decisions:
                 setting.stop(reported)
                 return True
-        # one that fails later is not over before the decisions that it has a probe for: one of them may stop it
+        # a setting that fails later first gets the decisions that it has a probe for: one of them may stop it
         broke_off = setting.probe(epoch) is None
         if broke_off and setting.error is None:
             setting.error = f"it ended without a probe after epoch {epoch}"

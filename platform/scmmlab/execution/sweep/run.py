@@ -3,35 +3,28 @@
 from __future__ import annotations
 
 from scmmlab.config import SweepSpec
-from scmmlab.execution.engine import Engine, Interrupted
+from scmmlab.execution.engine import STEP_S, Engine
 from scmmlab.execution.events import (
     CheckpointSaved,
+    EngineEvent,
     EpochEnded,
-    Event,
     SlotsUsed,
-    TaskLost,
     TaskStarted,
-    WorkerLost,
-    WorkersAwaited,
-    WorkersChanged,
 )
-from scmmlab.execution.grid.run import STEP_S
-from scmmlab.execution.interruption import Interruption, interruptible
 from scmmlab.execution.local_engine import LocalEngine
 from scmmlab.execution.progress import MakeProgress, Progress
+from scmmlab.execution.run import StudyRun
 from scmmlab.execution.summary import RunSummary
-from scmmlab.execution.sweep.local_search import LocalSearch
-from scmmlab.execution.sweep.optuna_study import OptunaBook
+from scmmlab.execution.sweep.optuna_study import OptunaStudyAdapter
 from scmmlab.execution.sweep.records import SweepRecords
 from scmmlab.execution.sweep.rungs import Rungs
 from scmmlab.execution.sweep.search import Search
 from scmmlab.execution.sweep.setting import longest
 from scmmlab.study import Plan, ResultStore
-from scmmlab.study.worker_losses import WorkerLosses, keep_worker_losses
 from scmmlab.tracking import Tracker, TuneTrialRecord
 
 
-class SweepRun:
+class SweepRun(StudyRun):
     """One run of what is missing of a sweep.
 
     Parameters
@@ -39,11 +32,11 @@ class SweepRun:
     plan : Plan
         The sweep.
     store : ResultStore
-        What is finished, and where records go.
+        Finished results, and where records go.
     engine : Engine
         Trains; not entered yet, and not entered at all where nothing is missing.
     tracker : Tracker
-        Is told what happens.
+        Is notified of what happens.
     progress : Progress | None
         Shows it; one that `make_progress` makes when None.
     make_progress : callable
@@ -60,21 +53,20 @@ class SweepRun:
         make_progress: MakeProgress = Progress,
     ):
         assert isinstance(plan.study, SweepSpec)
-        self._plan, self._store, self._engine, self._tracker = plan, store, engine, tracker
+        self._plan, self._tracker = plan, tracker
         self._study = plan.study
         self._records = SweepRecords(plan, store)
         self._missing = self._records.missing(self._study.tune_trials)
         self._ran = 0
-        self._progress = progress or make_progress(
+        progress = progress or make_progress(
             self._study.tune_trials,
             {str(number): 1.0 for number in self._missing},
             done=len(self._records.ended),
             noun="settings",
             ends_at=Rungs(self._study.asha, longest(self._study)).expected_end,
         )
+        super().__init__(plan, store, engine, progress)
         self._used_slots = self._slots = 0
-        self._losses = WorkerLosses()
-        self._interruption = Interruption()
 
     @property
     def slots_used(self) -> float | None:
@@ -87,20 +79,15 @@ class SweepRun:
         Raises
         ------
         KeyboardInterrupt
-            After SIGINT or SIGTERM; everything is in order then, and the next run goes on.
+            After SIGINT or SIGTERM; everything is stored then, and the next run resumes.
         ScmmlabError
             When the store or the engine fails.
         """
         for record in self._records.ended.values():
             self._tracker.finish_tune_trial(record)
-        with interruptible() as self._interruption:
-            try:
-                if self._missing:
-                    self._search()
-            except Interrupted:
-                raise KeyboardInterrupt from None
-            finally:
-                self._progress.close()
+        with self._interruptible():
+            if self._missing:
+                self._search()
         ended = [record for number, record in sorted(self._records.ended.items())]
         return RunSummary(
             total=max(self._study.tune_trials, len(ended)),
@@ -112,32 +99,27 @@ class SweepRun:
         )
 
     def _search(self) -> None:
-        book = OptunaBook(self._study, self._records.key, self._store.study_folder(self._study.name).local)
-        self._engine.useful_workers = min(self._study.concurrency, len(self._missing))
-        self._progress.note("starting")
-        keep_worker_losses(self._store.study_folder(self._study.name), self._losses)
-        self._engine.interruption = self._interruption
-        with self._engine:
-            self._progress.expect(self._engine.workers)
-            search = self._make_search(book)
+        adapter = OptunaStudyAdapter(self._study, self._records.key, self._folder.local)
+        with self._entered_engine(min(self._study.concurrency, len(self._missing))):
+            search = self._make_search(adapter)
             try:
                 while not search.done:
-                    if self._interruption.requested:
-                        raise Interrupted
-                    for record in search.step(self._heard, STEP_S):
+                    self._check_interruption()
+                    for record in search.step(self._on_event, STEP_S):
                         self._ended(record)
                     self._show(search.running)
             finally:
                 search.stop()
 
-    def _make_search(self, book: OptunaBook) -> Search:
+    def _make_search(self, adapter: OptunaStudyAdapter) -> Search:
+        ended = dict(self._records.ended)
         if isinstance(self._engine, LocalEngine):
-            return LocalSearch(self._engine, self._plan, dict(self._records.ended), book, self._checkpoints)
+            return Search(self._engine, self._plan, ended, adapter, self._checkpoints)
         from scmmlab.execution.ray.engine import RayEngine
         from scmmlab.execution.sweep.tune_search import TuneSearch
 
         assert isinstance(self._engine, RayEngine)
-        return TuneSearch(self._engine, self._plan, dict(self._records.ended), book, self._checkpoints)
+        return TuneSearch(self._engine, self._plan, ended, adapter, self._checkpoints)
 
     def _checkpoints(self, key: str) -> dict[tuple[str, str], bytes]:
         data = self._store.load_checkpoint(key, "probe")
@@ -146,10 +128,9 @@ class SweepRun:
         self._progress.resume(_number(key))
         return {(key, "probe"): data}
 
-    def _heard(self, event: Event) -> None:
+    def _on_task_event(self, event: EngineEvent) -> None:
         match event:
             case TaskStarted():
-                self._progress.note("")
                 self._progress.begin(event.worker)
             case EpochEnded():
                 self._progress.advance(_number(event.key), event.epoch / event.epochs)
@@ -157,18 +138,8 @@ class SweepRun:
                 self._used_slots += event.used
                 self._slots += event.there
                 self._progress.slots(self._used_slots / self._slots)
-            case TaskLost() | WorkersChanged():
-                self._progress.say(str(event))
-            case WorkerLost():
-                self._losses = self._losses.plus(event.kind, str(event))
-                self._progress.lost(self._losses.text())
-                keep_worker_losses(self._store.study_folder(self._study.name), self._losses)
-            case WorkersAwaited():
-                self._progress.note(str(event))
             case CheckpointSaved() if int(_number(event.key)) not in self._records.ended:
                 self._store.save_checkpoint(event.key, event.stage, event.data)
-        if self._interruption.requested:
-            raise Interrupted
 
     def _ended(self, record: TuneTrialRecord) -> None:
         self._ran += 1

@@ -1,4 +1,4 @@
-"""Successive halving by rungs (ASHA, arXiv 1810.05934): who goes on at a rung. Pure; all engines use it."""
+"""Successive halving by rungs (ASHA, arXiv 1810.05934): which settings continue at a rung. Pure; all engines use it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scmmlab.config import AshaSpec
 
 
 class RungDecision(Enum):
-    """What becomes of a setting that has reported."""
+    """What happens to a setting that has reported."""
 
     GO_ON = "go on"
     STOP = "stop"
@@ -26,9 +26,9 @@ class Rungs:
     Parameters
     ----------
     asha : AshaSpec | None
-        Grace and reduction factor; None: nobody is stopped.
+        Grace and reduction factor; None: no setting is stopped.
     epochs : int
-        Of a setting that goes on to the end.
+        Of a setting that is trained to the end.
     """
 
     def __init__(self, asha: AshaSpec | None, epochs: int):
@@ -55,7 +55,7 @@ class Rungs:
         return RungDecision.GO_ON
 
     def decisions(self, reports: Iterable[int]) -> list[int]:
-        """Those of a setting's reports, as epochs, that a rung takes: the others decide nothing."""
+        """The epochs of a setting's reports that count at a rung: the others decide nothing."""
         open_rungs = list(self._rungs)
         taken = []
         for epoch in reports:
@@ -66,9 +66,9 @@ class Rungs:
         return taken
 
     def expected_end(self, share: float) -> float:
-        """How far a setting that has come to this share of its epochs is expected to come, 1 being the end.
+        """The share of its epochs that a setting is expected to reach, given the share that it has reached.
 
-        Of those that come to a rung, one in η goes on.
+        Of those that reach a rung, one in η continues.
         """
         at = expected = share * self._epochs
         going_on = 1.0

@@ -1,4 +1,4 @@
-"""A sampled setting on its way from the sampler to a worker and back to a record."""
+"""A sampled setting, from the sampler to its task and to its record."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from scmmlab.training import SweepRequest
 
 
 @dataclass
-class Setting:
+class SampledSetting:
     """A setting that is being tried."""
 
     number: int
@@ -27,13 +27,13 @@ class Setting:
     key: str
     """Identity of its training; two tune_trials that try the same setting have the same."""
     task: Task | None
-    """What a worker is to do; None where the values do not go together."""
+    """What trains it; None where its values are invalid together."""
     known: TuneTrialRecord | None = None
     """How it ended in an earlier run."""
     error: str | None = None
-    """Why it came to nothing."""
+    """Why it failed."""
     cause: FailureCause | None = None
-    """What its training died of."""
+    """Why its training failed."""
     probes: list[tuple[int, float]] = field(default_factory=list)
     """(epoch, value) as they were reported."""
     over: bool = False
@@ -41,7 +41,7 @@ class Setting:
     stopped: bool = False
     """Whether it was pruned."""
     concluded: bool = False
-    """Whether it has its record; what it reports yet is nothing any more."""
+    """Whether it has its record; later probes do not count."""
     _taken: int = 0
 
     @property
@@ -51,7 +51,7 @@ class Setting:
 
     @property
     def reports(self) -> list[int]:
-        """Epochs after which it reports a probe, where nothing comes between."""
+        """Epochs after which it reports a probe, if it is not stopped."""
         epochs, every = self._request.experiment.epochs("pretrain"), self._request.report_every
         return [*range(every, epochs, every), epochs] if self.trains else [epochs]
 
@@ -63,7 +63,7 @@ class Setting:
         return request
 
     def add_probe(self, epoch: int, value: float) -> None:
-        """Note a probe, unless it was known, which happens after a resume."""
+        """Add a probe, unless it is known, as after a resume."""
         if self.error is not None:
             return
         if not math.isfinite(value):
@@ -87,7 +87,7 @@ class Setting:
         self.stopped, self.error, self.cause = True, None, None
 
     def replay(self, record: TuneTrialRecord) -> None:
-        """Take it for what it was in an earlier run."""
+        """Restore it from the record of an earlier run."""
         self.known, self.over = record, True
         self.probes, self.error, self.cause = list(record.intermediate), record.error, record.cause
 
@@ -114,16 +114,16 @@ class Setting:
         )
 
 
-def make_setting(plan: Plan, number: int, params: dict[str, Value]) -> Setting:
+def make_setting(plan: Plan, number: int, params: dict[str, Value]) -> SampledSetting:
     """The setting of tune_trial `number`, with the task that tries it."""
     assert isinstance(plan.study, SweepSpec)
     try:
         cell = plan.sampled(f"tune_trial {number}", params)
     except ScmmlabError as error:
-        return Setting(number, params, key=f"invalid-{number}", task=None, error=error.message)
-    # the same setting may be tried twice at a time: a training's key has the number too
+        return SampledSetting(number, params, key=f"invalid-{number}", task=None, error=error.message)
+    # the same setting may be tried twice at the same time: a training's key has the number too
     request = replace(sweep_request(cell, plan.study), key=f"{cell.key}-{number}")
-    return Setting(number, params, key=cell.key, task=Task(f"sweep-{request.key}", [request]))
+    return SampledSetting(number, params, key=cell.key, task=Task(f"sweep-{request.key}", [request]))
 
 
 def longest(study: SweepSpec) -> int:

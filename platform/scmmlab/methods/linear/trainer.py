@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sklearn.linear_model import LogisticRegression
 
-from scmmlab.methods.contract import TrainedStage
+from scmmlab.config.experiment import TrainedStage
 from scmmlab.methods.linear.spec import LinearSpec
 from scmmlab.methods.one_shot import OneShotTrainer
 

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from scmmlab.config.base import Spec
-from scmmlab.config.experiment import ExperimentSpec, OptimizerSpec
+from scmmlab.config.experiment import ExperimentSpec, OptimizerSpec, TrainedStage
 
 
 class MlpTrainingSpec(Spec):
@@ -35,7 +35,7 @@ class MlpSpec(ExperimentSpec):
     finetune: MlpTrainingSpec = MlpTrainingSpec()
     """Training."""
 
-    def epochs(self, stage: Literal["pretrain", "finetune"]) -> int:
+    def epochs(self, stage: TrainedStage) -> int:
         """Epochs of a stage."""
         return self.finetune.epochs
 

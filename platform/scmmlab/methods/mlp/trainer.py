@@ -6,7 +6,8 @@ from itertools import pairwise
 
 from torch import nn
 
-from scmmlab.methods.contract import InputShape, TrainedStage
+from scmmlab.config.experiment import TrainedStage
+from scmmlab.methods.contract import InputShape
 from scmmlab.methods.mlp.spec import MlpSpec
 from scmmlab.methods.sequential import SequentialTrainer
 

@@ -32,15 +32,5 @@ METHOD = Method(
         ),
     },
     rules=RULES,
-    pretrain_parts=(
-        "network",
-        "masking",
-        "contrast",
-        "aggregator",
-        "reconstruction",
-        "loss",
-        "pretrain",
-        "scaling",
-    ),
 )
 """What everybody else knows of it."""

@@ -1,6 +1,8 @@
 """How the two losses are added: with weights learned by uncertainty, or with fixed ones.
 
 L = Σ_m L_m / (2 c_m²) + log(1 + c_m²), c_m learned (Kendall et al. 2018, in the form of Liebel & Körner 2018).
+
+Legend: R replica, 2 the losses m: contrast, reconstruction.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from scmmlab.methods.scmm.settings import Settings
+from scmmlab.methods.scmm.pack_settings import PackSettings
 
 
 class WeighedLosses(NamedTuple):
@@ -24,7 +26,7 @@ class WeighedLosses(NamedTuple):
 
 
 def weigh(
-    contrast_R: Tensor, reconstruction_R: Tensor, c_R2: Tensor, settings: Settings, share: float = 1.0
+    contrast_R: Tensor, reconstruction_R: Tensor, c_R2: Tensor, settings: PackSettings, share: float = 1.0
 ) -> WeighedLosses:
     """Add the losses that take part.
 
@@ -34,7 +36,7 @@ def weigh(
         The losses, or a worker's part of them.
     c_R2 : Tensor, shape=(R, 2)
         The learned c of both.
-    settings : Settings
+    settings : PackSettings
         Which losses take part, and how they are weighed.
     share : float
         Part of the terms without a loss, log(1 + c²), that this worker adds: 1 over the number of workers.

@@ -15,9 +15,9 @@ from scmmlab.replica.batch_norm import EPSILON, Batch, row_weights, update_runni
 from scmmlab.replica.collectives import SINGLE_PROCESS, Collectives
 from scmmlab.replica.convolution import conv_length, toeplitz, toeplitz_adjoint
 from scmmlab.replica.dense_block import Saved, activate, block_backward, block_forward
+from scmmlab.replica.matmul import FLOAT32, Matmul
 from scmmlab.replica.parameters import Parameters
 from scmmlab.replica.pooling import pooled_length
-from scmmlab.replica.products import FLOAT32, Products
 from scmmlab.replica.replicas import finetuning_replicas, joined, parts
 
 LAYERS = (("encoder.0", "encoder.1"), ("encoder.4", "encoder.5"), ("encoder.8", "encoder.9"))
@@ -53,19 +53,19 @@ def encoder_forward(
     x_RNCF: Tensor,
     weight_R11N: Tensor | None,
     group: Collectives,
-    products: Products = FLOAT32,
+    matmul: Matmul = FLOAT32,
 ) -> EncoderPass:
     """All blocks with the batch's statistics; `weights` are kernel, γ and β of each block in turn."""
-    x_RKN, points = _columns(products.operand(x_RNCF)), [x_RNCF.shape[3]]
+    x_RKN, points = _columns(matmul.operand(x_RNCF)), [x_RNCF.shape[3]]
     blocks, batches = [], []
     for block in range(len(LAYERS)):
         kernel, gain, shift = weights[3 * block : 3 * block + 3]
-        matrix, point_major = toeplitz(products.operand(kernel), points[-1]), block < len(LAYERS) - 1
-        saved, batch = block_forward(matrix, x_RKN, gain, shift, True, point_major, weight_R11N, group, products)
+        matrix, point_major = toeplitz(matmul.operand(kernel), points[-1]), block < len(LAYERS) - 1
+        saved, batch = block_forward(matrix, x_RKN, gain, shift, True, point_major, weight_R11N, group, matmul)
         blocks.append(saved)
         batches.append(batch)
         points.append(pooled_length(conv_length(points[-1])))
-        x_RKN = products.operand(saved.out.flatten(1, 2))
+        x_RKN = matmul.operand(saved.out.flatten(1, 2))
     return EncoderPass(x_RKN, blocks, batches, points)
 
 
@@ -75,7 +75,7 @@ def encoder_backward(
     weight_R11N: Tensor | None,
     group: Collectives,
     gradients: dict[str, Tensor],
-    products: Products = FLOAT32,
+    matmul: Matmul = FLOAT32,
 ) -> None:
     """Write the gradients of the weights to `gradients`, by name, from that of the embedding."""
     upstream = grad_REN
@@ -84,13 +84,13 @@ def encoder_backward(
         dy_RFN, d_gain, d_shift = block_backward(
             upstream, saved, done.batches[block].numbers, block < len(LAYERS) - 1, weight_R11N, group
         )
-        dy_RFN = products.operand(dy_RFN)
-        d_matrix = products.product(dy_RFN, saved.x_RKN.transpose(1, 2))
+        dy_RFN = matmul.operand(dy_RFN)
+        d_matrix = matmul.bmm(dy_RFN, saved.x_RKN.transpose(1, 2))
         gradients[f"{conv}.weight"].copy_(toeplitz_adjoint(d_matrix, d_gain.shape[1], points))
         gradients[f"{norm}.weight"].copy_(d_gain)
         gradients[f"{norm}.bias"].copy_(d_shift)
         if block > 0:
-            upstream = products.product(saved.matrix_RFK.transpose(1, 2), dy_RFN)
+            upstream = matmul.bmm(saved.matrix_RFK.transpose(1, 2), dy_RFN)
 
 
 def _encode_frozen(parameters: Parameters, x_RNCF: Tensor) -> Tensor:

@@ -11,42 +11,46 @@
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from scmmlab.config.protocol import EpochSelection, ReleasedEpochSelection
 from scmmlab.evaluation.metrics import json_scores
 from scmmlab.methods.contract import Checkpoint, FoldPack, FoldResult, FoldRun
-from scmmlab.methods.fold_figures import PREDICTED_ROWS, diverged, not_begun, validation_figures
+from scmmlab.methods.fold_figures import (
+    PREDICTED_ROWS,
+    divergence,
+    judged_by,
+    not_begun,
+    progress,
+    restore_progress,
+    validation_figures,
+)
 from scmmlab.methods.scmm.finetune_step import FinetuneEpoch, FinetuneStep
 from scmmlab.methods.scmm.finetuning import classify
 from scmmlab.methods.scmm.parameters import encoder_sizes, initial_classifier
 from scmmlab.methods.scmm.shape import Shape
 from scmmlab.methods.scmm.spec import ScmmSpec
 from scmmlab.replica.batches import epoch_batches
-from scmmlab.replica.captured import GraphedTensor, stays_on_device
 from scmmlab.replica.collectives import SINGLE_PROCESS
+from scmmlab.replica.cuda_graph import GraphedTensor, stays_on_device
 from scmmlab.replica.learner import Learner, below
 from scmmlab.replica.parameters import Parameters
 from scmmlab.replica.precision import multiplications
 from scmmlab.replica.replicas import threads_for_replicas
 from scmmlab.replica.schedule import learning_rate
-from scmmlab.replica.seeding import derive_seed, finetune_purpose
+from scmmlab.replica.seeding import FINETUNE_BATCHES, derive_seed, finetune_purpose
 from scmmlab.replica.windows import Scaling, WindowPool, padded
-
-BATCHES = "finetune/batches"
-"""Purpose of the random order of windows."""
 
 
 @dataclass(frozen=True)
 class Mode:
     """What all folds of a pack do alike."""
 
-    selection: Literal["last", "best_validation", "best_test"]
+    selection: EpochSelection | ReleasedEpochSelection
     """Which epoch's predictions count. `best_test` keeps those of every epoch, and chooses nothing in training."""
     freeze_encoder: bool
     """Whether only the classifier learns."""
@@ -152,7 +156,7 @@ class FinetunePack(FoldPack):
         # the one question of an epoch to the device
         found = self.run_epoch().tolist()
         self._end_epoch(found)
-        return [diverged(run, finite == 1) for run, (_, _, finite, *_) in zip(self.runs, found, strict=True)]
+        return [divergence(run, finite == 1) for run, (_, _, finite, *_) in zip(self.runs, found, strict=True)]
 
     def run_epoch(self) -> Tensor:
         """Take the steps of the next epoch and predict the validation part, without a question to the device.
@@ -172,7 +176,7 @@ class FinetunePack(FoldPack):
             dtype=self.dtype,
         )
         epoch_R = torch.tensor([run.epoch for run in self.runs], device=self.device)
-        batches = epoch_batches(self.seed_R, BATCHES, epoch_R, self.windows, self.batch_size, drop_last=False)
+        batches = epoch_batches(self.seed_R, FINETUNE_BATCHES, epoch_R, self.windows, self.batch_size, drop_last=False)
         window_RN = batches.window_RSB.flatten(1)
         rows_SRB, label_SRB = (
             own_RN.gather(1, window_RN).view_as(batches.window_RSB).transpose(0, 1)
@@ -200,10 +204,10 @@ class FinetunePack(FoldPack):
         better = []
         for run, windows, (loss, correct, _, *cells) in zip(self.runs, self.windows, found, strict=True):
             run.epoch += 1
-            accuracy = correct / windows
-            figures = {"loss": loss / windows, "train_accuracy": accuracy, **validation_figures(cells, self.classes)}
+            figures = {"loss": loss / windows, "train_accuracy": correct / windows}
+            figures |= validation_figures(cells, self.classes)
             run.curve.append({"epoch": run.epoch, **json_scores(figures)})
-            judged = figures["validation_balanced_accuracy"] if self.mode.selection == "best_validation" else accuracy
+            judged = judged_by(figures, self.mode.selection)
             # strictly better: of equal epochs the earliest is kept
             better.append(judged > run.best)
             if better[-1]:
@@ -273,7 +277,7 @@ class FinetunePack(FoldPack):
         validation = None
         if self.validation_rows_RN.shape[1]:
             validation = self._predict(self.validation_rows_RN, self.scaling).float().cpu().numpy()
-        chosen = {
+        chosen: dict[str, Callable[[FoldRun], int | None]] = {
             "last": lambda run: run.epochs,
             "best_validation": lambda run: run.best_epoch,
             "best_test": lambda _: None,
@@ -309,26 +313,15 @@ class FinetunePack(FoldPack):
         }
         if self.test_logits:
             tensors["test_logits"] = self.test_logits[replica].clone()
-        return Checkpoint(
-            epoch=run.epoch,
-            tensors=tensors,
-            state={
-                "curve": list(run.curve),
-                # JSON has no −∞
-                "best": run.best if run.best_epoch else None,
-                "best_epoch": run.best_epoch,
-            },
-        )
+        return Checkpoint(run.epoch, tensors, progress(run))
 
     def restore(self, replica: int, checkpoint: Checkpoint) -> None:
         """Let one replica go on from `checkpoint`."""
-        run, state = self.runs[replica], checkpoint.state
         for name, learner in self.learners.items():
             learner.load_replica(replica, below(f"{name}/", checkpoint.tensors))
         if self.test_logits:
             self.test_logits[replica].copy_(checkpoint.tensors["test_logits"])
-        run.epoch, run.curve, run.best_epoch = checkpoint.epoch, list(state["curve"]), state["best_epoch"]
-        run.best = state["best"] if run.best_epoch else -math.inf
+        restore_progress(self.runs[replica], checkpoint)
 
     def only(self, rs: Sequence[int]) -> FinetunePack:
         """The pack without its other replicas, whose work is spared from then on."""

@@ -16,8 +16,7 @@ from torch import Tensor
 
 from scmmlab.config.experiment import Precision
 from scmmlab.methods.scmm.finetuning import finetuning_gradient
-from scmmlab.replica.epoch_buffers import EpochBuffers
-from scmmlab.replica.graphed_epoch import GraphedEpoch
+from scmmlab.replica.graphed_epoch import EpochBuffers, GraphedEpoch
 from scmmlab.replica.learner import Learner
 from scmmlab.replica.parameters import Parameters
 from scmmlab.replica.replicas import threads_for_replicas
@@ -116,11 +115,11 @@ class FinetuneEpoch(GraphedEpoch):
         The most that an epoch may have.
     batch_size : int
         B.
-    captured : bool
+    cuda_graph : bool
         False to launch each kernel by itself on a GPU too.
     """
 
-    def __init__(self, step: FinetuneStep, steps: int, batch_size: int, captured: bool = True):
+    def __init__(self, step: FinetuneStep, steps: int, batch_size: int, cuda_graph: bool = True):
         self._step = step
         values = step.classifier.values
         replicas = len(values)
@@ -134,7 +133,7 @@ class FinetuneEpoch(GraphedEpoch):
             real=(torch.bool, (replicas, batch_size)),
             active=(torch.bool, (replicas,)),
         )
-        super().__init__(buffers, step.device, captured)
+        super().__init__(buffers, step.device, cuda_graph)
 
     def run(
         self, rows_SRB: Tensor, label_SRB: Tensor, real_SRB: Tensor, active_SR: Tensor, rate_R: Tensor

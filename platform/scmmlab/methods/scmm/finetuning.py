@@ -26,8 +26,8 @@ from scmmlab.methods.scmm.encoder import (
 from scmmlab.replica.batch_norm import row_weights, update_running
 from scmmlab.replica.collectives import SINGLE_PROCESS
 from scmmlab.replica.cross_entropy import cross_entropy
+from scmmlab.replica.matmul import MATMULS, Matmul
 from scmmlab.replica.parameters import Parameters
-from scmmlab.replica.products import PRODUCTS, Products
 from scmmlab.replica.replicas import finetuning_replicas, joined, parts, spread
 
 
@@ -69,7 +69,7 @@ def finetuning_gradient(
     freeze_encoder : bool
         Leave the encoder alone: running statistics are used and kept, and its gradient is 0.
     precision : str
-        Of matrix multiplications (see `products`).
+        Of matrix multiplications (see `matmul`).
     """
     size = _at_a_time(encoder, classifier, x_RBCF)
     pieces = zip(
@@ -80,7 +80,7 @@ def finetuning_gradient(
         parts(row_mask, size, len(x_RBCF)),
         strict=True,
     )
-    found = spread(partial(_step, freeze_encoder=freeze_encoder, products=PRODUCTS[precision]), pieces)
+    found = spread(partial(_step, freeze_encoder=freeze_encoder, matmul=MATMULS[precision]), pieces)
     loss_R, logits_RBK = (joined(tensors) for tensors in zip(*found, strict=True))
     return FinetuningStep(loss_R, logits_RBK, encoder.gradient, classifier.gradient)
 
@@ -92,24 +92,24 @@ def _step(
     label_RB: Tensor,
     row_mask_RB: Tensor | None,
     freeze_encoder: bool,
-    products: Products,
+    matmul: Matmul,
 ) -> tuple[Tensor, Tensor]:
     """Loss and logits, and the gradients in `encoder.gradient` and `classifier.gradient`."""
     weights, of_classifier = encoder_weights(encoder), classifier_weights(classifier)
     weight_R11B = row_weights(row_mask_RB, x_RBCF.dtype)
     if freeze_encoder:
-        h = products.operand(encode_columns(encoder, x_RBCF, False))
+        h = matmul.operand(encode_columns(encoder, x_RBCF, False))
     else:
-        done = encoder_forward(weights, x_RBCF, weight_R11B, SINGLE_PROCESS, products)
+        done = encoder_forward(weights, x_RBCF, weight_R11B, SINGLE_PROCESS, matmul)
         update_running(encoder, ENCODER_NORMS, done.batches)
         h = done.h_REN
-    logits_RKB, hidden = classifier_forward(of_classifier, h, products)
+    logits_RKB, hidden = classifier_forward(of_classifier, h, matmul)
     loss_R, grad_RKB = cross_entropy(logits_RKB, label_RB, row_mask_RB)
-    dh = classifier_backward(grad_RKB, classifier, h, hidden, products)
+    dh = classifier_backward(grad_RKB, classifier, h, hidden, matmul)
     if freeze_encoder:
         encoder.gradient.zero_()
     else:
-        encoder_backward(dh, done, weight_R11B, SINGLE_PROCESS, encoder.gradients, products)
+        encoder_backward(dh, done, weight_R11B, SINGLE_PROCESS, encoder.gradients, matmul)
     return loss_R, logits_RKB.transpose(1, 2)
 
 

@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 from torch import Tensor
 
+from scmmlab.config.experiment import TrainedStage
 from scmmlab.errors import CorpusError
 from scmmlab.methods.scmm.parameters import NORMS, classifier_sizes, encoder_sizes, pretraining_sizes
 from scmmlab.methods.scmm.shape import Shape
@@ -40,7 +41,7 @@ class Golden:
     """One file."""
 
     path: Path
-    kind: Literal["pretrain", "finetune"]
+    kind: TrainedStage
     dtype: torch.dtype
     """Of the released code's arithmetic."""
     shape: Shape
@@ -77,9 +78,7 @@ def read_golden(path: str | Path) -> Golden:
     path = Path(path)
     arrays = _load(path)
     config = _config(path, arrays)
-    kind: Literal["pretrain", "finetune"] = (
-        "finetune" if any(n.startswith("init_classifier/") for n in arrays) else "pretrain"
-    )
+    kind: TrainedStage = "finetune" if any(n.startswith("init_classifier/") for n in arrays) else "pretrain"
     steps = int(config["steps"])
     try:
         shape = Shape(

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from scmmlab.methods.contract import KeyRules, Rule
+from scmmlab.methods.contract import KeyRules, Rule, always
 from scmmlab.methods.scmm.spec import ScmmSpec
-
-
-def _always(experiment: ScmmSpec) -> bool:
-    return True
 
 
 def _aggregates(experiment: ScmmSpec) -> bool:
@@ -21,9 +17,9 @@ def _soft(experiment: ScmmSpec) -> bool:
 _AFTERWARDS = "pre-training is over before it is looked at"
 
 _PRETRAINING = (
-    Rule("pretrain.enabled", _always, "where it is off, there is no such stage and no key"),
-    Rule("finetune", _always, _AFTERWARDS),
-    Rule("network.classifier_width", _always, "the classifier is made in fine-tuning"),
+    Rule("pretrain.enabled", always, "where it is off, there is no such stage and no key"),
+    Rule("finetune", always, _AFTERWARDS),
+    Rule("network.classifier_width", always, "the classifier is made in fine-tuning"),
     Rule("masking.ratio", lambda e: e.masking.mode == "none", "nothing is hidden"),
     Rule(
         "masking.threshold", lambda e: e.masking.mode not in ("parallel", "hybrid"), "only they draw between two ways"
@@ -58,7 +54,7 @@ _PRETRAINING = (
 )
 
 _OF_THE_ENCODER = tuple(
-    Rule(path, _always, "decides the encoder alone, whose key is part of this one")
+    Rule(path, always, "decides the encoder alone, whose key is part of this one")
     for path in ("masking", "contrast", "aggregator", "reconstruction", "loss", "pretrain")
 )
 
@@ -73,10 +69,41 @@ _FINETUNING = (
 
 _PROBE = (
     *_OF_THE_ENCODER,
-    Rule("finetune", _always, "a probe is no fine-tuning"),
-    Rule("network.classifier_width", _always, "a probe has a classifier of its own"),
-    Rule("precision", _always, "of the encoder's training, whose key is part of this one; a probe is float32"),
+    Rule("finetune", always, "a probe is no fine-tuning"),
+    Rule("network.classifier_width", always, "a probe has a classifier of its own"),
+    Rule("precision", always, "of the encoder's training, whose key is part of this one; a probe is float32"),
 )
+
+PER_REPLICA = tuple(
+    Rule(path, always, "each replica of a pack has its own")
+    for path in (
+        "scaling",
+        "masking.mode",
+        "masking.ratio",
+        "masking.threshold",
+        "masking.overwrite_originals",
+        "contrast.enabled",
+        "contrast.weights",
+        "contrast.distance",
+        "contrast.upper_bound",
+        "contrast.soft_weight_temperature",
+        "contrast.temperature",
+        "aggregator.enabled",
+        "aggregator.top_k",
+        "reconstruction.enabled",
+        "loss.weighting",
+        "loss.contrast_weight",
+        "loss.reconstruction_weight",
+        "pretrain.epochs",
+        "pretrain.batches",
+        "pretrain.optimizer.learning_rate",
+        "pretrain.optimizer.beta1",
+        "pretrain.optimizer.beta2",
+        "pretrain.optimizer.weight_decay",
+        "pretrain.optimizer.schedule",
+    )
+)
+"""What, of what pre-training sees, may differ within a pack; all else has one value there."""
 
 RULES = KeyRules(pretrain=_PRETRAINING, finetune=_FINETUNING, probe=_PROBE)
 """The rules of each stage."""

@@ -1,4 +1,7 @@
-"""Which values the views of a window keep: the four published ways of masking, and none."""
+"""Which values the views of a window keep: the four published ways of masking, and none.
+
+Legend: R replica, B window, V view of a window, M = B·V copy, C channel, F band.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,20 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from scmmlab.methods.scmm.settings import MASK_MODES, Settings
+from scmmlab.methods.scmm.pack_settings import MASK_MODES, PackSettings
 from scmmlab.replica.random import stream_words, streams
 from scmmlab.replica.replicas import joined, pretraining_replicas, spread
 
 
 @torch.inference_mode()
 def masks(
-    settings: Settings, seed_R: Tensor, epoch: Tensor | int, step: Tensor | int, windows: int, channels: int, bands: int
+    settings: PackSettings,
+    seed_R: Tensor,
+    epoch: Tensor | int,
+    step: Tensor | int,
+    windows: int,
+    channels: int,
+    bands: int,
 ) -> Tensor | None:
     """What each masked copy keeps.
 
@@ -24,7 +33,7 @@ def masks(
 
     Parameters
     ----------
-    settings : Settings
+    settings : PackSettings
         Of the pack.
     seed_R : Tensor, int64, shape=(R,)
         Seeds.
@@ -49,7 +58,7 @@ def mask_streams(seed_R: Tensor, epoch: Tensor | int, step: Tensor | int) -> Ten
 
 
 @torch.inference_mode()
-def stream_masks(settings: Settings, streams_2R1: Tensor, windows: int, channels: int, bands: int) -> Tensor | None:
+def stream_masks(settings: PackSettings, streams_2R1: Tensor, windows: int, channels: int, bands: int) -> Tensor | None:
     """What `masks` gives, from its streams: they can be made for many steps at once, and before any of them."""
     if settings.mask_modes == {"none"}:
         return None
@@ -64,7 +73,7 @@ def _draws(streams_2R1: Tensor, count: int) -> Tensor:
     return stream_words(streams_2R1, -(-count // 2)).view(torch.int16)[:, :count]
 
 
-def _masks(settings: Settings, streams_2R1: Tensor, copies: int, channels: int, bands: int) -> Tensor:
+def _masks(settings: PackSettings, streams_2R1: Tensor, copies: int, channels: int, bands: int) -> Tensor:
     modes = settings.mask_modes
     if modes == {"none"}:
         # beside replicas that mask
@@ -78,7 +87,7 @@ def _masks(settings: Settings, streams_2R1: Tensor, copies: int, channels: int, 
     drawn = _draws(streams_2R1, copies * channels * sorts).unflatten(1, (copies * sorts, channels, 1))
     ratio, threshold = per_replica(settings.mask_ratio_R), per_replica(settings.mask_threshold_R)
     mode = per_replica(settings.mask_mode_R)
-    keep = drawn[:, :copies] >= ratio
+    keep: Tensor = drawn[:, :copies] >= ratio
     if sorts == 1:
         keep = keep.expand(-1, copies, channels, bands)
     else:

@@ -16,8 +16,11 @@ from scmmlab.methods.scmm.contrast import contrast_sum, weighed_similarities
 
 
 def shift_rows(s_RNJ: Tensor, first_row: int) -> None:
-    """Take each row's greatest similarity off it, in place; a row's own with itself, which is none, becomes least."""
-    # finite, so that a weight of 0 times it is 0
+    """Take each row's greatest similarity off it, in place; a row's own with itself, which is none, becomes least.
+
+    A softmax is the same, and no exponential overflows.
+    """
+    # finite, so that a weight of 0 times it is 0; half of the least, so that it still is when the greatest is off
     s_RNJ.diagonal(first_row, 1, 2).fill_(torch.finfo(s_RNJ.dtype).min / 2)
     s_RNJ.sub_(s_RNJ.amax(-1, keepdim=True))
 

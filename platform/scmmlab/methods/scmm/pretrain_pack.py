@@ -19,22 +19,19 @@ from torch import Tensor
 from scmmlab.errors import DivergedError, TrainingError
 from scmmlab.methods.contract import Checkpoint, Pack, PretrainRun
 from scmmlab.methods.scmm.masking import mask_streams
+from scmmlab.methods.scmm.pack_settings import PackSettings
 from scmmlab.methods.scmm.parameters import initial_pretraining
 from scmmlab.methods.scmm.pretrain_step import LOSSES, PretrainEpoch, PretrainStep, epoch_streams
-from scmmlab.methods.scmm.settings import Settings
 from scmmlab.methods.scmm.shape import Shape
 from scmmlab.methods.scmm.spec import ScmmSpec
 from scmmlab.replica.batches import EpochBatches, epoch_batches, steps_per_epoch
-from scmmlab.replica.captured import stays_on_device, tell_once
 from scmmlab.replica.collectives import SINGLE_PROCESS, Collectives
+from scmmlab.replica.cuda_graph import stays_on_device, warn_once
 from scmmlab.replica.learner import Learner
 from scmmlab.replica.precision import multiplications
 from scmmlab.replica.schedule import learning_rate
-from scmmlab.replica.seeding import PRETRAIN, derive_seed
+from scmmlab.replica.seeding import PRETRAIN, PRETRAIN_BATCHES, derive_seed
 from scmmlab.replica.windows import Scaling, Windows
-
-BATCHES = "pretrain/batches"
-"""Purpose of the random order of windows."""
 
 
 def pretrain_shape(experiment: ScmmSpec, channels: int, bands: int) -> Shape:
@@ -57,7 +54,7 @@ class PretrainPack(Pack):
     """
 
     def __init__(self, runs: Sequence[PretrainRun], pool: Windows, group: Collectives = SINGLE_PROCESS):
-        self.runs = [_unbegun(run) for run in runs]
+        self.runs = [_not_begun(run) for run in runs]
         self.pool, self.group = pool, group
         self.device, self.dtype = pool.windows.device, pool.windows.dtype
         experiments = [encoder.experiment for encoder in self.runs]
@@ -82,9 +79,9 @@ class PretrainPack(Pack):
         self.epoch: PretrainEpoch | None = None
         """Where the steps are taken on a GPU; None before the first of them, and elsewhere."""
 
-    def _settings(self) -> Settings:
+    def _settings(self) -> PackSettings:
         overwrites = [experiment.overwrites_originals for experiment in self._experiments]
-        return Settings.stack(self._experiments, overwrites, self.device, self.dtype)
+        return PackSettings.stack(self._experiments, overwrites, self.device, self.dtype)
 
     @property
     def windows(self) -> list[int]:
@@ -107,7 +104,7 @@ class PretrainPack(Pack):
             steps = steps_per_epoch(encoder.data.windows, self.step.batch_size, drop_last=True)
             figures = {name: total / steps for name, total in zip(LOSSES, sums, strict=True)}
             encoder.curve.append({"epoch": encoder.epoch, **figures})
-        return [diverged(encoder, finite == 1) for encoder, finite in zip(self.runs, finite_r, strict=True)]
+        return [_divergence(encoder, finite == 1) for encoder, finite in zip(self.runs, finite_r, strict=True)]
 
     def run_epoch(self) -> Tensor:
         """Take the steps of the next epoch, without a question to the device.
@@ -125,11 +122,11 @@ class PretrainPack(Pack):
         )
         epoch_r = torch.tensor([e.epoch for e in self.runs], device=self.device)
         seed_r = self.seed_R[places]
-        batches = epoch_batches(seed_r, BATCHES, epoch_r, self.windows, self.step.batch_size, drop_last=True)
+        batches = epoch_batches(seed_r, PRETRAIN_BATCHES, epoch_r, self.windows, self.step.batch_size, drop_last=True)
         rows_rSB = batches.window_RSB + self.first_R[places][:, None, None]
         if not stays_on_device(self.device, self.group):
             if self.device.type == "cuda":
-                tell_once("the workers that share a batch exchange numbers within a step")
+                warn_once("the workers that share a batch exchange numbers within a step")
             sums_3r = self._take_steps(rows_rSB, batches, seed_r, epoch_r, rate_r)
         else:
             if self.epoch is None or self.epoch.steps < batches.steps:
@@ -165,10 +162,10 @@ class PretrainPack(Pack):
         shape[dim] = len(self._experiments)
         return tensor.new_zeros(shape).index_copy_(dim, places, tensor)
 
-    def swap(self, staying: Sequence[int], arriving: Sequence[PretrainRun]) -> bool:
+    def swap_replicas(self, staying: Sequence[int], arriving: Sequence[PretrainRun]) -> bool:
         """Let encoders leave and others take their places, where nothing else has to move for that.
 
-        A CUDA graph, and the memory that it works on, outlive such an exchange. An empty place costs as much as one
+        A CUDA graph, and the memory that it works on, outlive such a swap. An empty place costs as much as one
         that is taken, so a pack that would be half empty is better made anew.
 
         Parameters
@@ -193,7 +190,7 @@ class PretrainPack(Pack):
         self.runs = [self.runs[replica] for replica in staying]
         self._places = kept
         for place, encoder in zip(free, arriving, strict=False):
-            self._seat(place, _unbegun(encoder))
+            self._seat(place, _not_begun(encoder))
         if arriving:
             fresh = self._settings()
             settings = fresh.in_memory_of(self.step.settings)
@@ -234,11 +231,11 @@ class PretrainPack(Pack):
         encoder.curve, encoder.probes = list(checkpoint.state["curve"]), list(checkpoint.state["probes"])
 
 
-def _unbegun(run: PretrainRun) -> PretrainRun:
+def _not_begun(run: PretrainRun) -> PretrainRun:
     return replace(run, epoch=0, curve=[], probes=[])
 
 
-def diverged(encoder: PretrainRun, finite: bool) -> TrainingError | None:
+def _divergence(encoder: PretrainRun, finite: bool) -> TrainingError | None:
     """The error of an encoder whose last epoch had a loss, or left parameters, that are not finite; else None."""
     figures = encoder.curve[-1]
     bad = next((name for name in LOSSES if not math.isfinite(figures[name])), None)

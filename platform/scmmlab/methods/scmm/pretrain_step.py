@@ -13,17 +13,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from scmmlab.methods.scmm import METHOD
 from scmmlab.methods.scmm.masking import mask_streams, stream_masks
+from scmmlab.methods.scmm.pack_settings import PackSettings
 from scmmlab.methods.scmm.pretraining import pretraining_gradient
-from scmmlab.methods.scmm.settings import Settings
 from scmmlab.replica.collectives import SINGLE_PROCESS, Collectives
-from scmmlab.replica.epoch_buffers import EpochBuffers
-from scmmlab.replica.graphed_epoch import GraphedEpoch
+from scmmlab.replica.graphed_epoch import EpochBuffers, GraphedEpoch
 from scmmlab.replica.learner import Learner
 from scmmlab.replica.replicas import threads_for_replicas
 from scmmlab.replica.windows import Scaling, Windows
 
-LOSSES = ("loss", "contrast", "reconstruction")
+LOSSES = METHOD.names("pretrain")
 """Figures of a step, and of an epoch their means over its steps."""
 
 
@@ -34,7 +34,7 @@ class PretrainStep:
     ----------
     learner : Learner
         Parameters and optimiser.
-    settings : Settings
+    settings : PackSettings
         Of the pack.
     pool, scaling : Windows, Scaling
         The windows, and how each replica scales them.
@@ -47,7 +47,7 @@ class PretrainStep:
     def __init__(
         self,
         learner: Learner,
-        settings: Settings,
+        settings: PackSettings,
         pool: Windows,
         scaling: Scaling,
         batch_size: int,
@@ -118,11 +118,11 @@ class PretrainEpoch(GraphedEpoch):
         The step. Its settings may change to others in the same memory.
     steps : int
         The most that an epoch may have.
-    captured : bool
+    cuda_graph : bool
         False to launch each kernel by itself on a GPU too.
     """
 
-    def __init__(self, step: PretrainStep, steps: int, captured: bool = True):
+    def __init__(self, step: PretrainStep, steps: int, cuda_graph: bool = True):
         self._step = step
         values = step.learner.parameters.values
         replicas = len(values)
@@ -135,7 +135,7 @@ class PretrainEpoch(GraphedEpoch):
             streams=(torch.int32, (2, replicas, 1)),
             active=(torch.bool, (replicas,)),
         )
-        super().__init__(buffers, step.device, captured)
+        super().__init__(buffers, step.device, cuda_graph)
 
     @property
     def steps(self) -> int:

@@ -13,15 +13,15 @@ from torch import Tensor
 
 from scmmlab.methods.scmm.adaptive_weights import weigh
 from scmmlab.methods.scmm.encoder import ENCODER_NORMS, encoder_backward, encoder_forward, encoder_weights
+from scmmlab.methods.scmm.pack_settings import PackSettings
 from scmmlab.methods.scmm.pair_softmax import pair_gradient, pair_softmax
 from scmmlab.methods.scmm.projector import project, project_backward
 from scmmlab.methods.scmm.reconstruction import decode, decode_backward, squared_error
-from scmmlab.methods.scmm.settings import Settings
 from scmmlab.methods.scmm.soft_weights import mark_views, soft_weights
 from scmmlab.replica.batch_norm import update_running
 from scmmlab.replica.collectives import SINGLE_PROCESS, Collectives
+from scmmlab.replica.matmul import MATMULS
 from scmmlab.replica.parameters import Parameters
-from scmmlab.replica.products import PRODUCTS
 from scmmlab.replica.replicas import joined, parts, pretraining_replicas, spread
 
 
@@ -36,7 +36,7 @@ class Losses(NamedTuple):
     """L_R."""
 
 
-def batch_rows(x_RBCF: Tensor, keep_RMCF: Tensor | None, settings: Settings) -> Tensor:
+def batch_rows(x_RBCF: Tensor, keep_RMCF: Tensor | None, settings: PackSettings) -> Tensor:
     """The rows of a batch, [R, N, C, F]: its windows, then their copies, masked values 0.
 
     Where `overwrite_originals` is set, the windows are masked like their only copies, and both halves are the same.
@@ -51,7 +51,9 @@ def batch_rows(x_RBCF: Tensor, keep_RMCF: Tensor | None, settings: Settings) -> 
     return torch.cat((windows, copies), dim=1)
 
 
-def contrast_weights(x_RNF: Tensor, windows: int, settings: Settings, group: Collectives = SINGLE_PROCESS) -> Tensor:
+def contrast_weights(
+    x_RNF: Tensor, windows: int, settings: PackSettings, group: Collectives = SINGLE_PROCESS
+) -> Tensor:
     """Weights w_ij of the contrastive loss, [R, N, J]: soft or 0, and 1 for views of one window."""
     w = soft_weights(x_RNF, settings, group)
     mark_views(w, windows, settings.views, group.rank * x_RNF.shape[1])
@@ -63,7 +65,7 @@ def pretraining_gradient(
     parameters: Parameters,
     x_RBCF: Tensor,
     keep_RMCF: Tensor | None,
-    settings: Settings,
+    settings: PackSettings,
     group: Collectives = SINGLE_PROCESS,
     active_R: Tensor | None = None,
 ) -> tuple[Losses, Tensor]:
@@ -77,7 +79,7 @@ def pretraining_gradient(
         The windows; of several workers each has a contiguous part of them (see `collectives`).
     keep_RMCF : Tensor, bool, shape=(R, B·V, C, F), or None
         What each copy keeps, from `masks`; None when nothing is masked.
-    settings : Settings
+    settings : PackSettings
         Of the pack.
     group : Collectives
         The workers that share the batch; one alone by default.
@@ -109,35 +111,35 @@ def _step(
     parameters: Parameters,
     x_RBCF: Tensor,
     keep_RMCF: Tensor | None,
-    settings: Settings,
+    settings: PackSettings,
     active_R: Tensor | None,
     group: Collectives,
 ) -> Losses:
     """Losses, and the gradient in `parameters.gradient`."""
-    products = PRODUCTS[settings.precision]
+    matmul = MATMULS[settings.precision]
     rows_RNCF = batch_rows(x_RBCF, keep_RMCF, settings)
     x_RNF = rows_RNCF.flatten(2)
     replicas, rows, numbers = x_RNF.shape
     everyone = rows * group.workers
-    encoded = encoder_forward(encoder_weights(parameters), rows_RNCF, None, group, products)
+    encoded = encoder_forward(encoder_weights(parameters), rows_RNCF, None, group, matmul)
     update_running(parameters, ENCODER_NORMS, encoded.batches, active_R)
     h = encoded.h_REN
 
     contrast = reconstruction = x_RNF.new_zeros(replicas)
     temperature_R11 = settings.temperature_R[:, None, None]
     if settings.any_pairs:
-        projected = project(parameters, h, group, settings.active_projectors(active_R), products)
+        projected = project(parameters, h, group, settings.active_projectors(active_R), matmul)
         w = contrast_weights(x_RNF, x_RBCF.shape[1], settings, group) if settings.any_contrast else None
         # s = z zᵀ / τ
         scaled, z_RDJ = projected.z_RDN / temperature_R11, group.gather(projected.z_RDN, 2)
         pairs = pair_softmax(scaled, z_RDJ, w, settings.top_k, group.rank * rows)
         contrast = pairs.contrast_R / (everyone * (everyone - 1))
     if settings.any_reconstruct:
-        decoded = rebuilt = decode(parameters, h, products)
+        decoded = rebuilt = decode(parameters, h, matmul)
         if settings.any_aggregate:
-            decoded_RJF = products.operand(group.gather(decoded, 1))
-            kept_RNJ = products.operand(pairs.kept_RNJ)
-            aggregated = products.product(kept_RNJ, decoded_RJF)
+            decoded_RJF = matmul.operand(group.gather(decoded, 1))
+            kept_RNJ = matmul.operand(pairs.kept_RNJ)
+            aggregated = matmul.bmm(kept_RNJ, decoded_RJF)
             rebuilt = aggregated if settings.all_aggregate else settings.choose_aggregated(aggregated, decoded)
         # whatever the neighbours do, a replica's errors are summed in the order of its rows
         squared, error_RNF = squared_error(rebuilt.contiguous(), x_RNF)
@@ -152,28 +154,28 @@ def _step(
         d_rebuilt = error_RNF.mul_((reconstruction_slope_R * (2 / (everyone * numbers)))[:, None, None])
         d_decoded_RFN = d_rebuilt.transpose(1, 2)
         if settings.any_aggregate:
-            d_rows = products.operand(d_rebuilt)
-            d_kept = products.product(d_rows, decoded_RJF.transpose(1, 2))
-            d_aggregated = group.scatter(products.product(d_rows.transpose(1, 2), kept_RNJ), 2)
+            d_rows = matmul.operand(d_rebuilt)
+            d_kept = matmul.bmm(d_rows, decoded_RJF.transpose(1, 2))
+            d_aggregated = group.scatter(matmul.bmm(d_rows.transpose(1, 2), kept_RNJ), 2)
             if settings.all_aggregate:
                 d_decoded_RFN = d_aggregated
             else:
                 d_decoded_RFN = settings.choose_aggregated(d_aggregated, d_decoded_RFN)
                 d_kept = settings.choose_aggregated(d_kept, torch.zeros_like(d_kept))
-        d_h = decode_backward(d_decoded_RFN, parameters, h, products)
+        d_h = decode_backward(d_decoded_RFN, parameters, h, matmul)
     else:
         parameters.zero_gradients("decoder.")
     if settings.any_pairs:
         d_pairs = pair_gradient(d_kept, contrast_slope_R / (everyone * (everyone - 1)), pairs)
         # s_ij = z_i · z_j / τ: the gradient of z as a row, and that of z as a column
-        d_pairs = products.operand(d_pairs)
-        d_z = products.product(products.operand(z_RDJ), d_pairs.transpose(1, 2)).div_(temperature_R11)
-        d_z += group.scatter(products.product(products.operand(scaled), d_pairs), 2)
-        d_h = project_backward(d_z, projected, parameters, group, d_h, products)
+        d_pairs = matmul.operand(d_pairs)
+        d_z = matmul.bmm(matmul.operand(z_RDJ), d_pairs.transpose(1, 2)).div_(temperature_R11)
+        d_z += group.scatter(matmul.bmm(matmul.operand(scaled), d_pairs), 2)
+        d_h = project_backward(d_z, projected, parameters, group, d_h, matmul)
     else:
         parameters.zero_gradients("projector.")
     d_h = torch.zeros_like(h, dtype=x_RNF.dtype) if d_h is None else d_h
-    encoder_backward(d_h, encoded, None, group, parameters.gradients, products)
+    encoder_backward(d_h, encoded, None, group, parameters.gradients, matmul)
 
     own = group.sum(torch.stack((weighed.total_R, contrast, reconstruction)))
     return Losses(own[0], *(own[1:] * settings.loss_R2.T))

@@ -13,8 +13,8 @@ from torch import Tensor
 from scmmlab.replica.batch_norm import Batch, update_running
 from scmmlab.replica.collectives import SINGLE_PROCESS, Collectives
 from scmmlab.replica.dense_block import Saved, block_backward, block_forward
+from scmmlab.replica.matmul import FLOAT32, Matmul
 from scmmlab.replica.parameters import Parameters
-from scmmlab.replica.products import FLOAT32, Products
 
 
 class ProjectorPass(NamedTuple):
@@ -35,7 +35,7 @@ def project(
     h_REN: Tensor,
     group: Collectives = SINGLE_PROCESS,
     active_R: Tensor | None = None,
-    products: Products = FLOAT32,
+    matmul: Matmul = FLOAT32,
 ) -> ProjectorPass:
     """The projection of embeddings, in training mode.
 
@@ -44,23 +44,23 @@ def project(
     parameters : Parameters
         With the projector's names; its running statistics are updated.
     h_REN : Tensor, shape=(R, E, N)
-        Embeddings, rows last, an operand of `products`.
+        Embeddings, rows last, an operand of `matmul`.
     group : Collectives
         Workers that share the rows.
     active_R : Tensor, bool, shape=(R,), or None
         Replicas whose running statistics are updated; all when None.
-    products : Products
+    matmul : Matmul
         How matrices are multiplied.
     """
     matrix, gain, shift = (parameters[f"projector.{name}"] for name in ("0.weight", "1.weight", "1.bias"))
-    matrix = products.operand(matrix)
-    hidden, batch = block_forward(matrix, h_REN, gain, shift, False, False, None, group, products)
+    matrix = matmul.operand(matrix)
+    hidden, batch = block_forward(matrix, h_REN, gain, shift, False, False, None, group, matmul)
     # the first bias is subtracted again with the mean: it moves the running mean alone, and its gradient is zero
     moved = batch._replace(mean_RO11=batch.mean_RO11 + parameters["projector.0.bias"][..., None, None])
     update_running(parameters, ["projector.1"], [moved], active_R)
-    hidden_RHN = products.operand(hidden.out.squeeze(2))
-    z_RDN = products.add_product(
-        parameters["projector.3.bias"].unsqueeze(-1), products.operand(parameters["projector.3.weight"]), hidden_RHN
+    hidden_RHN = matmul.operand(hidden.out.squeeze(2))
+    z_RDN = matmul.baddbmm(
+        parameters["projector.3.bias"].unsqueeze(-1), matmul.operand(parameters["projector.3.weight"]), hidden_RHN
     )
     return ProjectorPass(z_RDN, hidden, hidden_RHN, batch)
 
@@ -71,7 +71,7 @@ def project_backward(
     parameters: Parameters,
     group: Collectives,
     d_h_REN: Tensor | None,
-    products: Products = FLOAT32,
+    matmul: Matmul = FLOAT32,
 ) -> Tensor:
     """The gradient of the embeddings, from that of z, added to `d_h_REN` if there is one.
 
@@ -79,16 +79,16 @@ def project_backward(
     """
     gradients, hidden = parameters.gradients, done.hidden
     torch.sum(grad_RDN, -1, out=gradients["projector.3.bias"])
-    grad_RDN = products.operand(grad_RDN)
-    products.product(grad_RDN, done.hidden_RHN.transpose(1, 2), gradients["projector.3.weight"])
-    d_hidden = products.product(products.operand(parameters["projector.3.weight"]).transpose(1, 2), grad_RDN)
+    grad_RDN = matmul.operand(grad_RDN)
+    matmul.bmm(grad_RDN, done.hidden_RHN.transpose(1, 2), gradients["projector.3.weight"])
+    d_hidden = matmul.bmm(matmul.operand(parameters["projector.3.weight"]).transpose(1, 2), grad_RDN)
     dy_RON, d_gain, d_shift = block_backward(d_hidden, hidden, done.batch.numbers, False, None, group)
-    dy_RON = products.operand(dy_RON)
-    products.product(dy_RON, hidden.x_RKN.transpose(1, 2), gradients["projector.0.weight"])
+    dy_RON = matmul.operand(dy_RON)
+    matmul.bmm(dy_RON, hidden.x_RKN.transpose(1, 2), gradients["projector.0.weight"])
     gradients["projector.0.bias"].zero_()
     gradients["projector.1.weight"].copy_(d_gain)
     gradients["projector.1.bias"].copy_(d_shift)
     matrix_RKF = hidden.matrix_RFK.transpose(1, 2)
     if d_h_REN is None:
-        return products.product(matrix_RKF, dy_RON)
-    return products.accumulate(d_h_REN, matrix_RKF, dy_RON)
+        return matmul.bmm(matrix_RKF, dy_RON)
+    return matmul.baddbmm_(d_h_REN, matrix_RKF, dy_RON)

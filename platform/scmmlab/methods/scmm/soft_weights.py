@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from scmmlab.methods.scmm.settings import Settings
+from scmmlab.methods.scmm.pack_settings import PackSettings
 from scmmlab.replica.collectives import SINGLE_PROCESS, Collectives
 
 LEAST_NORM = 1e-8
@@ -56,6 +56,7 @@ def euclidean_distances(x_RNF: Tensor, y_RJF: Tensor) -> Tensor:
     x, y = x - middle, y - middle
     square = torch.baddbmm(y.square().sum(-1).unsqueeze(1), x, y.transpose(1, 2), alpha=-2)
     square += x.square().sum(-1, keepdim=True)
+    # of equal rows rounding may leave less than 0, which has no root
     return square.clamp_(min=0).sqrt_().to(x_RNF.dtype)
 
 
@@ -88,14 +89,14 @@ def weights_of_distances(
     return d_RNJ.sub_(least_R11).mul_(scale_R1J).sigmoid_().mul_(2 * upper_bound_R[:, None, None])
 
 
-def soft_weights(x_RNF: Tensor, settings: Settings, group: Collectives = SINGLE_PROCESS) -> Tensor:
+def soft_weights(x_RNF: Tensor, settings: PackSettings, group: Collectives = SINGLE_PROCESS) -> Tensor:
     """Soft weights of all pairs, before views of one window are set to 1.
 
     Parameters
     ----------
     x_RNF : Tensor, shape=(R, N, F)
         Input rows of this worker, windows and copies.
-    settings : Settings
+    settings : PackSettings
         Which replicas have soft weights, by which distance, and with which α and τ_s.
     group : Collectives
         Workers that share the batch: least distances and ranges are of all their rows.

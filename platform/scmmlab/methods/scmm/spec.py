@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from scmmlab.config.base import Spec
-from scmmlab.config.experiment import ExperimentSpec, OptimizerSpec, Precision
+from scmmlab.config.experiment import ExperimentSpec, OptimizerSpec, Precision, TrainedStage
 from scmmlab.config.protocol import ReleasedProtocol
 
 MaskMode = Literal["none", "random", "channel", "parallel", "hybrid"]
@@ -169,7 +169,7 @@ class ScmmSpec(ExperimentSpec):
         """Whether there is a pre-train stage, without labels."""
         return self.pretrain.enabled
 
-    def epochs(self, stage: Literal["pretrain", "finetune"]) -> int:
+    def epochs(self, stage: TrainedStage) -> int:
         """Epochs of a stage."""
         return self.pretrain.epochs if stage == "pretrain" else self.finetune.epochs
 

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from scmmlab.config.experiment import Precision
-from scmmlab.methods.contract import FoldRun, InputShape, PretrainRun, TrainedStage, Trainer
+from scmmlab.config.base import canonical_json
+from scmmlab.config.experiment import Precision, TrainedStage
+from scmmlab.methods.contract import FoldRun, InputShape, PretrainRun, Trainer
+from scmmlab.methods.pretraining_view import flattened, seen_by_pretraining
 from scmmlab.methods.scmm.encoder import encode
 from scmmlab.methods.scmm.finetune_pack import FinetunePack, Mode
+from scmmlab.methods.scmm.key_rules import PER_REPLICA
 from scmmlab.methods.scmm.parameters import encoder_sizes, initial_pretraining
 from scmmlab.methods.scmm.pretrain_pack import PretrainPack, pretrain_shape
 from scmmlab.methods.scmm.spec import ScmmSpec
@@ -33,6 +36,8 @@ class PretrainSignature:
     views: int
     batch_size: int
     precision: Precision
+    others: str
+    """Settings that neither stand above nor are named in `PER_REPLICA`: those that nobody has thought of yet."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +68,16 @@ class ScmmTrainer(Trainer):
     def pack_signature(self, spec: ScmmSpec, stage: TrainedStage, shape: InputShape) -> Hashable:
         """Equal for those that may share a pack."""
         if stage == "pretrain":
+            shared = flattened(seen_by_pretraining(spec, PER_REPLICA))
+            del shared["method"]
             return PretrainSignature(
                 channels=shape.channels,
                 bands=shape.bands,
-                width=spec.network.width,
-                views=spec.masking.views,
-                batch_size=spec.pretrain.batch_size,
-                precision=spec.precision,
+                width=shared.pop("network.width"),
+                views=shared.pop("masking.views"),
+                batch_size=shared.pop("pretrain.batch_size"),
+                precision=shared.pop("precision"),
+                others=canonical_json(shared),
             )
         return FinetuneSignature(
             channels=shape.channels,

@@ -20,12 +20,12 @@ from scmmlab.methods.scmm.encoder import encode, encode_columns
 from scmmlab.methods.scmm.finetuning import classify, finetuning_gradient
 from scmmlab.methods.scmm.golden import Golden, read_golden
 from scmmlab.methods.scmm.masking import masks
+from scmmlab.methods.scmm.pack_settings import PackSettings
 from scmmlab.methods.scmm.pair_softmax import pair_softmax
 from scmmlab.methods.scmm.parameters import initial_classifier, initial_pretraining
 from scmmlab.methods.scmm.pretraining import batch_rows, contrast_weights, pretraining_gradient
 from scmmlab.methods.scmm.projector import project
 from scmmlab.methods.scmm.reconstruction import decode
-from scmmlab.methods.scmm.settings import Settings
 from scmmlab.methods.scmm.soft_weights import soft_weights
 from scmmlab.methods.scmm.spec import ScmmSpec
 from scmmlab.replica.optimizer import Adam
@@ -44,7 +44,7 @@ PLACE = 3
 
 
 @dataclass(frozen=True)
-class Check:
+class GoldenCheck:
     """One quantity of one file."""
 
     quantity: str
@@ -62,7 +62,7 @@ class Check:
 
 def verify_file(
     path: str | Path, device: torch.device | str = "cpu", dtype: torch.dtype | None = None, pack: bool = False
-) -> list[Check]:
+) -> list[GoldenCheck]:
     """Compute what a file of golden vectors holds, and compare.
 
     Parameters
@@ -98,7 +98,7 @@ class _Scene:
         self.experiments = [*neighbours[: self.place], golden.experiment, *neighbours[self.place :]]
         self.seed_R = torch.arange(self.replicas, device=device) + 20
         overwrite = [pack and r % 2 == 1 and r != self.place for r in range(self.replicas)]
-        self.settings = Settings.stack(self.experiments, overwrite, device, dtype)
+        self.settings = PackSettings.stack(self.experiments, overwrite, device, dtype)
 
     def forward_tolerance(self) -> float:
         return FORWARD[self.dtype]
@@ -183,13 +183,13 @@ def _nan_greatest(error: float) -> float:
     return math.inf if math.isnan(error) else error
 
 
-def _worst(what: str, errors: Mapping[str, float], tolerance: float) -> Check:
+def _worst(what: str, errors: Mapping[str, float], tolerance: float) -> GoldenCheck:
     """One check of many tensors, named after the worst."""
     name = max(errors, key=lambda name: _nan_greatest(errors[name]))
-    return Check(f"{what}, worst {name}", errors[name], tolerance)
+    return GoldenCheck(f"{what}, worst {name}", errors[name], tolerance)
 
 
-def _fresh_norms(golden: Golden) -> Check:
+def _fresh_norms(golden: Golden) -> GoldenCheck:
     """Running statistics that some outputs do not depend on must be what the batches counted say: none, so 0 and 1."""
     state = golden.state("init/")
     counts = {name: int(count) for name, count in state.items() if name.endswith("num_batches_tracked")}
@@ -199,10 +199,10 @@ def _fresh_norms(golden: Golden) -> Check:
             for kind, fresh in (("running_mean", 0.0), ("running_var", 1.0)):
                 buffer = name.replace("num_batches_tracked", kind)
                 errors[buffer] = float((state[buffer].double() - fresh).abs().max())
-    return Check("initial batch-norm buffers", max(errors.values(), key=_nan_greatest), 0.0)
+    return GoldenCheck("initial batch-norm buffers", max(errors.values(), key=_nan_greatest), 0.0)
 
 
-def _verify_pretraining(scene: _Scene) -> list[Check]:
+def _verify_pretraining(scene: _Scene) -> list[GoldenCheck]:
     golden, place, tolerance = scene.golden, scene.place, scene.forward_tolerance()
     outputs = _first_step(scene)
     labels = {
@@ -216,7 +216,7 @@ def _verify_pretraining(scene: _Scene) -> list[Check]:
         "z_train": "projections",
     }
     checks = [
-        Check(label, relative_error(outputs[name][place], golden.tensor(name)), tolerance)
+        GoldenCheck(label, relative_error(outputs[name][place], golden.tensor(name)), tolerance)
         for name, label in labels.items()
     ]
 
@@ -237,7 +237,7 @@ def _verify_pretraining(scene: _Scene) -> list[Check]:
     ):
         over = f", {len(ours)} steps" if len(ours) > 1 else ""
         error = _largest_of_numbers(ours, golden.tensor(name)[: len(ours)])
-        checks.append(Check(f"{label} loss{over}", error, tolerance))
+        checks.append(GoldenCheck(f"{label} loss{over}", error, tolerance))
 
     errors = {name: relative_error(first[name], golden.tensor(f"grad/{name}")) for name in first if name != NOISE}
     # what has no gradient must be small beside the gradient of the weights whose product it is added to
@@ -274,7 +274,7 @@ def _first_step(scene: _Scene) -> dict[str, Tensor]:
     }
 
 
-def _trajectory(golden: Golden, ours: Mapping[str, Tensor], tolerance: float) -> list[Check]:
+def _trajectory(golden: Golden, ours: Mapping[str, Tensor], tolerance: float) -> list[GoldenCheck]:
     """Parameters and buffers after the last step."""
     final, initial = golden.state("final/"), golden.state("init/")
     errors = {
@@ -289,11 +289,11 @@ def _trajectory(golden: Golden, ours: Mapping[str, Tensor], tolerance: float) ->
     moved = float((final[NOISE].double() - initial[NOISE].double()).abs().max()) / way
     return [
         _worst("final state", errors, tolerance),
-        Check(f"{NOISE}, way in step sizes", moved, 2.0),
+        GoldenCheck(f"{NOISE}, way in step sizes", moved, 2.0),
     ]
 
 
-def _verify_finetuning(scene: _Scene) -> list[Check]:
+def _verify_finetuning(scene: _Scene) -> list[GoldenCheck]:
     golden, place = scene.golden, scene.place
     classifier = initial_classifier(golden.shape, scene.seed_R, scene.device, scene.dtype)
     classifier.load_replica(place, golden.state("init_classifier/"))
@@ -316,8 +316,10 @@ def _verify_finetuning(scene: _Scene) -> list[Check]:
             adam(gradient)
     tolerance = scene.forward_tolerance()
     error = _largest_of_numbers(torch.stack(losses), golden.tensor("loss")[:steps])
-    checks = [Check(f"fine-tuning loss, {steps} steps", error, tolerance)]
+    checks = [GoldenCheck(f"fine-tuning loss, {steps} steps", error, tolerance)]
     if scene.dtype == torch.float64:
         logits = classify(encoder, classifier, scene.inputs("x", 0))[place]
-        checks.append(Check("logits, evaluation", relative_error(logits, golden.tensor("logits_eval")), tolerance))
+        checks.append(
+            GoldenCheck("logits, evaluation", relative_error(logits, golden.tensor("logits_eval")), tolerance)
+        )
     return [*checks, _fresh_norms(golden)]

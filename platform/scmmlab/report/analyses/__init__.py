@@ -15,7 +15,7 @@ from scmmlab.report.analyses.search_history import SearchHistory
 from scmmlab.report.analyses.search_importance import SearchImportance
 from scmmlab.report.analyses.search_pareto import SearchPareto
 from scmmlab.report.analyses.search_slices import SearchSlices
-from scmmlab.report.analyses.settings import Settings
+from scmmlab.report.analyses.settings import AllSettings
 from scmmlab.report.analyses.what_was_run import WhatWasRun
 from scmmlab.report.analysis import Analysis
 from scmmlab.report.inputs import StudyResults
@@ -32,7 +32,7 @@ def analyses_of(results: StudyResults) -> list[Analysis]:
             SearchSlices(),
             WhatWasRun(),
             Missing(),
-            Settings(),
+            AllSettings(),
         ]
     return [
         InShort(),
@@ -46,12 +46,13 @@ def analyses_of(results: StudyResults) -> list[Analysis]:
         PerSubject(),
         Folds(),
         Missing(),
-        Settings(),
+        AllSettings(),
     ]
 
 
 __all__ = [
     "AllMetrics",
+    "AllSettings",
     "BestSetting",
     "Comparison",
     "ConfusionMatrices",
@@ -66,7 +67,6 @@ __all__ = [
     "SearchImportance",
     "SearchPareto",
     "SearchSlices",
-    "Settings",
     "WhatWasRun",
     "analyses_of",
 ]

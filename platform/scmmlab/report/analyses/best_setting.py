@@ -8,9 +8,10 @@ from typing import Any
 from scmmlab.config import Choices
 from scmmlab.report.analysis import Analysis, NotReady
 from scmmlab.report.card import Card, Row, Table, Text
-from scmmlab.report.inputs import StudyResults, TuneTrial
+from scmmlab.report.inputs import StudyResults
 from scmmlab.report.measures import MEASURES, NOTHING, plural, setting
-from scmmlab.report.sweeps import best_trial, condition_in_words
+from scmmlab.report.sweeps import best_trial, condition_text
+from scmmlab.study import TuneTrialRecord
 
 _MEASURE = MEASURES["balanced_accuracy"]
 _SHOWN = 10
@@ -47,14 +48,14 @@ def searched_value(params: Mapping[str, Any], path: str) -> str:
     return setting(params[path]) if path in params else NOTHING
 
 
-def not_searched(trials: Iterable[TuneTrial], paths: Collection[str]) -> tuple[str, ...]:
+def not_searched(trials: Iterable[TuneTrialRecord], paths: Collection[str]) -> tuple[str, ...]:
     """What a dash in a table of settings means; nothing where there is none."""
     if all(path in trial.params for trial in trials for path in paths):
         return ()
     return (f"{NOTHING}: not searched in this setting, as the condition on it does not hold; the base's value stands.",)
 
 
-def _setting(results: StudyResults, best: TuneTrial) -> Table:
+def _setting(results: StudyResults, best: TuneTrialRecord) -> Table:
     base = results.search.base.model_dump(mode="json")
     rows = [
         Row.of(f"`{path}`", searched_value(best.params, path), setting(_at(base, path)), _range(results, path))
@@ -102,7 +103,7 @@ def _range(results: StudyResults, path: str) -> str:
     else:
         steps = f", steps of {setting(domain.step)}" if domain.step is not None else ""
         text = f"{setting(domain.low)} to {setting(domain.high)}{', logarithmic' if domain.log else ''}{steps}"
-    condition = condition_in_words(domain)
+    condition = condition_text(domain)
     return f"{text}, {condition}" if condition else text
 
 

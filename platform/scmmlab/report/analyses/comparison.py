@@ -11,7 +11,7 @@ from scmmlab.evaluation.statistics import paired_difference
 from scmmlab.report import drawing as draw
 from scmmlab.report.analyses import markers
 from scmmlab.report.analysis import Analysis, NotReady
-from scmmlab.report.card import Card, Cell, Figure, Row, Table, Text
+from scmmlab.report.card import Card, Figure, Row, Table, TableCell, Text
 from scmmlab.report.comparisons import Comparisons, compare
 from scmmlab.report.inputs import StudyResults
 from scmmlab.report.measures import MEASURES, Measure, listed, number, p_value, plural
@@ -105,7 +105,7 @@ def _row(results: StudyResults, measure: Measure, variant: str, found: PairedCom
         number(found.effect, 2, sign=True),
         p_value(found.p),
         p_value(found.p_holm),
-        Cell(found.verdict.value, markers.TONES[found.verdict], markers.VERDICT_MARKS[found.verdict]),
+        TableCell(found.verdict.value, markers.TONES[found.verdict], markers.VERDICT_MARKS[found.verdict]),
     )
 
 

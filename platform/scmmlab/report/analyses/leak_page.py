@@ -17,8 +17,8 @@ from scmmlab.report.epochs import last_and_best, test_by_epoch
 from scmmlab.report.inputs import StudyResults
 from scmmlab.report.leaks import LeakPair, leak_pairs
 from scmmlab.report.measures import MEASURES, Measure, chance_level, plural
+from scmmlab.report.protocol_text import RELEASED_MARK, quirks_text
 from scmmlab.report.values import paired_subject_means, test_windows
-from scmmlab.report.words import RELEASED_MARK, quirks_in_words
 
 _ACCURACY = MEASURES["accuracy"]
 
@@ -57,7 +57,7 @@ def _leaks_in_words(results: StudyResults, variant: str) -> str:
         if cell.variant == variant and cell.record:
             named |= dict.fromkeys(cell.record.get("leaks") or ())
     leaks = f"Leaks found in its records: {'; '.join(named)}. " if named else ""
-    quirks = "; ".join(quirks_in_words(experiment)) or "no quirk is on"
+    quirks = "; ".join(quirks_text(experiment)) or "no quirk is on"
     return f"`{variant}` {RELEASED_MARK}. {leaks}Its settings: {quirks}."
 
 

@@ -11,7 +11,7 @@ from scmmlab.evaluation import Verdict, bootstrap_interval, mean_and_sd
 from scmmlab.report import drawing as draw
 from scmmlab.report.analyses import markers
 from scmmlab.report.analysis import Analysis, NotReady
-from scmmlab.report.card import Card, Cell, Figure, Row, Table
+from scmmlab.report.card import Card, Figure, Row, Table, TableCell
 from scmmlab.report.comparisons import Comparisons, compare, generator
 from scmmlab.report.inputs import StudyResults
 from scmmlab.report.measures import CHANCE_IN_WORDS, MEASURES, NOTHING, Measure, chance_level, plural
@@ -69,17 +69,17 @@ def _table(results: StudyResults, measure: Measure, comparisons: Comparisons) ->
     )
 
 
-def _entry(results: StudyResults, measure: Measure, comparisons: Comparisons, variant: str, transfer: str) -> Cell:
+def _entry(results: StudyResults, measure: Measure, comparisons: Comparisons, variant: str, transfer: str) -> TableCell:
     """`62.3 ± 8.1 ▼`, or a dash where no cell is finished."""
     finished = results.finished(variant, transfer)
     values = list(subject_means(finished, measure.name).values())
     if not values:
-        return Cell(NOTHING, "muted")
+        return TableCell(NOTHING, "muted")
     made = comparisons.made.get((variant, transfer))
     mark = markers.VERDICT_MARKS[made.verdict if made else Verdict.INCONCLUSIVE]
     if len(finished) < len(results.ablation.seeds):
         mark += markers.FEWER_SEEDS_MARK
-    return Cell(measure.mean_sd(*mean_and_sd(values)), mark=mark)
+    return TableCell(measure.mean_sd(*mean_and_sd(values)), mark=mark)
 
 
 def _chance(results: StudyResults, measure: Measure, transfer: str) -> float | None:

@@ -9,7 +9,7 @@ from scmmlab.evaluation import Verdict
 from scmmlab.report.card import RowKind, Tone
 from scmmlab.report.comparisons import judged_alike
 from scmmlab.report.inputs import StudyResults
-from scmmlab.report.words import RELEASED_MARK, released_note
+from scmmlab.report.protocol_text import RELEASED_MARK, released_note
 
 REFERENCE_MARK = "(reference)"
 OTHER_PROTOCOL_MARK = "§"

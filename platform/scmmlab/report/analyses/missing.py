@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scmmlab.report.analyses import markers
 from scmmlab.report.analysis import Analysis, NotReady
-from scmmlab.report.card import Card, Cell, Notice, Row, Table
+from scmmlab.report.card import Card, Notice, Row, Table, TableCell
 from scmmlab.report.completeness import completeness
 from scmmlab.report.inputs import CellResult, StudyResults
 from scmmlab.report.measures import plural
@@ -32,7 +32,7 @@ class Missing(Analysis):
 def _cells(results: StudyResults) -> Table:
     found = completeness(results)
     rows = [
-        _row(results, _name(cell), Cell("failed", "bad"), cell.error or "no error was recorded")
+        _row(results, _name(cell), TableCell("failed", "bad"), cell.error or "no error was recorded")
         for cell in found.failed
     ]
     for cell, subjects in found.untested:
@@ -55,7 +55,7 @@ def _name(cell: CellResult) -> tuple[str, str, int]:
     return cell.variant, cell.transfer, cell.seed
 
 
-def _row(results: StudyResults, name: tuple[str, str, int], state: str | Cell, why: str) -> Row:
+def _row(results: StudyResults, name: tuple[str, str, int], state: str | TableCell, why: str) -> Row:
     variant, transfer, seed = name
     label = markers.variant_label(results, variant, reference=False)
     return Row.of(label, f"`{transfer}`", str(seed), state, why)

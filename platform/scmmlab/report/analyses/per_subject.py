@@ -7,7 +7,7 @@ import numpy as np
 from scmmlab.evaluation import mean_and_sd
 from scmmlab.report.analyses import markers
 from scmmlab.report.analysis import Analysis, NotReady
-from scmmlab.report.card import Card, Cell, Row, Table
+from scmmlab.report.card import Card, Row, Table, TableCell
 from scmmlab.report.inputs import StudyResults
 from scmmlab.report.measures import MEASURES, NOTHING, Measure, chance_level, plural
 from scmmlab.report.values import subject_means, test_windows
@@ -70,7 +70,7 @@ def _table(results: StudyResults, measure: Measure, transfer: str) -> Table | No
     )
 
 
-def _entry(measure: Measure, value: float | None, chance: float) -> Cell:
+def _entry(measure: Measure, value: float | None, chance: float) -> TableCell:
     if value is None:
-        return Cell(NOTHING, "muted")
-    return Cell(measure.value(value), "" if value > chance else "muted")
+        return TableCell(NOTHING, "muted")
+    return TableCell(measure.value(value), "" if value > chance else "muted")

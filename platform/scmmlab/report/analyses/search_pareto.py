@@ -8,9 +8,10 @@ from scmmlab.report import drawing as draw
 from scmmlab.report.analyses.best_setting import not_searched, searched_value
 from scmmlab.report.analysis import Analysis, NotReady
 from scmmlab.report.card import Card, Figure, Row, Table, Text
-from scmmlab.report.inputs import StudyResults, TuneTrial
+from scmmlab.report.inputs import StudyResults
 from scmmlab.report.measures import MEASURES, plural
 from scmmlab.report.sweeps import best_trial, is_log, pareto_optimal, spent
+from scmmlab.study import TuneTrialRecord
 
 _MEASURE = MEASURES["balanced_accuracy"]
 
@@ -36,7 +37,7 @@ class SearchPareto(Analysis):
         return self.card(text, _figure(results, complete, front), _table(results, front))
 
 
-def _figure(results: StudyResults, complete: list[TuneTrial], front: list[TuneTrial]) -> Figure:
+def _figure(results: StudyResults, complete: list[TuneTrialRecord], front: list[TuneTrialRecord]) -> Figure:
     drawing, axes = draw.panels(1, 1, 3.0)
     panel = axes[0, 0]
     panel.grid()
@@ -74,7 +75,7 @@ def _figure(results: StudyResults, complete: list[TuneTrial], front: list[TuneTr
     )
 
 
-def _table(results: StudyResults, front: list[TuneTrial]) -> Table:
+def _table(results: StudyResults, front: list[TuneTrialRecord]) -> Table:
     paths = [path for path in results.search.space if path != results.search.base.budget]
     return Table(
         name="pareto",

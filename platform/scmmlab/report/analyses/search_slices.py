@@ -8,9 +8,10 @@ from scmmlab.config import Choices
 from scmmlab.report import drawing as draw
 from scmmlab.report.analysis import Analysis, NotReady
 from scmmlab.report.card import Card, Figure
-from scmmlab.report.inputs import StudyResults, TuneTrial
+from scmmlab.report.inputs import StudyResults
 from scmmlab.report.measures import listed, setting
-from scmmlab.report.sweeps import best_trial, condition_in_words, is_log, last_value
+from scmmlab.report.sweeps import best_trial, condition_text, is_log, last_value
+from scmmlab.study import TuneTrialRecord
 
 _COLUMNS = 3
 
@@ -51,11 +52,11 @@ class SearchSlices(Analysis):
 
 def _conditions(results: StudyResults) -> str:
     """Which panels lack settings, and why."""
-    limited = [f"`{path}` {condition_in_words(domain)}" for path, domain in results.search.space.items() if domain.when]
+    limited = [f"`{path}` {condition_text(domain)}" for path, domain in results.search.space.items() if domain.when]
     return f" A panel shows those in which its parameter was searched: {listed(limited)}." if limited else ""
 
 
-def _panel(panel: Any, results: StudyResults, path: str, probed: list[TuneTrial]) -> None:
+def _panel(panel: Any, results: StudyResults, path: str, probed: list[TuneTrialRecord]) -> None:
     space = results.search.space[path]
     best = best_trial(results)
     place = (

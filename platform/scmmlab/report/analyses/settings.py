@@ -11,7 +11,7 @@ from scmmlab.report.inputs import StudyResults
 from scmmlab.report.measures import setting
 
 
-class Settings(Analysis):
+class AllSettings(Analysis):
     """The base settings by dotted path, and the versions."""
 
     slug = "settings"

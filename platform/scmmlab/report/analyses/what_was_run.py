@@ -8,8 +8,8 @@ from scmmlab.report.analysis import Analysis
 from scmmlab.report.card import Block, Bullets, Card, Row, Table, Text
 from scmmlab.report.inputs import StudyResults
 from scmmlab.report.measures import NOTHING, listed, plural, setting
+from scmmlab.report.protocol_text import protocol_text
 from scmmlab.report.values import test_windows
-from scmmlab.report.words import protocol_in_words
 from scmmlab.study import NOT_REPEATABLE
 from scmmlab.tables import Manifest, mixed_features
 from scmmlab.tables.checks import number_ranges
@@ -42,7 +42,7 @@ def _protocols(results: StudyResults) -> list[str]:
     if results.study.kind == "sweep":
         protocol = results.search.base.protocol
         return [
-            f"Protocol `{protocol.kind}`. {protocol_in_words(results.search.base)}",
+            f"Protocol `{protocol.kind}`. {protocol_text(results.search.base)}",
             f"A setting is judged by {_JUDGED[results.search.base.budget is not None]}. No test label takes part in "
             "the search, and no figure here is a test figure.",
             *([] if results.search.repeatable else [NOT_REPEATABLE]),
@@ -51,7 +51,7 @@ def _protocols(results: StudyResults) -> list[str]:
     everywhere = len(results.study.transfers)
     judged_by: dict[str, dict[str, list[str]]] = {}
     for cell in results.cells:
-        text = protocol_in_words(cell.experiment)
+        text = protocol_text(cell.experiment)
         transfers = judged_by.setdefault(text, {}).setdefault(cell.variant, [])
         if cell.transfer not in transfers:
             transfers.append(cell.transfer)

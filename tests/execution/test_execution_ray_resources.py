@@ -1,0 +1,138 @@
+"""How many workers a cluster can hold, and how it is said that it cannot."""
+
+from __future__ import annotations
+
+import pytest
+
+from scmmlab.config import ResourcesSpec
+from scmmlab.errors import ResourceError
+from scmmlab.execution.ray.resources import WorkerPlan, new_groups, plan_workers, room_on, shortage
+
+LAPTOP = [{"CPU": 2.0}]
+GPU_CLUSTER = [{"CPU": 16.0, "GPU": 4.0}, {"CPU": 16.0, "GPU": 4.0}, {"CPU": 8.0}]
+
+
+def test_without_gpus_there_is_a_worker_a_cpu():
+    assert plan_workers(ResourcesSpec(), LAPTOP) == WorkerPlan(2, 1.0, 0.0)
+
+
+def test_with_gpus_there_is_a_worker_a_gpu():
+    plan = plan_workers(ResourcesSpec(), GPU_CLUSTER)
+    assert plan == WorkerPlan(8, 1.0, 1.0)
+    assert plan.device == "cuda"
+    assert plan.resources_per_worker == {"CPU": 1.0, "GPU": 1.0}
+
+
+def test_workers_can_share_a_gpu_or_leave_it_alone():
+    assert plan_workers(ResourcesSpec(gpus_per_worker=0.25), GPU_CLUSTER).workers == 32
+    assert plan_workers(ResourcesSpec(gpus_per_worker=0), GPU_CLUSTER) == WorkerPlan(40, 1.0, 0.0)
+
+
+def test_no_more_workers_than_there_is_work_for():
+    assert plan_workers(ResourcesSpec(), GPU_CLUSTER, useful=3).workers == 3
+    assert plan_workers(ResourcesSpec(workers_per_cell=2), LAPTOP, useful=1).workers == 2
+
+
+@pytest.mark.parametrize(
+    ("workers", "useful", "counts"),
+    [
+        (None, None, (40, 1, None)),
+        (3, None, (3, 3, 3)),
+        ({"min": 2}, None, (40, 2, None)),
+        ({"max": 60}, None, (40, 1, 60)),
+        ({"min": 4, "max": 9}, None, (9, 4, 9)),
+        ({"min": 4, "max": 9}, 3, (3, 3, 3)),
+        ({"min": 30}, 50, (40, 30, 50)),
+    ],
+)
+def test_a_range_of_workers_is_filled_as_far_as_there_is_room_and_use(workers, useful, counts):
+    plan = plan_workers(ResourcesSpec(workers=workers, gpus_per_worker=0), GPU_CLUSTER, useful)
+    assert (plan.workers, plan.least, plan.most) == counts
+
+
+def test_workers_are_placed_where_something_is_free():
+    plan = plan_workers(ResourcesSpec(cpus_per_worker=2, gpus_per_worker=0.5), GPU_CLUSTER)
+    free = {"a": {"CPU": 16.0, "GPU": 1.5}, "b": {"CPU": 3.0, "GPU": 4.0}, "c": {"CPU": 8.0}, "d": {}}
+    assert room_on(plan, free) == {"a": 3, "b": 1}
+
+
+@pytest.mark.parametrize(
+    ("absent", "wanted", "together", "groups"),
+    [
+        ([], None, None, [("a", 3), ("b", 1)]),
+        ([], 2, None, [("a", 2)]),
+        ([], 0, None, []),
+        ([], -1, None, []),
+        ([("a", 2)], None, None, [("a", 1), ("b", 1)]),
+        ([("gone", 2), ("b", 3)], None, None, [("a", 3)]),
+        ([], None, 2, [(None, 2), (None, 2)]),
+        ([(None, 2)], None, 2, [(None, 2)]),
+        ([(None, 2)], None, 3, []),
+        ([], 3, 2, [(None, 2)]),
+    ],
+)
+def test_groups_are_started_where_there_is_room_that_no_other_will_take(absent, wanted, together, groups):
+    assert new_groups({"a": 3, "b": 1}, absent, wanted, together) == groups
+
+
+def test_threads_are_the_cpus_of_a_worker():
+    assert plan_workers(ResourcesSpec(cpus_per_worker=2), LAPTOP).threads == 2
+    assert plan_workers(ResourcesSpec(cpus_per_worker=0.5), LAPTOP).threads == 1
+
+
+@pytest.mark.parametrize(
+    ("resources", "nodes", "sentence"),
+    [
+        ({"workers": 4}, LAPTOP, "The cluster lacks CPU for 4 workers with 1 CPU each: 4 CPU needed, 2 there."),
+        (
+            {"workers": {"min": 3, "max": 8}},
+            LAPTOP,
+            "The cluster lacks CPU for 3 workers with 1 CPU each: 3 CPU needed, 2 there.",
+        ),
+        (
+            {"gpus_per_worker": 1},
+            LAPTOP,
+            "The cluster lacks GPU for 1 worker with 1 CPU and 1 GPU: 1 GPU needed, 0 there.",
+        ),
+        (
+            {"workers_per_cell": 16},
+            GPU_CLUSTER,
+            "The cluster lacks GPU for 16 workers with 1 CPU and 1 GPU each: 16 GPU needed, 8 there.",
+        ),
+        (
+            {"cpus_per_worker": 20},
+            GPU_CLUSTER,
+            "No arrangement of 1 worker with 20 CPU and 1 GPU fits on the cluster's machines: "
+            "the largest have 16 CPU, 4 GPU.",
+        ),
+    ],
+)
+def test_missing_resource_is_named(resources, nodes, sentence):
+    with pytest.raises(ResourceError) as caught:
+        plan_workers(ResourcesSpec(**resources), nodes)
+    assert caught.value.message == sentence
+    assert "resources.workers" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("nodes", "free", "sentence"),
+    [
+        ([{"CPU": 4.0}], [{"CPU": 2.0}], None),
+        ([{"CPU": 4.0}], [{"CPU": 0.5}], "2 workers with 1 CPU each need 2 CPU, 0.5 of 4 free"),
+        ([{"CPU": 1.0}], [{"CPU": 1.0}], "2 workers with 1 CPU each need 2 CPU, 1 there"),
+        ([], [], "2 workers with 1 CPU each need 2 CPU, 0 there"),
+        (
+            [{"CPU": 2.0}] * 2,
+            [{"CPU": 1.5}, {"CPU": 0.5}],
+            "2 workers with 1 CPU each do not fit on the free CPU of any machine",
+        ),
+    ],
+)
+def test_what_keeps_workers_from_starting_is_named(nodes, free, sentence):
+    assert shortage(WorkerPlan(2, 1.0, 0.0), 2, nodes, free) == sentence
+
+
+def test_gpus_that_others_hold_are_named():
+    plan = WorkerPlan(4, 2.0, 1.0)
+    free = [{"CPU": 16.0, "GPU": 1.0}, {"CPU": 16.0, "GPU": 0.0}, {"CPU": 8.0}]
+    assert shortage(plan, 4, GPU_CLUSTER, free) == "4 workers with 2 CPU and 1 GPU each need 4 GPU, 1 of 8 free"
