@@ -14,7 +14,7 @@ from scmmlab.api.study import Study
 from scmmlab.config import study_yaml
 from scmmlab.errors import BusyError, SpecError, StoreError
 from scmmlab.evaluation import Verdict
-from scmmlab.report import Table
+from scmmlab.report import ReportTable
 from scmmlab.report.analyses import BestSetting, Comparison, MainResults, markers
 from scmmlab.report.measures import MEASURES, number, p_value
 from scmmlab.study import study_lease
@@ -133,8 +133,8 @@ def test_cells_are_rows_of_plan_and_status(ablation_run, sweep_run) -> None:
 # --- the numbers of the report
 
 
-def table(analysis, study: Study) -> Table:
-    return next(block for block in analysis.compute(study._collect()).blocks if isinstance(block, Table))
+def table(analysis, study: Study) -> ReportTable:
+    return next(block for block in analysis.compute(study._collect()).blocks if isinstance(block, ReportTable))
 
 
 def test_the_summary_has_the_numbers_of_the_reports_main_table(ablation_run) -> None:

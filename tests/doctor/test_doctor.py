@@ -407,6 +407,8 @@ def test_the_limits_of_a_container_count(tmp_path, monkeypatch):
     (groups / "memory.current").write_text(f"{3 * GIB}\n")
     limited = this_machine(groups)
     assert (limited.cores, limited.memory, limited.available) == (0.5, 4 * GIB, GIB)
+    (groups / "memory.stat").write_text(f"anon {GIB}\ninactive_file {2 * GIB}\nactive_file 0\n")
+    assert this_machine(groups).available == 3 * GIB, "page cache can be dropped"
 
 
 # --- all together

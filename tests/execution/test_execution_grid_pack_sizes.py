@@ -129,8 +129,8 @@ def test_size_is_measured_once_kept_in_the_studys_folder_and_no_part_of_a_key(fo
     kept = json.loads(store.study_folder("tiny").read_text("packs.json"))
     assert len(kept["packs"]) == 4
     for entry in kept["packs"]:
-        assert entry["fit"]["kind"] in ("pretrain", "finetune")
-        assert entry["fit"]["width"] in (16, 24)
+        assert entry["signature"]["kind"] in ("pretrain", "finetune")
+        assert entry["signature"]["width"] in (16, 24)
         rates = entry["rates"]
         assert rates["size"] >= 1
         assert rates["device"]
@@ -142,7 +142,7 @@ def test_size_is_measured_once_kept_in_the_studys_folder_and_no_part_of_a_key(fo
     assert json.loads(store.study_folder("tiny").read_text("packs.json")) == json.loads(before), "measured again"
 
 
-@pytest.mark.parametrize("damaged", ["", "[]", '{"format": 1, "packs": [{"fit": {}}]}', '{"format": 99}'])
+@pytest.mark.parametrize("damaged", ["", "[]", '{"format": 2, "packs": [{"signature": {}}]}', '{"format": 99}'])
 def test_measurements_that_cannot_be_read_are_made_again(folder, tmp_path, damaged):
     store = ResultStore(tmp_path)
     store.study_folder("tiny").write_text("packs.json", damaged)

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from scmmlab.execution.grid.scheduler import Scheduler, Stage, StageState
 
 
-def pretrain(key: str, fit: str = "p") -> Stage:
-    return Stage(key, "pretrain", None, fit, 1)
+def pretrain(key: str, signature: str = "p") -> Stage:
+    return Stage(key, "pretrain", None, signature, 1)
 
 
-def cell(key: str, needs: str | None, fit: str = "c", folds: int = 1) -> Stage:
-    return Stage(key, "finetune", needs, fit, folds)
+def cell(key: str, needs: str | None, signature: str = "c", folds: int = 1) -> Stage:
+    return Stage(key, "finetune", needs, signature, folds)
 
 
 def scheduler(*stages: Stage, done: tuple[str, ...] = (), size: int = 4, first: str = "finetune") -> Scheduler:
@@ -54,7 +54,7 @@ def test_what_is_ready_is_spread_over_the_workers_before_packs_are_filled():
 
 
 def test_all_workers_get_packs_of_one_size_whatever_fits_together():
-    plan = scheduler(*[pretrain(f"e{n}", fit="narrow" if n < 6 else "wide") for n in range(8)], size=64)
+    plan = scheduler(*[pretrain(f"e{n}", signature="narrow" if n < 6 else "wide") for n in range(8)], size=64)
     assert [keys(plan.next(2, idle)) for idle in (2, 1, 0)] == [["e0", "e1", "e2", "e3"], ["e4", "e5"], ["e6"]]
 
 
@@ -71,7 +71,7 @@ def test_nobody_idles_for_long_beside_others_with_more_steps():
 
 
 def test_packs_hold_stages_that_fit_and_no_more_replicas_than_allowed():
-    plan = scheduler(*[cell(f"c{n}", None, fit=f"f{n % 2}", folds=3) for n in range(6)], size=6)
+    plan = scheduler(*[cell(f"c{n}", None, signature=f"f{n % 2}", folds=3) for n in range(6)], size=6)
     assert keys(plan.next(1)) == ["c0", "c2"]
     assert keys(plan.next(1)) == ["c1", "c3"]
     assert keys(plan.next(1)) == ["c4"]

@@ -177,12 +177,12 @@ def test_free_slots_are_filled_with_settings_that_fit_and_with_no_others():
         await broker.submit([*settings, task("grid")])
         first = (await broker.take(ONE, 0)).task
         assert first.id == "a"
-        more = await broker.take_more(ONE, first.fit, 2)
+        more = await broker.take_more(ONE, first.signature, 2)
         assert [found.id for found in more] == ["b", "c"]
         assert (await broker.take(TWO, 0)).task.id == "wide"
-        assert [found.id for found in await broker.take_more(TWO, wide.fit, 5)] == []
-        assert [found.id for found in await broker.take_more(ONE, first.fit, 5)] == ["d"]
-        assert await broker.take_more(ONE, first.fit, 5) == []
+        assert [found.id for found in await broker.take_more(TWO, wide.signature, 5)] == []
+        assert [found.id for found in await broker.take_more(ONE, first.signature, 5)] == ["d"]
+        assert await broker.take_more(ONE, first.signature, 5) == []
         started = [event.task_id for event in await broker.events(0)]
         assert started == ["a", "b", "c", "wide", "d"]
 
@@ -194,7 +194,7 @@ def test_worker_of_several_tasks_keeps_those_that_are_its_own():
         broker = Broker(lease_s=0.5)
         await broker.submit([setting("a"), setting("b")])
         first = (await broker.take(ONE, 0)).task
-        await broker.take_more(ONE, first.fit, 1)
+        await broker.take_more(ONE, first.signature, 1)
         assert (await broker.report(ONE, ["a", "b"], [], [])).lost == frozenset()
         # only one of them is heard of until the other's lease has run out
         while (other := (await broker.take(TWO, 0.01)).task) is None:

@@ -18,8 +18,8 @@ from scmmlab.report import (
     Figure,
     NotReady,
     ReportPaths,
+    ReportTable,
     StudyResults,
-    Table,
     analyses_of,
     completeness,
     compute_cards,
@@ -127,7 +127,7 @@ def test_an_incomplete_study_is_called_so_and_what_is_missing_is_named(paths: Re
 
 
 def test_every_table_that_shows_a_released_variant_says_so(cards: list[Card]) -> None:
-    tables = [block for card in cards for block in card.blocks if isinstance(block, Table)]
+    tables = [block for card in cards for block in card.blocks if isinstance(block, ReportTable)]
     showing = [
         table
         for table in tables
@@ -272,5 +272,5 @@ def test_a_stale_figure_of_an_earlier_report_is_removed(results: StudyResults, t
 
 
 def test_figures_and_tables_have_names_of_their_own(cards: list[Card]) -> None:
-    named = [block for card in cards for block in card.blocks if isinstance(block, Figure | Table)]
+    named = [block for card in cards for block in card.blocks if isinstance(block, Figure | ReportTable)]
     assert len({(type(block), block.name) for block in named}) == len(named)

@@ -13,7 +13,7 @@ import pytest
 from report.example_results import ablation, ablation_results
 from scmmlab.report import compute_cards
 from scmmlab.report.analyses import Comparison, InShort, LeakPage, MainResults, Missing
-from scmmlab.report.card import Row, Table
+from scmmlab.report.card import ReportTable, Row
 from scmmlab.report.drawing import figure_style
 from scmmlab.report.rendering import Document, render_markdown
 from scmmlab.report.rendering.markdown import rich, table
@@ -48,5 +48,5 @@ def test_markdown_of_the_user_is_escaped(text: str, expected: str) -> None:
 
 
 def test_a_bar_does_not_end_a_cell() -> None:
-    found = table(Table("t", "", ("a", "b"), "lr", (Row.of("x | y", "`p|q`"),)))
+    found = table(ReportTable("t", "", ("a", "b"), "lr", (Row.of("x | y", "`p|q`"),)))
     assert found.splitlines()[-1] == r"| x \| y | `p\|q` |"

@@ -20,7 +20,7 @@ from scmmlab.report.analyses import (
     analyses_of,
 )
 from scmmlab.report.analysis import NotReady, compute_cards
-from scmmlab.report.card import Figure, Table
+from scmmlab.report.card import Figure, ReportTable
 from scmmlab.report.drawing import figure_style
 from scmmlab.report.importance import bins, importance, variance_share
 from scmmlab.report.sweeps import best_trial, judged, pareto_optimal, spent
@@ -97,13 +97,13 @@ def test_the_best_setting_says_that_choosing_flatters_it() -> None:
     assert "this figure flatters it" in str(card.blocks[0])
 
 
-def tables_of(analysis, results) -> dict[str, Table]:
+def tables_of(analysis, results) -> dict[str, ReportTable]:
     with figure_style():
         card = analysis.compute(results)
-    return {block.name: block for block in card.blocks if isinstance(block, Table)}
+    return {block.name: block for block in card.blocks if isinstance(block, ReportTable)}
 
 
-def texts(table: Table) -> list[list[str]]:
+def texts(table: ReportTable) -> list[list[str]]:
     return [[cell.text for cell in row.cells] for row in table.rows]
 
 

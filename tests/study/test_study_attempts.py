@@ -1,7 +1,5 @@
 """Which versions computed which cell is known, however often a study was gone on with."""
 
-import json
-
 import pytest
 from study_fakes import plan_of, record, sweep
 
@@ -82,7 +80,7 @@ def test_notes_that_were_edited_into_something_else_say_nothing(plan, store, tex
     assert latest_versions(folder) == {} or text == '{"versions": 1}'
     assert [keys for _, keys in by_versions(folder, ended_names(plan, store))] == [[plan.cells[0].key]]
     note_attempt(plan, store, NEW)
-    assert json.loads(folder.read_text("versions.json")) == NEW
+    assert latest_versions(folder) == NEW
 
 
 def test_settings_of_a_sweep_are_known_by_their_numbers(store):

@@ -22,12 +22,10 @@ from scmmlab.replica.windows import Scaling
 from scmmlab.study import Cell, StoredObject, pretrain_request
 from scmmlab.tables import FeatureTable, Manifest, check_mixable, read_manifest, read_table
 from scmmlab.training.data import Selections, pretrain_data
+from scmmlab.training.probe import ENCODED_ROWS
 
 if TYPE_CHECKING:
     import pandas as pd
-
-ENCODED_ROWS = 2048
-"""Windows that are embedded at a time, to bound memory."""
 
 
 class Encoder(nn.Module):

@@ -44,7 +44,7 @@ _NUMBERS = ("ray.stop_wait_s", "resources.")
 
 
 @dataclass(frozen=True)
-class Setting:
+class ResolvedSetting:
     """One resolved value."""
 
     path: str
@@ -64,13 +64,13 @@ class Site:
     sources: Mapping[str, str]
     """Dotted path → source of the value; a path that is missing has its default."""
 
-    def settings(self) -> Iterator[Setting]:
+    def settings(self) -> Iterator[ResolvedSetting]:
         """Every value, in the order of the file."""
         for path, value in _leaves(self.spec):
             source = self.sources.get(path)
             if source is None and path == "store":
                 value = DEFAULT_STORE
-            yield Setting(path, value, source or "default")
+            yield ResolvedSetting(path, value, source or "default")
 
     def overrides(self) -> list[str]:
         """The site's settings of a study's resources, in the form of `--set`."""

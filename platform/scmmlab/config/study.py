@@ -70,10 +70,14 @@ class ResourcesSpec(Spec):
         return None if asked is None else max(asked, self.workers_per_cell)
 
 
+MetricName = Literal["accuracy", "balanced_accuracy", "macro_f1", "macro_auroc", "cohen_kappa"]
+"""The figures by which predictions are judged; `scmmlab.evaluation` computes them."""
+
+
 class StatisticsSpec(Spec):
     """How the report compares variants."""
 
-    metric: Literal["accuracy", "balanced_accuracy", "macro_f1", "macro_auroc", "cohen_kappa"] = "balanced_accuracy"
+    metric: MetricName = "balanced_accuracy"
     """The figure that is compared."""
     reference: str = "full"
     """The variant that the others are compared to."""

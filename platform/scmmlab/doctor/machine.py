@@ -14,6 +14,7 @@ from scmmlab.doctor.check_result import CheckResult, bad, ok, warn
 from scmmlab.errors import ResourceError
 from scmmlab.execution.ray.resources import plan_workers
 from scmmlab.tables import Manifest
+from scmmlab.training.memory import container_memory
 
 GIB = 2**30
 RAY_BYTES = GIB
@@ -47,10 +48,8 @@ def this_machine(groups: Path = Path("/sys/fs/cgroup")) -> Machine:
         cores = min(cores, int(quota) / int(period))
     whole = psutil.virtual_memory()
     memory, available = whole.total, whole.available
-    limit = (_text(groups / "memory.max") or "max").strip()
-    if limit.isdecimal() and int(limit) < memory:
-        memory = int(limit)
-        available = min(available, memory - int(_text(groups / "memory.current") or 0))
+    if (container := container_memory(groups)) is not None and container.limit < memory:
+        memory, available = container.limit, min(available, container.free)
     return Machine(cores, torch.cuda.device_count(), memory, available)
 
 

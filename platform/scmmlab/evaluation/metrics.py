@@ -13,14 +13,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import get_args
 
 import numpy as np
 import scipy  # its parts when they are used: statistics take half a second to import
 from numpy.typing import NDArray
 
+from scmmlab.config.study import MetricName
 from scmmlab.errors import TrainingError
 
-METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "macro_auroc", "cohen_kappa")
+METRICS: tuple[MetricName, ...] = get_args(MetricName)
 
 
 def scores(label: NDArray[np.integer], probability: NDArray[np.floating]) -> dict[str, float]:

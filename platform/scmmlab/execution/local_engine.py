@@ -15,9 +15,10 @@ from scmmlab.execution.engine import Engine, OnEvent
 from scmmlab.execution.events import CheckpointSaved, EngineEvent, EpochEnded, SlotsUsed, TaskEnded, TaskStarted
 from scmmlab.execution.run_task import run_task
 from scmmlab.execution.sweep.task_runner import SweepTaskRunner, slots_per_worker
-from scmmlab.execution.task import Outcome, Tables, Task
+from scmmlab.execution.task import Outcome, Task
 from scmmlab.replica.replicas import keep_for_replicas
 from scmmlab.training import Reporter
+from scmmlab.training.data import Tables
 
 
 class LocalEngine(Engine):
@@ -96,8 +97,8 @@ class LocalEngine(Engine):
         )
 
     def _step_sweep(self, on_event: OnEvent) -> None:
-        def more(fit: Hashable, free: int) -> list[Task]:
-            alike = [task for task in self._queue if task.fit == fit][:free]
+        def more(signature: Hashable, free: int) -> list[Task]:
+            alike = [task for task in self._queue if task.signature == signature][:free]
             for task in alike:
                 self._queue.remove(task)
                 self._reporter.add(task)

@@ -10,11 +10,11 @@ import traceback
 from collections.abc import Iterable, Mapping, Sequence
 
 from scmmlab.execution.events import CheckpointSaved, EpochEnded
-from scmmlab.execution.task import Tables
 from scmmlab.study import Cell, Plan, ResultStore, cell_request
 from scmmlab.study.objects import Record
 from scmmlab.tracking import DataInput, Tracker, data_inputs
 from scmmlab.training import StageFailure, StageOutput
+from scmmlab.training.data import Tables
 from scmmlab.training.failure_cause import describe, failure_cause
 from scmmlab.training.stages import run_evaluate_stage
 

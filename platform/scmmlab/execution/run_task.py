@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from scmmlab.execution.task import AuxiliaryTask, Outcome, Tables, Task, failures
+from scmmlab.execution.task import AuxiliaryTask, Outcome, Task, failures
 from scmmlab.training import CellRequest, PretrainRequest, Reporter
+from scmmlab.training.data import Tables
 from scmmlab.training.stages import run_cell_stage, run_pretrain_stage
 
 

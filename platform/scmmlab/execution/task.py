@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from scmmlab.errors import FailureCause
-from scmmlab.tables import FeatureTable
 from scmmlab.training import CellRequest, PretrainRequest, StageFailure, StageKind, StageOutput, SweepRequest
 from scmmlab.training.failure_cause import describe, failure_cause
 from scmmlab.training.packs import sweep_signature
@@ -26,7 +25,6 @@ class AuxiliaryTask(ABC):
 
 Request = PretrainRequest | CellRequest | SweepRequest | AuxiliaryTask
 Outcome = StageOutput | StageFailure
-Tables = Callable[[str], FeatureTable]
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class Task:
         return tuple(request.key for request in self.requests)
 
     @property
-    def fit(self) -> Hashable | None:
+    def signature(self) -> Hashable | None:
         """Equal for tasks that can share a pack from any epoch on: settings of a sweep; None for others."""
         (first, *others) = self.requests
         return sweep_signature(first) if isinstance(first, SweepRequest) and not others else None

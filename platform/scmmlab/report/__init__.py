@@ -2,7 +2,7 @@
 
 from scmmlab.report.analyses import analyses_of
 from scmmlab.report.analysis import Analysis, NotReady, compute_cards
-from scmmlab.report.card import Bullets, Card, Figure, Notice, Row, Table, TableCell, Text
+from scmmlab.report.card import Bullets, Card, Figure, Notice, ReportTable, Row, TableCell, Text
 from scmmlab.report.completeness import Completeness, completeness
 from scmmlab.report.inputs import CellResult, StudyResults
 from scmmlab.report.write import ReportPaths, write_report
@@ -17,9 +17,9 @@ __all__ = [
     "NotReady",
     "Notice",
     "ReportPaths",
+    "ReportTable",
     "Row",
     "StudyResults",
-    "Table",
     "TableCell",
     "Text",
     "analyses_of",

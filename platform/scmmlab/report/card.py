@@ -58,7 +58,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     """A table with a caption above and notes below.
 
     Parameters
@@ -120,7 +120,7 @@ class Figure:
     drawing: Any
 
 
-Block = Text | Bullets | Notice | Table | Figure
+Block = Text | Bullets | Notice | ReportTable | Figure
 
 
 @dataclass(frozen=True)

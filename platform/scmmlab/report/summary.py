@@ -5,7 +5,7 @@ from __future__ import annotations
 from scmmlab.report.analyses.best_setting import BestSetting
 from scmmlab.report.analyses.main_results import MainResults
 from scmmlab.report.analysis import NotReady
-from scmmlab.report.card import Row, Table, TableCell
+from scmmlab.report.card import ReportTable, Row, TableCell
 from scmmlab.report.inputs import StudyResults
 
 
@@ -16,10 +16,10 @@ def summary_table(results: StudyResults) -> str:
         card = analysis.compute(results)
     except NotReady as reason:
         return str(reason)
-    return plain_table(next(block for block in card.blocks if isinstance(block, Table)))
+    return plain_table(next(block for block in card.blocks if isinstance(block, ReportTable)))
 
 
-def plain_table(table: Table) -> str:
+def plain_table(table: ReportTable) -> str:
     """A table in columns of even width, with its caption above and its notes below."""
     heading = Row.of(*table.columns)
     rows = [

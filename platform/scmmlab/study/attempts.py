@@ -18,7 +18,8 @@ from scmmlab.study.searches import settled_records
 from scmmlab.study.store import ResultStore
 
 _FILE = "attempts.json"
-_LATEST = "versions.json"
+_FORMER_FILE = "versions.json"
+"""Where earlier versions of scmmlab noted the versions of the last attempt too."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,6 @@ def note_attempt(plan: Plan, store: ResultStore, versions: Mapping[str, str]) ->
         attempts.append(Attempt(versions, frozenset(ended)))
     rows = [{"versions": dict(attempt.versions), "found": sorted(attempt.found)} for attempt in attempts]
     folder.write_text(_FILE, json.dumps(rows, indent=1) + "\n")
-    folder.write_text(_LATEST, json.dumps(dict(versions), indent=1) + "\n")
 
 
 def ended_names(plan: Plan, store: ResultStore) -> frozenset[str]:
@@ -66,8 +66,10 @@ def ended_names(plan: Plan, store: ResultStore) -> frozenset[str]:
 
 def latest_versions(folder: StudyFolder) -> dict[str, str]:
     """Versions of the last attempt; empty where nothing was noted."""
+    if attempts := _read(folder):
+        return dict(attempts[-1].versions)
     try:
-        return _versions(json.loads(folder.read_text(_LATEST) or "{}"))
+        return _versions(json.loads(folder.read_text(_FORMER_FILE) or "{}"))
     except (ValueError, TypeError):
         return {}
 

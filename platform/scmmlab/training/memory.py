@@ -98,7 +98,9 @@ def free_memory(device: torch.device | str, share: float = 1.0) -> int | None:
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int((free + kept) * share)
     own = min(1.0, replica_threads() / (os.cpu_count() or 1))
-    limits = [free * own for free in (psutil.virtual_memory().available, _control_group()) if free is not None]
+    limits = [psutil.virtual_memory().available * own]
+    if (container := container_memory()) is not None:
+        limits.append(container.free * own)
     with suppress(ImportError):  # Windows has no such limits
         import resource
 
@@ -123,12 +125,34 @@ def _status(name: str) -> int | None:
     return None
 
 
-def _control_group() -> int | None:
-    """What the container's limit leaves (control groups, version 2); page cache counts as free."""
-    folder = Path("/sys/fs/cgroup")
-    with suppress(OSError, ValueError, IndexError):
-        limit = int((folder / "memory.max").read_text(encoding="utf-8"))
-        used = int((folder / "memory.current").read_text(encoding="utf-8"))
-        cached = re.search(r"^inactive_file (\d+)$", (folder / "memory.stat").read_text(encoding="utf-8"), re.MULTILINE)
-        return max(0, limit - used + (int(cached[1]) if cached else 0))
+@dataclass(frozen=True)
+class ContainerMemory:
+    """The limit of a container, and what it leaves, in bytes."""
+
+    limit: int
+    free: int
+    """Page cache that can be dropped counts as free."""
+
+
+def container_memory(group: Path = Path("/sys/fs/cgroup")) -> ContainerMemory | None:
+    """What the container that this process runs in allows (control groups, version 2), which psutil does not look at.
+
+    Parameters
+    ----------
+    group : Path
+        Folder of the control group.
+
+    Returns
+    -------
+    ContainerMemory or None
+        None where there is no limit.
+    """
+    with suppress(OSError, ValueError):
+        limit = int((group / "memory.max").read_text(encoding="utf-8"))
+        used = int((group / "memory.current").read_text(encoding="utf-8"))
+        cached = None
+        with suppress(OSError):
+            statistics = (group / "memory.stat").read_text(encoding="utf-8")
+            cached = re.search(r"^inactive_file (\d+)$", statistics, re.MULTILINE)
+        return ContainerMemory(limit, max(0, limit - used + (int(cached[1]) if cached else 0)))
     return None

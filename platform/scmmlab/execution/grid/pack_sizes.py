@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any
 
 from scmmlab.config import ResourcesSpec
+from scmmlab.config.experiment import TrainedStage
 from scmmlab.execution.engine import Engine
-from scmmlab.execution.grid.scheduler import GridStageKind, Stage
+from scmmlab.execution.grid.scheduler import Stage
 from scmmlab.execution.grid.stages import GridStages
 from scmmlab.execution.task import AuxiliaryTask, Outcome
 from scmmlab.study.folder import StudyFolder
@@ -23,14 +24,14 @@ from scmmlab.training.pack_probe import PackRates, Workload, probe_pack_size
 from scmmlab.training.packs import finetune_pack_size, packs_pay, pretrain_pack_size
 
 FILE = "packs.json"
-FORMAT = 1
+FORMAT = 2
 LEAST_REPLICAS = 2
 """With fewer per worker, there is nothing to choose."""
 
 NOUNS = {"pretrain": "encoders", "finetune": "folds"}
 
-Fit = tuple[GridStageKind, Hashable]
-"""Kind of a stage, and its fit."""
+StageSignature = tuple[TrainedStage, Hashable]
+"""Kind of a stage, and its pack signature."""
 
 
 @dataclass(frozen=True)
@@ -69,39 +70,44 @@ class PackSizes:
     def __init__(self, grid: GridStages, folder: StudyFolder, resources: ResourcesSpec, engine: Engine):
         self._grid, self._folder, self._resources, self._engine = grid, folder, resources, engine
         self._record = _read(folder)
-        self._measured: dict[Fit, int] = {}
-        self._limits: dict[Fit, int] = {}
-        self._asked: dict[str, Fit] = {}
+        self._measured: dict[StageSignature, int] = {}
+        self._limits: dict[StageSignature, int] = {}
+        self._asked: dict[str, StageSignature] = {}
 
     def size(self, stage: Stage) -> int:
         """Replicas that train together with `stage`, at most."""
-        fit = (stage.kind, stage.fit)
+        signature = (stage.kind, stage.signature)
         if stage.kind == "pretrain" and self._resources.workers_per_cell > 1:
             return 1
-        size = self._resources.pack_size or self._measured.get(fit) or self._usual(stage.kind)
-        return min(size, self._limits.get(fit, size))
+        size = self._resources.pack_size or self._measured.get(signature) or self._usual(stage.kind)
+        return min(size, self._limits.get(signature, size))
 
-    def _usual(self, kind: GridStageKind) -> int:
+    def _usual(self, kind: TrainedStage) -> int:
         """The size where nothing was measured."""
         return (pretrain_pack_size if kind == "pretrain" else finetune_pack_size)(self._engine.device)
 
     def probe(self, stage: Stage) -> PackProbe | None:
         """The measurement needed before packs of such stages are made; None where none is."""
-        fit = (stage.kind, stage.fit)
+        signature = (stage.kind, stage.signature)
         alone = stage.kind == "pretrain" and self._resources.workers_per_cell > 1
-        if self._resources.pack_size is not None or alone or fit in self._measured or fit in self._asked.values():
+        if (
+            self._resources.pack_size is not None
+            or alone
+            or signature in self._measured
+            or signature in self._asked.values()
+        ):
             return None
         workload = self._grid.workload(stage, self._engine.workers)
         if not packs_pay(workload.experiment, stage.kind):
-            self._measured[fit] = self._usual(stage.kind)
+            self._measured[signature] = self._usual(stage.kind)
             return None
         if workload.replicas < LEAST_REPLICAS:
-            self._measured[fit] = workload.replicas
+            self._measured[signature] = workload.replicas
             return None
         key = f"pack-probe-{len(self._asked)}"
-        self._asked[key] = fit
+        self._asked[key] = signature
         known = tuple(
-            PackRates.from_json(entry["rates"]) for entry in self._record if entry["fit"] == _fit_values(*fit)
+            PackRates.from_json(entry["rates"]) for entry in self._record if entry["signature"] == _values(*signature)
         )
         gpus = self._resources.gpus_per_worker
         return PackProbe(key, workload, min(1.0, gpus) if gpus else 1.0, known)
@@ -112,28 +118,29 @@ class PackSizes:
 
     def being_measured(self, stage: Stage) -> bool:
         """Whether the size of packs of such stages will be known soon."""
-        fit = (stage.kind, stage.fit)
-        return fit in self._asked.values() and fit not in self._measured
+        signature = (stage.kind, stage.signature)
+        return signature in self._asked.values() and signature not in self._measured
 
     def measured(self, outcome: Outcome) -> str | None:
         """A measurement has ended; returns a message about it, if any."""
-        fit = self._asked[outcome.key]
+        signature = self._asked[outcome.key]
         if isinstance(outcome, StageFailure):
-            size = self._measured[fit] = self._usual(fit[0])
-            return f"The pack size of {NOUNS[fit[0]]} could not be measured ({outcome.error}): {size} train together."
+            size = self._measured[signature] = self._usual(signature[0])
+            nouns = NOUNS[signature[0]]
+            return f"The pack size of {nouns} could not be measured ({outcome.error}): {size} train together."
         rates = PackRates.from_json(outcome.record)
-        self._measured[fit] = rates.size
-        self._keep({"fit": _fit_values(*fit), "rates": outcome.record})
+        self._measured[signature] = rates.size
+        self._keep({"signature": _values(*signature), "rates": outcome.record})
         return None
 
     def halved(self, stage: Stage, replicas: int) -> str | None:
         """A pack of such stages ran out of memory until it was so small; returns a message about it, once."""
-        fit = (stage.kind, stage.fit)
-        if replicas >= self._limits.get(fit, replicas + 1):
+        signature = (stage.kind, stage.signature)
+        if replicas >= self._limits.get(signature, replicas + 1):
             return None
-        self._limits[fit] = replicas
-        self._lower(fit, replicas)
-        values = _fit_values(*fit)
+        self._limits[signature] = replicas
+        self._lower(signature, replicas)
+        values = _values(*signature)
         shown = [(values.get("width"), "width {}"), (values.get("channels"), "{} channels")]
         shown.append((values.get("batch_size"), "batches of {}"))
         sizes = ", ".join(text.format(value) for value, text in shown if value is not None) or values["method"]
@@ -142,26 +149,26 @@ class PackSizes:
             "Results are the same."
         )
 
-    def _lower(self, fit: Fit, replicas: int) -> None:
-        """Have the next run start with the size that fit."""
-        self._measured[fit] = replicas
+    def _lower(self, signature: StageSignature, replicas: int) -> None:
+        """Have the next run start with the size that fits."""
+        self._measured[signature] = replicas
         for entry in self._record:
-            if entry["fit"] == _fit_values(*fit) and entry["rates"]["size"] > replicas:
+            if entry["signature"] == _values(*signature) and entry["rates"]["size"] > replicas:
                 entry["rates"] |= {"size": replicas, "bound": "memory"}
         self._write()
 
     def _keep(self, entry: dict[str, Any]) -> None:
-        same = (entry["fit"], entry["rates"]["device"])
-        self._record = [one for one in self._record if (one["fit"], one["rates"]["device"]) != same] + [entry]
+        same = (entry["signature"], entry["rates"]["device"])
+        self._record = [one for one in self._record if (one["signature"], one["rates"]["device"]) != same] + [entry]
         self._write()
 
     def _write(self) -> None:
         self._folder.write_text(FILE, json.dumps({"format": FORMAT, "packs": self._record}, indent=1) + "\n")
 
 
-def _fit_values(kind: str, fit: Any) -> dict[str, Any]:
-    """A fit as plain values, comparable with those of the file."""
-    method, alike = fit
+def _values(kind: str, signature: Any) -> dict[str, Any]:
+    """A pack signature as plain values, comparable with those of the file."""
+    method, alike = signature
     values = asdict(alike) if is_dataclass(alike) and not isinstance(alike, type) else {"alike": repr(alike)}
     return {"kind": kind, "method": method, **values}
 
@@ -174,6 +181,6 @@ def _read(folder: StudyFolder) -> list[dict[str, Any]]:
         entries: Iterable[Mapping[str, Any]] = found["packs"] if found.get("format") == FORMAT else []
         for entry in entries:
             PackRates.from_json(entry["rates"])
-        return [{"fit": dict(entry["fit"]), "rates": dict(entry["rates"])} for entry in entries]
+        return [{"signature": dict(entry["signature"]), "rates": dict(entry["rates"])} for entry in entries]
     except (ValueError, TypeError, KeyError, AttributeError):
         return []

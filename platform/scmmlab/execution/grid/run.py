@@ -21,10 +21,11 @@ from scmmlab.execution.progress import MakeProgress, Progress
 from scmmlab.execution.recorder import Recorder
 from scmmlab.execution.run import StudyRun
 from scmmlab.execution.summary import RunSummary
-from scmmlab.execution.task import Outcome, Tables, Task
+from scmmlab.execution.task import Outcome, Task
 from scmmlab.study import Plan, ResultStore, study_status
 from scmmlab.tracking import Tracker
 from scmmlab.training import StageFailure, StageOutput
+from scmmlab.training.data import Tables
 
 
 class GridRun(StudyRun):

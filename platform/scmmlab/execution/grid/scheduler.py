@@ -23,10 +23,8 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
-from typing import Literal
 
-GridStageKind = Literal["pretrain", "finetune"]
-"""The stages that a grid schedules; a cell is evaluated in the driver."""
+from scmmlab.config.experiment import TrainedStage
 
 LEAST_STEPS = 0.75
 """A stage has at least this share of the steps an epoch of those that it shares a pack with: a quarter of the work of a
@@ -48,11 +46,11 @@ class Stage:
     """A piece of work with a key."""
 
     key: str
-    kind: GridStageKind
+    kind: TrainedStage
     needs: str | None
     """Key of the stage whose outcome it starts from."""
-    fit: Hashable
-    """Stages of equal `fit` may run together."""
+    signature: Hashable
+    """Stages of equal `signature` may run together."""
     replicas: int
     """Models that it trains."""
     steps: float = 1.0
@@ -82,7 +80,7 @@ class Scheduler:
         stages: Iterable[Stage],
         done: Iterable[str],
         pack_size: Callable[[Stage], int],
-        first: GridStageKind = "finetune",
+        first: TrainedStage = "finetune",
     ):
         self._first = first
         self._stages = {stage.key: stage for stage in stages}
@@ -96,8 +94,8 @@ class Scheduler:
         self._states: dict[str, StageState] = {}
         self._counts: Counter[StageState] = Counter()
         self._running: set[str] = set()
-        self._ready: dict[GridStageKind, list[int]] = {"pretrain": [], "finetune": []}
-        self._ready_replicas: Counter[GridStageKind] = Counter()
+        self._ready: dict[TrainedStage, list[int]] = {"pretrain": [], "finetune": []}
+        self._ready_replicas: Counter[TrainedStage] = Counter()
         self._order = list(self._stages.values())
         finished = set(done)
         for key, stage in self._stages.items():
@@ -155,7 +153,7 @@ class Scheduler:
 
     def upcoming(self) -> Stage | None:
         """The first stage of the next pack; None where none is ready."""
-        other: GridStageKind = "pretrain" if self._first == "finetune" else "finetune"
+        other: TrainedStage = "pretrain" if self._first == "finetune" else "finetune"
         ready = self._ready[self._first] or self._ready[other]
         return self._order[ready[0]] if ready else None
 
@@ -184,7 +182,7 @@ class Scheduler:
         pack, replicas = [first], first.replicas
         for index in islice(ready, 1, None) if at_most > replicas else ():
             stage = self._order[index]
-            if stage.fit != first.fit or not _alike(stage.steps, [member.steps for member in pack]):
+            if stage.signature != first.signature or not _alike(stage.steps, [member.steps for member in pack]):
                 continue
             if replicas + stage.replicas > at_most:
                 break

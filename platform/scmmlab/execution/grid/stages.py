@@ -60,9 +60,9 @@ class GridStages:
             folds = self.folds(cell)
             steps = finetune_steps(cell, plan.source(cell.transfer), plan.target(cell.transfer))
             shape = InputShape(len(cell.channels), self.bands(cell), self.classes(cell))
-            fit = pack_signature(cell.experiment, "finetune", shape)
+            signature = pack_signature(cell.experiment, "finetune", shape)
             each = steps / (folds * cell.experiment.epochs("finetune"))
-            yield Stage(cell.key, "finetune", cell.pretrain_key, fit, replicas=folds, steps=each)
+            yield Stage(cell.key, "finetune", cell.pretrain_key, signature, replicas=folds, steps=each)
 
     def work(self) -> dict[str, float]:
         """Work of each stage that is to be run, in fine-tuning steps of one fold."""
@@ -81,7 +81,7 @@ class GridStages:
 
     def workload(self, stage: Stage, workers: int) -> Workload:
         """One worker's share of all stages that can share a pack with `stage`."""
-        alike = [other for other in self.stages() if (other.kind, other.fit) == (stage.kind, stage.fit)]
+        alike = [other for other in self.stages() if (other.kind, other.signature) == (stage.kind, stage.signature)]
         left = [other for other in alike if other.key not in self.done]
         cell = self.cells_of(stage.key)[0]
         share = -(-sum(other.replicas for other in left) // workers)

@@ -216,10 +216,10 @@ class Broker:
         self._forget(worker.name)
         return TaskAssignment(stop=True)
 
-    async def take_more(self, worker: WorkerId, fit: Hashable, at_most: int) -> list[Task]:
-        """Queued tasks of the same fit as those that a worker with free slots has."""
+    async def take_more(self, worker: WorkerId, signature: Hashable, at_most: int) -> list[Task]:
+        """Queued tasks of the same signature as those that a worker with free slots has."""
         taken: list[Task] = []
-        while not self._stopping and len(taken) < at_most and (task := self._take(worker, fit)) is not None:
+        while not self._stopping and len(taken) < at_most and (task := self._take(worker, signature)) is not None:
             taken.append(task)
         return taken
 
@@ -282,8 +282,8 @@ class Broker:
 
     # --- within
 
-    def _take(self, worker: WorkerId, fit: Hashable | None = None) -> Task | None:
-        taken = self._queue.take(worker, time.monotonic(), fit)
+    def _take(self, worker: WorkerId, signature: Hashable | None = None) -> Task | None:
+        taken = self._queue.take(worker, time.monotonic(), signature)
         if taken is None:
             return None
         task, attempt = taken

@@ -106,12 +106,12 @@ class TaskQueue:
         """Put `task` at the end of the queue."""
         self._queued.append(task)
 
-    def take(self, worker: WorkerId, now: float, fit: Hashable | None = None) -> tuple[Task, int] | None:
-        """The next task (with `fit`, the next that has the same) and the number of this attempt at it.
+    def take(self, worker: WorkerId, now: float, signature: Hashable | None = None) -> tuple[Task, int] | None:
+        """The next task (with `signature`, the next that has the same) and the number of this attempt at it.
 
         None where there is no such task in the queue.
         """
-        task = next((task for task in self._queued if fit is None or task.fit == fit), None)
+        task = next((task for task in self._queued if signature is None or task.signature == signature), None)
         if task is None:
             return None
         self._queued.remove(task)

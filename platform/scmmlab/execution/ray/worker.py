@@ -23,8 +23,9 @@ from scmmlab.execution.ray.shared_tables import SharedTable, receive_tables
 from scmmlab.execution.ray.task_queue import WorkerId, worker_name
 from scmmlab.execution.run_task import run_task
 from scmmlab.execution.sweep.task_runner import MakeSweepSlots, SweepTaskRunner
-from scmmlab.execution.task import Outcome, Tables, Task
+from scmmlab.execution.task import Outcome, Task
 from scmmlab.training import StageFailure
+from scmmlab.training.data import Tables
 from scmmlab.training.sweep_stage import SweepSlots
 
 ASK_S = 10.0
@@ -134,8 +135,8 @@ def _log() -> str:
 def _run_sweep_tasks(
     first: Task, settings: WorkerSettings, me: WorkerId, tables: Tables, reporter: StreamingReporter
 ) -> None:
-    def more(fit: Hashable, free: int) -> list[Task]:
-        tasks = get(settings.broker.take_more.remote(me, fit, free))
+    def more(signature: Hashable, free: int) -> list[Task]:
+        tasks = get(settings.broker.take_more.remote(me, signature, free))
         reporter.add(tasks)
         return tasks
 

@@ -93,8 +93,8 @@ class WorkerGroups:
     ):
         self._broker, self._ask, self._plan, self._least, self._together = broker, ask, plan, least, together
         self._preparation = _Preparation(prepare)
-        self._trainings: list[_Training] = []
-        self._ending: list[_Training] = []
+        self._trainings: list[_TrainerThread] = []
+        self._ending: list[_TrainerThread] = []
         self._worker_nodes: dict[str, Collection[str]] = {}
         self._draining: Collection[str] = ()
         self._groups = self._workers = self._lost_trainers = 0
@@ -194,17 +194,17 @@ class WorkerGroups:
     def _start(self, make: MakeTrainer, workers: int, node: str | None) -> None:
         group = WorkerGroup(self._groups, self._workers, workers, node)
         self._groups, self._workers = self._groups + 1, self._workers + workers
-        training = _Training(make, group)
+        training = _TrainerThread(make, group)
         self._trainings.append(training)
         training.start()
 
-    def _retire(self, training: _Training, reason: str) -> None:
+    def _retire(self, training: _TrainerThread, reason: str) -> None:
         self._trainings.remove(training)
         self._ending.append(training)
         self._ask(self._broker.retire.remote(training.group.names, reason))
         self._end_trainer(training.group)
 
-    def _count_trainer(self, training: _Training) -> None:
+    def _count_trainer(self, training: _TrainerThread) -> None:
         assert training.error is not None
         timed_out = isinstance(
             getattr(training.error, "controller_failure", None), WorkerGroupStartupTimeoutError
@@ -249,7 +249,7 @@ class _Preparation(threading.Thread):
             self.error = error
 
 
-class _Training(threading.Thread):
+class _TrainerThread(threading.Thread):
     """A running trainer. Train replaces its workers, but not its controller."""
 
     def __init__(self, make: MakeTrainer, group: WorkerGroup):

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 
-from scmmlab.execution.task import Outcome, Tables, Task, failures
+from scmmlab.execution.task import Outcome, Task, failures
 from scmmlab.training import Reporter, SweepRequest
+from scmmlab.training.data import Tables
 from scmmlab.training.packs import pretrain_pack_size
 from scmmlab.training.sweep_stage import SweepSlots
 
 TakeMore = Callable[[Hashable, int], Sequence[Task]]
-"""A fit and a number of free slots → tasks of that fit, at most so many."""
+"""A signature and a number of free slots → tasks of that signature, at most so many."""
 MakeSweepSlots = Callable[[Tables, Reporter, str, int], SweepSlots]
 """Tables, reporter, device and epochs between checkpoints → the stage that trains what is in the slots."""
 
@@ -68,7 +69,7 @@ class SweepTaskRunner:
         make_sweep_slots: MakeSweepSlots = SweepSlots,
     ):
         self._first: Task | None = first
-        self._fit = first.fit
+        self._signature = first.signature
         self._slots = slots
         self._tasks: dict[str, Task] = {}
         self._reporter = reporter
@@ -87,8 +88,8 @@ class SweepTaskRunner:
         """
         tasks = [self._first] if self._first is not None else []
         self._first = None
-        if self._fit is not None and (free := self._slots - len(self._tasks) - len(tasks)) > 0:
-            tasks += more(self._fit, free)
+        if self._signature is not None and (free := self._slots - len(self._tasks) - len(tasks)) > 0:
+            tasks += more(self._signature, free)
         try:
             return self._train(tasks)
         except Exception as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from scmmlab.evaluation import METRICS, mean_and_sd
 from scmmlab.report.analyses import markers
 from scmmlab.report.analysis import Analysis, NotReady
-from scmmlab.report.card import Card, Row, Table
+from scmmlab.report.card import Card, ReportTable, Row
 from scmmlab.report.inputs import StudyResults
 from scmmlab.report.measures import MEASURES, NOTHING, chance_level, plural
 from scmmlab.report.values import seed_means, subject_means, test_windows
@@ -25,7 +25,7 @@ class AllMetrics(Analysis):
         return self.card(*tables)
 
 
-def _table(results: StudyResults, transfer: str) -> Table | None:
+def _table(results: StudyResults, transfer: str) -> ReportTable | None:
     study = results.ablation
     windows = test_windows(results, transfer)
     if windows is None:
@@ -46,7 +46,7 @@ def _table(results: StudyResults, transfer: str) -> Table | None:
         rows.append(Row.of(label, *figures, MEASURES[metric].value(spread), str(len(finished)), kind=kind))
     chance = [MEASURES[name].value(chance_level(name, windows)) for name in METRICS]
     rows.append(Row.of("chance", *chance, "", "", kind="total"))
-    return Table(
+    return ReportTable(
         name=f"metrics-{transfer}",
         caption=(
             f"`{transfer}`: mean ± standard deviation over subjects, {plural(len(study.seeds), 'seed')} averaged "

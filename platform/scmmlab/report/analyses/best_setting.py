@@ -7,7 +7,7 @@ from typing import Any
 
 from scmmlab.config import Choices
 from scmmlab.report.analysis import Analysis, NotReady
-from scmmlab.report.card import Card, Row, Table, Text
+from scmmlab.report.card import Card, ReportTable, Row, Text
 from scmmlab.report.inputs import StudyResults
 from scmmlab.report.measures import MEASURES, NOTHING, plural, setting
 from scmmlab.report.sweeps import best_trial, condition_text
@@ -55,13 +55,13 @@ def not_searched(trials: Iterable[TuneTrialRecord], paths: Collection[str]) -> t
     return (f"{NOTHING}: not searched in this setting, as the condition on it does not hold; the base's value stands.",)
 
 
-def _setting(results: StudyResults, best: TuneTrialRecord) -> Table:
+def _setting(results: StudyResults, best: TuneTrialRecord) -> ReportTable:
     base = results.search.base.model_dump(mode="json")
     rows = [
         Row.of(f"`{path}`", searched_value(best.params, path), setting(_at(base, path)), _range(results, path))
         for path in results.search.space
     ]
-    return Table(
+    return ReportTable(
         name="best",
         caption="The best setting (numbers rounded to four digits), the base, and what was searched.",
         columns=("parameter", "best", "base", "searched"),
@@ -71,7 +71,7 @@ def _setting(results: StudyResults, best: TuneTrialRecord) -> Table:
     )
 
 
-def _ranking(results: StudyResults) -> Table:
+def _ranking(results: StudyResults) -> ReportTable:
     complete = [trial for trial in results.sweep if trial.state == "complete" and trial.value is not None]
     ranked = sorted(complete, key=lambda trial: (-(trial.value or 0.0), trial.number))[:_SHOWN]
     paths = list(results.search.space)
@@ -83,7 +83,7 @@ def _ranking(results: StudyResults) -> Table:
         )
         for trial in ranked
     ]
-    return Table(
+    return ReportTable(
         name="ranking",
         caption=(
             f"The {plural(len(rows), 'best setting')} tried to the end: validation balanced accuracy (%) of the probe, "

@@ -11,7 +11,7 @@ from scmmlab.evaluation.statistics import paired_difference
 from scmmlab.report import drawing as draw
 from scmmlab.report.analyses import markers
 from scmmlab.report.analysis import Analysis, NotReady
-from scmmlab.report.card import Card, Figure, Row, Table, TableCell, Text
+from scmmlab.report.card import Card, Figure, ReportTable, Row, TableCell, Text
 from scmmlab.report.comparisons import Comparisons, compare
 from scmmlab.report.inputs import StudyResults
 from scmmlab.report.measures import MEASURES, Measure, listed, number, p_value, plural
@@ -62,7 +62,7 @@ def _method(results: StudyResults, comparisons: Comparisons) -> str:
     return " ".join(sentences)
 
 
-def _table(results: StudyResults, measure: Measure, comparisons: Comparisons) -> Table:
+def _table(results: StudyResults, measure: Measure, comparisons: Comparisons) -> ReportTable:
     study = results.ablation
     rows = []
     for transfer in study.transfers:
@@ -71,7 +71,7 @@ def _table(results: StudyResults, measure: Measure, comparisons: Comparisons) ->
             rows.append(Row.of(f"`{transfer.name}`", kind="group"))
         rows += [_row(results, measure, variant, found) for variant, found in made.items()]
     level = f"{100 * (1 - study.statistics.alpha):.3g} %"
-    return Table(
+    return ReportTable(
         name="comparison",
         caption=(
             f"Difference in {measure.label} ({measure.difference_unit}) from `{study.statistics.reference}`: mean over "

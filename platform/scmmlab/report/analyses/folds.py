@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scmmlab.report.analyses import markers
 from scmmlab.report.analysis import Analysis, NotReady
-from scmmlab.report.card import Card, Row, Table
+from scmmlab.report.card import Card, ReportTable, Row
 from scmmlab.report.inputs import CellResult, StudyResults
 from scmmlab.report.measures import MEASURES, NOTHING
 
@@ -37,7 +37,7 @@ def _sizes(cell: CellResult) -> str:
     return repr([(fold["name"], fold["windows"]) for fold in cell.record["folds"]])
 
 
-def _table(results: StudyResults, transfer: str, variants: list[str], position: int) -> Table:
+def _table(results: StudyResults, transfer: str, variants: list[str], position: int) -> ReportTable:
     measure = MEASURES[results.ablation.statistics.metric]
     reference = results.ablation.statistics.reference
     shown = reference if reference in variants else variants[0]
@@ -62,7 +62,7 @@ def _table(results: StudyResults, transfer: str, variants: list[str], position: 
         if len(variants) == len(results.ablation.variants)
         else ", ".join(f"`{name}`" for name in variants)
     )
-    return Table(
+    return ReportTable(
         name=f"folds-{transfer}-{position}",
         caption=(
             f"`{transfer}`, {who}: windows of each part; and of `{shown}` the epoch judged (one number a seed) and "

@@ -11,7 +11,7 @@ from scmmlab.evaluation import bootstrap_interval, mean_and_sd
 from scmmlab.report import drawing as draw
 from scmmlab.report.analyses import markers
 from scmmlab.report.analysis import Analysis, NotReady
-from scmmlab.report.card import Block, Bullets, Card, Figure, Row, Table, Text
+from scmmlab.report.card import Block, Bullets, Card, Figure, ReportTable, Row, Text
 from scmmlab.report.comparisons import generator
 from scmmlab.report.epochs import last_and_best, test_by_epoch
 from scmmlab.report.inputs import StudyResults
@@ -89,7 +89,7 @@ def _gap(results: StudyResults, pairs: list[LeakPair]) -> list[Block]:
     if not all(pair.same_split for pair in pairs):
         notes.append("* tests other trials than its counterpart, so that the gap holds the split's difference too.")
     level = f"{100 * (1 - results.ablation.statistics.alpha):.3g} %"
-    table = Table(
+    table = ReportTable(
         name="leaks",
         caption=(
             f"{measure.label.capitalize()} ({measure.unit}) by the two protocols, mean over n subjects (seeds averaged "
@@ -190,7 +190,7 @@ def _epochs(results: StudyResults, released: list[str]) -> list[Block]:
         for last, best in [last_and_best(folds)]
     ]
     level = f"{100 * (1 - results.ablation.statistics.alpha):.3g} %"
-    table = Table(
+    table = ReportTable(
         name="epochs",
         caption=(
             "What the choice of the epoch by the test labels adds: accuracy (%) at the last epoch and at each fold's "

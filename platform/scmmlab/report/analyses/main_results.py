@@ -11,7 +11,7 @@ from scmmlab.evaluation import Verdict, bootstrap_interval, mean_and_sd
 from scmmlab.report import drawing as draw
 from scmmlab.report.analyses import markers
 from scmmlab.report.analysis import Analysis, NotReady
-from scmmlab.report.card import Card, Figure, Row, Table, TableCell
+from scmmlab.report.card import Card, Figure, ReportTable, Row, TableCell
 from scmmlab.report.comparisons import Comparisons, compare, generator
 from scmmlab.report.inputs import StudyResults
 from scmmlab.report.measures import CHANCE_IN_WORDS, MEASURES, NOTHING, Measure, chance_level, plural
@@ -32,7 +32,7 @@ class MainResults(Analysis):
         return self.card(_table(results, measure, compare(results)), _figure(results, measure))
 
 
-def _table(results: StudyResults, measure: Measure, comparisons: Comparisons) -> Table:
+def _table(results: StudyResults, measure: Measure, comparisons: Comparisons) -> ReportTable:
     study = results.ablation
     reference = study.statistics.reference
     rows = [
@@ -51,7 +51,7 @@ def _table(results: StudyResults, measure: Measure, comparisons: Comparisons) ->
     notes = [f"▲ better, ▼ worse than `{reference}` in the paired comparison; unmarked: no difference was shown."]
     if any(markers.FEWER_SEEDS_MARK in cell.mark for row in rows for cell in row.cells):
         notes.append(f"{markers.FEWER_SEEDS_MARK} over fewer seeds than were asked for: the rest is missing.")
-    return Table(
+    return ReportTable(
         name="main",
         caption=(
             f"{measure.label.capitalize()} ({measure.unit}) on the test parts: mean ± standard deviation over the n "

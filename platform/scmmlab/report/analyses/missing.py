@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scmmlab.report.analyses import markers
 from scmmlab.report.analysis import Analysis, NotReady
-from scmmlab.report.card import Card, Notice, Row, Table, TableCell
+from scmmlab.report.card import Card, Notice, ReportTable, Row, TableCell
 from scmmlab.report.completeness import completeness
 from scmmlab.report.inputs import CellResult, StudyResults
 from scmmlab.report.measures import plural
@@ -29,7 +29,7 @@ class Missing(Analysis):
         )
 
 
-def _cells(results: StudyResults) -> Table:
+def _cells(results: StudyResults) -> ReportTable:
     found = completeness(results)
     rows = [
         _row(results, _name(cell), TableCell("failed", "bad"), cell.error or "no error was recorded")
@@ -41,7 +41,7 @@ def _cells(results: StudyResults) -> Table:
     rows += [_row(results, name, "missing", "not run yet") for name in found.missing]
     variants = [cell.variant for cell in (*found.failed, *(cell for cell, _ in found.untested))]
     variants += [variant for variant, _, _ in found.missing]
-    return Table(
+    return ReportTable(
         name="missing",
         caption="Cells without which the study is not complete. Running it again runs what is missing and no more.",
         columns=("variant", "transfer", "seed", "state", "why"),
@@ -61,11 +61,11 @@ def _row(results: StudyResults, name: tuple[str, str, int], state: str | TableCe
     return Row.of(label, f"`{transfer}`", str(seed), state, why)
 
 
-def _settings(results: StudyResults) -> Table | None:
+def _settings(results: StudyResults) -> ReportTable | None:
     failed = [trial for trial in results.sweep if trial.state == "failed"]
     if not failed:
         return None
-    return Table(
+    return ReportTable(
         name="missing",
         caption="Settings that failed.",
         columns=("setting", "why"),

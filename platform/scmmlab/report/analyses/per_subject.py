@@ -7,7 +7,7 @@ import numpy as np
 from scmmlab.evaluation import mean_and_sd
 from scmmlab.report.analyses import markers
 from scmmlab.report.analysis import Analysis, NotReady
-from scmmlab.report.card import Card, Row, Table, TableCell
+from scmmlab.report.card import Card, ReportTable, Row, TableCell
 from scmmlab.report.inputs import StudyResults
 from scmmlab.report.measures import MEASURES, NOTHING, Measure, chance_level, plural
 from scmmlab.report.values import subject_means, test_windows
@@ -30,7 +30,7 @@ class PerSubject(Analysis):
         return self.card(*tables)
 
 
-def _table(results: StudyResults, measure: Measure, transfer: str) -> Table | None:
+def _table(results: StudyResults, measure: Measure, transfer: str) -> ReportTable | None:
     study = results.ablation
     values = {
         variant: own
@@ -57,7 +57,7 @@ def _table(results: StudyResults, measure: Measure, transfer: str) -> Table | No
             kind="total",
         ),
     ]
-    return Table(
+    return ReportTable(
         name=f"subjects-{transfer}",
         caption=(
             f"`{transfer}`: {measure.label} ({measure.unit}) of each subject, mean over the "

@@ -6,7 +6,7 @@ import numpy as np
 
 from scmmlab.report import drawing as draw
 from scmmlab.report.analysis import Analysis, NotReady
-from scmmlab.report.card import Card, Figure, Row, Table
+from scmmlab.report.card import Card, Figure, ReportTable, Row
 from scmmlab.report.comparisons import generator
 from scmmlab.report.importance import LEAST_IN_A_BIN, MOST_BINS, Importance, importance
 from scmmlab.report.inputs import StudyResults
@@ -91,7 +91,7 @@ def _figure(ranked: dict[str, Importance]) -> Figure:
     )
 
 
-def _table(results: StudyResults, ranked: dict[str, Importance], idle: list[str], known: Judged) -> Table:
+def _table(results: StudyResults, ranked: dict[str, Importance], idle: list[str], known: Judged) -> ReportTable:
     at = "at the end" if known.epoch is None else f"at epoch {known.epoch}, the last that all of them reached"
     conditional = any(domain.when for domain in results.search.space.values())
     under_a_condition = (
@@ -107,7 +107,7 @@ def _table(results: StudyResults, ranked: dict[str, Importance], idle: list[str]
         row(path, number(100 * one.share, 1), number(100 * one.noise, 1), number(one.trend, 2, sign=True))
         for path, one in ranked.items()
     ]
-    return Table(
+    return ReportTable(
         name="importance",
         caption=(
             f"Main effects over {len(known.trials)} settings, judged {at}. {under_a_condition}Share: bias-corrected "

@@ -7,7 +7,7 @@ from matplotlib.ticker import LogLocator, NullLocator, ScalarFormatter
 from scmmlab.report import drawing as draw
 from scmmlab.report.analyses.best_setting import not_searched, searched_value
 from scmmlab.report.analysis import Analysis, NotReady
-from scmmlab.report.card import Card, Figure, Row, Table, Text
+from scmmlab.report.card import Card, Figure, ReportTable, Row, Text
 from scmmlab.report.inputs import StudyResults
 from scmmlab.report.measures import MEASURES, plural
 from scmmlab.report.sweeps import best_trial, is_log, pareto_optimal, spent
@@ -75,9 +75,9 @@ def _figure(results: StudyResults, complete: list[TuneTrialRecord], front: list[
     )
 
 
-def _table(results: StudyResults, front: list[TuneTrialRecord]) -> Table:
+def _table(results: StudyResults, front: list[TuneTrialRecord]) -> ReportTable:
     paths = [path for path in results.search.space if path != results.search.base.budget]
-    return Table(
+    return ReportTable(
         name="pareto",
         caption=(
             "The Pareto-optimal settings, from the fewest epochs to the most: validation balanced accuracy (%) of the "

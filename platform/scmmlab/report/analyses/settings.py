@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from scmmlab.report.analysis import Analysis
-from scmmlab.report.card import Card, Row, Table
+from scmmlab.report.card import Card, ReportTable, Row
 from scmmlab.report.inputs import StudyResults
 from scmmlab.report.measures import setting
 
@@ -25,14 +25,14 @@ class AllSettings(Analysis):
         for path, value in _flat(results.study.base.model_dump(mode="json")):
             default = setting(defaults[path]) if path in defaults else ""
             rows.append(Row.of(f"`{path}`", setting(value), "" if default == setting(value) else default))
-        base = Table(
+        base = ReportTable(
             name="settings",
             caption="Base settings; the default (the published setting) where it differs.",
             columns=("setting", "value", "default"),
             align="lrr",
             rows=tuple(rows),
         )
-        versions = Table(
+        versions = ReportTable(
             name="versions",
             caption="Versions of what computed the results.",
             columns=("what", "version"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from scmmlab.config import CorpusSelection, ReleasedProtocol, TransferSpec
 from scmmlab.report.analyses import markers
 from scmmlab.report.analysis import Analysis
-from scmmlab.report.card import Block, Bullets, Card, Row, Table, Text
+from scmmlab.report.card import Block, Bullets, Card, ReportTable, Row, Text
 from scmmlab.report.inputs import StudyResults
 from scmmlab.report.measures import NOTHING, listed, plural, setting
 from scmmlab.report.protocol_text import protocol_text
@@ -70,7 +70,7 @@ def _protocols(results: StudyResults) -> list[str]:
     return sentences
 
 
-def _transfers(results: StudyResults) -> Table:
+def _transfers(results: StudyResults) -> ReportTable:
     changed = any(transfer.set for transfer in results.study.transfers)
     rows = [
         Row.of(
@@ -83,7 +83,7 @@ def _transfers(results: StudyResults) -> Table:
         )
         for transfer in results.study.transfers
     ]
-    return Table(
+    return ReportTable(
         name="transfers",
         caption=(
             "Transfers: pre-trained on the source without its labels, fine-tuned and tested on the target (under "
@@ -151,7 +151,7 @@ def _test_parts(results: StudyResults, transfer: TransferSpec) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in zip(classes, windows.tolist(), strict=True))
 
 
-def _data(results: StudyResults) -> Table:
+def _data(results: StudyResults) -> ReportTable:
     used = dict.fromkeys(
         selection.table for transfer in results.study.transfers for selection in (transfer.source, transfer.target)
     )
@@ -175,7 +175,7 @@ def _data(results: StudyResults) -> Table:
         notes += [f"{manifest.corpus}: {manifest.attribution}"] if manifest.attribution else []
         bands = ", ".join(f"{name} {low:g}–{high:g}" for name, (low, high) in manifest.bands.items())
         notes.append(f"{manifest.corpus}: classes {', '.join(manifest.classes)}; bands (Hz) {bands}.")
-    return Table(
+    return ReportTable(
         name="data",
         caption="Data: whole feature tables, of which a transfer may take a part. Features are channels × bands.",
         columns=("corpus", "subjects", "windows", "window", "features", "made", "fingerprint"),
@@ -215,7 +215,7 @@ def _shared_recordings(results: StudyResults) -> list[str]:
     return sentences
 
 
-def _variants(results: StudyResults) -> Table:
+def _variants(results: StudyResults) -> ReportTable:
     study = results.ablation
     rows = []
     for name, variant in study.variants.items():
@@ -224,7 +224,7 @@ def _variants(results: StudyResults) -> Table:
         )
         kind = markers.row_kind(results, name)
         rows.append(Row.of(markers.variant_label(results, name), variant.description or NOTHING, changes, kind=kind))
-    return Table(
+    return ReportTable(
         name="variants",
         caption="Variants: what each of them changes in the base settings (listed at the end).",
         columns=("variant", "what it is", "changes"),

@@ -7,6 +7,7 @@ import re
 import jinja2
 from markupsafe import Markup, escape
 
+from scmmlab.report import card
 from scmmlab.report.card import Figure
 from scmmlab.report.drawing import to_svg
 from scmmlab.report.rendering.document import Document
@@ -23,7 +24,7 @@ def render_html(document: Document) -> str:
     )
     environment.filters["rich"] = rich
     environment.filters["svg"] = svg
-    environment.tests["block"] = lambda block, name: type(block).__name__ == name
+    environment.tests["block"] = lambda block, name: isinstance(block, getattr(card, name))
     return environment.get_template("report.html.j2").render(document=document)
 
 

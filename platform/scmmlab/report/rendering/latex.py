@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from scmmlab.report.card import Row, Table
+from scmmlab.report.card import ReportTable, Row
 from scmmlab.report.rendering.document import Document
 
 _SPECIAL = {
@@ -41,7 +41,9 @@ _SPECIAL = {
 
 def render_latex(document: Document) -> str:
     """All tables of the report that are made for a paper, one `table` environment each."""
-    tables = [block for card in document.cards for block in card.blocks if isinstance(block, Table) and block.in_latex]
+    tables = [
+        block for card in document.cards for block in card.blocks if isinstance(block, ReportTable) and block.in_latex
+    ]
     head = [
         f"% Tables of the study '{document.title}'. In the preamble: \\usepackage{{booktabs,amssymb}}",
         *([f"% {' '.join(document.incomplete.split())}"] if document.incomplete else []),
@@ -55,7 +57,7 @@ def escape(text: str) -> str:
     return "".join(rf"\texttt{{{part}}}" if position % 2 else part for position, part in enumerate(parts))
 
 
-def _table(table: Table, incomplete: str | None) -> str:
+def _table(table: ReportTable, incomplete: str | None) -> str:
     caption = escape(table.caption)
     if incomplete is not None:
         caption += rf" \textbf{{{escape(incomplete)}}}"

@@ -6,7 +6,8 @@ import re
 
 import jinja2
 
-from scmmlab.report.card import Row, Table
+from scmmlab.report import card
+from scmmlab.report.card import ReportTable, Row
 from scmmlab.report.rendering.document import Document
 
 FIGURES = "figures"
@@ -25,7 +26,7 @@ def render_markdown(document: Document) -> str:
     )
     environment.filters["rich"] = rich
     environment.filters["table"] = table
-    environment.tests["block"] = lambda block, name: type(block).__name__ == name
+    environment.tests["block"] = lambda block, name: isinstance(block, getattr(card, name))
     text = environment.get_template("report.md.j2").render(document=document, figures=FIGURES)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
@@ -36,7 +37,7 @@ def rich(text: str) -> str:
     return "`".join(part if position % 2 else _escaped(part) for position, part in enumerate(parts))
 
 
-def table(table: Table) -> str:
+def table(table: ReportTable) -> str:
     """A table in GitHub's form; a row that groups others has its name in the first column, in bold."""
     marks = ["---:" if align == "r" else ":---" for align in table.align]
     lines = [_line([rich(column) for column in table.columns]), _line(marks)]
