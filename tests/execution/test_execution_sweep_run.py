@@ -11,10 +11,10 @@ from tiny_study import plan_of, sweep, write_tables
 from scmmlab.config import ResourcesSpec
 from scmmlab.errors import StoreError
 from scmmlab.execution.local_engine import LocalEngine
+from scmmlab.execution.run_sweep_tasks import slots_per_worker
 from scmmlab.execution.sweep.run import SweepRun
 from scmmlab.execution.sweep.rungs import RungDecision, Rungs
 from scmmlab.execution.sweep.setting import SampledSetting
-from scmmlab.execution.sweep.task_runner import slots_per_worker
 from scmmlab.study import ResultStore, rows_csv, search_key, search_records, trial_rows
 from scmmlab.tables import read_table
 from scmmlab.tracking import MemoryTracker

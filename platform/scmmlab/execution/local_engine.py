@@ -13,8 +13,8 @@ from scmmlab.config import ResourcesSpec
 from scmmlab.execution.checkpoint_pace import CHECKPOINT_S, CheckpointPace
 from scmmlab.execution.engine import Engine, OnEvent
 from scmmlab.execution.events import CheckpointSaved, EngineEvent, EpochEnded, SlotsUsed, TaskEnded, TaskStarted
+from scmmlab.execution.run_sweep_tasks import SweepTaskRunner, slots_per_worker
 from scmmlab.execution.run_task import run_task
-from scmmlab.execution.sweep.task_runner import SweepTaskRunner, slots_per_worker
 from scmmlab.execution.task import Outcome, Task
 from scmmlab.replica.replicas import keep_for_replicas
 from scmmlab.training import Reporter

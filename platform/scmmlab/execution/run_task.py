@@ -1,4 +1,4 @@
-"""Running a grid's task in this process, on any engine (a sweep's: see `sweep.task_runner`). Imports torch."""
+"""Running a grid's task in this process, on any engine (a sweep's: see `run_sweep_tasks`). Imports torch."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from scmmlab.execution.ray.trainers import data_parallel_trainer, independent_tr
 from scmmlab.execution.ray.worker import WorkerSettings
 from scmmlab.execution.ray.worker_groups import MakeTrainer, WorkerGroup
 from scmmlab.execution.ray.worker_pool import WorkerPool
-from scmmlab.execution.sweep.task_runner import MakeSweepSlots, slots_per_worker
+from scmmlab.execution.run_sweep_tasks import MakeSweepSlots, slots_per_worker
 from scmmlab.execution.task import Task
 from scmmlab.study.worker_losses import WorkerLosses
 from scmmlab.tables import read_manifest

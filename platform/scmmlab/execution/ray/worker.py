@@ -21,8 +21,8 @@ from scmmlab.execution.ray.private import worker_log
 from scmmlab.execution.ray.reporter import StreamingReporter
 from scmmlab.execution.ray.shared_tables import SharedTable, receive_tables
 from scmmlab.execution.ray.task_queue import WorkerId, worker_name
+from scmmlab.execution.run_sweep_tasks import MakeSweepSlots, SweepTaskRunner
 from scmmlab.execution.run_task import run_task
-from scmmlab.execution.sweep.task_runner import MakeSweepSlots, SweepTaskRunner
 from scmmlab.execution.task import Outcome, Task
 from scmmlab.training import StageFailure
 from scmmlab.training.data import Tables

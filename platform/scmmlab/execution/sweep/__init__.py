@@ -6,5 +6,5 @@
 | `search`, `order`, `rungs` | what is sampled next, what is stopped, in which order |
 | `optuna_study`, `optuna_distributions` | the sampler's study and its distributions, by Optuna |
 | `tune_search`, `tune_trial` | the search shown in Ray Tune |
-| `setting`, `task_runner`, `records` | a sampled setting, how a worker trains it, and its record |
+| `setting`, `records` | a sampled setting, and its record (`..run_sweep_tasks`: how a worker trains it) |
 """

@@ -20,7 +20,7 @@ MakeSweepSlots = Callable[[Tables, Reporter, str, int], SweepSlots]
 
 
 def slots_per_worker(device: str, pack_size: int | None, at_a_time: int | None, workers: int) -> int:
-    """SweepTaskRunner of a worker.
+    """How many settings a worker trains at a time.
 
     Parameters
     ----------
