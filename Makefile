@@ -30,12 +30,11 @@ demo: setup  ## The main job on real EEG: an ablation grid on Ray, recorded in M
 	@$(BIN)/scmmlab run ablations/demo.yaml --store $(STORE)
 
 # One test a core: a third Ray that starts on two cores slows the others down. JOBS=0: one after the other, in one process.
-# Coverage is counted where it costs a minute: without Ray's processes, which it would not see.
+# Coverage counts what pytest's own processes run, and so not what commands and Ray's workers run beside them.
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
-test: setup  ## All tests, and how many of the code's lines those reach that need no cluster and no server
-	@$(PYTEST) -m "not slow" --cov --cov-report=
-	@echo "Of the code's lines, tests that need no cluster and no server reach $$($(BIN)/coverage report --format=total) %."
-	@$(PYTEST) -m slow
+test: setup  ## All tests, and the share of the code's lines that they reach
+	@$(PYTEST) --cov --cov-report=
+	@echo "Line coverage, without what commands and Ray's workers run: $$($(BIN)/coverage report --format=total) %."
 
 test-fast: setup  ## The tests that need no cluster and no server
 	@$(BIN)/python -m pytest -m "not slow"

@@ -12,8 +12,8 @@ import pytest
 import scipy.io
 from rehearsals import replace
 
-from scmmlab.corpora import READERS
 from scmmlab.corpora.fakes import FAKES
+from scmmlab.corpora.registry import READERS
 from scmmlab.tables import read_manifest
 
 STUDY = """

@@ -6,7 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-from scmmlab.corpora import READERS, FeatureRecording, LeftOut, Recording
+from scmmlab.corpora import FeatureRecording, LeftOut, Recording
+from scmmlab.corpora.registry import READERS
 from scmmlab.errors import CorpusError
 from scmmlab.tables import build_table, read_table
 

@@ -9,7 +9,8 @@ from edf_files import spoil, write_edf
 from reader_conformance import ReaderConformance
 from scipy.signal import butter, sosfiltfilt
 
-from scmmlab.corpora import EegmatReader, eegmat
+from scmmlab.corpora import eegmat
+from scmmlab.corpora.eegmat import EegmatReader
 from scmmlab.errors import CorpusError
 from scmmlab.tables import build_table, read_table
 

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from reader_conformance import ReaderConformance
 
-from scmmlab.corpora import EegmatFeaturesReader, EegmatReader, eegmat_features
+from scmmlab.corpora import eegmat_features
+from scmmlab.corpora.eegmat import EegmatReader
+from scmmlab.corpora.eegmat_features import EegmatFeaturesReader
 from scmmlab.errors import CorpusError
 from scmmlab.features import DEFAULT_BANDS, FORM, LOG_BASE, UNIT
 from scmmlab.tables import build_table, read_table

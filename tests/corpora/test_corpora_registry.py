@@ -2,7 +2,8 @@
 
 import pytest
 
-from scmmlab.corpora import EegmatReader, reader_class
+from scmmlab.corpora.eegmat import EegmatReader
+from scmmlab.corpora.registry import reader_class
 from scmmlab.errors import CorpusError
 
 

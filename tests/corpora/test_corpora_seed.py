@@ -7,8 +7,8 @@ import pytest
 import scipy.io
 from reader_conformance import ReaderConformance
 
-from scmmlab.corpora import reader_class
 from scmmlab.corpora.fakes import fake_class
+from scmmlab.corpora.registry import reader_class
 from scmmlab.corpora.seed import SeedReader
 from scmmlab.corpora.seed_facts import CHANNELS, DATES, LABELS, PREFIXES, SECONDS
 from scmmlab.errors import CorpusError

@@ -15,7 +15,8 @@ import numpy as np
 import psutil
 import pytest
 
-from scmmlab.corpora import EegmatReader, eegmat
+from scmmlab.corpora import eegmat
+from scmmlab.corpora.eegmat import EegmatReader
 from scmmlab.execution.ray.corpus_build import map_on_ray
 from scmmlab.features import FeatureSpec
 from scmmlab.tables import build_table, map_here

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import scmmlab
-from scmmlab.corpora import EegmatReader
+from scmmlab.corpora.eegmat import EegmatReader
 from scmmlab.errors import CorpusError
 from scmmlab.tables import build_table, check_mixable, read_table, shipped_tables
 

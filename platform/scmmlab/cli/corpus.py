@@ -18,9 +18,10 @@ from scmmlab.config.code_digest import edited_code
 from scmmlab.config.overrides import apply_override
 from scmmlab.config.problems import SpecT, raise_problems, validate
 from scmmlab.config.yaml_text import parse_yaml
-from scmmlab.corpora import READERS, Finding, Reader, RecordingSummary, SyntheticSpec, reader_class, summarize
+from scmmlab.corpora import Finding, Reader, RecordingSummary, SyntheticSpec, summarize
 from scmmlab.corpora.fakes import FAKES, fake_class, write_fake
 from scmmlab.corpora.lab import read_layout
+from scmmlab.corpora.registry import READERS, reader_class
 from scmmlab.errors import SpecError
 from scmmlab.features import FeatureSpec
 from scmmlab.tables import (

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import gc
+import sys
 import traceback
-
-import torch
 
 CPU_WORDS = ("can't allocate memory", "not enough memory", "bad_alloc", "unable to mmap")
 """What PyTorch says on a CPU, where it raises a plain RuntimeError, on Linux, on Windows and from C++."""
@@ -13,7 +12,8 @@ CPU_WORDS = ("can't allocate memory", "not enough memory", "bad_alloc", "unable 
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether `error` says that there was no memory left, on a GPU or on the host."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+    torch = sys.modules.get("torch")  # takes seconds to import, and is imported where its errors are raised
+    if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in CPU_WORDS)
 
@@ -28,5 +28,6 @@ def drop_frames(error: BaseException) -> None:
         traceback.clear_frames(linked.__traceback__)
         linked = linked.__cause__ or linked.__context__
     gc.collect()
-    if torch.cuda.is_initialized():
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()

@@ -13,7 +13,6 @@ from matplotlib.figure import Figure as Drawing
 
 INK = "#1c2430"
 MUTED = "#66707c"
-RULE = "#d5dae0"
 REFERENCE = "#1c2430"
 # Okabe and Ito's colours, which remain distinct to the colour-blind, without the yellow that vanishes on white
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6d3b")

@@ -55,8 +55,8 @@ class Manifest(Spec):
     """Identity of the build: raw files, parameters and versions of what made the table. Equal builds give equal
     tables, so that a table need not be built again to know that it is up to date."""
     fingerprint: str = ""
-    """Identity of the content: every column, and everything above but attribution, licence and signals. Of a
-    selection, that of the table it was selected from."""
+    """Identity of the content: every column, and everything above but attribution, licence, what is left out and
+    signals. Of a selection, that of the table it was selected from."""
 
     @model_validator(mode="after")
     def _check(self) -> Manifest:

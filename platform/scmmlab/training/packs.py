@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import TypeVar
-
-import torch
+from typing import TYPE_CHECKING, TypeVar
 
 from scmmlab.config import ExperimentSpec
 from scmmlab.config.experiment import TrainedStage
@@ -13,6 +11,9 @@ from scmmlab.methods.contract import InputShape
 from scmmlab.methods.pretraining_view import pretraining_view
 from scmmlab.methods.registry import trainer_of
 from scmmlab.training.requests import SweepRequest
+
+if TYPE_CHECKING:  # Ray's broker and controllers pass requests on without torch, which takes seconds to import
+    import torch
 
 Item = TypeVar("Item")
 
@@ -24,12 +25,16 @@ GPU_PACK = 64
 
 def pretrain_pack_size(device: str | torch.device) -> int:
     """Encoders that pre-train together on `device`, at most."""
-    return CPU_PRETRAIN_PACK if torch.device(device).type == "cpu" else GPU_PACK
+    return CPU_PRETRAIN_PACK if _on_cpu(device) else GPU_PACK
 
 
 def finetune_pack_size(device: str | torch.device) -> int:
     """Folds that fine-tune together on `device`, at most."""
-    return CPU_FINETUNE_PACK if torch.device(device).type == "cpu" else GPU_PACK
+    return CPU_FINETUNE_PACK if _on_cpu(device) else GPU_PACK
+
+
+def _on_cpu(device: str | torch.device) -> bool:
+    return str(device).partition(":")[0] == "cpu"
 
 
 def pack_signature(experiment: ExperimentSpec, stage: TrainedStage, shape: InputShape) -> Hashable:

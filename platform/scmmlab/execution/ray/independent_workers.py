@@ -1,9 +1,8 @@
-"""A TorchConfig for independent workers. Train's controller imports it, and little else."""
+"""The backend of independent workers. Train's controller imports it, and so neither torch nor Train's part for it."""
 
 from __future__ import annotations
 
-from ray.train.backend import Backend
-from ray.train.torch import TorchConfig
+from ray.train.backend import Backend, BackendConfig
 
 
 class _IndependentWorkers(Backend):
@@ -13,8 +12,11 @@ class _IndependentWorkers(Backend):
     """Each worker is a group of its own: Train replaces one that died and leaves the others at their work."""
 
 
-class IndependentConfig(TorchConfig):
-    """A TorchConfig without a process group."""
+class IndependentConfig(BackendConfig):
+    """What TorchTrainer takes in place of a TorchConfig: without a process group."""
+
+    backend = "none"
+    """TorchTrainer asks for the process group's."""
 
     @property
     def backend_cls(self) -> type[Backend]:

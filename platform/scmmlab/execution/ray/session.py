@@ -69,8 +69,6 @@ CHATTY_LOGGERS = ("ray", "ray.data", "ray.train", "ray.tune")
 class RaySession:
     """A live connection to Ray."""
 
-    owned: bool
-    """Whether this program started Ray, and will stop it."""
     logs: str
     """Folder of Ray's logs on the machine of its head."""
 
@@ -107,7 +105,7 @@ def ray_session(
         Ray does not start on this machine (a ``TryAgainError`` where it was too slow).
     """
     if ray.is_initialized():
-        yield RaySession(owned=False, logs=private.logs_folder())
+        yield RaySession(logs=private.logs_folder())
         return
     for name, value in DRIVER_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -131,7 +129,7 @@ def ray_session(
         logging.getLogger(name).setLevel(logging.ERROR)
     private.log_raylet_output(_log)
     try:
-        yield RaySession(owned=not address, logs=private.logs_folder())
+        yield RaySession(logs=private.logs_folder())
     finally:
         ray.shutdown()
 
