@@ -168,7 +168,8 @@ class SweepSpec(Spec):
     tune_trials: int = Field(32, ge=1)
     """How many settings are tried."""
     concurrency: int = Field(4, ge=1)
-    """How many settings are tried at a time. Part of the search, since the sampler sees those that have ended."""
+    """How many settings are tried at a time. Another number samples others, since the sampler sees those that have
+    ended; settings that were tried stay."""
     report_every: int = Field(5, ge=1)
     """Epochs between two probes, from which ASHA's rungs are taken."""
     asha: AshaSpec | None = AshaSpec()
