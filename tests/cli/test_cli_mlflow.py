@@ -9,10 +9,10 @@ from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
+import psutil
 import pytest
 
 from scmmlab.tables import read_table, write_table
-from scmmlab.tracking import mounts
 
 pytestmark = pytest.mark.slow
 
@@ -266,10 +266,11 @@ def test_sqlite_on_a_network_file_system_is_refused(
     store = tmp_path / "network drive" / "runs"
     shutil.copytree(finished, store)
     shutil.copy(empty_database, store / "studies" / "tiny" / "mlflow.db")
-    listing = tmp_path / "mounts"
+    listing = tmp_path / "proc" / "self" / "mounts"
+    listing.parent.mkdir(parents=True)
     place = str(tmp_path / "network drive").replace(" ", r"\040")
     listing.write_text(f"/dev/sda1 / ext4 rw 0 0\nserver:/export {place} nfs4 rw,vers=4.2 0 0\n")
-    monkeypatch.setattr(mounts, "MOUNTS", listing)
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path / "proc"))
     before = sorted(path for path in store.rglob("*"))
     name, *rest = command
     done = scmmlab(name, *rest, study, "--store", store)
