@@ -110,7 +110,7 @@ def test_a_study_is_followed_over_a_broken_tunnel_attached_to_stopped_and_gone_o
     second = submit(head, folder, file, tmp_path / "store")
     changed = submit(head, folder, file, tmp_path / "store", "--set", "seeds=[7]")
     wait_for(lambda: second.saw("cells done"))
-    assert f"this is job {job}" in second.err
+    assert f"already running: following job {job}" in second.err
     second.process.send_signal(signal.SIGINT)
     assert second.wait() == 130
     assert f"scmmlab logs {job} --address {head.address} --follow" in second.err
@@ -180,7 +180,7 @@ def test_the_exit_status_is_that_of_the_study(head, folder, tmp_path):
     assert json.loads(detached.out)["exit_status"] is None
     failing = Command(head, folder, "logs", json.loads(detached.out)["job"], "--follow")
     assert nowhere.wait() == 127
-    assert "name it whole by --program" in nowhere.err
+    assert "give its full path by --program" in nowhere.err
     assert failing.wait() == 1, failing.out + failing.err
     assert "failed: " in failing.out
     unknown = Command(head, folder, "logs", "failin")

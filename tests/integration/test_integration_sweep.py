@@ -189,7 +189,7 @@ def test_setting_that_loses_its_worker_twice_is_failed_and_tried_again_by_the_ne
     (failure,) = summary.failures
     assert failure.startswith("tune_trial 0: its worker was lost 2 times")
     (struck,) = search_records(plan_of(study), store)
-    assert (struck["state"], struck["cause"]) == ("failed", "lost")
+    assert (struck.state, struck.cause) == ("failed", "lost")
     assert not is_complete(plan_of(study), store)
 
     summary, trials = search(study, store, ray_engine)
