@@ -63,7 +63,9 @@ def test_fixed_study_comes_to_the_same_numbers_in_all_ways(capsys, monkeypatch):
     from scmmlab.benchmarks.study import STUDY
 
     base = STUDY["base"]
-    monkeypatch.setitem(STUDY, "base", base | {kind: base[kind] | {"epochs": 1} for kind in ("pretrain", "finetune")})
+    small = {kind: base[kind] | {"epochs": 1} for kind in ("pretrain", "finetune")}
+    small |= {"network": {"width": 16, "classifier_width": 8}, "protocol": {"kind": "loso", "subjects_per_fold": 9}}
+    monkeypatch.setitem(STUDY, "base", base | small)
     assert main(["bench", "--study", "--quick", "--workers", str(min(2, os.cpu_count() or 1)), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["same_numbers"]

@@ -187,7 +187,10 @@ def test_times_that_disagree_are_refused_unless_one_is_chosen(root):
     [
         (lambda header, rows: (header, rows[:-1]), r"not whole: expected videos 1 to 40 once each, found 39 rows"),
         (lambda header, rows: (header[:-3], rows), r"has no column .*: expected Participant_id"),
-        (lambda header, rows: (header, [["x", *row[1:]] for row in rows]), r"is not a number in .*, line 2: .*found 'x'"),
+        (
+            lambda header, rows: (header, [["x", *row[1:]] for row in rows]),
+            r"is not a number in .*, line 2: .*found 'x'",
+        ),
         (lambda header, rows: (header, [[*row[:4], "10", *row[5:]] for row in rows]), r"Valence is out of range"),
         (lambda header, rows: (header, [["2", *row[1:]] for row in rows]), r"ratings of subject 1 in .*found 0 rows"),
     ],
