@@ -25,7 +25,7 @@ class KnnTrainer(ClassicalTrainer):
 
     def weight(self, spec: KnnSpec, stage: TrainedStage) -> float:
         """A fold of some thousand windows takes about as long as so many steps of SCMM's fine-tuning."""
-        return 10.0
+        return 20.0
 
     def estimator(self, spec: KnnSpec, seed: int) -> KNeighborsClassifier:
         """With the neighbours and the metric of the settings; nothing is drawn."""

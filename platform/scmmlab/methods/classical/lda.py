@@ -95,7 +95,7 @@ class LdaTrainer(ClosedFormTrainer):
 
     def weight(self, spec: LdaSpec, stage: TrainedStage) -> float:
         """A fit of some thousand windows takes about as long as so many steps of SCMM's fine-tuning."""
-        return 2.0
+        return 3.0
 
     def estimator(self, spec: LdaSpec, seed: int) -> Lda:
         """With the shrinkage and the priors of the settings."""

@@ -48,7 +48,7 @@ class RidgeTrainer(ClosedFormTrainer):
 
     def weight(self, spec: RidgeSpec, stage: TrainedStage) -> float:
         """A fit of some thousand windows takes about as long as so many steps of SCMM's fine-tuning."""
-        return 1.0
+        return 3.0
 
     def estimator(self, spec: RidgeSpec, seed: int) -> Ridge:
         """With the penalty and the class weights of the settings."""

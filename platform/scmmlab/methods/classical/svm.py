@@ -52,7 +52,7 @@ class SvmTrainer(ClassicalTrainer):
 
     def weight(self, spec: SvmSpec, stage: TrainedStage) -> float:
         """A fit of some thousand windows takes about as long as so many steps of SCMM's fine-tuning."""
-        return 40.0
+        return 100.0
 
     def estimator(self, spec: SvmSpec, seed: int) -> RbfSvm | LinearSVC:
         """With the kernel of the settings; the seed is for liblinear, which draws where rows are fewer than features.
