@@ -13,7 +13,8 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC, LinearSVC
 
-from scmmlab.config import CorpusSelection, ExperimentSpec, TransferSpec
+from scmmlab.config import CorpusSelection, ExperimentSpec, TransferSpec, resolve_variant
+from scmmlab.errors import SpecError
 from scmmlab.evaluation.metrics import balanced_accuracy, confusion
 from scmmlab.methods.classical.closed_form import LinearSystem, solve_together
 from scmmlab.methods.contract import KeyRules
@@ -185,11 +186,13 @@ def test_systems_of_several_shapes_are_each_solved_and_one_without_a_solution_is
         return LinearSystem(root @ root.T, torch.from_numpy(rng.normal(size=(features, columns))))
 
     systems = [system(5, 2, 9), system(7, 1, 9), system(5, 2, 4), system(5, 2, 6), system(7, 1, 0)]
+    units = torch.logspace(-9, 9, 5, dtype=torch.float64)
+    systems.append(LinearSystem(units[:, None] * systems[0].a_PP * units, systems[0].b_PK))  # of other units, no worse
     solved = solve_together(systems)
-    assert [w is None for w in solved] == [False, False, True, False, True]
+    assert [w is None for w in solved] == [False, False, True, False, True, False]
     for one, w in zip(systems, solved, strict=True):
         if w is not None:
-            torch.testing.assert_close(one.a_PP @ w, one.b_PK, rtol=1e-9, atol=1e-9)
+            torch.testing.assert_close(one.a_PP @ w, one.b_PK, rtol=1e-6, atol=1e-6)
 
 
 # --- settings --------------------------------------------------------------------------------------------------------
@@ -202,3 +205,24 @@ def test_settings_that_logistic_regression_has_gained_leave_its_keys_as_they_wer
         assert what_matters(spec, those).keys() == {
             "method", "c", "class_weight", "max_iterations", "scaling", "protocol",
         }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"method": "ridge", "alpha": 0}, r"'alpha' in .*: it must lie in \(0, 1000000000.0\], got 0"),
+        (
+            {"method": "lda", "shrinkage": 1.5},
+            r"'shrinkage' in .*: it must be a number \(in \[0, 1\]\) or 'auto', got 1.5",
+        ),
+        ({"method": "lda", "shrinkage": "Auto"}, r"a number \(in \[0, 1\]\) or 'auto', got 'Auto'"),
+        ({"method": "svm", "kernel": "poly"}, "'kernel' in .*: it must be one of 'rbf', 'linear', got 'poly'"),
+        ({"method": "svm", "gamma": "scale"}, "'gamma' in .*: it must be a number, got 'scale'"),
+        ({"method": "knn", "neighbors": 0}, "'neighbors' in .*: it must be at least 1, got 0"),
+        ({"method": "linear", "context": "trial"}, "one of 'window', 'trial_mean', 'vote', got 'trial'; did you mean"),
+        ({"method": "majority", "context": "vote"}, "Unknown key 'context'"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused_when_they_are_read(changes, message):
+    with pytest.raises(SpecError, match=message):
+        resolve_variant(ExperimentSpec.model_validate({}), changes)

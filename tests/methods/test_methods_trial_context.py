@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from method_conformance import MethodConformance
 from sklearn.linear_model import RidgeClassifier
+from sklearn.neighbors import KNeighborsClassifier
 from training_cases import make_table, tables_with, with_columns
 
 from scmmlab.config import CorpusSelection
@@ -159,7 +160,7 @@ def test_neighbours_of_a_vote_cannot_be_outvoted_by_a_single_window():
     x = np.concatenate([np.zeros((5, 1)), np.ones((5, 1))])
     y = np.repeat([0, 1], 5)
     asked = np.array([[0.0], [0.1], [0.0], [0.1], [0.9]])
-    voting = SmoothedNeighbors(5, algorithm="brute").fit(x, y)
+    voting = SmoothedNeighbors(KNeighborsClassifier(5)).fit(x, y)
     np.testing.assert_allclose(voting.predict_proba(asked), [[6 / 7, 1 / 7]] * 4 + [[1 / 7, 6 / 7]])
     logits = Part(asked, np.zeros(5, dtype=np.int64), "vote").of_windows(predicted_logits(voting, asked, 2))
     expected = np.log([6 / 7, 1 / 7]) * 4 / 5 + np.log([1 / 7, 6 / 7]) / 5

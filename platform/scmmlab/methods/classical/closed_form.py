@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from scmmlab.errors import TrainingError
@@ -104,10 +105,10 @@ def solve_together(systems: Sequence[LinearSystem]) -> list[Tensor | None]:
         a_RPP = torch.stack([systems[r].a_PP for r in rs])
         b_RPK = torch.stack([systems[r].b_PK for r in rs])
         factor_RPP, failed_R = torch.linalg.cholesky_ex(a_RPP)
+        # where A is singular, a pivot may be some ulps of what it is left of, and pass for a number
         pivot_RP, size_RP = (each.diagonal(dim1=-2, dim2=-1) for each in (factor_RPP, a_RPP))
-        # a pivot that is all rounding passes for a number: where A is singular, it is some ulps of what was summed up
-        noise_R = torch.finfo(a_RPP.dtype).eps * a_RPP.shape[-1] * size_RP.amax(-1)
-        solvable_R = (failed_R == 0) & (pivot_RP.square().amin(-1) > noise_R)
+        noise_RP = torch.finfo(a_RPP.dtype).eps * a_RPP.shape[-1] * size_RP
+        solvable_R = (failed_R == 0) & (pivot_RP.square() > noise_RP).all(-1)
         w_RPK = torch.cholesky_solve(b_RPK, factor_RPP)
         for r, w_PK, solvable in zip(rs, w_RPK, solvable_R.tolist(), strict=True):
             solutions[r] = w_PK if solvable else None
@@ -150,7 +151,8 @@ class ClosedFormPack(OneShotPack):
 
     def train_epoch(self) -> list[Exception | None]:
         """Solve all folds, then predict the parts of each; the errors of those that fail."""
-        self._solved = self._solve()
+        with threadpool_limits(limits=1):
+            self._solved = self._solve()
         return super().train_epoch()
 
     def _estimator(self, r: int, part: Part) -> Estimator:

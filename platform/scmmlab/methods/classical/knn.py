@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
 from sklearn.neighbors import KNeighborsClassifier
 
 from scmmlab.config.experiment import TrainedStage
@@ -10,14 +12,23 @@ from scmmlab.methods.classical.trainer import ClassicalTrainer
 from scmmlab.methods.one_shot import Matrix
 
 
-class SmoothedNeighbors(KNeighborsClassifier):
+class SmoothedNeighbors:
     """Neighbours, and one more of each class: a single window without any of a class's cannot rule it out in a vote."""
+
+    def __init__(self, neighbors: KNeighborsClassifier):
+        self._neighbors = neighbors
+
+    def fit(self, X: Matrix, y: NDArray[np.int64]) -> SmoothedNeighbors:
+        """Keep features [N, P] and labels [N]."""
+        self._neighbors.fit(X, y)
+        self.classes_: NDArray[np.int64] = self._neighbors.classes_
+        return self
 
     def predict_proba(self, X: Matrix) -> Matrix:
         """(n_k + 1) / (n + K) [N, K], n_k of n neighbours being of class k."""
-        share: Matrix = super().predict_proba(X)
-        smoothed: Matrix = (share * self.n_neighbors + 1) / (self.n_neighbors + share.shape[1])
-        return smoothed
+        asked = self._neighbors.n_neighbors
+        share: Matrix = self._neighbors.predict_proba(X)
+        return (share * asked + 1) / (asked + len(self.classes_))
 
 
 class KnnTrainer(ClassicalTrainer):
@@ -27,7 +38,7 @@ class KnnTrainer(ClassicalTrainer):
         """A fold of some thousand windows takes about as long as so many steps of SCMM's fine-tuning."""
         return 20.0
 
-    def estimator(self, spec: KnnSpec, seed: int) -> KNeighborsClassifier:
+    def estimator(self, spec: KnnSpec, seed: int) -> KNeighborsClassifier | SmoothedNeighbors:
         """With the neighbours and the metric of the settings; nothing is drawn."""
-        kind = SmoothedNeighbors if spec.context == "vote" else KNeighborsClassifier
-        return kind(spec.neighbors, metric=spec.metric, algorithm="brute")
+        neighbors = KNeighborsClassifier(spec.neighbors, metric=spec.metric, algorithm="brute")
+        return SmoothedNeighbors(neighbors) if spec.context == "vote" else neighbors

@@ -31,7 +31,7 @@ class MlpSpec(ExperimentSpec):
     layers: int = Field(2, ge=1, le=16)
     """Hidden layers."""
     widths: Literal["equal", "halving"] = "equal"
-    """`halving`: each hidden layer has half as many units as the one before (`hidden: 256`, `layers: 3`: 256, 128, 64)."""
+    """`halving`: each hidden layer has half as many units as the one before (256, 128, 64)."""
     norm: Literal["none", "batch", "layer"] = "none"
     """What normalises a hidden layer's units before they are rectified: each unit over the batch, or each window over
     its units."""
