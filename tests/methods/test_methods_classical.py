@@ -186,13 +186,15 @@ def test_systems_of_several_shapes_are_each_solved_and_one_without_a_solution_is
         return LinearSystem(root @ root.T, torch.from_numpy(rng.normal(size=(features, columns))))
 
     systems = [system(5, 2, 9), system(7, 1, 9), system(5, 2, 4), system(5, 2, 6), system(7, 1, 0)]
-    units = torch.logspace(-9, 9, 5, dtype=torch.float64)
-    systems.append(LinearSystem(units[:, None] * systems[0].a_PP * units, systems[0].b_PK))  # of other units, no worse
-    solved = solve_together(systems)
-    assert [w is None for w in solved] == [False, False, True, False, True, False]
-    for one, w in zip(systems, solved, strict=True):
+    units_P1 = torch.logspace(-9, 9, 5, dtype=torch.float64)[:, None]
+    # the first, in other units: no worse, though its numbers differ by 36 orders of magnitude
+    systems.append(LinearSystem(units_P1 * systems[0].a_PP * units_P1.T, units_P1 * systems[0].b_PK))
+    *solved, rescaled = solve_together(systems)
+    assert [w is None for w in solved] == [False, False, True, False, True]
+    for one, w in zip(systems[:-1], solved, strict=True):
         if w is not None:
-            torch.testing.assert_close(one.a_PP @ w, one.b_PK, rtol=1e-6, atol=1e-6)
+            torch.testing.assert_close(one.a_PP @ w, one.b_PK, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(rescaled * units_P1, solved[0], rtol=1e-9, atol=1e-9)
 
 
 # --- settings --------------------------------------------------------------------------------------------------------
