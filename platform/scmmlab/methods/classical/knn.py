@@ -27,8 +27,8 @@ class SmoothedNeighbors:
     def predict_proba(self, X: Matrix) -> Matrix:
         """(n_k + 1) / (n + K) [N, K], n_k of n neighbours being of class k."""
         asked = self._neighbors.n_neighbors
-        share: Matrix = self._neighbors.predict_proba(X)
-        return (share * asked + 1) / (asked + len(self.classes_))
+        smoothed: Matrix = (self._neighbors.predict_proba(X) * asked + 1) / (asked + len(self.classes_))
+        return smoothed
 
 
 class KnnTrainer(ClassicalTrainer):

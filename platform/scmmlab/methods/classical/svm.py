@@ -25,10 +25,10 @@ class RbfSvm:
         """Learn from features [N, P] and labels [N]."""
         spec = self._spec
         # γ = gamma / (P Var X); features that are all constant have no variance, and any γ will do
-        variance = float(X.var()) or 1.0
+        self.gamma = spec.gamma / (X.shape[1] * (float(X.var()) or 1.0))
         self._svc = SVC(
             C=spec.c,
-            gamma=spec.gamma / (X.shape[1] * variance),
+            gamma=self.gamma,
             class_weight=self._class_weight,
             tol=spec.tolerance,
             max_iter=spec.max_iterations,
@@ -39,6 +39,7 @@ class RbfSvm:
             random_state=self._seed,
         ).fit(X, y)
         self.classes_: NDArray[np.int64] = self._svc.classes_
+        self.support_vectors = len(self._svc.support_)
         return self
 
     def decision_function(self, X: Matrix) -> Matrix:
