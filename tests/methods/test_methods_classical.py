@@ -178,6 +178,19 @@ def test_units_of_features_are_nothing_to_lda():
     np.testing.assert_allclose(*scores, rtol=1e-8, atol=1e-8)
 
 
+@pytest.mark.filterwarnings("ignore:Only one sample")
+@pytest.mark.parametrize("features", [1, 12])
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_lda_of_few_rows_or_of_one_feature_is_scikit_learn_s(rows, features):
+    x, y = data(3, features=max(features, 6))
+    x = x[:, :features]
+    kept = np.concatenate([np.flatnonzero(y == 0)[:rows], np.flatnonzero(y == 1)[:9], np.flatnonzero(y == 2)[:20]])
+    spec = ExperimentSpec.model_validate({"method": "lda"})
+    ours = trainer_of(spec).estimator(spec, 0).fit(x[kept], y[kept]).decision_function(x)
+    theirs = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(x[kept], y[kept]).decision_function(x)
+    np.testing.assert_allclose(over_first(ours), over_first(theirs), rtol=1e-8, atol=1e-8)
+
+
 def test_systems_of_several_shapes_are_each_solved_and_one_without_a_solution_is_told():
     rng = np.random.default_rng(0)
 

@@ -86,8 +86,9 @@ def _ledoit_wolf(z_nP: Tensor, covariance_PP: Tensor) -> Tensor:
     delta = squared - (covariance_PP.trace() / p).square()
     # Σ_i ‖z_i z_iᵀ − Σ‖² = Σ_i ‖z_i‖⁴ − n ‖Σ‖²
     beta = (z_nP.square().sum(1).square().sum() / (n * p) - squared) / n
-    # where the class's rows are all equal, there is nothing to shrink
-    return torch.where(beta == 0, 0.0, torch.minimum(beta, delta) / delta)
+    # where the class's rows are all equal, or there is one feature, there is nothing to shrink
+    least = torch.minimum(beta, delta)
+    return torch.where(least == 0, 0.0, least / delta)
 
 
 class LdaTrainer(ClosedFormTrainer):
