@@ -97,7 +97,7 @@ class ZeroShotProtocol(_SourceTrainedProtocol):
 
 
 class UdaInductiveProtocol(_SourceTrainedProtocol, _TrialSplitProtocol):
-    """The classifier learns on the source's labels, and may see windows of the tested subject's fine-tune part unlabelled.
+    """The classifier learns on the source's labels, and may see windows of the target's fine-tune part without theirs.
 
     The test part is that of `honest`.
     """
