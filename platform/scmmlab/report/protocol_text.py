@@ -6,6 +6,7 @@ from scmmlab.config import (
     ExperimentSpec,
     HonestProtocol,
     LosoProtocol,
+    Regime,
     ReleasedProtocol,
     UdaInductiveProtocol,
     UdaTransductiveProtocol,
@@ -13,6 +14,14 @@ from scmmlab.config import (
 )
 from scmmlab.evaluation.within_subject import TrialSplit
 
+REGIMES_IN_WORDS: dict[Regime, str] = {
+    "target_few": "trained on labelled trials of the tested subject",
+    "target_pool": "trained on labels of other subjects of the target",
+    "source_only": "trained on labels of the source, nothing of the target is seen",
+    "uda_inductive": "trained on labels of the source; windows of the tested subject from before the test may be seen "
+    "without labels",
+    "uda_transductive": "trained on labels of the source; the tested windows may be seen without labels",
+}
 RELEASED_MARK = "‡"
 TRANSDUCTIVE_MARK = "§"
 TRANSDUCTIVE_NOTE = (

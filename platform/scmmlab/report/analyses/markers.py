@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from scmmlab.config import ReleasedProtocol, UdaTransductiveProtocol
+from scmmlab.config import Regime, ReleasedProtocol, UdaTransductiveProtocol
 from scmmlab.evaluation import Verdict
 from scmmlab.report.card import RowKind, Tone
 from scmmlab.report.comparisons import judged_alike
@@ -22,6 +22,17 @@ def is_released(results: StudyResults, variant: str) -> bool:
     """Whether a variant is judged by the released protocol."""
     experiment = results.experiments().get(variant)
     return experiment is not None and isinstance(experiment.protocol, ReleasedProtocol)
+
+
+def variants_by_regime(results: StudyResults) -> dict[Regime, list[str]]:
+    """Variants in the study's order by the label regime that they are trained in, that of the reference first."""
+    experiments, reference = results.experiments(), results.ablation.statistics.reference
+    found: dict[Regime, list[str]] = {}
+    known = [name for name in results.ablation.variants if name in experiments]
+    for variant in sorted(known, key=lambda name: name != reference):
+        found.setdefault(experiments[variant].protocol.regime, []).append(variant)
+    order = list(results.ablation.variants)
+    return {regime: sorted(variants, key=order.index) for regime, variants in found.items()}
 
 
 def is_transductive(results: StudyResults, variant: str) -> bool:
