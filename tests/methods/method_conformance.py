@@ -51,6 +51,8 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
     "honest_best": {"kind": "honest", "epoch_selection": "best_validation"},
     "loso": {"kind": "loso", "subjects_per_fold": 2},
     "zero_shot": {"kind": "zero_shot"},
+    "uda_inductive": {"kind": "uda_inductive"},
+    "uda_transductive": {"kind": "uda_transductive"},
     "released": {"kind": "released"},
 }
 WITHIN_SUBJECTS = ("honest", "honest_best", "released")

@@ -44,7 +44,7 @@ def test_every_setting_of_a_method_is_shown_with_its_default_and_description(scm
 @pytest.mark.parametrize(
     ("path", "takes"),
     [
-        ("protocol.kind", "honest | loso | zero_shot | released"),
+        ("protocol.kind", "honest | loso | zero_shot | uda_inductive | uda_transductive | released"),
         ("pretrain.batches", "a whole number | all | null"),
         ("masking.overwrite_originals", "true | false | null"),
         ("masking.ratio", "a number"),

@@ -159,7 +159,8 @@ class FoldData:
     validation_label: NDArray[np.int64]
     """Labels of the validation part; empty where the protocol has none."""
     test_features: Features
-    """Windows of the target, not scaled; the fold's test rows index it."""
+    """Windows of the target, not scaled; the fold's test rows index it, and its unlabelled rows, which the protocol
+    grants to a method that `sees` windows of the target without their labels."""
     scaler: Scaler
     """For the fine-tune and the validation part: fitted on the fine-tune part."""
     test_scaler: Scaler

@@ -7,7 +7,7 @@ holds them, or leads to them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from scmmlab.evaluation import Fold, make_folds, trial_numbers
 from scmmlab.features import Scaler
 from scmmlab.methods.contract import FoldData, PretrainData
 from scmmlab.methods.pretraining_view import pretraining_view
+from scmmlab.methods.registry import method_of
 from scmmlab.tables import FeatureTable, check_mixable
 from scmmlab.training.requests import CellRequest, PretrainRequest, SweepRequest
 
@@ -108,6 +109,8 @@ def _fold_data(
     seen = source if fold.trained_on == "source" else target
     scaler = Scaler.fit(experiment.scaling, seen.features[fold.finetune])
     by_itself = getattr(experiment.protocol, "scale_each_part", False)
+    if "unlabelled_target" not in method_of(experiment).sees:
+        fold = replace(fold, unlabelled=np.zeros(0, dtype=np.int64))
     return FoldData(
         fold=fold,
         seen_features=seen.features,
