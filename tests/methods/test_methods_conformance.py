@@ -41,3 +41,14 @@ class TestMlp(MethodConformance):
         "finetune.optimizer.learning_rate": 0.02,
         "dropout": 0.0,
     }
+
+
+class TestDgcnn(MethodConformance):
+    method = "dgcnn"
+    settings = {"hidden": 4, "dense": 8, "finetune": {"epochs": 3, "batch_size": 16}}
+    failing = {"finetune.optimizer.weight_decay": 1e39}
+    by_heart = {
+        "finetune.epochs": 60,
+        "finetune.optimizer.learning_rate": 0.02,
+        "dropout": 0.0,
+    }

@@ -100,6 +100,8 @@ class InputShape:
     """F."""
     classes: int = 0
     """K; 0 in pre-training, which knows no classes."""
+    names: tuple[str, ...] = ()
+    """Names of the channels; empty where they are nothing to the stage."""
 
 
 @dataclass(frozen=True)
@@ -221,6 +223,8 @@ class FoldRun:
     """K."""
     start: Mapping[str, Tensor]
     """Tensors that pre-training left, or what it would have started from; may hold more than fine-tuning needs."""
+    channels: tuple[str, ...] = ()
+    """Names of the channels, in the order of the features."""
     epoch: int = 0
     """Epochs done."""
     curve: list[dict[str, float | None]] = field(default_factory=list)
