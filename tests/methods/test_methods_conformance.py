@@ -51,4 +51,6 @@ class TestDgcnn(MethodConformance):
         "finetune.epochs": 60,
         "finetune.optimizer.learning_rate": 0.02,
         "dropout": 0.0,
+        "sparse_l2": 0.0,
+        "dense": 32,
     }

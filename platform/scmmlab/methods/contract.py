@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # a method is listed, planned and checked without what it com
 
     from scmmlab.evaluation import Fold
     from scmmlab.features import Scaler
+    from scmmlab.methods.golden import GoldenVerifier
     from scmmlab.replica.collectives import Collectives
     from scmmlab.replica.windows import WindowPool, Windows
 
@@ -128,6 +129,8 @@ class Method:
     """Stage → the figures of its epochs."""
     rules: KeyRules = KeyRules()
     """What of its settings does not matter."""
+    golden: Callable[[], GoldenVerifier] | None = None
+    """Imports what compares it with golden vectors; None where there are none."""
 
     def names(self, stage: TrainedStage) -> tuple[str, ...]:
         """Names of the figures of a stage's epochs."""

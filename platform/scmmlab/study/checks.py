@@ -65,7 +65,9 @@ def check_experiment(
         )
     reason = experiment.unfit(common_channels(source, target), selected_classes(transfer.target, target))
     if reason is not None:
-        raise SpecError(f"The method '{experiment.method}' of {where} cannot be used on transfer '{transfer.name}': {reason}")
+        raise SpecError(
+            f"The method '{experiment.method}' of {where} cannot be used on transfer '{transfer.name}': {reason}"
+        )
     if experiment.protocol.kind == "zero_shot":
         of_source, of_target = selected_classes(transfer.source, source), selected_classes(transfer.target, target)
         if of_source != of_target:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from scmmlab.methods.contract import ACCURACIES, KeyRules, Method, Metric, Rule, Trainer
 from scmmlab.methods.dgcnn.spec import DgcnnSpec
+
+if TYPE_CHECKING:  # imported when it runs
+    from scmmlab.methods.golden import GoldenVerifier
 
 
 def _load() -> Trainer:
     from scmmlab.methods.dgcnn.trainer import DgcnnTrainer
 
     return DgcnnTrainer()
+
+
+def _golden() -> GoldenVerifier:
+    from scmmlab.methods.dgcnn.golden import DgcnnGolden
+
+    return DgcnnGolden()
 
 
 def _isolated(experiment: DgcnnSpec) -> bool:
@@ -29,5 +40,6 @@ METHOD = Method(
             Rule("order", lambda e: e.adjacency == "identity", "without a graph there is one term"),
         )
     ),
+    golden=_golden,
 )
 """What everybody else knows of it."""
