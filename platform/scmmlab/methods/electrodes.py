@@ -35,8 +35,8 @@ PO10 54.9876 -98.0911 -35.541, O1 -29.4134 -112.449 8.839, Oz 0.1076 -114.892 14
 I1 -29.8184 -114.57 -29.216, Iz 0.0045 -118.565 -23.078, I2 29.7416 -114.26 -29.256, POO7 -42.9764 -106.493 5.773,
 POO8 43.6696 -106.599 5.726
 """
-# Standard positions, those of MNE's montage "standard_1005" (R. Oostenveld's 10-5 template on the Colin27 head): name, x
-# to the right, y to the front, z up, in mm. As numbers, since results must not change with a version of MNE.
+# Standard positions, those of MNE's montage "standard_1005" (R. Oostenveld's 10-5 template on the Colin27 head): name,
+# x to the right, y to the front, z up, in mm. As numbers, since results must not change with a version of MNE.
 
 POSITIONS: dict[str, tuple[float, float, float]] = {}
 """Electrode → (x, y, z) in mm, from ear to ear, to the front, up."""

@@ -50,8 +50,11 @@ class Network(ABC):
         """Mean loss [R] of the windows that count, 0 without any: cross-entropy, unless a method has another."""
         return cross_entropy(logits_RBK, label_RB, real_RB)
 
-    def penalty(self, tensors: Tensors) -> Tensor | None:
-        """What is added to the loss whatever the windows are, [R]."""
+    def penalise(self, parameters: Parameters) -> Tensor | None:
+        """What is added to the loss whatever the windows are, [R]; its gradient is added to `parameters.gradients`.
+
+        In closed form, as it reads every parameter: autograd would pass over them five times. To be called without it.
+        """
         return None
 
 
@@ -117,7 +120,7 @@ class Training(Mode):
         drawn = stream_words(self._streams_2R1, words, self._drawn).view(torch.int16)[:, :count]
         self._drawn += words
         keep = drawn >= min(round(probability * 2**16) - 2**15, 2**15 - 1)
-        return torch.where(keep.view(x.shape), x / (1 - probability), 0.0)
+        return x * keep.view(x.shape).to(x.dtype).mul_(1 / (1 - probability))
 
     def batch_norm(self, tensors: Tensors, name: str, y_RNO: Tensor) -> Tensor:
         """By the mean and variance of the rows that count; two passes, as E[y²] − E[y]² would cancel."""
@@ -140,7 +143,9 @@ def _affine(tensors: Tensors, name: str, normal_RNO: Tensor) -> Tensor:
 
 def linear(tensors: Tensors, name: str, x_RBI: Tensor) -> Tensor:
     """Take ``x Wᵀ + b``, [R, B, O]."""
-    return torch.baddbmm(tensors[f"{name}.bias"].unsqueeze(1), x_RBI, tensors[f"{name}.weight"].transpose(1, 2))
+    # as W xᵀ, so that autograd makes the gradient of W in its own layout; to turn it over would take longer than all else
+    x_RIB, bias_RO1 = x_RBI.transpose(1, 2), tensors[f"{name}.bias"].unsqueeze(-1)
+    return torch.baddbmm(bias_RO1, tensors[f"{name}.weight"], x_RIB).transpose(1, 2)
 
 
 def cross_entropy(logits_RBK: Tensor, label_RB: Tensor, real_RB: Tensor) -> Tensor:
@@ -214,12 +219,11 @@ def _gradient(
         leaves = {name: parameters[name].detach().requires_grad_() for name in parameters.names}
         logits_RBK = network.logits(leaves, x_RBCF, Training(parameters, real_RB, streams_2R1))
         loss_R = network.loss(logits_RBK, label_RB, real_RB)
-        penalty_R = network.penalty(leaves)
-        total = (loss_R if penalty_R is None else loss_R + penalty_R).sum()
-        gradients = torch.autograd.grad(total, list(leaves.values()), materialize_grads=True)
+        gradients = torch.autograd.grad(loss_R.sum(), list(leaves.values()), materialize_grads=True)
     with torch.no_grad():
         for name, gradient in zip(leaves, gradients, strict=True):
             parameters.gradients[name].copy_(gradient)
+        network.penalise(parameters)
     return loss_R.detach(), logits_RBK.detach()
 
 

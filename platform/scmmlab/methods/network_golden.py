@@ -38,7 +38,7 @@ class Pass:
     total: Tensor
     """With it."""
     gradients: Mapping[str, Tensor]
-    """Of `total`, by the names of the parameters."""
+    """By the names of the parameters; in training of `total`, in evaluation of `loss`."""
     x: Tensor
     """Gradient of the input."""
 
@@ -143,21 +143,23 @@ class NetworkScene:
     def step(self, x: Tensor, label_RB: Tensor) -> Tensor:
         """Loss with penalty of the file's replica; the gradient is in the parameters."""
         real_RB = torch.ones_like(label_RB, dtype=torch.bool)
-        penalty_R = self.network.penalty(self.by_name())
-        loss = network_gradient(self.network, self.parameters, x, label_RB, real_RB).loss_R[self.place]
-        return loss if penalty_R is None else loss + penalty_R[self.place]
+        loss_R = network_gradient(self.network, self.parameters, x, label_RB, real_RB).loss_R
+        return self._total(loss_R)[self.place]
+
+    def _total(self, loss_R: Tensor) -> Tensor:
+        # of a copy, since the gradient of the penalty is in the parameters already
+        penalty_R = self.network.penalise(self.parameters.part(""))
+        return loss_R if penalty_R is None else loss_R + penalty_R
 
     def _pass(self, x: Tensor, label_RB: Tensor, mode: Mode) -> Pass:
         leaves = {name: tensor.detach().clone().requires_grad_() for name, tensor in self.by_name().items()}
         x = x.clone().requires_grad_()
         logits_RBK = self.network.logits(leaves, x, mode)
         loss_R = self.network.loss(logits_RBK, label_RB, torch.ones_like(label_RB, dtype=torch.bool))
-        penalty_R = self.network.penalty(leaves)
-        total_R = loss_R if penalty_R is None else loss_R + penalty_R
-        *found, of_x = torch.autograd.grad(total_R.sum(), [*leaves.values(), x], materialize_grads=True)
+        *found, of_x = torch.autograd.grad(loss_R.sum(), [*leaves.values(), x], materialize_grads=True)
         gradients = {name: gradient[self.place] for name, gradient in zip(leaves, found, strict=True)}
-        own = self.place
-        return Pass(logits_RBK[own].detach(), loss_R[own].detach(), total_R[own].detach(), gradients, of_x[own])
+        loss_R, own = loss_R.detach(), self.place
+        return Pass(logits_RBK[own].detach(), loss_R[own], self._total(loss_R)[own], gradients, of_x[own])
 
     def trajectory(self, batches: Callable[[int], tuple[Tensor, Tensor]]) -> Tensor:
         """Losses [S] of Adam from the beginning; `batches` gives windows and labels of each step."""

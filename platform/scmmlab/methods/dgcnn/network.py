@@ -130,9 +130,15 @@ class DgcnnNetwork(Network):
             return -s_RCC
         return torch.eye(s_RCC.shape[-1], device=like.device, dtype=like.dtype) - s_RCC
 
-    def penalty(self, tensors: Tensors) -> Tensor | None:
-        """λ Σ ‖p‖₂ over the learned tensors."""
-        if self._spec.sparse_l2 == 0:
+    def penalise(self, parameters: Parameters) -> Tensor | None:
+        """λ Σ ‖p‖₂ over the learned tensors, whose gradient is λ p / ‖p‖₂, and 0 at p = 0."""
+        strength = self._spec.sparse_l2
+        if strength == 0:
             return None
-        norms = [torch.linalg.vector_norm(tensor.flatten(1), dim=1) for tensor in tensors.values()]
-        return self._spec.sparse_l2 * torch.stack(norms).sum(0)
+        norms = []
+        for name, gradient in parameters.gradients.items():
+            norm_R = torch.linalg.vector_norm(parameters[name].flatten(1), dim=1)
+            slope_R = torch.where(norm_R == 0, 0.0, strength / norm_R)
+            gradient.addcmul_(parameters[name], slope_R.view(-1, *[1] * (gradient.dim() - 1)))
+            norms.append(norm_R)
+        return strength * torch.stack(norms).sum(0)
