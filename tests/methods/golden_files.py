@@ -20,7 +20,10 @@ def altered(path: Path, folder: Path, name: str) -> Path:
     array = arrays[name].copy()
     place = tuple(size // 3 for size in array.shape)
     value = array[place]
-    array[place] = value + 1 if array.dtype.kind in "iu" or value == 0 else 2 * value
+    if array.dtype.kind == "U":
+        array[place] = "Cz"
+    else:
+        array[place] = value + 1 if array.dtype.kind in "iu" or value == 0 else 2 * value
     copy = folder / path.name
     np.savez(copy, **(arrays | {name: array}))
     return copy

@@ -54,3 +54,18 @@ class TestDgcnn(MethodConformance):
         "sparse_l2": 0.0,
         "dense": 32,
     }
+
+
+class TestRgnn(MethodConformance):
+    method = "rgnn"
+    settings = {"hidden": 4, "finetune": {"epochs": 3, "batch_size": 16}}
+    failing = {"finetune.optimizer.weight_decay": 1e39}
+    by_heart = {
+        "finetune.epochs": 60,
+        "finetune.optimizer.learning_rate": 0.02,
+        "hidden": 32,
+        "depth": 1,
+        "dropout": 0.0,
+        "noise": 0.0,
+        "l1": 0.0,
+    }

@@ -22,6 +22,7 @@ from scmmlab.training.stages import run_cell_stage
 
 SMALL = {
     "dgcnn": {"hidden": 4, "dense": 8, "band_norm": True},
+    "rgnn": {"hidden": 4},
 }
 METHODS = sorted(SMALL)
 
@@ -29,7 +30,9 @@ METHODS = sorted(SMALL)
 def request(method, seed=0, protocol="honest", selection="best_validation"):
     spec = {"method": method, "finetune": {"epochs": 2, "batch_size": 16}, **SMALL[method]}
     spec["protocol"] = {"kind": protocol, "epoch_selection": selection}
-    return CellRequest(f"{method} {seed} {protocol}", ExperimentSpec.model_validate(spec), seed, TRANSFER, CHANNELS, None)
+    return CellRequest(
+        f"{method} {seed} {protocol}", ExperimentSpec.model_validate(spec), seed, TRANSFER, CHANNELS, None
+    )
 
 
 def trained(requests):

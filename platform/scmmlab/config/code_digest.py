@@ -56,6 +56,7 @@ COMPUTES_NOTHING: Mapping[str, str] = {
     "methods/dgcnn/golden": "compares numerics with golden vectors",
     "methods/golden": "reads what numerics are verified against",
     "methods/network_golden": "compares numerics with golden vectors",
+    "methods/rgnn/golden": "compares numerics with golden vectors",
     "methods/scmm/golden": "reads what numerics are verified against",
     "methods/scmm/verification": "compares numerics with golden vectors",
     "methods/verification": "finds whose golden vectors a file holds",

@@ -143,7 +143,7 @@ def _affine(tensors: Tensors, name: str, normal_RNO: Tensor) -> Tensor:
 
 def linear(tensors: Tensors, name: str, x_RBI: Tensor) -> Tensor:
     """Take ``x Wᵀ + b``, [R, B, O]."""
-    # as W xᵀ, so that autograd makes the gradient of W in its own layout; to turn it over would take longer than all else
+    # as W xᵀ, so that autograd makes the gradient of W in its own layout: to turn it over takes longer than the rest
     x_RIB, bias_RO1 = x_RBI.transpose(1, 2), tensors[f"{name}.bias"].unsqueeze(-1)
     return torch.baddbmm(bias_RO1, tensors[f"{name}.weight"], x_RIB).transpose(1, 2)
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import Field, ValidationError
+from pydantic_core import InitErrorDetails
 
 from scmmlab.config.base import Spec
 from scmmlab.config.experiment import ExperimentSpec, OptimizerSpec, TrainedStage
@@ -22,8 +26,26 @@ class TrainingSpec(Spec):
 class PackedSpec(ExperimentSpec):
     """An experiment whose folds train together, without pre-training."""
 
+    NOT_GRANTED: ClassVar[Mapping[str, str]] = {}
+    """Setting that the paper has → what it would have to see, which no protocol grants."""
+
     finetune: TrainingSpec = TrainingSpec()
     """Training."""
+
+    @classmethod
+    def with_present_paths(cls, data: Mapping[str, Any]) -> dict[str, Any]:
+        """`data`, nested.
+
+        Raises
+        ------
+        ValidationError
+            If it asks for what no protocol grants.
+        """
+        for name in cls.NOT_GRANTED.keys() & data.keys():
+            why = ValueError(f"it needs {cls.NOT_GRANTED[name]}, which no protocol grants; leave it out")
+            error = InitErrorDetails(type="value_error", loc=(name,), input=data[name], ctx={"error": why})
+            raise ValidationError.from_exception_data(cls.__name__, [error])
+        return super().with_present_paths(data)
 
     def epochs(self, stage: TrainedStage) -> int:
         """Epochs of a stage."""
