@@ -69,3 +69,22 @@ class TestRgnn(MethodConformance):
         "noise": 0.0,
         "l1": 0.0,
     }
+
+
+class TestBidann(MethodConformance):
+    method = "bidann"
+    settings = {
+        "time_steps": 3,
+        "hidden": 4,
+        "time_slots": 2,
+        "dense": 8,
+        "dense_last": 4,
+        "finetune": {"epochs": 3, "batch_size": 16},
+    }
+    failing = {"finetune.optimizer.weight_decay": 1e39}
+    by_heart = {
+        "finetune.epochs": 40,
+        "finetune.optimizer.learning_rate": 0.02,
+        "dropout": 0.0,
+        "hidden": 8,
+    }

@@ -24,6 +24,7 @@ SMALL = {
     "dgcnn": {"hidden": 4, "dense": 8, "band_norm": True},
     "rgnn": {"hidden": 4},
 }
+SMALL["bidann"] = {"time_steps": 3, "hidden": 4, "time_slots": 2, "dense": 8, "dense_last": 4}
 METHODS = sorted(SMALL)
 
 

@@ -169,6 +169,10 @@ class FoldData:
     """For the fine-tune and the validation part: fitted on the fine-tune part."""
     test_scaler: Scaler
     """For the test part: the same, unless the protocol scales each part by itself."""
+    seen_trial: NDArray[np.int64]
+    """Which trial each window of `seen_features` is of, counted from 0; windows of a trial are next to each other."""
+    test_trial: NDArray[np.int64]
+    """The same of `test_features`."""
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,10 @@ Tensors = Mapping[str, Tensor]
 class Network(ABC):
     """What is computed from parameters and windows; it holds no number that is learned."""
 
+    time_steps: int | None = None
+    """Windows of a trial that it sees together, the last being the one that is told; None where it sees that one alone.
+    With a number its input is [R, B, T, C, F]."""
+
     @abstractmethod
     def sizes(self) -> Sizes:
         """Name → shape of each learned tensor of one replica."""

@@ -41,6 +41,7 @@ from scmmlab.methods.fold_figures import (
 )
 from scmmlab.methods.network import Network, network_gradient, network_logits
 from scmmlab.methods.packed_spec import PackedSpec
+from scmmlab.methods.sequences import first_rows, sequence_rows
 from scmmlab.replica.batches import epoch_batches, steps_per_epoch
 from scmmlab.replica.collectives import SINGLE_PROCESS
 from scmmlab.replica.cuda_graph import GraphedTensor, stays_on_device
@@ -133,6 +134,8 @@ class NetworkPack(FoldPack):
         )
         self.validation_label_RN, _ = padded([torch.from_numpy(own.validation_label).to(self.device) for own in data])
         self.test_rows_RN, _ = padded([pool.rows(own.test_features, own.fold.test) for own in data])
+        self.first_rows = None if network.time_steps is None else first_rows(data, pool)
+        """Where the network sees sequences: row of the pool → the row where its trial begins."""
         scaling = Scaling.stack([own.scaler for own in data], self.device, self.dtype)
         test_scaling = Scaling.stack([own.test_scaler for own in data], self.device, self.dtype)
         self.scaling, self.test_scaling = scaling, test_scaling
@@ -241,12 +244,20 @@ class NetworkPack(FoldPack):
             How many of them were told right, before the step.
         """
         with threads_for_replicas(len(rows_RB), self.device):
-            x_RBCF = self.scaling.apply(self.pool.gather(rows_RB))
+            x_RBCF = self._windows(rows_RB, self.scaling)
             # rows are always masked, also where all are real: a replica's arithmetic must not depend on its neighbours'
             found = network_gradient(self.network, self.parameters, x_RBCF, label_RB, real_RB, streams_2R1)
             self.learner.step(self.parameters.gradient, rate_R, active_R)
         correct_R = ((found.logits_RBK.argmax(-1) == label_RB) & real_RB).sum(1)
         return found.loss_R * real_RB.sum(1), correct_R
+
+    def _windows(self, rows_RB: Tensor, scaling: Scaling) -> Tensor:
+        """Scaled windows [R, B, C, F] of these rows, or sequences [R, B, T, C, F] that end with them."""
+        if self.first_rows is None:
+            return scaling.apply(self.pool.gather(rows_RB))
+        sequences_RBT = sequence_rows(rows_RB, self.first_rows, self.network.time_steps or 1)
+        x_RNCF = scaling.apply(self.pool.gather(sequences_RBT.flatten(1)))
+        return x_RNCF.unflatten(1, sequences_RBT.shape[1:])
 
     def _end_epoch(self, found: Sequence[Sequence[float]]) -> None:
         """Choose, and write the curves, from what `run_epoch` gave."""
@@ -293,7 +304,7 @@ class NetworkPack(FoldPack):
         with multiplications(), threads_for_replicas(len(rows_RN), self.device):
             return torch.cat(
                 [
-                    network_logits(self.network, self.parameters, scaling.apply(self.pool.gather(rows)))
+                    network_logits(self.network, self.parameters, self._windows(rows, scaling))
                     for rows in rows_RN.split(PREDICTED_ROWS, dim=1)
                 ],
                 dim=1,

@@ -104,6 +104,8 @@ def _finetune_pack(
         test_features=features,
         scaler=scaler,
         test_scaler=scaler,
+        seen_trial=np.arange(count),
+        test_trial=np.arange(count),
     )
     trainer = trainer_of(experiment)
     start = trainer.initial_state(experiment, InputShape(channels, bands, classes), 0)
