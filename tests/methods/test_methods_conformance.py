@@ -74,16 +74,16 @@ class TestRgnn(MethodConformance):
 class TestBidann(MethodConformance):
     method = "bidann"
     settings = {
-        "time_steps": 3,
+        "time_steps": 2,
         "hidden": 4,
         "time_slots": 2,
         "dense": 8,
         "dense_last": 4,
-        "finetune": {"epochs": 3, "batch_size": 16},
+        "finetune": {"epochs": 2, "batch_size": 16},
     }
     failing = {"finetune.optimizer.weight_decay": 1e39}
     by_heart = {
-        "finetune.epochs": 40,
+        "finetune.epochs": 20,
         "finetune.optimizer.learning_rate": 0.02,
         "dropout": 0.0,
         "hidden": 8,

@@ -53,6 +53,7 @@ COMPUTES_NOTHING: Mapping[str, str] = {
     "evaluation/statistics": "is computed anew from the stored results by each report",
     "features/benchmark": "measures",
     "features/whole_process": "measures",
+    "methods/bidann/golden": "compares numerics with golden vectors",
     "methods/dgcnn/golden": "compares numerics with golden vectors",
     "methods/golden": "reads what numerics are verified against",
     "methods/network_golden": "compares numerics with golden vectors",
