@@ -99,12 +99,13 @@ def test_windows_that_do_not_count_change_nothing(method):
     found = request(method).experiment
     network = trainer(method).network(found.model_copy(update={"dropout": 0.0}), InputShape(3, 5, 2, CHANNELS))
     states = []
-    x_RBCF = torch.randn(1, 8, 3, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    steps = [] if network.time_steps is None else [network.time_steps]
+    x = torch.randn(1, 8, *steps, 3, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     for rows in (slice(0, 5), slice(0, 8)):
         parameters = Parameters(network.sizes(), 1, "cpu", torch.float64)
         network.initialise(parameters, torch.tensor([3]))
         real_RB = torch.arange(8)[None, rows] < 5
-        network_gradient(network, parameters, x_RBCF[:, rows], torch.arange(8)[None, rows] % 2, real_RB)
+        network_gradient(network, parameters, x[:, rows], torch.arange(8)[None, rows] % 2, real_RB)
         states.append(
             torch.cat([parameters.gradient[0], *(t.flatten().double() for t in parameters.running_var.values())])
         )

@@ -1,8 +1,8 @@
 """What a method is to everybody else: its settings, what it may be given, how it trains, and who may share a pack.
 
 A method says which settings it has (a spec, without importing what it computes with) and brings a `Trainer`. Splits,
-sealed labels, stages, checkpoints, resume, the store, MLflow and the report are everybody's. Three ways to write one,
-from easy to fast: `one_shot.OneShotPack`, `sequential.SequentialPack`, and layers of `replica`.
+sealed labels, stages, checkpoints, resume, the store, MLflow and the report are everybody's. Four ways to write one,
+from easy to fast: `one_shot.OneShotPack`, `sequential.SequentialPack`, `packed.NetworkPack`, and layers of `replica`.
 
 | symbol | meaning |
 |---|---|

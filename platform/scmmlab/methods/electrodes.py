@@ -103,4 +103,5 @@ def distance_weights(channels: Sequence[str], needed_by: str, delta_cm2: float =
     at_cm = positions_mm(channels, needed_by) / 10
     squared = ((at_cm[:, None] - at_cm[None]) ** 2).sum(-1)
     # written so that it holds for d = 0 too
-    return delta_cm2 / np.maximum(squared, delta_cm2)
+    weights: NDArray[np.float64] = delta_cm2 / np.maximum(squared, delta_cm2)
+    return weights

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from scmmlab.config import OptimizerSpec
-from scmmlab.methods.golden import HINT, CorpusError, GoldenCheck, GoldenFile, relative_error, worst
+from scmmlab.errors import CorpusError
+from scmmlab.methods.golden import HINT, GoldenCheck, GoldenFile, relative_error, worst
 from scmmlab.methods.network import Evaluation, Mode, Network, Training, network_gradient, network_logits
 from scmmlab.replica.optimizer import Adam
 from scmmlab.replica.parameters import Parameters

@@ -88,12 +88,13 @@ class PackedTrainer(Trainer):
 
     def pack_signature(self, spec: PackedSpec, stage: TrainedStage, shape: InputShape) -> PackedSignature:
         """Equal for those that may share a pack."""
-        own = {"scaling": True, "protocol": True, "finetune": {"epochs", "optimizer"}}
+        shared = spec.model_dump(mode="json", exclude={"scaling", "protocol", "finetune"})
+        shared["finetune"] = spec.finetune.model_dump(mode="json", exclude={"epochs", "optimizer"})
         return PackedSignature(
             shape=shape,
             selection=spec.protocol.epoch_selection,
             validates=spec.protocol.validates,
-            settings=canonical_json(spec.model_dump(mode="json", exclude=own)),
+            settings=canonical_json(shared),
         )
 
     def finetune_pack(self, runs: Sequence[FoldRun], pool: WindowPool) -> NetworkPack:
@@ -257,7 +258,7 @@ class NetworkPack(FoldPack):
             return scaling.apply(self.pool.gather(rows_RB))
         sequences_RBT = sequence_rows(rows_RB, self.first_rows, self.network.time_steps or 1)
         x_RNCF = scaling.apply(self.pool.gather(sequences_RBT.flatten(1)))
-        return x_RNCF.unflatten(1, sequences_RBT.shape[1:])
+        return x_RNCF.view(*sequences_RBT.shape, *x_RNCF.shape[2:])
 
     def _end_epoch(self, found: Sequence[Sequence[float]]) -> None:
         """Choose, and write the curves, from what `run_epoch` gave."""

@@ -30,7 +30,8 @@ def _beginnings(trial: NDArray[np.int64]) -> NDArray[np.int64]:
     """Row → the first row of its trial, whose rows stand next to each other."""
     begins = np.ones(len(trial), dtype=bool)
     begins[1:] = trial[1:] != trial[:-1]
-    return np.flatnonzero(begins)[np.cumsum(begins) - 1]
+    first: NDArray[np.int64] = np.flatnonzero(begins)[np.cumsum(begins) - 1]
+    return first
 
 
 def sequence_rows(rows_RB: Tensor, first_n: Tensor, steps: int) -> Tensor:

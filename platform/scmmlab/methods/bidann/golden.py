@@ -112,11 +112,12 @@ class _AsReleased(_Composed):
 
     def sequences(self, side: str, x_RBTCF: Tensor) -> Tensor:
         """What a recurrent network gets."""
-        right = super().sequences(side, x_RBTCF)
+        right_RBTI = super().sequences(side, x_RBTCF)
         if side == "left":
-            return right
-        bands = self._shape.bands
-        return right.unflatten(-1, (-1, bands)).permute(0, 1, 4, 2, 3).reshape(right.shape)
+            return right_RBTI
+        replicas, windows, steps, inputs = right_RBTI.shape
+        blocks_RBTCF = right_RBTI.view(replicas, windows, steps, -1, self._shape.bands)
+        return blocks_RBTCF.permute(0, 1, 4, 2, 3).reshape(replicas, windows, steps, inputs)
 
 
 def _network(file: GoldenFile) -> _Composed:

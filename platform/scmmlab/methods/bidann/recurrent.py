@@ -45,7 +45,7 @@ def lstm(tensors: Tensors, name: str, x_RBTI: Tensor) -> Tensor:
     of_inputs_R4N = torch.baddbmm(bias_R41, w_ih, x_RBTI.transpose(1, 2).flatten(1, 2).transpose(1, 2))
     c_RHB = x_RBTI.new_zeros(replicas, w_hh.shape[2], rows)
     h_RHB = c_RHB
-    outputs = []
+    outputs: list[Tensor] = []
     for step_R4B in of_inputs_R4N.view(replicas, -1, steps, rows).unbind(2):
         gates_R4B = torch.baddbmm(step_R4B, w_hh, h_RHB) if outputs else step_R4B
         i, f, g, o = gates_R4B.chunk(4, 1)

@@ -189,7 +189,7 @@ def _with_node_dat(
         scene.compared("domain logits, target", of_target[0], "domain_logits_target"),
         scene.compared("domain loss, source", losses[0], "loss_domain_source"),
         scene.compared("domain loss, target", losses[1], "loss_domain_target"),
-        scene.compared("domain loss", sum(losses) / 2, "loss_domain"),
+        scene.compared("domain loss", (losses[0] + losses[1]) / 2, "loss_domain"),
         scene.compared("loss", found.total, "loss"),
         scene.compared_state("gradients", found.gradients, "grad/"),
         scene.compared("gradient of the input, source", found.x[:half], "grad/x"),

@@ -29,7 +29,8 @@ def domain_logits(tensors: Tensors, h_RBCH: Tensor, beta: float) -> Tensor:
         Strength of the reversal, `gradient_reversal.reversal_strength`.
     """
     flat_RNH = reverse_gradient(h_RBCH, beta).flatten(1, 2)
-    return linear(tensors, DOMAIN_CLASSIFIER, flat_RNH).unflatten(1, h_RBCH.shape[1:3])
+    replicas, windows, electrodes, _ = h_RBCH.shape
+    return linear(tensors, DOMAIN_CLASSIFIER, flat_RNH).reshape(replicas, windows, electrodes, 2)
 
 
 def domain_loss(logits_RBC2: Tensor, domain: int) -> Tensor:
