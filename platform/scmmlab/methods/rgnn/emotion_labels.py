@@ -1,4 +1,4 @@
-"""EmotionDL: a label as a distribution over emotions that are near to it (Zhong et al. 2020, section 4.4)."""
+"""EmotionDL: a label as a distribution over emotions that are near to it (Zhong et al. 2020)."""
 
 from __future__ import annotations
 

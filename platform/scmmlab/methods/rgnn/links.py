@@ -1,4 +1,4 @@
-"""The graph that RGNN starts from (Zhong et al. 2020, section 4.1), and a symmetric matrix as its lower triangle."""
+"""The graph that RGNN starts from (Zhong et al. 2020), and a symmetric matrix as its lower triangle."""
 
 from __future__ import annotations
 
