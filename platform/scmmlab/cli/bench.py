@@ -18,8 +18,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="measure the speed of this machine",
         description="Measure pre-training and fine-tuning steps per second, single and packed, the share of this "
         "machine's matrix-multiplication peak, and (on a CPU) windows per second from raw EEG to features, compared "
-        "with MNE and torcheeg. With --methods, --study, --overhead, --sweep or --scale, measure those instead. Needs an idle "
-        "machine.",
+        "with MNE and torcheeg. With --methods, --study, --overhead, --sweep or --scale, measure those instead. Needs "
+        "an idle machine.",
     )
     parser.add_argument("--device", type=device_name, default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
     parser.add_argument(
