@@ -9,7 +9,8 @@ from training_cases import CHANNELS, TABLES_OF, TRANSFER, Reporter, assert_same
 from scmmlab.config import ExperimentSpec
 from scmmlab.methods import packed
 from scmmlab.methods.contract import InputShape
-from scmmlab.methods.network import Evaluation, Training, network_gradient
+from scmmlab.methods.electrodes import some_channels
+from scmmlab.methods.network import Evaluation, Training, network_gradient, network_logits
 from scmmlab.methods.registry import trainer, trainer_of
 from scmmlab.replica.kernel_stats import KernelStats
 from scmmlab.replica.parameters import Parameters
@@ -126,3 +127,29 @@ def test_dropout_drops_its_share_keeps_the_mean_and_is_another_for_each_layer():
     replicas = ((first[0] == 0) & (first[1] == 0)).float().mean()
     assert float(replicas) == pytest.approx(0.09, abs=0.02), "and so do replicas"
     assert torch.equal(Evaluation(parameters).dropout(ones, 0.3), ones)
+
+
+@pytest.mark.parametrize("channels", [62, 19])
+@pytest.mark.parametrize(("method", "settings"), [(m, s) for m in METHODS for s in ({}, SMALL[m])])
+def test_replicas_computed_together_have_the_bits_of_each_alone(method, settings, channels):
+    """On a CPU few go together; here five, whose numbers fill whole vectors only where the settings say so."""
+    spec = ExperimentSpec.model_validate({"method": method, **settings})
+    network = trainer(method).network(spec, InputShape(channels, 5, 3, some_channels(channels)))
+    generator, seed_R = torch.Generator().manual_seed(0), torch.arange(5)
+    steps = [] if network.time_steps is None else [network.time_steps]
+    x = torch.randn(5, 16, *steps, channels, 5, generator=generator)
+    label_RB = torch.randint(0, 3, (5, 16), generator=generator)
+    real_RB = torch.rand(5, 16, generator=generator) < 0.8
+    words = streams(seed_R, "dropout", 0, 0)
+
+    def found(rows):
+        parameters = Parameters(network.sizes(), len(seed_R[rows]), "cpu", torch.float32)
+        network.initialise(parameters, seed_R[rows])
+        step = network_gradient(network, parameters, x[rows], label_RB[rows], real_RB[rows], words[:, rows])
+        predicted = network_logits(network, parameters, x[rows])
+        return [*step, parameters.gradient, predicted, *parameters.running_var.values()]
+
+    together = found(slice(0, 5))
+    for r in range(5):
+        for whole, alone in zip(together, found(slice(r, r + 1)), strict=True):
+            assert torch.equal(whole[r], alone[0])

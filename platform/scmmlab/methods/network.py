@@ -25,7 +25,7 @@ from torch.nn.functional import log_softmax
 from scmmlab.replica.batch_norm import EPSILON, Batch, update_running
 from scmmlab.replica.parameters import Parameters, Sizes, initialise
 from scmmlab.replica.random import stream_words
-from scmmlab.replica.replicas import joined, spread
+from scmmlab.replica.replicas import VECTOR, finetuning_replicas, joined, spread
 
 Tensors = Mapping[str, Tensor]
 """Name → learned tensor [R, …]."""
@@ -37,6 +37,9 @@ class Network(ABC):
     time_steps: int | None = None
     """Windows of a trial that it sees together, the last being the one that is told; None where it sees that one alone.
     With a number its input is [R, B, T, C, F]."""
+    rounded: tuple[int, ...] = ()
+    """How many numbers of a window go through a function such as exp, element by element, in each layer that has one:
+    its last bit depends on where a number lies, so replicas go together on a CPU only if theirs fill whole vectors."""
 
     @abstractmethod
     def sizes(self) -> Sizes:
@@ -182,7 +185,7 @@ def network_gradient(
 ) -> Found:
     """Losses and logits of one step; the gradient of loss and penalty is written to `parameters.gradient`.
 
-    On a CPU one replica is computed at a time, so that each one's numbers are the same in any pack; each thread takes
+    On a CPU few replicas are computed at a time, so that each one's numbers are the same in any pack; each thread takes
     replicas of its own.
 
     Parameters
@@ -200,7 +203,7 @@ def network_gradient(
     streams_2R1 : Tensor, int32, shape=(2, R, 1), or None
         Random words of the dropout; None where nothing is dropped.
     """
-    size = at_a_time(x_RBCF)
+    size = finetuning_replicas(x_RBCF, VECTOR, network.rounded)
     count = -(-len(x_RBCF) // size)
     streams = [None] * count if streams_2R1 is None else streams_2R1.split(size, dim=1)
     pieces = zip(
@@ -234,14 +237,9 @@ def _gradient(
 @torch.inference_mode()
 def network_logits(network: Network, parameters: Parameters, x_RBCF: Tensor) -> Tensor:
     """Class logits [R, B, K] of scaled windows, with running statistics and without dropout."""
-    size = at_a_time(x_RBCF)
+    size = finetuning_replicas(x_RBCF, VECTOR, network.rounded)
 
     def predict(part: Parameters, x: Tensor) -> Tensor:
         return network.logits({name: part[name] for name in part.names}, x, Evaluation(part))
 
     return joined(spread(predict, zip(parameters.parts(size), x_RBCF.split(size), strict=True)))
-
-
-def at_a_time(x_RBCF: Tensor) -> int:
-    """Replicas that are computed together: all on a GPU, one on a CPU."""
-    return 1 if x_RBCF.device.type == "cpu" else len(x_RBCF)

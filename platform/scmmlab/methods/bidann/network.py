@@ -31,7 +31,7 @@ class BidannNetwork(Network):
 
     def __init__(self, spec: BidannSpec, shape: InputShape):
         self._spec, self._shape = spec, shape
-        self.time_steps = spec.time_steps
+        self.time_steps, self.rounded = spec.time_steps, (spec.hidden,)
         self._places = {
             side: torch.tensor(places) for side, places in zip(SIDES, hemispheres(shape.names), strict=True)
         }
