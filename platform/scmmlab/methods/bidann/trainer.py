@@ -14,7 +14,7 @@ class BidannTrainer(PackedTrainer):
 
     def weight(self, spec: BidannSpec, stage: TrainedStage) -> float:
         """Against a step of SCMM's fine-tuning."""
-        return 7.0
+        return 15.0
 
     def network(self, spec: BidannSpec, shape: InputShape) -> BidannNetwork:
         """The network of those settings."""

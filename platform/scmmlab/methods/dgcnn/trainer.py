@@ -14,7 +14,7 @@ class DgcnnTrainer(PackedTrainer):
 
     def weight(self, spec: DgcnnSpec, stage: TrainedStage) -> float:
         """Against a step of SCMM's fine-tuning."""
-        return 0.9
+        return 4.0
 
     def network(self, spec: DgcnnSpec, shape: InputShape) -> DgcnnNetwork:
         """The network of those settings."""

@@ -14,7 +14,7 @@ class RgnnTrainer(PackedTrainer):
 
     def weight(self, spec: RgnnSpec, stage: TrainedStage) -> float:
         """Against a step of SCMM's fine-tuning."""
-        return 0.6
+        return 0.5
 
     def network(self, spec: RgnnSpec, shape: InputShape) -> RgnnNetwork:
         """The network of those settings."""
