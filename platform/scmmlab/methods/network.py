@@ -16,7 +16,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -148,11 +148,25 @@ def _affine(tensors: Tensors, name: str, normal_RNO: Tensor) -> Tensor:
     return normal_RNO * tensors[f"{name}.weight"].unsqueeze(1) + tensors[f"{name}.bias"].unsqueeze(1)
 
 
+class _Linear(torch.autograd.Function):
+    """``x Wᵀ + b``, with each gradient in the layout of what it is of: autograd would have one of them turned over."""
+
+    @staticmethod
+    def forward(ctx: Any, x_RBI: Tensor, weight_ROI: Tensor, bias_RO: Tensor) -> Tensor:
+        ctx.save_for_backward(x_RBI, weight_ROI)
+        return torch.baddbmm(bias_RO.unsqueeze(1), x_RBI, weight_ROI.transpose(1, 2))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+        (grad_RBO,), (x_RBI, weight_ROI) = gradients, ctx.saved_tensors
+        of_x = torch.bmm(grad_RBO, weight_ROI) if ctx.needs_input_grad[0] else None
+        return of_x, torch.bmm(grad_RBO.transpose(1, 2), x_RBI), grad_RBO.sum(1)
+
+
 def linear(tensors: Tensors, name: str, x_RBI: Tensor) -> Tensor:
     """Take ``x Wᵀ + b``, [R, B, O]."""
-    # as W xᵀ, so that autograd makes the gradient of W in its own layout: to turn it over takes longer than the rest
-    x_RIB, bias_RO1 = x_RBI.transpose(1, 2), tensors[f"{name}.bias"].unsqueeze(-1)
-    return torch.baddbmm(bias_RO1, tensors[f"{name}.weight"], x_RIB).transpose(1, 2)
+    y_RBO: Tensor = _Linear.apply(x_RBI, tensors[f"{name}.weight"], tensors[f"{name}.bias"])  # type: ignore[no-untyped-call]
+    return y_RBO
 
 
 def cross_entropy(logits_RBK: Tensor, label_RB: Tensor, real_RB: Tensor) -> Tensor:

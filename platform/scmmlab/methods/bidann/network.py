@@ -78,7 +78,7 @@ class BidannNetwork(Network):
         mixed_RBSH = slots_RNS.view(replicas, windows, units, -1).transpose(2, 3)
         # statistics of a unit are over windows and slots
         normal_RNH = mode.batch_norm(tensors, f"{side}.norm", mixed_RBSH.flatten(1, 2))
-        return normal_RNH.relu().view(replicas, windows, -1)
+        return normal_RNH.relu_().view(replicas, windows, -1)
 
 
 def head_sizes(name: str, *widths: int) -> Sizes:
@@ -96,6 +96,6 @@ def head_sizes(name: str, *widths: int) -> Sizes:
 def head(tensors: Tensors, name: str, x_RBI: Tensor, mode: Mode) -> Tensor:
     """Linear, ReLU, batch norm, twice, and linear."""
     for layer in range(2):
-        x_RBI = linear(tensors, f"{name}.linear_{layer}", x_RBI).relu()
+        x_RBI = linear(tensors, f"{name}.linear_{layer}", x_RBI).relu_()
         x_RBI = mode.batch_norm(tensors, f"{name}.norm_{layer}", x_RBI)
     return linear(tensors, f"{name}.linear_2", x_RBI)

@@ -78,10 +78,10 @@ class DgcnnNetwork(Network):
         u_RBCH = mode.dropout(self.filtered(tensors, x_RBCF), spec.dropout)
         if spec.hidden_bias:
             u_RBCH = u_RBCH + tensors["hidden_bias"][:, None, None]
-        flat_RBI = mode.dropout(u_RBCH.relu().flatten(2), spec.dropout)
+        flat_RBI = mode.dropout(u_RBCH.relu_().flatten(2), spec.dropout)
         dense_RBO = linear(tensors, "dense_0", flat_RBI)
         if spec.nonlinearity == "relu":
-            dense_RBO = dense_RBO.relu()
+            dense_RBO.relu_()
         return linear(tensors, "dense_1", mode.dropout(dense_RBO, spec.dropout))
 
     def filtered(self, tensors: Tensors, x_RBCF: Tensor) -> Tensor:
@@ -90,8 +90,9 @@ class DgcnnNetwork(Network):
         # M mixes the rows of one matrix that has all windows side by side
         terms = self.polynomial(tensors, x_RBCF.transpose(1, 2).reshape(replicas, channels, windows * bands))
         stacked = torch.stack([term.view(replicas, channels, windows, bands) for term in terms], 3)
-        y_RNH = torch.bmm(stacked.view(replicas, channels * windows, -1), tensors["theta"])
-        return y_RNH.view(replicas, channels, windows, -1).transpose(1, 2)
+        # windows come first again while there are few numbers: features are many more than bands
+        x_RNI = stacked.transpose(1, 2).reshape(replicas, windows * channels, -1)
+        return torch.bmm(x_RNI, tensors["theta"]).view(replicas, windows, channels, -1)
 
     def polynomial(self, tensors: Tensors, x_RCN: Tensor) -> list[Tensor]:
         """T_j(M) x of each term: Chebyshev's T_j = 2 M T_{j−1} − T_{j−2}, or powers for torcheeg's form."""

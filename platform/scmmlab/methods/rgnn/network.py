@@ -73,8 +73,10 @@ class RgnnNetwork(Network):
             s_RCC = self.propagation(tensors, mixed_RCN)
             for _ in range(self._spec.depth):
                 mixed_RCN = torch.bmm(s_RCC, mixed_RCN)
-        h_RNH = linear(tensors, "conv", mixed_RCN.view(replicas, channels * windows, bands)).relu()
-        return h_RNH.view(replicas, channels, windows, -1).transpose(1, 2)
+        # windows come first again while there are few numbers: features are many more than bands
+        x_RBCF = mixed_RCN.view(replicas, channels, windows, bands).transpose(1, 2)
+        h_RNH = linear(tensors, "conv", x_RBCF.reshape(replicas, windows * channels, bands)).relu_()
+        return h_RNH.reshape(replicas, windows, channels, -1)
 
     def adjacency(self, tensors: Tensors, like: Tensor) -> Tensor:
         """A, [R, C, C]; `like` has its type and device."""
