@@ -1,8 +1,8 @@
 """What a method is to everybody else: its settings, what it may be given, how it trains, and who may share a pack.
 
 A method says which settings it has (a spec, without importing what it computes with) and brings a `Trainer`. Splits,
-sealed labels, stages, checkpoints, resume, the store, MLflow and the report are everybody's. Three ways to write one,
-from easy to fast: `one_shot.OneShotPack`, `sequential.SequentialPack`, and layers of `replica`.
+sealed labels, stages, checkpoints, resume, the store, MLflow and the report are everybody's. Four ways to write one,
+from easy to fast: `one_shot.OneShotPack`, `sequential.SequentialPack`, `packed.NetworkPack`, and layers of `replica`.
 
 | symbol | meaning |
 |---|---|
@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # a method is listed, planned and checked without what it com
 
     from scmmlab.evaluation import Fold
     from scmmlab.features import Scaler
+    from scmmlab.methods.golden import GoldenVerifier
     from scmmlab.replica.collectives import Collectives
     from scmmlab.replica.windows import WindowPool, Windows
 
@@ -100,6 +101,8 @@ class InputShape:
     """F."""
     classes: int = 0
     """K; 0 in pre-training, which knows no classes."""
+    names: tuple[str, ...] = ()
+    """Names of the channels; empty where they are nothing to the stage."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,8 @@ class Method:
     """Stage → the figures of its epochs."""
     rules: KeyRules = KeyRules()
     """What of its settings does not matter."""
+    golden: Callable[[], GoldenVerifier] | None = None
+    """Imports what compares it with golden vectors; None where there are none."""
 
     def names(self, stage: TrainedStage) -> tuple[str, ...]:
         """Names of the figures of a stage's epochs."""
@@ -226,6 +231,8 @@ class FoldRun:
     """K."""
     start: Mapping[str, Tensor]
     """Tensors that pre-training left, or what it would have started from; may hold more than fine-tuning needs."""
+    channels: tuple[str, ...] = ()
+    """Names of the channels, in the order of the features."""
     epoch: int = 0
     """Epochs done."""
     curve: list[dict[str, float | None]] = field(default_factory=list)
