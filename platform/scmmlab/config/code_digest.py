@@ -54,6 +54,7 @@ COMPUTES_NOTHING: Mapping[str, str] = {
     "features/benchmark": "measures",
     "features/whole_process": "measures",
     "methods/bidann/golden": "compares numerics with golden vectors",
+    "methods/classical/golden": "compares numerics with golden vectors",
     "methods/dgcnn/golden": "compares numerics with golden vectors",
     "methods/golden": "reads what numerics are verified against",
     "methods/network_golden": "compares numerics with golden vectors",

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from scmmlab.methods.classical.key_rules import SVM_RULES
 from scmmlab.methods.classical.spec import KnnSpec, LdaSpec, MajoritySpec, RidgeSpec, SvmSpec
 from scmmlab.methods.contract import ACCURACIES, Method, Trainer
+
+if TYPE_CHECKING:
+    from scmmlab.methods.classical.golden import ClassicalGolden
 
 
 def _load_ridge() -> Trainer:
@@ -37,6 +42,12 @@ def _load_majority() -> Trainer:
     return MajorityTrainer()
 
 
+def _golden() -> ClassicalGolden:
+    from scmmlab.methods.classical.golden import ClassicalGolden
+
+    return ClassicalGolden()
+
+
 RIDGE = Method(
     name="ridge",
     version="1",
@@ -44,6 +55,7 @@ RIDGE = Method(
     spec=RidgeSpec,
     load=_load_ridge,
     metrics={"finetune": ACCURACIES},
+    golden=_golden,
 )
 LDA = Method(
     name="lda",
