@@ -33,7 +33,7 @@ demo: setup  ## The main job on real EEG: an ablation grid on Ray, recorded in M
 # Coverage counts what pytest's own processes run, and so not what commands and Ray's workers run beside them. Slipcover
 # counts it for nothing, where coverage.py would take the fast tests a third more time.
 test: setup  ## All tests, and the share of the code's lines that they reach
-	@$(BIN)/python -m slipcover --source platform/scmmlab --json --out .coverage.json \
+	@$(BIN)/python -m slipcover --source $(CURDIR)/platform/scmmlab --json --out .coverage.json \
 		-m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 	@$(BIN)/python -c "import json; print('Line coverage, without what commands and Ray\'s workers run:', \
 		json.load(open('.coverage.json'))['summary']['percent_covered_display'], '%')"

@@ -15,6 +15,7 @@ from tiny_study import plan_of
 
 from scmmlab.errors import ResourceError
 from scmmlab.execution.events import EpochEnded, TaskLost, WorkerLost, WorkersChanged
+from scmmlab.execution.ray.private import time_to_register
 from scmmlab.study import ResultStore
 
 MEMORY = 100 * 2**20
@@ -24,6 +25,7 @@ START_S = 30
 """How long workers of a cluster that lacks a machine are waited for: longer than any take to start."""
 
 
+@time_to_register(300)  # Ray gives a node 30 s, which are short on a busy machine
 def main(folder: Path, drained: Path, gone: Path, lost: Path, told_in: Path) -> None:
     """Run a study whose machine is drained, one that goes on without a machine, and one that cannot.
 
