@@ -136,6 +136,18 @@ def test_nsga2_breeds_from_the_best_of_a_generation(tmp_path):
     assert fmean(abs(ratio - 0.3) for ratio in inherited) < fmean(abs(ratio - 0.3) for ratio in ratios[:8])
 
 
+def searched(adapter, outcomes):
+    """Have the adapter see settings sampled, probed and ended; their records."""
+    records = []
+    for number, (state, probes, error) in outcomes.items():
+        params = adapter.ask(number)
+        for epoch, value in probes:
+            adapter.report(number, epoch, value)
+        records.append(ended(number, params, probes, state, error))
+        adapter.tell(records[-1])
+    return records
+
+
 def test_of_one_objective_optuna_has_states_values_and_probes(tmp_path):
     adapter = adapter_of(tmp_path, storage=tmp_path)
     outcomes = {
@@ -144,13 +156,7 @@ def test_of_one_objective_optuna_has_states_values_and_probes(tmp_path):
         2: ("failed", [(2, 0.45)], "the loss is not finite in epoch 3"),
         3: ("failed", [], "the worker was lost"),
     }
-    records = []
-    for number, (state, probes, error) in outcomes.items():
-        params = adapter.ask(number)
-        for epoch, value in probes:
-            adapter.report(number, epoch, value)
-        records.append(ended(number, params, probes, state, error))
-        adapter.tell(records[-1])
+    records = searched(adapter, outcomes)
     storage = f"sqlite:///{tmp_path}/optuna.db"
     for study in (
         optuna.load_study(study_name=NAME, storage=storage),
@@ -171,13 +177,7 @@ def test_of_two_objectives_optuna_has_both_and_pruned_ones_keep_their_probes(tmp
         1: ("pruned", [(2, 0.4), (4, 0.45)], None),
         2: ("failed", [], "the worker was lost"),
     }
-    records = []
-    for number, (state, probes, error) in outcomes.items():
-        params = adapter.ask(number)
-        for epoch, value in probes:
-            adapter.report(number, epoch, value)
-        records.append(ended(number, params, probes, state, error))
-        adapter.tell(records[-1])
+    records = searched(adapter, outcomes)
     storage = f"sqlite:///{tmp_path}/optuna.db"
     for study in (
         optuna.load_study(study_name=NAME, storage=storage),

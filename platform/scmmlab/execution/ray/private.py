@@ -12,11 +12,12 @@ import os
 import signal
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import ray
 from ray.util.placement_group import PlacementGroup
@@ -173,16 +174,16 @@ class FewerProcesses:
 # --- jobs
 
 
-class JobRequests:
+class JobRequests(ABC):
     """Put before JobSubmissionClient among the bases of a client: time limits, and one error with the HTTP status."""
 
+    @abstractmethod
     def request_timeout(self, method: str) -> tuple[float, float]:
         """Seconds to connect, and to wait for an answer, of a request by an HTTP method."""
-        raise NotImplementedError
 
-    def refuse(self, status: int, text: str) -> None:
+    @abstractmethod
+    def refuse(self, status: int, text: str) -> NoReturn:
         """Raise what an answer other than the expected one means."""
-        raise NotImplementedError
 
     def _do_request(self, method: str, endpoint: str, **options: Any) -> Any:
         return super()._do_request(method, endpoint, timeout=self.request_timeout(method), **options)  # type: ignore[misc]

@@ -4,28 +4,18 @@ from __future__ import annotations
 
 import re
 
-import jinja2
 from markupsafe import Markup, escape
 
-from scmmlab.report import card
 from scmmlab.report.card import Figure
 from scmmlab.report.drawing import to_svg
 from scmmlab.report.rendering.document import Document
+from scmmlab.report.rendering.templates import load_template
 
 
 def render_html(document: Document) -> str:
     """The whole file."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("scmmlab.report", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["rich"] = rich
-    environment.filters["svg"] = svg
-    environment.tests["block"] = lambda block, name: isinstance(block, getattr(card, name))
-    return environment.get_template("report.html.j2").render(document=document)
+    template = load_template("report.html.j2", {"rich": rich, "svg": svg}, autoescape=True)
+    return template.render(document=document)
 
 
 def rich(text: str) -> Markup:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 
-import jinja2
-
-from scmmlab.report import card
 from scmmlab.report.card import ReportTable, Row
 from scmmlab.report.rendering.document import Document
+from scmmlab.report.rendering.templates import load_template
 
 FIGURES = "figures"
 """Folder of the figures, beside the report."""
@@ -16,18 +14,10 @@ FIGURES = "figures"
 
 def render_markdown(document: Document) -> str:
     """The whole file."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("scmmlab.report", "templates"),
-        autoescape=False,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
+    template = load_template(
+        "report.md.j2", {"rich": rich, "table": table}, autoescape=False, keep_trailing_newline=True
     )
-    environment.filters["rich"] = rich
-    environment.filters["table"] = table
-    environment.tests["block"] = lambda block, name: isinstance(block, getattr(card, name))
-    text = environment.get_template("report.md.j2").render(document=document, figures=FIGURES)
+    text = template.render(document=document, figures=FIGURES)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
