@@ -252,6 +252,42 @@ def test_the_study_is_let_go_of_whatever_ends_the_work(uri) -> None:
     assert folder_of(uri).claims().seen() == {}
 
 
+@pytest.mark.parametrize("before", [True, False])
+def test_an_interruption_while_the_heartbeats_start_leaves_no_claim(tmp_path, monkeypatch, before: bool) -> None:
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        if not before:
+            start(thread)
+        raise KeyboardInterrupt
+
+    folder = ResultStore(tmp_path).study_folder("demo")
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt), study_lease(folder, "demo", "wait", heartbeat_s=HEARTBEAT_S):
+        raise AssertionError("not reached")
+    assert folder.claims().seen() == {}
+
+
+def test_a_heartbeat_that_is_being_written_while_the_study_is_let_go_of_leaves_no_claim(tmp_path, monkeypatch) -> None:
+    writing, let_go, write = threading.Event(), threading.Event(), Claims.write
+
+    def slow(claims: Claims, claim: Claim) -> None:
+        if claim.heartbeats:
+            writing.set()
+            assert let_go.wait(60)
+        write(claims, claim)
+
+    monkeypatch.setattr(Claims, "write", slow)
+    monkeypatch.setattr(sys.modules[study_lease.__module__], "_STOP_TIMEOUT_S", 0.01)
+    folder = ResultStore(tmp_path).study_folder("demo")
+    with study_lease(folder, "demo", "wait", heartbeat_s=0.01):
+        assert writing.wait(60)
+        (heartbeats,) = (thread for thread in threading.enumerate() if thread.name == "claim")
+    let_go.set()
+    heartbeats.join(60)
+    assert folder.claims().seen() == {}
+
+
 def test_a_process_is_known_by_its_start_and_not_by_its_number_alone() -> None:
     own = this_process()
     assert own is not None

@@ -60,15 +60,26 @@ class LeaseHolder:
         if news:
             self._wake.set()
 
-    def start(self) -> None:
-        """Start the heartbeats."""
+    def hold(self, claim: Claim) -> None:
+        """Start the heartbeats.
+
+        Parameters
+        ----------
+        claim : Claim
+            As it was written when the lease was taken.
+        """
+        self._claim = claim
         self._thread.start()
 
     def stop(self) -> None:
         """Release the lease."""
         self._ended.set()
         self._wake.set()
-        self._thread.join(_STOP_TIMEOUT_S)
+        if self._thread.is_alive():  # not where the start was interrupted
+            self._thread.join(_STOP_TIMEOUT_S)
+        self._delete()
+
+    def _delete(self) -> None:
         with suppress(StoreError):  # it expires by itself
             self._claims.delete(self._claim.id)
 
@@ -82,6 +93,9 @@ class LeaseHolder:
                 self._heartbeat()
             except StoreError as error:
                 _log.debug("heartbeat not written: %s", error)  # the driver's own writes report a store that refuses
+            if self._ended.is_set():  # released meanwhile: what was just written must not stay
+                self._delete()
+                return
             if self.lost:
                 if self._in_main_thread:  # as Ctrl-C does: what is being written is finished
                     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
@@ -141,15 +155,10 @@ def study_lease(
     claims = folder.claims()
     since = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
     claim = Claim(uuid.uuid4().hex, "asking", since, this_process(), part)
-    try:
-        claim = _ask(claims, claim, f"'{name}' in {folder.uri.rpartition('/studies/')[0]}", hint, lease_s)
-    except BaseException:
-        with suppress(StoreError):
-            claims.delete(claim.id)
-        raise
     holder = LeaseHolder(folder.claims(hurried=True), claim, heartbeat_s)
-    holder.start()
     try:
+        # A signal may interrupt any line from here on, the start of a thread included, and no claim must stay.
+        holder.hold(_ask(claims, claim, f"'{name}' in {folder.uri.rpartition('/studies/')[0]}", hint, lease_s))
         yield holder
     except KeyboardInterrupt:
         if holder.lost:
