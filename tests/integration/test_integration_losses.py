@@ -165,7 +165,7 @@ def test_machine_that_is_drained_loses_no_epoch_and_one_that_vanishes_is_gone_on
     assert told["gone"]["elsewhere"] == [], "what a run cannot lose is on the driver's machine"
     assert any(
         re.fullmatch(r"Machine \S+ was lost: \d of 3 workers left; .*", said) for said in told["gone"]["changes"]
-    )
+    ), told["gone"]["changes"]
     assert any(re.fullmatch(r"Resources became free: .*", said) for said in told["gone"]["changes"])
     assert csv(plan, ResultStore(gone)) == csv(plan, alone)
     assert objects(ResultStore(gone)) == objects(alone)
