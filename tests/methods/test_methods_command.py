@@ -44,7 +44,7 @@ def test_every_setting_of_a_method_is_shown_with_its_default_and_description(scm
 @pytest.mark.parametrize(
     ("path", "takes"),
     [
-        ("protocol.kind", "honest | loso | zero_shot | released"),
+        ("protocol.kind", "honest | loso | zero_shot | uda_inductive | uda_transductive | released"),
         ("pretrain.batches", "a whole number | all | null"),
         ("masking.overwrite_originals", "true | false | null"),
         ("masking.ratio", "a number"),
@@ -58,7 +58,7 @@ def test_it_says_what_a_setting_takes(scmmlab, path, takes):
 def test_unknown_method_is_refused_with_the_one_that_was_meant(scmmlab):
     done = scmmlab("methods", "liner")
     assert done.status == 2
+    names = ", ".join(repr(method.name) for method in all_methods())
     assert done.err == (
-        "scmmlab: Invalid value for 'NAME': it must be one of 'linear', 'mlp', 'scmm', got 'liner'; did you mean "
-        "'linear'?.\n"
+        f"scmmlab: Invalid value for 'NAME': it must be one of {names}, got 'liner'; did you mean 'linear'?.\n"
     )

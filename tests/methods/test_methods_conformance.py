@@ -41,3 +41,50 @@ class TestMlp(MethodConformance):
         "finetune.optimizer.learning_rate": 0.02,
         "dropout": 0.0,
     }
+
+
+class TestDgcnn(MethodConformance):
+    method = "dgcnn"
+    settings = {"hidden": 4, "dense": 8, "finetune": {"epochs": 3, "batch_size": 16}}
+    failing = {"finetune.optimizer.weight_decay": 1e39}
+    by_heart = {
+        "finetune.epochs": 60,
+        "finetune.optimizer.learning_rate": 0.02,
+        "dropout": 0.0,
+        "sparse_l2": 0.0,
+        "dense": 32,
+    }
+
+
+class TestRgnn(MethodConformance):
+    method = "rgnn"
+    settings = {"hidden": 4, "finetune": {"epochs": 3, "batch_size": 16}}
+    failing = {"finetune.optimizer.weight_decay": 1e39}
+    by_heart = {
+        "finetune.epochs": 60,
+        "finetune.optimizer.learning_rate": 0.02,
+        "hidden": 32,
+        "depth": 1,
+        "dropout": 0.0,
+        "noise": 0.0,
+        "l1": 0.0,
+    }
+
+
+class TestBidann(MethodConformance):
+    method = "bidann"
+    settings = {
+        "time_steps": 2,
+        "hidden": 4,
+        "time_slots": 2,
+        "dense": 8,
+        "dense_last": 4,
+        "finetune": {"epochs": 2, "batch_size": 16},
+    }
+    failing = {"finetune.optimizer.weight_decay": 1e39}
+    by_heart = {
+        "finetune.epochs": 20,
+        "finetune.optimizer.learning_rate": 0.02,
+        "dropout": 0.0,
+        "hidden": 8,
+    }

@@ -27,6 +27,7 @@ from scmmlab.report import (
 )
 from scmmlab.report.analyses import Comparison, ConfusionMatrices, InShort, LeakPage, MainResults, Missing, WhatWasRun
 from scmmlab.report.drawing import figure_style
+from scmmlab.report.summary import summary_table
 
 HOSTILE = '<script>alert(1)</script> & "quotes" `code'
 
@@ -237,6 +238,26 @@ def test_kappa_is_written_without_percent() -> None:
         cards = compute_cards([InShort(), MainResults(), Comparison()], ablation_results(study, holes=False))
     assert all(card.state == "ready" for card in cards)
     assert "%" not in str(cards[0].blocks).replace("95 %", "")
+
+
+def test_each_label_regime_has_a_table_of_its_own_and_what_saw_the_tested_windows_is_marked() -> None:
+    study = ablation(("eegmat",), ("full", "no_contrast", "no_masking", "hard_weights")).model_dump(mode="json")
+    seen = {"protocol.kind": "uda_transductive", "protocol.trial_order": "time_within_class"}
+    study["variants"]["no_contrast"] = {"set": seen}
+    study["variants"]["hard_weights"] = {"set": {"protocol.kind": "zero_shot"}}
+    results = ablation_results(AblationSpec.model_validate(study), holes=False)
+    tables = {block.name: block for block in MainResults().compute(results).blocks if isinstance(block, ReportTable)}
+    rows = {name: [row.cells[0].text for row in table.rows] for name, table in tables.items()}
+    assert rows == {
+        "main-target_pool": ["`full` (reference)", "`no_masking`", "chance"],
+        "main-uda_transductive": ["`no_contrast` §", "chance"],
+        "main-source_only": ["`hard_weights` ¶", "chance"],
+    }
+    assert "the tested windows may be seen without labels" in tables["main-uda_transductive"].caption
+    assert any("§ `uda_transductive` protocol" in note for note in tables["main-uda_transductive"].notes)
+    assert not any("▲" in note for note in tables["main-source_only"].notes), "nothing is compared there"
+    shown = summary_table(results)
+    assert shown.index("no_masking") < shown.index("no_contrast §") < shown.index("hard_weights ¶")
 
 
 def test_what_few_subjects_cannot_show_is_said() -> None:

@@ -16,6 +16,8 @@ from scmmlab.config import (
     LosoProtocol,
     ReleasedProtocol,
     TransferSpec,
+    UdaInductiveProtocol,
+    UdaTransductiveProtocol,
     ZeroShotProtocol,
     resolve_variant,
 )
@@ -31,6 +33,8 @@ PROTOCOLS = {
     "honest": HonestProtocol,
     "loso": LosoProtocol,
     "zero_shot": ZeroShotProtocol,
+    "uda_inductive": UdaInductiveProtocol,
+    "uda_transductive": UdaTransductiveProtocol,
     "released": ReleasedProtocol,
 }
 CONTEXTS: list[dict[str, Any]] = [
@@ -38,6 +42,8 @@ CONTEXTS: list[dict[str, Any]] = [
     {"loss.weighting": "fixed"},
     {"protocol.kind": "loso"},
     {"protocol.kind": "zero_shot"},
+    {"protocol.kind": "uda_inductive"},
+    {"protocol.kind": "uda_transductive"},
     {"protocol.kind": "released"},
     {"protocol.kind": "released", "finetune.constant_learning_rate": False},
     {"masking.overwrite_originals": True, "finetune.reload_best_training": True, "finetune.zero_grad": False},

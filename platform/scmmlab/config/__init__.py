@@ -12,7 +12,10 @@ from scmmlab.config.protocol import (
     HonestProtocol,
     LosoProtocol,
     ProtocolSpec,
+    Regime,
     ReleasedProtocol,
+    UdaInductiveProtocol,
+    UdaTransductiveProtocol,
     ZeroShotProtocol,
 )
 from scmmlab.config.search_space import (
@@ -52,6 +55,7 @@ __all__ = [
     "LosoProtocol",
     "OptimizerSpec",
     "ProtocolSpec",
+    "Regime",
     "ReleasedProtocol",
     "ResourcesSpec",
     "Spec",
@@ -59,6 +63,8 @@ __all__ = [
     "StudySpec",
     "SweepSpec",
     "TransferSpec",
+    "UdaInductiveProtocol",
+    "UdaTransductiveProtocol",
     "VariantSpec",
     "WorkerRange",
     "ZeroShotProtocol",

@@ -169,6 +169,10 @@ class ExperimentSpec(Spec):
         """Settings that are each allowed and together leave nothing to do: dotted path, and what is wrong."""
         return []
 
+    def unfit(self, channels: tuple[str, ...], classes: tuple[str, ...]) -> str | None:
+        """Why it cannot be trained on these channels, or for these classes; None where it can."""
+        return None
+
     def resolved(self: Self) -> Self:
         """The same experiment, with what a setting leaves to others written out."""
         return self

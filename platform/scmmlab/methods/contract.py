@@ -1,8 +1,8 @@
 """What a method is to everybody else: its settings, what it may be given, how it trains, and who may share a pack.
 
 A method says which settings it has (a spec, without importing what it computes with) and brings a `Trainer`. Splits,
-sealed labels, stages, checkpoints, resume, the store, MLflow and the report are everybody's. Three ways to write one,
-from easy to fast: `one_shot.OneShotPack`, `sequential.SequentialPack`, and layers of `replica`.
+sealed labels, stages, checkpoints, resume, the store, MLflow and the report are everybody's. Four ways to write one,
+from easy to fast: `one_shot.OneShotPack`, `sequential.SequentialPack`, `packed.NetworkPack`, and layers of `replica`.
 
 | symbol | meaning |
 |---|---|
@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # a method is listed, planned and checked without what it com
 
     from scmmlab.evaluation import Fold
     from scmmlab.features import Scaler
+    from scmmlab.methods.golden import GoldenVerifier
     from scmmlab.replica.collectives import Collectives
     from scmmlab.replica.windows import WindowPool, Windows
 
@@ -100,6 +101,8 @@ class InputShape:
     """F."""
     classes: int = 0
     """K; 0 in pre-training, which knows no classes."""
+    names: tuple[str, ...] = ()
+    """Names of the channels; empty where they are nothing to the stage."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,8 @@ class Method:
     """Stage → the figures of its epochs."""
     rules: KeyRules = KeyRules()
     """What of its settings does not matter."""
+    golden: Callable[[], GoldenVerifier] | None = None
+    """Imports what compares it with golden vectors; None where there are none."""
 
     def names(self, stage: TrainedStage) -> tuple[str, ...]:
         """Names of the figures of a stage's epochs."""
@@ -159,11 +164,16 @@ class FoldData:
     validation_label: NDArray[np.int64]
     """Labels of the validation part; empty where the protocol has none."""
     test_features: Features
-    """Windows of the target, not scaled; the fold's test rows index it."""
+    """Windows of the target, not scaled; the fold's test rows index it, and its unlabelled rows, which the protocol
+    grants to a method that `sees` windows of the target without their labels."""
     scaler: Scaler
     """For the fine-tune and the validation part: fitted on the fine-tune part."""
     test_scaler: Scaler
     """For the test part: the same, unless the protocol scales each part by itself."""
+    seen_trial: NDArray[np.int64]
+    """Which trial each window of `seen_features` is of, counted from 0; windows of a trial are next to each other."""
+    test_trial: NDArray[np.int64]
+    """The same of `test_features`."""
 
 
 @dataclass(frozen=True)
@@ -221,6 +231,8 @@ class FoldRun:
     """K."""
     start: Mapping[str, Tensor]
     """Tensors that pre-training left, or what it would have started from; may hold more than fine-tuning needs."""
+    channels: tuple[str, ...] = ()
+    """Names of the channels, in the order of the features."""
     epoch: int = 0
     """Epochs done."""
     curve: list[dict[str, float | None]] = field(default_factory=list)

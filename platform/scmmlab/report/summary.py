@@ -1,4 +1,4 @@
-"""The report's first table as plain text, for a terminal."""
+"""The report's first tables as plain text, for a terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ def summary_table(results: StudyResults) -> str:
         card = analysis.compute(results)
     except NotReady as reason:
         return str(reason)
-    return plain_table(next(block for block in card.blocks if isinstance(block, ReportTable)))
+    tables = [block for block in card.blocks if isinstance(block, ReportTable)]
+    # a sweep's other tables are for the report
+    return "\n\n".join(plain_table(table) for table in (tables if results.study.kind == "ablation" else tables[:1]))
 
 
 def plain_table(table: ReportTable) -> str:

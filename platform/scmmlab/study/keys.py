@@ -116,7 +116,7 @@ def cell_key(
             "pretrain": pretrain_key(experiment, transfer, source, channels, seed),
             "experiment": what_matters(experiment, FINETUNING_RULES + method_of(experiment).rules.finetune),
             # a cell's record names its source even where there is no pre-training
-            "source": _data(transfer.source, source, labels_matter=experiment.protocol.kind == "zero_shot"),
+            "source": _data(transfer.source, source, labels_matter=experiment.protocol.trained_on == "source"),
             "target": _data(transfer.target, target, labels_matter=True),
             "channels": _spelling_removed(channels),
             "transfer": _transfer(transfer),
@@ -144,7 +144,7 @@ def sweep_key(
             "numerics": _numerics(experiment),
             "pretrain": pretrain_key(experiment, transfer, source, channels, seed),
             "experiment": what_matters(experiment, PROBE_RULES + method_of(experiment).rules.probe),
-            "source": _data(transfer.source, source, labels_matter=experiment.protocol.kind == "zero_shot"),
+            "source": _data(transfer.source, source, labels_matter=experiment.protocol.trained_on == "source"),
             "target": _data(transfer.target, target, labels_matter=True),
             "channels": _spelling_removed(channels),
             "transfer": _transfer(transfer),

@@ -13,6 +13,7 @@ from scmmlab.config import ExperimentSpec, HonestProtocol
 from scmmlab.evaluation import Fold
 from scmmlab.features import Scaler
 from scmmlab.methods.contract import FoldData, FoldPack, FoldRun, InputShape, Pack, PretrainData, PretrainRun
+from scmmlab.methods.electrodes import some_channels
 from scmmlab.methods.registry import trainer_of
 from scmmlab.replica.collectives import SINGLE_PROCESS
 from scmmlab.replica.windows import WindowPool
@@ -103,8 +104,11 @@ def _finetune_pack(
         test_features=features,
         scaler=scaler,
         test_scaler=scaler,
+        seen_trial=np.arange(count),
+        test_trial=np.arange(count),
     )
     trainer = trainer_of(experiment)
     start = trainer.initial_state(experiment, InputShape(channels, bands, classes), 0)
-    runs = [FoldRun("probe", number, experiment, 0, data, classes, start) for number in range(size)]
+    names = some_channels(channels)
+    runs = [FoldRun("probe", number, experiment, 0, data, classes, start, names) for number in range(size)]
     return trainer.finetune_pack(runs, WindowPool([features], device, torch.float32))

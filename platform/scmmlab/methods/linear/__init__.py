@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scmmlab.methods.contract import ACCURACIES, Method, Trainer
+from scmmlab.methods.linear.key_rules import RULES
 from scmmlab.methods.linear.spec import LinearSpec
 
 
@@ -19,5 +20,6 @@ METHOD = Method(
     spec=LinearSpec,
     load=_load,
     metrics={"finetune": ACCURACIES},
+    rules=RULES,
 )
 """What everybody else knows of it."""

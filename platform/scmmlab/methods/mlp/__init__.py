@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scmmlab.methods.contract import ACCURACIES, Method, Metric, Trainer
+from scmmlab.methods.mlp.key_rules import RULES
 from scmmlab.methods.mlp.spec import MlpSpec
 
 
@@ -19,5 +20,6 @@ METHOD = Method(
     spec=MlpSpec,
     load=_load,
     metrics={"finetune": (Metric("loss", "cross-entropy"), *ACCURACIES)},
+    rules=RULES,
 )
 """What everybody else knows of it."""

@@ -13,7 +13,7 @@ from scmmlab.methods.sequential import SequentialTrainer
 
 
 class MlpTrainer(SequentialTrainer):
-    """Hidden layers of equal width, with leaky ReLU and dropout."""
+    """Hidden layers with leaky ReLU and dropout, and perhaps a normalisation."""
 
     def weight(self, spec: MlpSpec, stage: TrainedStage) -> float:
         """Against a step of SCMM's fine-tuning."""
@@ -21,8 +21,17 @@ class MlpTrainer(SequentialTrainer):
 
     def module(self, spec: MlpSpec, shape: InputShape) -> nn.Module:
         """C·F → hidden → … → hidden → K."""
-        sizes = [shape.channels * shape.bands, *[spec.hidden] * spec.layers]
+        widths = spec.hidden_widths
         layers: list[nn.Module] = [nn.Flatten()]
-        for before, after in pairwise(sizes):
-            layers += [nn.Linear(before, after), nn.LeakyReLU(0.01), nn.Dropout(spec.dropout)]
-        return nn.Sequential(*layers, nn.Linear(spec.hidden, shape.classes))
+        for before, after in pairwise([shape.channels * shape.bands, *widths]):
+            layers += [nn.Linear(before, after), *_norm(spec, after), nn.LeakyReLU(0.01), nn.Dropout(spec.dropout)]
+        return nn.Sequential(*layers, nn.Linear(widths[-1], shape.classes))
+
+
+def _norm(spec: MlpSpec, units: int) -> list[nn.Module]:
+    match spec.norm:
+        case "batch":
+            return [nn.BatchNorm1d(units)]
+        case "layer":
+            return [nn.LayerNorm(units)]
+    return []
