@@ -173,6 +173,10 @@ class ExperimentSpec(Spec):
         """Why it cannot be trained on these channels, or for these classes; None where it can."""
         return None
 
+    def unshared(self) -> str | None:
+        """Why several workers cannot share its pre-training batches; None where they can."""
+        return None
+
     def resolved(self: Self) -> Self:
         """The same experiment, with what a setting leaves to others written out."""
         return self

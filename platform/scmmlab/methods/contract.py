@@ -149,6 +149,10 @@ class PretrainData:
     """Fitted on those."""
     fingerprint: str
     """Of the source's table."""
+    trial: NDArray[np.int64]
+    """Which trial each window is of, counted from 0; empty where workers share batches."""
+    time_s: NDArray[np.float64]
+    """Seconds from the trial's start to each window; empty where workers share batches."""
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,8 @@ def pretrain_data(request: PretrainRequest | SweepRequest, selections: Selection
         windows=windows,
         scaler=Scaler.fit(experiment.scaling, table.features[:windows]),
         fingerprint=table.manifest.fingerprint,
+        trial=trial_numbers(table),
+        time_s=table.window * table.manifest.window_s,
     )
 
 
