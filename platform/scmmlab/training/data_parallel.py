@@ -92,7 +92,7 @@ def _check(experiment: ExperimentSpec, group: Collectives) -> None:
         )
     if reason := experiment.unshared():
         raise SpecError(
-            f"Several workers a cell cannot share the batches of '{experiment.method}': {reason}, and each worker has a "
+            f"Several workers a cell cannot share the batches of '{experiment.method}': {reason}, and each has a "
             "part of them alone.",
             hint="set resources.workers_per_cell: 1.",
         )

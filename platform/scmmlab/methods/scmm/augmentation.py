@@ -33,6 +33,12 @@ class Mixture(NamedTuple):
     """int64: the other window of each copy."""
 
 
+def mixed(x_RBCF: Tensor, mixture: Mixture) -> Tensor:
+    """λ x + (1 − λ) x of the partner, [R, B, C, F]."""
+    partner = x_RBCF.gather(1, mixture.partner_RB[..., None, None].expand_as(x_RBCF))
+    return torch.lerp(partner, x_RBCF, mixture.share_R[:, None, None, None])
+
+
 def augmented(x_RBCF: Tensor, streams_2R1: Tensor, settings: PackSettings) -> tuple[Tensor | None, Mixture | None]:
     """The copies of a batch before they are masked, [R, M, C, F], and how they were mixed.
 
@@ -57,8 +63,7 @@ def augmented(x_RBCF: Tensor, streams_2R1: Tensor, settings: PackSettings) -> tu
     mixture, windows = None, x_RBCF
     if settings.mixup is not None:
         mixture = _mixture(streams_2R1, x_RBCF.shape[1], settings.mixup, x_RBCF.dtype)
-        index = mixture.partner_RB[..., None, None].expand_as(x_RBCF)
-        windows = torch.lerp(x_RBCF.gather(1, index), x_RBCF, mixture.share_R[:, None, None, None])
+        windows = mixed(x_RBCF, mixture)
     copies = windows.repeat(1, settings.views, 1, 1) if settings.views > 1 else windows
     if settings.any_augmentation:
         copies = _noisy(copies, streams_2R1, settings)

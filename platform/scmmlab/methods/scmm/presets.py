@@ -14,7 +14,8 @@ Network, optimiser, epochs, fine-tuning and seeds are SCMM's; so are all its set
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
 
 from scmmlab.methods.contract import Method
 from scmmlab.methods.scmm import METHOD
@@ -27,6 +28,9 @@ from scmmlab.methods.scmm.spec import (
     ReconstructionSpec,
     ScmmSpec,
 )
+
+if TYPE_CHECKING:
+    from scmmlab.methods.golden import GoldenVerifier
 
 _NO_AGGREGATOR = AggregatorSpec(enabled=False)
 _NO_RECONSTRUCTION = ReconstructionSpec(enabled=False)
@@ -122,7 +126,17 @@ class SoftCltSpec(ScmmSpec):
     """How the losses are added."""
 
 
-def _preset(name: str, title: str, spec: type[ScmmSpec]) -> Method:
+def _golden(name: str) -> Callable[[], GoldenVerifier]:
+    def load() -> GoldenVerifier:
+        from scmmlab.methods.scmm import family_golden
+
+        verifier: GoldenVerifier = getattr(family_golden, name)()
+        return verifier
+
+    return load
+
+
+def _preset(name: str, title: str, spec: type[ScmmSpec], golden: str) -> Method:
     return Method(
         name=name,
         version="1",
@@ -132,11 +146,12 @@ def _preset(name: str, title: str, spec: type[ScmmSpec]) -> Method:
         budget=METHOD.budget,
         metrics=METHOD.metrics,
         rules=METHOD.rules,
+        golden=_golden(golden),
     )
 
 
-SIMCLR = _preset("simclr", "contrast of two augmented copies of a window", SimClrSpec)
-MAE = _preset("mae", "reconstruction of hidden values", MaeSpec)
-MIXUP = _preset("mixup", "contrast of mixtures with the two windows that they were made of", MixupSpec)
-SIMMTM = _preset("simmtm", "reconstruction of a window from masked copies and similar windows", SimMtmSpec)
-SOFTCLT = _preset("softclt", "contrast of windows of a trial by their distance in time", SoftCltSpec)
+SIMCLR = _preset("simclr", "contrast of two augmented copies of a window", SimClrSpec, "NtXentGolden")
+MAE = _preset("mae", "reconstruction of hidden values", MaeSpec, "MaskedReconstructionGolden")
+MIXUP = _preset("mixup", "contrast of mixtures with the two windows that they were made of", MixupSpec, "MixupGolden")
+SIMMTM = _preset("simmtm", "reconstruction from masked copies and similar windows", SimMtmSpec, "SimMtmGolden")
+SOFTCLT = _preset("softclt", "contrast of windows of a trial by their distance in time", SoftCltSpec, "SoftCltGolden")

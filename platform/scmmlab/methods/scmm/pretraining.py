@@ -13,10 +13,10 @@ from torch import Tensor
 
 from scmmlab.methods.scmm.adaptive_weights import weigh
 from scmmlab.methods.scmm.augmentation import Mixture
-from scmmlab.methods.scmm.contrast import mixture_weights, normalised
+from scmmlab.methods.scmm.comparison import compare, comparison_backward
+from scmmlab.methods.scmm.contrast import mixture_weights
 from scmmlab.methods.scmm.encoder import ENCODER_NORMS, encoder_backward, encoder_forward, encoder_weights
 from scmmlab.methods.scmm.pack_settings import PackSettings
-from scmmlab.methods.scmm.pair_softmax import pair_gradient, pair_softmax
 from scmmlab.methods.scmm.projector import project, project_backward
 from scmmlab.methods.scmm.reconstruction import (
     counted_values,
@@ -26,7 +26,6 @@ from scmmlab.methods.scmm.reconstruction import (
     squared_error,
     targets,
 )
-from scmmlab.methods.scmm.similarity import unit_backward, unit_projections
 from scmmlab.methods.scmm.soft_weights import WindowTimes, mark_views, soft_weights, weights_in_time
 from scmmlab.replica.batch_norm import update_running
 from scmmlab.replica.collectives import SINGLE_PROCESS, Collectives
@@ -183,24 +182,18 @@ def _step(
     h = encoded.h_REN
 
     contrast = reconstruction = x_RNF.new_zeros(replicas)
-    temperature_R11 = settings.temperature_R[:, None, None]
     if settings.any_pairs:
         projected = project(parameters, h, group, settings.active_projectors(active_R), matmul)
-        windows, z = x_RBCF.shape[1], projected.z_RDN
+        windows = x_RBCF.shape[1]
         w = contrast_weights(x_RNF, windows, settings, group, views) if settings.any_contrast else None
-        if settings.any_cosine:
-            z, length = unit_projections(z, settings.cosine_R)
-        # s = z zᵀ / τ
-        scaled, z_RDJ = z / temperature_R11, group.gather(z, 2)
-        hidden = windows if settings.mixup is not None else 0
-        pairs = pair_softmax(scaled, z_RDJ, w, settings.top_k, group.rank * rows, hidden)
-        divide_contrast = partial(normalised, w_sum_RN1=pairs.w_sum_RN1, rows=everyone, settings=settings, group=group)
-        contrast = divide_contrast(pairs.contrast_R)
+        hidden_copies = 0 if settings.mixup is None else windows
+        compared = compare(projected.z_RDN, w, settings, group, hidden_copies)
+        contrast = compared.contrast_R
     if settings.any_reconstruct:
         decoded = rebuilt = decode(parameters, h, matmul)
         if settings.any_aggregate:
             decoded_RJF = matmul.operand(group.gather(decoded, 1))
-            kept_RNJ = matmul.operand(pairs.kept_RNJ)
+            kept_RNJ = matmul.operand(compared.pairs.kept_RNJ)
             aggregated = matmul.bmm(kept_RNJ, decoded_RJF)
             rebuilt = aggregated if settings.all_aggregate else settings.choose_aggregated(aggregated, decoded)
         # whatever the neighbours do, a replica's errors are summed in the order of its rows
@@ -232,13 +225,7 @@ def _step(
     else:
         parameters.zero_gradients("decoder.")
     if settings.any_pairs:
-        d_pairs = pair_gradient(d_kept, divide_contrast(contrast_slope_R), pairs)
-        # s_ij = z_i · z_j / τ: the gradient of z as a row, and that of z as a column
-        d_pairs = matmul.operand(d_pairs)
-        d_z = matmul.bmm(matmul.operand(z_RDJ), d_pairs.transpose(1, 2)).div_(temperature_R11)
-        d_z += group.scatter(matmul.bmm(matmul.operand(scaled), d_pairs), 2)
-        if settings.any_cosine:
-            d_z = unit_backward(d_z, z, length, settings.cosine_R)
+        d_z = comparison_backward(compared, d_kept, contrast_slope_R, settings, group, matmul)
         d_h = project_backward(d_z, projected, parameters, group, d_h, matmul)
     else:
         parameters.zero_gradients("projector.")
