@@ -22,6 +22,8 @@ def altered(path: Path, folder: Path, name: str) -> Path:
     value = array[place]
     if array.dtype.kind == "U":
         array[place] = "Cz"
+    elif array.dtype.kind == "b":
+        array[place] = not value
     else:
         array[place] = value + 1 if array.dtype.kind in "iu" or value == 0 else 2 * value
     copy = folder / path.name

@@ -74,6 +74,8 @@ class MethodConformance:
     """Windows that have one prediction: 6, those of a trial, where trials are predicted."""
     contexts: ClassVar[tuple[dict[str, Any], ...]] = ({},)
     """Changes of which, for each setting, one lets it matter."""
+    companions: ClassVar[dict[str, dict[str, Any]]] = {}
+    """Setting → changes that it needs beside these to be allowed, or to matter."""
 
     def experiment(self, protocol: str = "honest", **changes: Any) -> ExperimentSpec:
         spec = ExperimentSpec.model_validate({"method": self.method, "protocol": PROTOCOLS[protocol]})
@@ -238,7 +240,7 @@ class MethodConformance:
         for path, field in fields.items():
             changed = []
             for context in self.contexts:
-                before = self.experiment(**context)
+                before = self.experiment(**context, **self.companions.get(path, {}))
                 value = another(field, functools.reduce(getattr, path.split("."), before))
                 after = resolve_variant(before, {path: value})
                 changed.append([one != other for one, other in zip(_keys(before), _keys(after), strict=True)])

@@ -24,6 +24,34 @@ class TestScmm(MethodConformance):
         {"protocol.kind": "released"},
         {"protocol.kind": "released", "finetune.constant_learning_rate": False},
     )
+    companions = {
+        "augmentation.mixup": {"contrast.weights": "hard"},
+        "contrast.half_life": {"contrast.positives": "trial_time"},
+        "reconstruction.on": {"reconstruction.target": "original"},
+    }
+
+
+class TestSimClr(TestScmm):
+    method = "simclr"
+
+
+class TestMae(TestScmm):
+    method = "mae"
+    companions = {
+        "contrast.weights": {"contrast.enabled": True},
+    }
+
+
+class TestMixup(TestScmm):
+    method = "mixup"
+
+
+class TestSimMtm(TestScmm):
+    method = "simmtm"
+
+
+class TestSoftClt(TestScmm):
+    method = "softclt"
 
 
 class TestLinear(MethodConformance):
