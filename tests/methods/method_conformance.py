@@ -240,7 +240,7 @@ class MethodConformance:
         for path, field in fields.items():
             changed = []
             for context in self.contexts:
-                before = self.experiment(**context, **self.companions.get(path, {}))
+                before = self.experiment(**{**context, **self.companions.get(path, {})})
                 value = another(field, functools.reduce(getattr, path.split("."), before))
                 after = resolve_variant(before, {path: value})
                 changed.append([one != other for one, other in zip(_keys(before), _keys(after), strict=True)])

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from method_conformance import MethodConformance
+
+from scmmlab.methods.registry import method
 
 
 class TestScmm(MethodConformance):
@@ -31,27 +35,42 @@ class TestScmm(MethodConformance):
     }
 
 
+def as_scmm(name: str) -> tuple[dict[str, Any], ...]:
+    """Contexts in which all settings of SCMM's family matter: SCMM's values where the method has others."""
+    own, scmm = (method(each).spec().model_dump() for each in (name, "scmm"))
+    others = {
+        f"{group}.{setting}": value
+        for group, settings in scmm.items()
+        if group not in ("method", "protocol") and isinstance(settings, dict)
+        for setting, value in settings.items()
+        if value != own[group][setting]
+    }
+    return tuple({**others, **context} for context in TestScmm.contexts)
+
+
 class TestSimClr(TestScmm):
     method = "simclr"
+    contexts = as_scmm("simclr")
 
 
 class TestMae(TestScmm):
     method = "mae"
-    companions = {
-        "contrast.weights": {"contrast.enabled": True},
-    }
+    contexts = as_scmm("mae")
 
 
 class TestMixup(TestScmm):
     method = "mixup"
+    contexts = as_scmm("mixup")
 
 
 class TestSimMtm(TestScmm):
     method = "simmtm"
+    contexts = as_scmm("simmtm")
 
 
 class TestSoftClt(TestScmm):
     method = "softclt"
+    contexts = as_scmm("softclt")
 
 
 class TestLinear(MethodConformance):

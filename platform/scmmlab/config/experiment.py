@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeGuard, TypeVar
 
 from pydantic import (
     Field,
@@ -76,7 +76,10 @@ class ExperimentSpec(Spec):
             if info.mode == "json":
                 return chosen.model_validate_json(json.dumps(data), strict=True)  # type: ignore[return-value]
             return chosen.model_validate(data)  # type: ignore[return-value]
-        return handler(chosen.with_present_paths(data))
+        present = chosen.with_present_paths(data)
+        experiment = handler(_with_defaults_of_groups(cls, present))
+        _unset_defaults_of_groups(experiment, present)
+        return experiment
 
     @classmethod
     def narrowed(cls, data: object) -> type[ExperimentSpec]:
@@ -188,6 +191,34 @@ class ExperimentSpec(Spec):
     def quirks_in_words(self) -> list[str]:
         """What it does as the released code does, beside its protocol."""
         return []
+
+
+def _with_defaults_of_groups(spec: type[Spec], data: Mapping[str, Any]) -> dict[str, Any]:
+    """`data`, in which a group that is given in part has, for the rest, the defaults that it has in `spec`.
+
+    They may be others than its own: ``{weight_decay: 0}`` as a method's optimiser keeps the method's learning rate.
+    """
+    filled = dict(data)
+    for name, value in data.items():
+        field = spec.model_fields.get(name)
+        if field is None or not isinstance(value, Mapping) or not _is_spec(field.annotation):
+            continue
+        own = field.default.model_dump(exclude_unset=True) if isinstance(field.default, Spec) else {}
+        filled[name] = _with_defaults_of_groups(field.annotation, {**own, **value})
+    return filled
+
+
+def _unset_defaults_of_groups(spec: Spec, data: Mapping[str, Any]) -> None:
+    """What `_with_defaults_of_groups` added to `data` counts as left out of `spec`, which was made of it."""
+    for name, value in data.items():
+        group = getattr(spec, name, None)
+        if isinstance(group, Spec) and isinstance(value, Mapping):
+            group.model_fields_set.intersection_update(value)
+            _unset_defaults_of_groups(group, value)
+
+
+def _is_spec(annotation: Any) -> TypeGuard[type[Spec]]:
+    return isinstance(annotation, type) and issubclass(annotation, Spec)
 
 
 Experiment = SerializeAsAny[ExperimentSpec]

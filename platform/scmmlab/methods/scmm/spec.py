@@ -194,16 +194,6 @@ class ScmmSpec(ExperimentSpec):
     float32, several times as fast on a processor with AMX. All else stays in float32, predictions too."""
 
     @classmethod
-    def with_present_paths(cls, data: Mapping[str, Any]) -> dict[str, Any]:
-        """`data` at the present paths; what a group leaves out has the defaults of this method."""
-        present = super().with_present_paths(data)
-        for name, value in present.items():
-            default = cls.model_fields[name].default if name in cls.model_fields else None
-            if isinstance(default, Spec) and isinstance(value, Mapping):
-                present[name] = {**default.model_dump(exclude_unset=True), **value}
-        return present
-
-    @classmethod
     def present_value(cls, old: str, value: Any) -> Any:
         """`pretrain_batches: null` meant all of them."""
         return "all" if old == "protocol.pretrain_batches" and value is None else value
