@@ -6,8 +6,10 @@ import dataclasses
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from report.example_results import ablation, ablation_results, record, sweep_results
 from scmmlab.config import AblationSpec
@@ -295,3 +297,66 @@ def test_a_stale_figure_of_an_earlier_report_is_removed(results: StudyResults, t
 def test_figures_and_tables_have_names_of_their_own(cards: list[Card]) -> None:
     named = [block for card in cards for block in card.blocks if isinstance(block, Figure | ReportTable)]
     assert len({(type(block), block.name) for block in named}) == len(named)
+
+
+PUBLISHED = {
+    "A-LSTM": [
+        {"transfer": "eegmat", "value": 71.5, "sd": 8.0, "source": "Song 2019, table 2", "regime": "source_only"},
+        {"transfer": "eegmat", "value": 74, "source": "Song 2019, table 3", "regime": "target_pool"},
+    ],
+    "E2STN": [
+        {
+            "transfer": "eegmat",
+            "value": 0.42,
+            "metric": "cohen_kappa",
+            "source": "Zhou 2023, table 1",
+            "regime": "target_pool",
+        }
+    ],
+}
+
+
+def test_published_figures_stand_apart_in_the_table_of_their_regime_and_change_nothing_else() -> None:
+    study = ablation(("eegmat",), ("full", "no_masking")).model_dump(mode="json")
+    without = ablation_results(AblationSpec.model_validate(study), holes=False)
+    published = dataclasses.replace(without, study=AblationSpec.model_validate({**study, "published": PUBLISHED}))
+    (table,) = [block for block in MainResults().compute(without).blocks if isinstance(block, ReportTable)]
+    pool, source = [block for block in MainResults().compute(published).blocks if isinstance(block, ReportTable)]
+    assert pool.rows[: len(table.rows)] == table.rows
+    added = [[cell.text for cell in row.cells] for row in pool.rows[len(table.rows) :]]
+    assert added == [
+        ["published, not run here"],
+        ["`A-LSTM`, accuracy (Song 2019, table 3)", "74.0"],
+        ["`E2STN`, cohen_kappa (Zhou 2023, table 1)", "0.420"],
+    ]
+    assert [row.cells[-1].text for row in source.rows if row.kind == "plain"] == ["71.5 ± 8.0"]
+    assert any("nothing is tested against them" in note for note in pool.notes)
+    shown = summary_table(published)
+    assert shown.index("chance") < shown.index("published, not run here:") < shown.index("A-LSTM")
+    with figure_style():
+        for analysis in (InShort(), Comparison()):
+            assert str(analysis.compute(without).blocks[:1]) == str(analysis.compute(published).blocks[:1])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"transfer": "seed"}, "must name one of the transfers"),
+        ({"value": 101}, "value must be from 0 to 100 for 'accuracy', got 101"),
+        ({"metric": "cohen_kappa"}, "value must be from -1 to 1 for 'cohen_kappa', got 71.5"),
+        ({"source": ""}, "at least 3 characters"),
+        ({"regime": "honest"}, "target_few"),
+    ],
+)
+def test_a_published_figure_that_cannot_be_one_is_refused(change: dict[str, Any], message: str) -> None:
+    study = ablation(("eegmat",), ("full", "no_masking")).model_dump(mode="json")
+    study["published"] = {"A-LSTM": [{**PUBLISHED["A-LSTM"][0], **change}]}
+    with pytest.raises(ValidationError, match=message):
+        AblationSpec.model_validate(study)
+
+
+def test_a_published_figure_must_not_pass_for_a_variant() -> None:
+    study = ablation(("eegmat",), ("full", "no_masking")).model_dump(mode="json")
+    study["published"] = {"full": PUBLISHED["A-LSTM"]}
+    with pytest.raises(ValidationError, match=r"published\.full must have another name than a variant"):
+        AblationSpec.model_validate(study)

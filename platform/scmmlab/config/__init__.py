@@ -32,6 +32,7 @@ from scmmlab.config.search_space import (
 from scmmlab.config.study import (
     AblationSpec,
     AshaSpec,
+    PublishedFigure,
     ResourcesSpec,
     StatisticsSpec,
     StudySpec,
@@ -55,6 +56,7 @@ __all__ = [
     "LosoProtocol",
     "OptimizerSpec",
     "ProtocolSpec",
+    "PublishedFigure",
     "Regime",
     "ReleasedProtocol",
     "ResourcesSpec",
