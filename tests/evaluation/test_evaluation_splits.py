@@ -220,6 +220,15 @@ def test_domain_adaptation_trains_on_the_source_and_tests_what_honest_tests(prot
         assert fold.unlabelled.tolist() == seen.tolist()
 
 
+def test_transductive_domain_adaptation_may_test_all_of_the_target_even_one_trial_of_a_class() -> None:
+    source = regular([1, 2, 3, 4], [0, 1], fingerprint="source")
+    target = regular([1, 2, 3], [0, 1], windows=3, fingerprint="target")
+    folds = make_folds(UdaTransductiveProtocol(tested="all_trials", subjects_per_fold=2), source, target)
+    for fold, zero_shot in zip(folds, make_folds(ZeroShotProtocol(subjects_per_fold=2), source, target), strict=True):
+        assert fold.test.tolist() == fold.unlabelled.tolist() == zero_shot.test.tolist()
+        assert fold.finetune.tolist() == zero_shot.finetune.tolist()
+
+
 @LAYOUTS
 @given(table=layouts(), subjects=st.integers(1, 3), order=st.sampled_from(["time", "time_within_class"]))
 def test_inductive_domain_adaptation_sees_no_trial_that_it_tests_and_nobody_else(table, subjects, order) -> None:

@@ -32,6 +32,11 @@ class _FoldedProtocol(Spec):
         """Whether a part of what may be trained on is kept to validate."""
         return True
 
+    @property
+    def tests_all_trials(self) -> bool:
+        """Whether all trials of a tested subject are tested, so that none of them is split off."""
+        return True
+
 
 class _TrialSplitProtocol(_FoldedProtocol):
     trial_order: TrialOrder = "time"
@@ -41,6 +46,11 @@ class _TrialSplitProtocol(_FoldedProtocol):
     """Trials of the fine-tune part in each session (under `time_within_class`: of each class); instead of the share."""
     finetune_share: float = Field(0.6, gt=0, lt=1)
     """Share of the trials that is the fine-tune part (9 of SEED's 15)."""
+
+    @property
+    def tests_all_trials(self) -> bool:
+        """Some are fine-tuned on."""
+        return False
 
 
 class _SourceTrainedProtocol(_FoldedProtocol):
@@ -114,11 +124,19 @@ class UdaInductiveProtocol(_SourceTrainedProtocol, _TrialSplitProtocol):
 class UdaTransductiveProtocol(_SourceTrainedProtocol, _TrialSplitProtocol):
     """The classifier learns on the source's labels, and may see the windows that it is tested on unlabelled.
 
-    The test part is that of `honest`. No label leaks, but a new recording cannot be predicted in this way.
+    No label leaks, but a new recording cannot be predicted in this way.
     """
 
     kind: Literal["uda_transductive"] = "uda_transductive"
     """Name of the protocol."""
+    tested: Literal["later_trials", "all_trials"] = "later_trials"
+    """`later_trials`: the test part of `honest`; `all_trials`: that of `zero_shot`, all of the target, also where a
+    subject has one trial of a class."""
+
+    @property
+    def tests_all_trials(self) -> bool:
+        """None is needed before the test."""
+        return self.tested == "all_trials"
 
     @property
     def regime(self) -> Regime:
@@ -144,6 +162,11 @@ class ReleasedProtocol(_TrialSplitProtocol):
     def validates(self) -> bool:
         """Nothing validates."""
         return False
+
+    @property
+    def tests_all_trials(self) -> bool:
+        """As the split that carries the quirks."""
+        return self.split == "leave_subjects_out"
 
     @property
     def regime(self) -> Regime:

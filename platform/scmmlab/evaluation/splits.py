@@ -128,7 +128,7 @@ def _source_trained(
     sides = {"fine-tune": source.label[finetune], "validation": source.label[validation]}
 
     is_tested = np.ones(target.subject.size, dtype=bool)
-    if not isinstance(protocol, ZeroShotProtocol):
+    if not protocol.tests_all_trials:
         trials = Trials.of(target)
         is_tested = (part_of_trials(trials, protocol) == TEST)[trials.of_row]
     folds = []
@@ -138,7 +138,7 @@ def _source_trained(
         test, before = _rows(own & is_tested), _rows(own & ~is_tested)
         hint = "make the folds larger (protocol.subjects_per_fold), or leave the class out of both corpora."
         check_classes(name, "", target.manifest.classes, {**sides, "test": target.label[test]}, hint)
-        # of zero_shot, there is nothing before the test
+        # where all trials are tested, there is nothing before the test
         unlabelled = test if isinstance(protocol, UdaTransductiveProtocol) else before
         folds.append(Fold(name, tested, "source", finetune, validation, test, unlabelled))
     return tuple(folds)

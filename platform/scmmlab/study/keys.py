@@ -18,15 +18,15 @@ from scmmlab.methods.registry import method_of
 from scmmlab.tables import Manifest
 
 
-def _split_by_subjects(experiment: ExperimentSpec) -> bool:
-    return getattr(experiment.protocol, "split", None) == "leave_subjects_out"
+def _all_trials(experiment: ExperimentSpec) -> bool:
+    return experiment.protocol.tests_all_trials
 
 
-_BY_SUBJECTS_ALONE = "a split by subjects cuts no subject's trials"
+_NOTHING_IS_CUT = "all trials of a subject are tested"
 
 _SPLIT_RULES = (
     *(
-        Rule(f"protocol.{setting}", _split_by_subjects, _BY_SUBJECTS_ALONE)
+        Rule(f"protocol.{setting}", _all_trials, _NOTHING_IS_CUT)
         for setting in ("trial_order", "finetune_trials", "finetune_share")
     ),
     Rule(
