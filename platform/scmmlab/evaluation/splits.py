@@ -128,7 +128,7 @@ def _source_trained(
     sides = {"fine-tune": source.label[finetune], "validation": source.label[validation]}
 
     is_tested = np.ones(target.subject.size, dtype=bool)
-    if not protocol.tests_all_trials:
+    if not isinstance(protocol, ZeroShotProtocol) and not protocol.tests_all_trials:
         trials = Trials.of(target)
         is_tested = (part_of_trials(trials, protocol) == TEST)[trials.of_row]
     folds = []

@@ -59,7 +59,7 @@ def pretrain_data(request: PretrainRequest | SweepRequest, selections: Selection
         scaler=Scaler.fit(experiment.scaling, table.features[:windows]),
         fingerprint=table.manifest.fingerprint,
         trial=trial_numbers(table),
-        time_s=table.window * table.manifest.window_s,
+        time_s=table.window.astype(np.float64) * table.manifest.window_s,
     )
 
 

@@ -81,7 +81,7 @@ def _random_windows(count: int, channels: int, bands: int) -> np.ndarray:
 def _pretrain_pack(experiment: ExperimentSpec, channels: int, bands: int, device: str, size: int, steps: int) -> Pack:
     features = _random_windows(steps * experiment.pretrain_batch, channels, bands)
     scaler, number = Scaler.fit("min_max", features), np.arange(len(features))
-    data = PretrainData(features, len(features), scaler, fingerprint="", trial=number, time_s=number * 0.0)
+    data = PretrainData(features, len(features), scaler, fingerprint="", trial=number, time_s=np.zeros(len(number)))
     runs = [PretrainRun(f"probe {seed}", experiment, seed, data) for seed in range(size)]
     pool = WindowPool([features], device, torch.float32)
     return trainer_of(experiment).pretrain_pack(runs, pool, SINGLE_PROCESS)

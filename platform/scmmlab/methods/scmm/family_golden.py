@@ -12,7 +12,8 @@ Each loss is computed by what trains with it: weights, comparison, errors, and t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -184,9 +185,9 @@ class MaskedReconstructionGolden:
             )
             counted = counted_values(keep, settings)
             squared, error = squared_error(rebuilt.clone(), targets(x, x_RNF, settings), counted)
-            said = {"everything": rows * numbers, "counted_RNF": counted, "settings": settings, "group": SINGLE_PROCESS}
-            loss_R = mean_error(squared, **said)
-            gradient = error * mean_error(torch.ones_like(loss_R), 2, **said)[:, None, None]
+            divided = _of_values(rows * numbers, counted, settings)
+            loss_R = divided(squared)
+            gradient = error * divided(torch.ones_like(loss_R), 2)[:, None, None]
             checks += [
                 scene.compared(f"error, {name}", loss_R, file.tensor(f"loss_{name}", ())),
                 scene.compared(f"gradient, {name}", gradient, file.tensor(f"grad_{name}", (rows, numbers))),
@@ -301,11 +302,11 @@ class SimMtmGolden:
         rebuilt = torch.bmm(kept, decoded)
         reconstruction = rebuilt.clone()
         squared, error = squared_error(rebuilt, x_RNF)
-        said = {"everything": rows * numbers, "counted_RNF": None, "settings": settings, "group": SINGLE_PROCESS}
-        errors = mean_error(squared, **said)
+        divided = _of_values(rows * numbers, None, settings)
+        errors = divided(squared)
         weighed = weigh(found.contrast_R, errors, decoder["awl.params"], settings)
         d_contrast, d_errors = weighed.slope_R2.unbind(1)
-        d_rebuilt = error * mean_error(d_errors, 2, **said)[:, None, None]
+        d_rebuilt = error * divided(d_errors, 2)[:, None, None]
         alone = comparison_backward(found, None, torch.ones_like(d_contrast), settings)
         d_kept = torch.bmm(d_rebuilt, decoded.transpose(1, 2))
         d_z = comparison_backward(found, d_kept, d_contrast, settings)
@@ -444,6 +445,11 @@ class SoftCltGolden:
     def _settings(self, scene: _Scene) -> PackSettings:
         contrast = {"similarity": "dot", "normaliser": "rows", "temperature": 1.0}
         return scene.settings(masking=TWO_COPIES, contrast=contrast)
+
+
+def _of_values(everything: int, counted_RNF: Tensor | None, settings: PackSettings) -> Callable[..., Tensor]:
+    """`mean_error` of so many values."""
+    return partial(mean_error, everything=everything, counted_RNF=counted_RNF, settings=settings, group=SINGLE_PROCESS)
 
 
 def _tiled(labels_BB: Tensor) -> Tensor:

@@ -22,8 +22,12 @@ def _in_time(experiment: ScmmSpec) -> bool:
 
 
 @cache
-def _defaults(spec: type[ScmmSpec]) -> ScmmSpec:
+def _spec_defaults(spec: type[ScmmSpec]) -> ScmmSpec:
     return spec()
+
+
+def _defaults(experiment: ScmmSpec) -> ScmmSpec:
+    return _spec_defaults(type(experiment))
 
 
 def _value(experiment: ScmmSpec, path: str) -> Any:
@@ -34,7 +38,7 @@ def _came_later(path: str, before: Any) -> Rule:
     """A setting that came later, where it means what was always done, and an experiment without it does that too."""
 
     def as_ever(experiment: ScmmSpec) -> bool:
-        return bool(_value(experiment, path) == before == _value(_defaults(type(experiment)), path))
+        return bool(_value(experiment, path) == before == _value(_defaults(experiment), path))
 
     return Rule(path, as_ever, f"absent as {before}, which was always done")
 
@@ -70,7 +74,7 @@ _PRETRAINING = (
     *(_came_later(path, before) for path, before in ADDED.items()),
     Rule(
         "augmentation",
-        lambda e: e.augmentation == AugmentationSpec() == _defaults(type(e)).augmentation,
+        lambda e: e.augmentation == AugmentationSpec() == _defaults(e).augmentation,
         "absent as none, which was always done",
     ),
     Rule("contrast.positives", lambda e: not _in_time(e), "the weights say it"),

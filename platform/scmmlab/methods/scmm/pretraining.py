@@ -79,7 +79,8 @@ class BatchViews(NamedTuple):
     def parts(self, size: int, replicas: int) -> list[BatchViews]:
         """Those of `size` replicas at a time."""
         copies = parts(self.copies_RMCF, size, replicas)
-        mixtures = times = [None] * len(copies)
+        mixtures: list[Mixture | None] = [None] * len(copies)
+        times: list[WindowTimes | None] = [None] * len(copies)
         if self.mixture is not None:
             mixtures = [Mixture(*each) for each in zip(*(one.split(size) for one in self.mixture), strict=True)]
         if self.times is not None:
