@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scmmlab.errors import TrainingError
 from scmmlab.methods.alignment.maps import Maps, Matrix, as_it_is
 
-MAX_ITERATIONS, TOLERANCE = 10_000, 1e-7
+MAX_ITERATIONS, TOLERANCE = 2000, 1e-7
 """Of Sinkhorn's algorithm: the last is by how much the plan's sums may be off."""
 
 
@@ -56,7 +56,9 @@ def transport(
     if class_penalty:
         plan = da.SinkhornLpl1Transport(**shared, reg_cl=class_penalty, max_inner_iter=MAX_ITERATIONS)
     else:
-        plan = da.SinkhornTransport(**shared, max_iter=MAX_ITERATIONS)
+        plan = da.SinkhornTransport(
+            **shared, max_iter=MAX_ITERATIONS, method="sinkhorn_log", out_of_sample_map="continuous"
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         warnings.simplefilter("error", RuntimeWarning)
