@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from alignment_contexts import ALIGNED
 from method_conformance import MethodConformance
 
 
@@ -28,12 +29,14 @@ class TestScmm(MethodConformance):
 
 class TestLinear(MethodConformance):
     method = "linear"
+    contexts = ALIGNED
     failing = {"max_iterations": 1}
     by_heart = {"c": 100.0}
 
 
 class TestMlp(MethodConformance):
     method = "mlp"
+    contexts = ALIGNED
     settings = {"hidden": 16, "finetune": {"epochs": 3, "batch_size": 16}}
     failing = {"finetune.optimizer.weight_decay": 1e39}
     by_heart = {
