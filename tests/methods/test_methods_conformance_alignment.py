@@ -51,4 +51,4 @@ class TestSubspaceMlp(Aligned):
         "finetune": {"epochs": 3, "batch_size": 16},
         "alignment": {"kind": "subspace", "components": 5},
     }
-    by_heart = {"finetune.epochs": 60, "finetune.optimizer.learning_rate": 0.02, "dropout": 0.0}
+    by_heart = {"finetune.epochs": 30, "finetune.optimizer.learning_rate": 0.03, "dropout": 0.0}
