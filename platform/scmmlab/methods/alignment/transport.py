@@ -34,7 +34,7 @@ def transport(
 
     A window of the source that the plan was not computed from goes where the plan's potential sends it (Pooladian and
     Niles-Weed 2021, arXiv:2109.12004), or with a class penalty as far and as its nearest neighbour of those that it was
-    computed from (Ferradans et al. 2014, doi:10.1137/130929886).
+    computed from (Ferradans et al. 2014, SIAM Journal on Imaging Sciences 7(3)).
 
     Parameters
     ----------
