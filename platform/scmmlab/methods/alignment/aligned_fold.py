@@ -29,7 +29,6 @@ from scmmlab.methods.alignment.subspace import subspace
 from scmmlab.methods.alignment.transfer_components import transfer_components
 from scmmlab.methods.alignment.transport import transport
 from scmmlab.methods.contract import FoldData, FoldRun
-from scmmlab.methods.fold_figures import fold_failure
 from scmmlab.methods.one_shot import scaled
 from scmmlab.replica.seeding import derive_seed, finetune_purpose
 
@@ -49,7 +48,7 @@ def aligned(run: FoldRun) -> FoldData:
 
     Raises
     ------
-    ScmmlabError
+    TrainingError
         If they cannot be aligned; it names the fold.
     """
     if run.experiment.alignment.kind == "none":
@@ -61,19 +60,17 @@ def aligned(run: FoldRun) -> FoldData:
     except TrainingError as error:
         said = f"Alignment of {run.key} failed on '{run.data.fold.name}': {error.message}"
         raise TrainingError(said, hint=error.hint) from error
-    except Exception as error:
-        raise fold_failure(run, error) from error
 
 
 def _aligned(run: FoldRun) -> FoldData:
     data, alignment = run.data, run.experiment.alignment
     fold = data.fold
     train, validation = (_of_seen(data, rows) for rows in (fold.finetune, fold.validation))
-    test, granted = (_of_target(data, rows, data.test_scaler) for rows in (fold.test, fold.unlabelled))
+    test, granted = (_of_target(data, rows) for rows in (fold.test, fold.unlabelled))
     if alignment.kind == "recentre":
         moved = _recentred(data, alignment.scale, train, validation, test, granted)
     else:
-        _refuse_nothing_granted(len(granted.x_NP), f"'alignment.kind' {alignment.kind!r}")
+        _check_granted(len(granted.x_NP) > 0, f"'alignment.kind' {alignment.kind!r}")
         seed = derive_seed(run.seed, f"{finetune_purpose(fold.name)}/alignment")
         maps = _maps(alignment, train.x_NP, data.finetune_label, granted.x_NP, seed)
         moved = (
@@ -88,8 +85,8 @@ def _of_seen(data: FoldData, rows: NDArray[np.int64]) -> _Part:
     return _Part(scaled(data.seen_features, rows, data.scaler), data.seen_subject[rows])
 
 
-def _of_target(data: FoldData, rows: NDArray[np.int64], scaler: Scaler) -> _Part:
-    return _Part(scaled(data.test_features, rows, scaler), data.test_subject[rows])
+def _of_target(data: FoldData, rows: NDArray[np.int64]) -> _Part:
+    return _Part(scaled(data.test_features, rows, data.test_scaler), data.test_subject[rows])
 
 
 def _recentred(
@@ -103,7 +100,7 @@ def _recentred(
     # where trials are split, the tested subject is one of those who are trained on
     tested = trained if data.fold.trained_on == "target" else by_subject(*granted)
     unknown = set(test.subject_N.tolist()) - set(tested)
-    _refuse_nothing_granted(not unknown, f"Re-centring of subjects {sorted(unknown)}")
+    _check_granted(not unknown, f"Re-centring of subjects {sorted(unknown)}")
     to = Moments.of(train.x_NP)
     return (
         recentred(*train, trained, to, scale),
@@ -112,7 +109,7 @@ def _recentred(
     )
 
 
-def _refuse_nothing_granted(granted: int, what: str) -> None:
+def _check_granted(granted: bool, what: str) -> None:
     if not granted:
         raise TrainingError(
             f"{what} needs unlabelled windows of the target, but the protocol granted none.",
