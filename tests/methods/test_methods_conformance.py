@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from alignment_contexts import ALIGNED
 from method_conformance import MethodConformance
 
 from scmmlab.methods.registry import method
@@ -75,12 +76,14 @@ class TestSoftClt(TestScmm):
 
 class TestLinear(MethodConformance):
     method = "linear"
+    contexts = ALIGNED
     failing = {"max_iterations": 1}
     by_heart = {"c": 100.0}
 
 
 class TestMlp(MethodConformance):
     method = "mlp"
+    contexts = ALIGNED
     settings = {"hidden": 16, "finetune": {"epochs": 3, "batch_size": 16}}
     failing = {"finetune.optimizer.weight_decay": 1e39}
     by_heart = {

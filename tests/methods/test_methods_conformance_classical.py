@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from alignment_contexts import ALIGNED, GRANTED
 from method_conformance import MethodConformance
 
 
 class TestRidge(MethodConformance):
     method = "ridge"
+    contexts = ALIGNED
     # three trials do not determine fifteen coefficients
     failing = {"alpha": 1e-300, "context": "trial_mean"}
     by_heart = {"alpha": 1e-3}
@@ -42,12 +44,14 @@ class TestTrialMean(TestVote):
 
 class TestLda(MethodConformance):
     method = "lda"
+    contexts = ALIGNED
     failing = {"shrinkage": 0.0, "context": "trial_mean"}
     by_heart = {"shrinkage": 0.001}
 
 
 class TestSvm(MethodConformance):
     method = "svm"
+    contexts = ALIGNED
     failing = {"max_iterations": 1}
     by_heart = {"c": 1000.0}
 
@@ -57,11 +61,12 @@ class TestLinearSvm(MethodConformance):
     settings = {"kernel": "linear", "gamma": 1.0}
     failing = {"max_iterations": 1}
     by_heart = {"c": 1000.0}
-    contexts = ({}, {"kernel": "rbf"})
+    contexts = (*ALIGNED, {**GRANTED, "kernel": "rbf"})
 
 
 class TestKnn(MethodConformance):
     method = "knn"
+    contexts = ALIGNED
     failing = {"neighbors": 10_000}
     by_heart = {"neighbors": 1}
 

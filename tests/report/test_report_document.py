@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -30,6 +31,7 @@ from scmmlab.report import (
 from scmmlab.report.analyses import Comparison, ConfusionMatrices, InShort, LeakPage, MainResults, Missing, WhatWasRun
 from scmmlab.report.drawing import figure_style
 from scmmlab.report.summary import summary_table
+from scmmlab.report.values import subject_scores
 
 HOSTILE = '<script>alert(1)</script> & "quotes" `code'
 
@@ -260,6 +262,55 @@ def test_each_label_regime_has_a_table_of_its_own_and_what_saw_the_tested_window
     assert not any("▲" in note for note in tables["main-source_only"].notes), "nothing is compared there"
     shown = summary_table(results)
     assert shown.index("no_masking") < shown.index("no_contrast §") < shown.index("hard_weights ¶")
+
+
+def by_both_protocols(*names: str) -> StudyResults:
+    """Results of `no_contrast` under the transductive and `no_masking` under the inductive protocol, else equal."""
+    study = ablation(("eegmat",), ("full", "no_contrast", "no_masking", "released")).model_dump(mode="json")
+    kinds = {"no_contrast": "uda_transductive", "no_masking": "uda_inductive"}
+    for name, kind in kinds.items():
+        study["variants"][name] = {"set": {"protocol.kind": kind, "protocol.trial_order": "time_within_class"}}
+    study["variants"] = {name: values for name, values in study["variants"].items() if name in names}
+    return ablation_results(AblationSpec.model_validate(study), holes=False)
+
+
+def test_the_leak_page_shows_what_the_tested_windows_add() -> None:
+    results = by_both_protocols("full", "no_contrast", "no_masking")
+    (card,) = compute_cards([LeakPage()], results)
+    assert card.state == "ready"
+    text, table = card.blocks
+    assert isinstance(table, ReportTable)
+    assert table.name == "transductive"
+    assert "No label leaks" in str(text)
+    assert any("§ `uda_transductive` protocol" in note for note in table.notes)
+    (row,) = table.rows
+    shown = [cell.text for cell in row.cells]
+    means = [
+        np.mean(
+            [
+                np.mean(
+                    [subject_scores(cell.record, "balanced_accuracy")[one] for cell in results.finished(name, "eegmat")]
+                )
+                for one in range(18, 36)
+            ]
+        )
+        for name in ("no_contrast", "no_masking")
+    ]
+    assert shown[:3] == ["`no_contrast` §", "`no_masking` ¶", "18"]
+    assert [shown[3].split(" ")[0], shown[4].split(" ")[0]] == [f"{100 * mean:.1f}" for mean in means]
+    assert float(shown[5].replace("−", "-")) == pytest.approx(100 * (means[0] - means[1]), abs=0.051)
+
+
+def test_the_leak_page_keeps_both_kinds_of_gap_apart() -> None:
+    (card,) = compute_cards([LeakPage()], by_both_protocols("full", "no_contrast", "no_masking", "released"))
+    tables = [block.name for block in card.blocks if isinstance(block, ReportTable)]
+    assert tables == ["leaks", "epochs", "transductive"]
+
+
+@pytest.mark.parametrize("alone", ["no_contrast", "no_masking"])
+def test_one_protocol_of_domain_adaptation_has_no_gap(alone: str) -> None:
+    (card,) = compute_cards([LeakPage()], by_both_protocols("full", alone))
+    assert card.state == "not_ready"
 
 
 def test_what_few_subjects_cannot_show_is_said() -> None:

@@ -146,6 +146,13 @@ class ExperimentSpec(Spec):
         return found.budget
 
     @property
+    def uses_unlabelled(self) -> bool:
+        """Whether these settings use unlabelled windows of the target, of a method that `sees` them; where they do not,
+        none are granted.
+        """
+        return True
+
+    @property
     def pretrains(self) -> bool:
         """Whether there is a pre-train stage, without labels."""
         return False

@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # a method is listed, planned and checked without what it com
     from scmmlab.replica.collectives import Collectives
     from scmmlab.replica.windows import WindowPool, Windows
 
-    Features = NDArray[np.float32]
+    Features = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Method:
     axis: Literal["bands", "samples"] = "bands"
     """What kind of table it eats: channels × bands, or channels × samples of the signal."""
     sees: frozenset[Literal["source_labels", "unlabelled_target"]] = frozenset()
-    """What it may be given beyond the fine-tune part; granted by the protocol alone."""
+    """What it may be given beyond the fine-tune part where its settings use it; granted by the protocol alone."""
     budget: str | None = None
     """Dotted path of what a sweep's rungs count; None where settings are judged once, at their end."""
     metrics: Mapping[str, tuple[Metric, ...]] = field(default_factory=dict)
@@ -169,7 +169,7 @@ class FoldData:
     """Labels of the validation part; empty where the protocol has none."""
     test_features: Features
     """Windows of the target, not scaled; the fold's test rows index it, and its unlabelled rows, which the protocol
-    grants to a method that `sees` windows of the target without their labels."""
+    grants to a method that `sees` windows of the target without their labels, and whose settings use them."""
     scaler: Scaler
     """For the fine-tune and the validation part: fitted on the fine-tune part."""
     test_scaler: Scaler
@@ -178,6 +178,10 @@ class FoldData:
     """Which trial each window of `seen_features` is of, counted from 0; windows of a trial are next to each other."""
     test_trial: NDArray[np.int64]
     """The same of `test_features`."""
+    seen_subject: NDArray[np.int64]
+    """Whose each window of `seen_features` is, by the subject's number in its table."""
+    test_subject: NDArray[np.int64]
+    """The same of `test_features`. Of two tables, equal numbers are different people."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ from scmmlab.config.experiment import TrainedStage
 from scmmlab.errors import TrainingError
 from scmmlab.evaluation.metrics import confusion, json_scores
 from scmmlab.features import Scaler
-from scmmlab.methods.contract import Checkpoint, FoldPack, FoldResult, FoldRun, Trainer
+from scmmlab.methods.contract import Checkpoint, FoldData, FoldPack, FoldResult, FoldRun, Trainer
 from scmmlab.methods.fold_figures import (
     PREDICTED_ROWS,
     fold_failure,
@@ -79,6 +79,10 @@ class OneShotTrainer(Trainer):
     def context(self, spec: Any) -> Context:
         """What its estimators are shown; each window by itself, unless a method says otherwise."""
         return "window"
+
+    def fold_data(self, run: FoldRun) -> FoldData:
+        """What a fold is fitted to: what it was granted, unless a method makes something else of it."""
+        return run.data
 
     def steps(self, spec: Any, stage: TrainedStage, windows: int) -> int:
         """One."""
@@ -142,9 +146,9 @@ class OneShotPack(FoldPack):
 
     def _fit(self, r: int) -> _Fitted:
         run = self.runs[r]
-        data, fold, classes = run.data, run.data.fold, run.classes
-        context = self._trainer.context(run.experiment)
-        part = finetune_part(run, context)
+        data, classes = self._trainer.fold_data(run), run.classes
+        fold, context = data.fold, self._trainer.context(run.experiment)
+        part = finetune_part(data, context)
         with _said_by(f"The fit of {run.key} on '{fold.name}'"), threadpool_limits(limits=1):
             estimator = self._estimator(r, part)
             logits = predicted_logits(estimator, part.x, classes)
@@ -207,14 +211,13 @@ class OneShotPack(FoldPack):
         return rest
 
 
-def finetune_part(run: FoldRun, context: Context) -> Part:
+def finetune_part(data: FoldData, context: Context) -> Part:
     """The fine-tune part of a fold, scaled."""
-    data = run.data
     return _part(data.seen_features, data.fold.finetune, data.scaler, data.seen_trial, context)
 
 
 def _part(
-    features: NDArray[np.float32],
+    features: NDArray[np.floating[Any]],
     rows: NDArray[np.int64],
     scaler: Scaler,
     trial: NDArray[np.int64],
@@ -223,7 +226,7 @@ def _part(
     return Part(scaled(features, rows, scaler), trial[rows], context)
 
 
-def scaled(features: NDArray[np.float32], rows: NDArray[np.int64], scaler: Scaler) -> Matrix:
+def scaled(features: NDArray[np.floating[Any]], rows: NDArray[np.int64], scaler: Scaler) -> Matrix:
     """Windows as (x − offset) / span in float64, flattened, [N, P]."""
     x_NCF = (features[rows].astype(np.float64) - scaler.offset) / scaler.span
     return x_NCF.reshape(len(rows), scaler.offset.size)

@@ -91,11 +91,12 @@ def cell_data(request: CellRequest | SweepRequest, selections: Selections) -> Ce
     target = selections.get(request.transfer.target, request.channels)
     check_mixable(source.manifest, target.manifest, request.transfer.mixed_features)
     folds = make_folds(request.experiment.protocol, source, target)
-    trials = {"source": trial_numbers(source), "target": trial_numbers(target)}
+    tables = {"source": source, "target": target}
+    units = {side: (trial_numbers(table), table.subject.astype(np.int64)) for side, table in tables.items()}
     return CellData(
         classes=tuple(target.manifest.classes),
         bands=target.features.shape[2],
-        folds=tuple(_fold_data(request.experiment, fold, source, target, trials) for fold in folds),
+        folds=tuple(_fold_data(request.experiment, fold, source, target, units) for fold in folds),
         source_fingerprint=source.manifest.fingerprint,
         target_fingerprint=target.manifest.fingerprint,
     )
@@ -106,13 +107,14 @@ def _fold_data(
     fold: Fold,
     source: FeatureTable,
     target: FeatureTable,
-    trials: Mapping[str, NDArray[np.int64]],
+    units: Mapping[str, tuple[NDArray[np.int64], NDArray[np.int64]]],
 ) -> FoldData:
     seen = source if fold.trained_on == "source" else target
     scaler = Scaler.fit(experiment.scaling, seen.features[fold.finetune])
     by_itself = getattr(experiment.protocol, "scale_each_part", False)
-    if "unlabelled_target" not in method_of(experiment).sees:
+    if "unlabelled_target" not in method_of(experiment).sees or not experiment.uses_unlabelled:
         fold = replace(fold, unlabelled=np.zeros(0, dtype=np.int64))
+    (seen_trial, seen_subject), (test_trial, test_subject) = units[fold.trained_on], units["target"]
     return FoldData(
         fold=fold,
         seen_features=seen.features,
@@ -121,8 +123,10 @@ def _fold_data(
         test_features=target.features,
         scaler=scaler,
         test_scaler=Scaler.fit(experiment.scaling, target.features[fold.test]) if by_itself else scaler,
-        seen_trial=trials[fold.trained_on],
-        test_trial=trials["target"],
+        seen_trial=seen_trial,
+        test_trial=test_trial,
+        seen_subject=seen_subject,
+        test_subject=test_subject,
     )
 
 

@@ -107,6 +107,8 @@ def _finetune_pack(
         test_scaler=scaler,
         seen_trial=np.arange(count),
         test_trial=np.arange(count),
+        seen_subject=np.zeros(count, dtype=np.int64),
+        test_subject=np.zeros(count, dtype=np.int64),
     )
     trainer = trainer_of(experiment)
     start = trainer.initial_state(experiment, InputShape(channels, bands, classes), 0)

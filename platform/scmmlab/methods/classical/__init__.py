@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from scmmlab.methods.classical.key_rules import SVM_RULES
+from scmmlab.methods.classical.key_rules import RULES, SVM_RULES
 from scmmlab.methods.classical.spec import KnnSpec, LdaSpec, MajoritySpec, RidgeSpec, SvmSpec
 from scmmlab.methods.contract import ACCURACIES, Method, Trainer
 
@@ -54,7 +54,9 @@ RIDGE = Method(
     title="ridge regression of the classes on a window's features; scores, not calibrated",
     spec=RidgeSpec,
     load=_load_ridge,
+    sees=frozenset({"unlabelled_target"}),
     metrics={"finetune": ACCURACIES},
+    rules=RULES,
     golden=_golden,
 )
 LDA = Method(
@@ -63,7 +65,9 @@ LDA = Method(
     title="linear discriminant analysis of a window's features, with a shrunken covariance",
     spec=LdaSpec,
     load=_load_lda,
+    sees=frozenset({"unlabelled_target"}),
     metrics={"finetune": ACCURACIES},
+    rules=RULES,
 )
 SVM = Method(
     name="svm",
@@ -71,6 +75,7 @@ SVM = Method(
     title="support vector machine (rbf or linear) of a window's features, by scikit-learn; scores, not calibrated",
     spec=SvmSpec,
     load=_load_svm,
+    sees=frozenset({"unlabelled_target"}),
     metrics={"finetune": ACCURACIES},
     rules=SVM_RULES,
 )
@@ -80,7 +85,9 @@ KNN = Method(
     title="k nearest neighbours of a window's features, by scikit-learn",
     spec=KnnSpec,
     load=_load_knn,
+    sees=frozenset({"unlabelled_target"}),
     metrics={"finetune": ACCURACIES},
+    rules=RULES,
 )
 MAJORITY = Method(
     name="majority",

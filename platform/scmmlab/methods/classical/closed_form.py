@@ -166,7 +166,7 @@ class ClosedFormPack(OneShotPack):
         estimators, systems, errors = {}, {}, {}
         for r, run in enumerate(self.runs):
             try:
-                part = finetune_part(run, self._trainer.context(run.experiment))
+                part = finetune_part(self._trainer.fold_data(run), self._trainer.context(run.experiment))
                 estimators[r] = estimator = self._closed_form(run)
                 systems[r] = estimator.prepare(part.x, part.labels(run.data.finetune_label))
             except Exception as error:

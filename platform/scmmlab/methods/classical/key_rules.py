@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from scmmlab.methods.contract import KeyRules, Rule
+from scmmlab.methods.alignment.key_rules import with_alignment
+from scmmlab.methods.contract import Rule
 
-_OF_RBF_ALONE = (Rule("gamma", lambda e: e.kernel != "rbf", "only the kernel rbf has it"),)
-
-SVM_RULES = KeyRules(finetune=_OF_RBF_ALONE, probe=_OF_RBF_ALONE)
+RULES = with_alignment()
+"""Those of all classical methods."""
+SVM_RULES = with_alignment(Rule("gamma", lambda e: e.kernel != "rbf", "only the kernel rbf has it"))
 """Those of support vector machines."""

@@ -7,12 +7,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from scmmlab.config.experiment import ExperimentSpec, ScalingKind
+from scmmlab.methods.alignment.spec import AlignedSpec
 from scmmlab.methods.trial_context import Context
 
 ClassWeight = Literal["none", "balanced"]
 
 
-class ClassicalSpec(ExperimentSpec):
+class ClassicalSpec(AlignedSpec):
     """What an experiment with a classical method has, whichever it is."""
 
     context: Context = "window"

@@ -19,6 +19,7 @@ METHOD = Method(
     title="logistic regression of a window's features, by scikit-learn",
     spec=LinearSpec,
     load=_load,
+    sees=frozenset({"unlabelled_target"}),
     metrics={"finetune": ACCURACIES},
     rules=RULES,
 )

@@ -4,13 +4,12 @@ done.
 
 from __future__ import annotations
 
-from scmmlab.methods.contract import KeyRules, Rule
+from scmmlab.methods.alignment.key_rules import with_alignment
+from scmmlab.methods.contract import Rule
 
-_AS_EVER = (
+RULES = with_alignment(
     Rule("context", lambda e: e.context == "window", "absent as each window by itself"),
     Rule("solver", lambda e: e.solver == "lbfgs", "absent as L-BFGS"),
     Rule("tolerance", lambda e: e.tolerance == 1e-4, "absent as scikit-learn's default"),
 )
-
-RULES = KeyRules(finetune=_AS_EVER, probe=_AS_EVER)
 """The rules of each stage."""

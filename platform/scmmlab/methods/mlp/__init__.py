@@ -19,6 +19,7 @@ METHOD = Method(
     title="a multilayer perceptron of a window's features",
     spec=MlpSpec,
     load=_load,
+    sees=frozenset({"unlabelled_target"}),
     metrics={"finetune": (Metric("loss", "cross-entropy"), *ACCURACIES)},
     rules=RULES,
 )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from scmmlab.methods.contract import KeyRules, Rule
+from scmmlab.methods.alignment.key_rules import with_alignment
+from scmmlab.methods.contract import Rule
 
-_AS_EVER = (
+RULES = with_alignment(
     Rule("widths", lambda e: e.widths == "equal" or e.layers == 1, "absent as equal; one layer has one width"),
     Rule("norm", lambda e: e.norm == "none", "absent as none"),
 )
-
-RULES = KeyRules(finetune=_AS_EVER, probe=_AS_EVER)
 """The rules of each stage."""

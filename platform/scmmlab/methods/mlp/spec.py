@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from scmmlab.config.base import Spec
-from scmmlab.config.experiment import ExperimentSpec, OptimizerSpec, TrainedStage
+from scmmlab.config.experiment import OptimizerSpec, TrainedStage
+from scmmlab.methods.alignment.spec import AlignedSpec
 
 
 class MlpTrainingSpec(Spec):
@@ -21,7 +22,7 @@ class MlpTrainingSpec(Spec):
     """Step rule."""
 
 
-class MlpSpec(ExperimentSpec):
+class MlpSpec(AlignedSpec):
     """An experiment with a multilayer perceptron."""
 
     method: Literal["mlp"] = "mlp"
@@ -46,11 +47,14 @@ class MlpSpec(ExperimentSpec):
         return [self.hidden >> layer if self.widths == "halving" else self.hidden for layer in range(self.layers)]
 
     def contradictions(self) -> list[tuple[str, str]]:
-        """Halving that leaves a layer without a unit."""
-        if self.hidden_widths[-1]:
-            return []
-        least = 2 ** (self.layers - 1)
-        return [("hidden", f"it must be at least {least} with {self.layers} layers that halve, got {self.hidden}")]
+        """Halving that leaves a layer without a unit, and those of alignment."""
+        found = super().contradictions()
+        if not self.hidden_widths[-1]:
+            least = 2 ** (self.layers - 1)
+            found.append(
+                ("hidden", f"it must be at least {least} with {self.layers} layers that halve, got {self.hidden}")
+            )
+        return found
 
     def epochs(self, stage: TrainedStage) -> int:
         """Epochs of a stage."""

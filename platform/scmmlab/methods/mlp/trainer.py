@@ -7,9 +7,11 @@ from itertools import pairwise
 from torch import nn
 
 from scmmlab.config.experiment import TrainedStage
-from scmmlab.methods.contract import InputShape
+from scmmlab.methods.alignment.aligned_fold import aligned
+from scmmlab.methods.contract import FoldData, FoldRun, InputShape
 from scmmlab.methods.mlp.spec import MlpSpec
 from scmmlab.methods.sequential import SequentialTrainer
+from scmmlab.replica.windows import WindowPool
 
 
 class MlpTrainer(SequentialTrainer):
@@ -18,6 +20,13 @@ class MlpTrainer(SequentialTrainer):
     def weight(self, spec: MlpSpec, stage: TrainedStage) -> float:
         """Against a step of SCMM's fine-tuning."""
         return 0.2
+
+    def fold_data(self, run: FoldRun, pool: WindowPool) -> tuple[FoldData, WindowPool]:
+        """Aligned as the settings say."""
+        if run.experiment.alignment.kind == "none":
+            return run.data, pool
+        data = aligned(run)
+        return data, WindowPool([data.seen_features, data.test_features], pool.windows.device, pool.windows.dtype)
 
     def module(self, spec: MlpSpec, shape: InputShape) -> nn.Module:
         """C·F → hidden → … → hidden → K."""
