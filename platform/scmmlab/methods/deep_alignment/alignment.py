@@ -67,3 +67,9 @@ def row_shares(real_RN: Tensor, like: Tensor) -> Tensor:
     weight_R1N = real_RN.unsqueeze(1).to(like.dtype)
     # a replica without rows that count has sums of 0, and divides them by 1
     return weight_R1N / weight_R1N.sum(2, keepdim=True).clamp_(min=1)
+
+
+def row_means(f_RDN: Tensor, share_R1N: Tensor) -> Tensor:
+    """Means [R, D, 1] of rows by their shares."""
+    # as a product of matrix and column, one replica would be rounded otherwise than several
+    return (f_RDN * share_R1N).sum(2, keepdim=True)

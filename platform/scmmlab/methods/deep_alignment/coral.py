@@ -12,14 +12,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from scmmlab.methods.deep_alignment.alignment import Alignment, Pull, row_shares
+from scmmlab.methods.deep_alignment.alignment import Alignment, Pull, row_means, row_shares
 from scmmlab.replica.parameters import Parameters
 
 
 def covariance(f_RDN: Tensor, real_RN: Tensor) -> tuple[Tensor, Tensor]:
     """Covariance [R, D, D] of the rows that count, and (f − μ) / (n − 1), [R, D, N], 0 in rows that do not."""
     real_R1N = real_RN.unsqueeze(1).to(f_RDN.dtype)
-    mean_RD1 = torch.bmm(f_RDN, row_shares(real_RN, f_RDN).transpose(1, 2))
+    mean_RD1 = row_means(f_RDN, row_shares(real_RN, f_RDN))
     centred_RDN = (f_RDN - mean_RD1) * real_R1N
     # a single row has no covariance, and 0 divided by 1
     scaled_RDN = centred_RDN / (real_R1N.sum(2, keepdim=True) - 1).clamp_(min=1)

@@ -22,7 +22,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from scmmlab.methods.deep_alignment.alignment import Alignment, Pull, row_shares
+from scmmlab.methods.deep_alignment.alignment import Alignment, Pull, row_means, row_shares
 from scmmlab.replica.parameters import Parameters
 
 Pairs = Literal["all", "consecutive"]
@@ -41,7 +41,7 @@ def squared_distances(f_RDJ: Tensor, real_R1J: Tensor) -> Tensor:
         1 for those that count, else 0.
     """
     # ‖a‖² + ‖b‖² − 2 a·b would cancel where all rows lie far from 0
-    mean_RD1 = torch.bmm(f_RDJ, (real_R1J / real_R1J.sum(2, keepdim=True).clamp(min=1)).transpose(1, 2))
+    mean_RD1 = row_means(f_RDJ, real_R1J / real_R1J.sum(2, keepdim=True).clamp(min=1))
     centred_RDJ = (f_RDJ - mean_RD1) * real_R1J
     product_RJJ = torch.bmm(centred_RDJ.transpose(1, 2), centred_RDJ)
     norm_RJ = product_RJJ.diagonal(dim1=1, dim2=2)

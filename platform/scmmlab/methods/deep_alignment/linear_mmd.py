@@ -7,10 +7,9 @@ Legend: R replica, D number of a feature vector, N and M row of source and targe
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from scmmlab.methods.deep_alignment.alignment import Alignment, Pull, row_shares
+from scmmlab.methods.deep_alignment.alignment import Alignment, Pull, row_means, row_shares
 from scmmlab.replica.parameters import Parameters
 
 
@@ -28,12 +27,7 @@ class LinearMmd(Alignment):
     ) -> Pull:
         """The loss and its gradient."""
         share_R1N, target_share_R1M = row_shares(real_RN, source_RDN), row_shares(target_real_RM, target_RDM)
-        means = (
-            torch.bmm(features, share.transpose(1, 2))
-            for features, share in ((source_RDN, share_R1N), (target_RDM, target_share_R1M))
-        )
-        source_RD1, target_RD1 = means
-        apart_RD1 = source_RD1 - target_RD1
+        apart_RD1 = row_means(source_RDN, share_R1N) - row_means(target_RDM, target_share_R1M)
         return Pull(
             apart_RD1.square().sum((1, 2)),
             2 * apart_RD1 * share_R1N,
