@@ -49,6 +49,7 @@ from scmmlab.replica.windows import WindowPool
 from scmmlab.training import CellRequest
 from scmmlab.training.data import Selections, cell_data
 from scmmlab.training.finetune_stage import cell_run
+from scmmlab.training.rates import steps_of_finetuning
 from scmmlab.training.stages import run_cell_stage
 
 FOLDER = Path(__file__).parent.parent / "golden" / "methods"
@@ -549,3 +550,9 @@ def test_a_pack_on_several_threads_gives_what_it_gives_on_one(method):
         torch.set_num_threads(1)
     for one, two in zip(one_thread, several, strict=True):
         assert_same(one, two)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_speed_can_be_measured_for_plans(method):
+    runner = steps_of_finetuning(request(method).experiment, 3, 5, 2, "cpu", 2)
+    assert runner.train_epoch() == [None, None]
