@@ -6,6 +6,7 @@ import functools
 import math
 from pathlib import Path
 
+import autograd_alignments
 import numpy as np
 import pytest
 import torch
@@ -102,6 +103,15 @@ def test_one_altered_number_is_found(file, name, tmp_path):
     except CorpusError:
         return
     assert not all(check.ok for check in checks)
+
+
+@pytest.mark.parametrize("pack", [False, True])
+@pytest.mark.parametrize("name", FILES)
+def test_golden_vectors_of_other_sizes_made_by_autograd(name, pack, tmp_path):
+    path = autograd_alignments.written(getattr(autograd_alignments, name), tmp_path / "made.npz")
+    checks = verify_file(path, pack=pack)
+    assert [check for check in checks if not check.ok] == []
+    assert len(checks) > 2
 
 
 @pytest.mark.parametrize("name", FILES)
