@@ -15,6 +15,7 @@ class DeepAlignmentConformance(AdaptationConformance):
     failing = {"finetune.optimizer.weight_decay": 1e39}
     by_heart = {
         "finetune.epochs": 40,
+        "finetune.batch_size": 64,
         "finetune.optimizer.learning_rate": 0.02,
         "finetune.optimizer.schedule": "constant",
         "alignment.weight": 0.01,
