@@ -98,7 +98,8 @@ def _finetune_pack(
     nothing = np.zeros(0, dtype=np.int64)
     scaler = Scaler.fit("min_max", features)
     data = FoldData(
-        fold=Fold("probe", (), "target", np.arange(count), nothing, np.arange(1)),
+        # the windows of the target that a method of domain adaptation sees too
+        fold=Fold("probe", (), "target", np.arange(count), nothing, np.arange(1), np.arange(count)),
         seen_features=features,
         finetune_label=label,
         validation_label=nothing,
