@@ -131,6 +131,12 @@ class Method:
     """What of its settings does not matter."""
     golden: Callable[[], GoldenVerifier] | None = None
     """Imports what compares it with golden vectors; None where there are none."""
+    replicas: bool = False
+    """Whether what shares a pack is computed together along the replica axis; else one after the other."""
+    paper: str | None = None
+    """Where it is from."""
+    checked: str | None = None
+    """Whose numbers it was compared with, and the licence of that code."""
 
     def names(self, stage: TrainedStage) -> tuple[str, ...]:
         """Names of the figures of a stage's epochs."""

@@ -17,6 +17,7 @@ METHOD = Method(
     name="linear",
     version="1",
     title="logistic regression of a window's features, by scikit-learn",
+    checked="scikit-learn (BSD-3-Clause)",
     spec=LinearSpec,
     load=_load,
     sees=frozenset({"unlabelled_target"}),

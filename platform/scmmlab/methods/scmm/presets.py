@@ -136,7 +136,7 @@ def _golden(name: str) -> Callable[[], GoldenVerifier]:
     return load
 
 
-def _preset(name: str, title: str, spec: type[ScmmSpec], golden: str) -> Method:
+def _preset(name: str, title: str, spec: type[ScmmSpec], golden: str, paper: str, checked: str) -> Method:
     return Method(
         name=name,
         version="1",
@@ -147,11 +147,49 @@ def _preset(name: str, title: str, spec: type[ScmmSpec], golden: str) -> Method:
         metrics=METHOD.metrics,
         rules=METHOD.rules,
         golden=_golden(golden),
+        replicas=True,
+        paper=paper,
+        checked=checked,
     )
 
 
-SIMCLR = _preset("simclr", "contrast of two augmented copies of a window", SimClrSpec, "NtXentGolden")
-MAE = _preset("mae", "reconstruction of hidden values", MaeSpec, "MaskedReconstructionGolden")
-MIXUP = _preset("mixup", "contrast of mixtures with the two windows that they were made of", MixupSpec, "MixupGolden")
-SIMMTM = _preset("simmtm", "reconstruction from masked copies and similar windows", SimMtmSpec, "SimMtmGolden")
-SOFTCLT = _preset("softclt", "contrast of windows of a trial by their distance in time", SoftCltSpec, "SoftCltGolden")
+SIMCLR = _preset(
+    "simclr",
+    "contrast of two augmented copies of a window",
+    SimClrSpec,
+    "NtXentGolden",
+    "Chen et al. 2020",
+    "TS-TCC (MIT)",
+)
+MAE = _preset(
+    "mae",
+    "reconstruction of hidden values",
+    MaeSpec,
+    "MaskedReconstructionGolden",
+    "He et al. 2022",
+    "the equation, by NumPy",
+)
+MIXUP = _preset(
+    "mixup",
+    "contrast of mixtures with the two windows that they were made of",
+    MixupSpec,
+    "MixupGolden",
+    "Wickstrøm et al. 2022",
+    "TF-C (MIT)",
+)
+SIMMTM = _preset(
+    "simmtm",
+    "reconstruction from masked copies and similar windows",
+    SimMtmSpec,
+    "SimMtmGolden",
+    "Dong et al. 2023",
+    "the authors' released code (no licence)",
+)
+SOFTCLT = _preset(
+    "softclt",
+    "contrast of windows of a trial by their distance in time",
+    SoftCltSpec,
+    "SoftCltGolden",
+    "Lee et al. 2024",
+    "the authors' released code (no licence)",
+)
