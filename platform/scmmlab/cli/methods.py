@@ -20,8 +20,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="list installed methods, or the settings of one",
         description="List the methods that a study can name, built in or from other packages: version, package, "
         "stages, what the rungs of a sweep count, label regimes, table, and whether packs are computed along the "
-        "replica axis. With NAME, list where it is from, what it was checked by, and its settings with defaults and meaning. "
-        "Exit status 1 if a package that provides a method cannot be loaded.",
+        "replica axis. With NAME, list where it is from, what it was checked by, and its settings with defaults and "
+        "meaning. Exit status 1 if a package that provides a method cannot be loaded.",
     )
     parser.add_argument("name", metavar="NAME", nargs="?", help="a method, e.g. linear")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
