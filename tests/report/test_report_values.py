@@ -135,6 +135,7 @@ def test_a_transductive_variant_is_matched_with_the_inductive_one_that_is_otherw
     results = with_variants(
         full={},
         coral_seen={**coral, "protocol": seen},
+        coral_seen_of_other_trials={**coral, "protocol": {**seen, "tested": "all_trials"}},
         coral={**coral, "protocol": before},
         other_rho={**coral, "alignment.rho": 0.5, "protocol": before},
         ridge_seen={**coral, "method": "ridge", "protocol": seen},

@@ -62,11 +62,12 @@ def transductive_pairs(results: StudyResults) -> list[LeakPair]:
         if isinstance(experiment.protocol, UdaTransductiveProtocol)
         and isinstance(other.protocol, UdaInductiveProtocol)
         and _but_kind(experiment) == _but_kind(other)
+        and split_of(experiment.protocol) == split_of(other.protocol)
     ]
 
 
 def _but_kind(experiment: ExperimentSpec) -> str:
-    return canonical_json(experiment.model_dump(mode="json", exclude={"protocol": {"kind"}}))
+    return canonical_json(experiment.model_dump(mode="json", exclude={"protocol": {"kind", "tested"}}))
 
 
 def _but_protocol(experiment: ExperimentSpec) -> str:
