@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sklearn
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score
 from training_cases import CHANNELS, SOURCE, TARGET, TRANSFER
 
 import scmmlab
-from scmmlab.config import ExperimentSpec, resolve_variant
+from scmmlab.config import CorpusSelection, ExperimentSpec, LosoProtocol, resolve_variant
 from scmmlab.config.loading import study_from_values
 from scmmlab.errors import SpecError, TrainingError
+from scmmlab.evaluation import make_folds
 from scmmlab.methods.alignment.coral import coral
 from scmmlab.methods.alignment.maps import mapped
 from scmmlab.methods.alignment.recentring import Moments, by_subject, recentred
@@ -23,6 +26,7 @@ from scmmlab.methods.alignment.transport import transport
 from scmmlab.methods.pretraining_view import what_matters
 from scmmlab.methods.registry import method_of
 from scmmlab.study.keys import cell_key
+from scmmlab.tables import read_table
 
 with sklearn.config_context():
     # importing it turns metadata routing on for the whole process, which the context takes back
@@ -227,6 +231,55 @@ def test_a_feature_that_is_constant_in_a_subject_stays_finite():
     moved = recentred(x, subject, by_subject(x, subject), Moments.of(x), scale=True)
     assert np.isfinite(moved).all()
     np.testing.assert_allclose(moved[:2, 0], 2.5)
+
+
+# --- real EEG --------------------------------------------------------------------------------------------------------
+
+
+def on_eegmat(align):
+    """Balanced accuracies (%) of logistic regression where all windows of a tested subject align it."""
+    table = read_table("shipped:eegmat").select(CorpusSelection(table="shipped:eegmat", subjects="18-35"))
+    x, subject = table.features.astype(np.float64).reshape(len(table), -1), table.subject.astype(np.int64)
+    found = []
+    for fold in make_folds(LosoProtocol(subjects_per_fold=3), table, table):
+        mean, sd = x[fold.finetune].mean(0), x[fold.finetune].std(0)
+        parts = [((x[rows] - mean) / sd, subject[rows]) for rows in (fold.finetune, fold.test)]
+        train, test = align(*parts)
+        right = LogisticRegression(max_iter=1000).fit(train, table.label[fold.finetune]).predict(test)
+        for one in fold.subjects:
+            own = subject[fold.test] == one
+            found.append(100 * balanced_accuracy_score(table.label[fold.test][own], right[own]))
+    return np.mean(found)
+
+
+def recentring(scale):
+    def align(train, test):
+        part = Moments.of(train[0])
+        return [recentred(*each, by_subject(*each), part, scale) for each in (train, test)]
+
+    return align
+
+
+def coral_to(target_mean):
+    def align(train, test):
+        return coral(train[0], test[0], 0.1, target_mean).source(train[0]), test[0]
+
+    return align
+
+
+@pytest.mark.parametrize(
+    ("align", "expected"),
+    [
+        (lambda train, test: (train[0], test[0]), 70.1),
+        (recentring(scale=False), 80.9),
+        (recentring(scale=True), 80.2),
+        (coral_to(target_mean=True), 72.6),
+        (coral_to(target_mean=False), 68.0),
+    ],
+    ids=["none", "recentre", "recentre, scale", "coral", "coral, mean: source"],
+)
+def test_figures_on_eegmat_are_those_of_the_page(align, expected):
+    assert on_eegmat(align) == pytest.approx(expected, abs=0.1)
 
 
 # --- settings --------------------------------------------------------------------------------------------------------

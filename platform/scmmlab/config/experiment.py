@@ -191,6 +191,10 @@ class ExperimentSpec(Spec):
         """The same experiment, with what a setting leaves to others written out."""
         return self
 
+    def unadapted(self: Self) -> Self:
+        """The same experiment where it is granted nothing of the target: the steps of its training alone."""
+        return self
+
     def without_quirks(self: Self) -> Self:
         """The same experiment without what the released code does beside its protocol."""
         return self

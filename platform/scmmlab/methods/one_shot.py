@@ -23,7 +23,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -148,7 +148,7 @@ class OneShotPack(FoldPack):
         run = self.runs[r]
         data, classes = self._trainer.fold_data(run), run.classes
         fold, context = data.fold, self._trainer.context(run.experiment)
-        part = finetune_part(data, context)
+        part = finetune_part(replace(run, data=data), context)
         with _said_by(f"The fit of {run.key} on '{fold.name}'"), threadpool_limits(limits=1):
             estimator = self._estimator(r, part)
             logits = predicted_logits(estimator, part.x, classes)
@@ -211,8 +211,9 @@ class OneShotPack(FoldPack):
         return rest
 
 
-def finetune_part(data: FoldData, context: Context) -> Part:
+def finetune_part(run: FoldRun, context: Context) -> Part:
     """The fine-tune part of a fold, scaled."""
+    data = run.data
     return _part(data.seen_features, data.fold.finetune, data.scaler, data.seen_trial, context)
 
 

@@ -91,7 +91,7 @@ def _finetune_pack(
     experiment: ExperimentSpec, channels: int, bands: int, classes: int, device: str, size: int, steps: int
 ) -> FoldPack:
     # the last epoch counts: nothing is predicted, as in all but the last epoch of a training without validation
-    experiment = experiment.model_copy(update={"protocol": HonestProtocol()})
+    experiment = experiment.unadapted().model_copy(update={"protocol": HonestProtocol()})
     count = steps * (experiment.test_batch_size or AT_ONCE)
     features = _random_windows(count, channels, bands)
     label = np.arange(count) % classes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import Field
 
@@ -10,6 +10,7 @@ from scmmlab.config.base import Spec
 from scmmlab.config.experiment import ExperimentSpec
 
 AlignmentKind = Literal["none", "recentre", "coral", "subspace", "tca", "ot"]
+Self = TypeVar("Self", bound="AlignedSpec")
 GRANTING = ("uda_inductive", "uda_transductive")
 """Protocols that grant unlabelled windows of the target."""
 
@@ -51,6 +52,10 @@ class AlignedSpec(ExperimentSpec):
     def uses_unlabelled(self) -> bool:
         """Only where windows are aligned."""
         return self.alignment.kind != "none"
+
+    def unadapted(self: Self) -> Self:
+        """Without alignment, which is done once for each fold."""
+        return self.model_copy(update={"alignment": AlignmentSpec()})
 
     def contradictions(self) -> list[tuple[str, str]]:
         """An alignment that lacks the windows it needs, or that would do nothing."""

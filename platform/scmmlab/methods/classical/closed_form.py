@@ -15,7 +15,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -166,7 +166,8 @@ class ClosedFormPack(OneShotPack):
         estimators, systems, errors = {}, {}, {}
         for r, run in enumerate(self.runs):
             try:
-                part = finetune_part(self._trainer.fold_data(run), self._trainer.context(run.experiment))
+                seen = replace(run, data=self._trainer.fold_data(run))
+                part = finetune_part(seen, self._trainer.context(run.experiment))
                 estimators[r] = estimator = self._closed_form(run)
                 systems[r] = estimator.prepare(part.x, part.labels(run.data.finetune_label))
             except Exception as error:
