@@ -153,7 +153,7 @@ class MethodConformance:
         )
         assert isinstance(failed, StageFailure)
         assert "bad" in failed.error, "it says whose fault it is"
-        assert "'subject " in failed.error, "it says where"
+        assert "'subject" in failed.error, "it says where"
         assert_same(first, _finetuned(self.request("a")))
         assert_same(last, _finetuned(self.request("b", 1)))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from scmmlab.methods.contract import ACCURACIES, Method, Metric, Trainer
 from scmmlab.methods.deep_alignment.spec import DannSpec, DanSpec, DdcSpec, DeepCoralSpec
@@ -63,7 +63,7 @@ def _golden_deep_coral() -> GoldenVerifier:
     return CoralGolden()
 
 
-_SEES = frozenset({"source_labels", "unlabelled_target"})
+_SEES: frozenset[Literal["source_labels", "unlabelled_target"]] = frozenset({"source_labels", "unlabelled_target"})
 _LOSS = Metric("loss", "cross-entropy")
 
 DANN = Method(

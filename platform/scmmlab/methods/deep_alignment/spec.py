@@ -96,6 +96,8 @@ class DanSpec(DeepAlignmentSpec):
 
     method: Literal["dan"] = "dan"
     """What is trained."""
+    alignment: AlignmentSpec = AlignmentSpec(weight=0.1)
+    """How strongly features are aligned, and which."""
     pairs: Literal["all", "consecutive"] = "all"
     """Rows of a batch that are compared. `all`: each with each; `consecutive`: each with the next one, the estimate
     that takes linear time and has no bias."""
@@ -108,3 +110,5 @@ class DeepCoralSpec(DeepAlignmentSpec):
 
     method: Literal["deep_coral"] = "deep_coral"
     """What is trained."""
+    alignment: AlignmentSpec = AlignmentSpec(weight=1e4)
+    """How strongly features are aligned, and which; the loss divides by the square of how many there are."""
