@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from alignment_contexts import ALIGNED
 from method_conformance import MethodConformance
 from torch import nn
 
@@ -24,6 +25,7 @@ class TestNormalisedMlp(MethodConformance):
         "norm": "batch",
         "finetune": {"epochs": 3, "batch_size": 16},
     }
+    contexts = ALIGNED
     failing = {"finetune.optimizer.weight_decay": 1e39}
     by_heart = {"finetune.epochs": 60, "finetune.optimizer.learning_rate": 0.02, "dropout": 0.0}
 
