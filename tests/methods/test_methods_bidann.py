@@ -150,6 +150,6 @@ def test_recurrent_layer_is_pytorchs():
 
 def test_domain_discriminators_are_refused_since_no_protocol_grants_what_they_see():
     with pytest.raises(
-        SpecError, match=r"'domain_adversarial'.* unlabelled windows of the target .* no protocol grants"
+        SpecError, match=r"'domain_adversarial'.* unlabelled windows of the target .* under no protocol"
     ):
         resolve_variant(ExperimentSpec.model_validate({"method": "bidann"}), {"domain_adversarial": True})

@@ -27,7 +27,7 @@ class PackedSpec(ExperimentSpec):
     """An experiment whose folds train together, without pre-training."""
 
     NOT_GRANTED: ClassVar[Mapping[str, str]] = {}
-    """Setting that the paper has → what it would have to see, which no protocol grants."""
+    """Setting that the paper has → what it would have to see, which it is given under no protocol."""
 
     finetune: TrainingSpec = TrainingSpec()
     """Training."""
@@ -39,10 +39,10 @@ class PackedSpec(ExperimentSpec):
         Raises
         ------
         ValidationError
-            If it asks for what no protocol grants.
+            If it asks for what it is given under no protocol.
         """
         for name in cls.NOT_GRANTED.keys() & data.keys():
-            why = ValueError(f"it needs {cls.NOT_GRANTED[name]}, which no protocol grants; leave it out")
+            why = ValueError(f"it needs {cls.NOT_GRANTED[name]}, which it is given under no protocol; leave it out")
             error = InitErrorDetails(type="value_error", loc=(name,), input=data[name], ctx={"error": why})
             raise ValidationError.from_exception_data(cls.__name__, [error])
         return super().with_present_paths(data)

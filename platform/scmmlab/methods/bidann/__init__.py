@@ -1,4 +1,4 @@
-"""BiDANN: bi-hemispheres domain adversarial neural network (Li et al. 2018), without what no protocol grants."""
+"""BiDANN: bi-hemispheres domain adversarial neural network (Li et al. 2018), without its domain discriminators."""
 
 from __future__ import annotations
 
