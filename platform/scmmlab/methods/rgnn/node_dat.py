@@ -1,6 +1,6 @@
 """NodeDAT: a domain classifier of every electrode, behind gradient reversal (Zhong et al. 2020).
 
-No study can have it: it asks for unlabelled windows of the target, and it is given none yet. It is here as a loss,
+No study can have it: it asks for unlabelled windows of the target, and the method is given none yet. It is here as a loss,
 which the golden vectors check.
 """
 
