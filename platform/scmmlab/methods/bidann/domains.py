@@ -1,7 +1,7 @@
 """BiDANN's domain discriminators: one of each hemisphere and one of both, behind gradient reversal (Li et al. 2018).
 
-No study can have them: they ask for unlabelled windows of the target, and the method is given none yet. They are here as a
-loss, which the golden vectors check.
+No study can have them: they ask for unlabelled windows of the target, and the method is given none yet. They are here
+as a loss, which the golden vectors check.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """NodeDAT: a domain classifier of every electrode, behind gradient reversal (Zhong et al. 2020).
 
-No study can have it: it asks for unlabelled windows of the target, and the method is given none yet. It is here as a loss,
-which the golden vectors check.
+No study can have it: it asks for unlabelled windows of the target, and the method is given none yet. It is here as a
+loss, which the golden vectors check.
 """
 
 from __future__ import annotations
