@@ -51,6 +51,16 @@ def test_overhead_is_measured_by_a_run_whose_every_cell_is_judged(capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_each_method_without_pre_training_is_measured(capsys):
+    assert main(["bench", "--methods", "--quick", "--json", "--threads", "1"]) == 0
+    rates = json.loads(capsys.readouterr().out)
+    assert {"dgcnn", "rgnn", "bidann"} <= set(rates)
+    assert "scmm" not in rates
+    for found in rates.values():
+        assert all(rate > 0 for rate in found["steps_per_s"].values())
+    assert set(rates["dgcnn"]["steps_per_s"]) == {"1", "4"}
+
+
 def test_study_and_overhead_are_one_or_the_other(capsys):
     with pytest.raises(SystemExit) as ended:
         main(["bench", "--study", "--overhead", "10"])

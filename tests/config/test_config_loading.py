@@ -164,7 +164,7 @@ def test_a_wrong_override_is_refused(write, override, expected):
             "kind: honest",
             "kind: honst",
             "Invalid value for 'base.protocol.kind' in {}: it must be one of 'honest', 'loso', "
-            "'zero_shot', 'released', got 'honst'; did you mean 'honest'?",
+            "'zero_shot', 'uda_inductive', 'uda_transductive', 'released', got 'honst'; did you mean 'honest'?",
         ),
         ("kind: honest, ", "", "'base.protocol.kind' in {}: it is missing, and must be one of 'honest'"),
         (

@@ -10,7 +10,15 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from evaluation.layouts import Layout, layout, layouts, regular
-from scmmlab.config import CorpusSelection, HonestProtocol, LosoProtocol, ReleasedProtocol, ZeroShotProtocol
+from scmmlab.config import (
+    CorpusSelection,
+    HonestProtocol,
+    LosoProtocol,
+    ReleasedProtocol,
+    UdaInductiveProtocol,
+    UdaTransductiveProtocol,
+    ZeroShotProtocol,
+)
 from scmmlab.config.protocol import ProtocolSpec
 from scmmlab.errors import SplitError
 from scmmlab.evaluation import Fold, make_folds
@@ -197,10 +205,58 @@ def test_zero_shot_trains_and_validates_on_the_source_and_tests_the_whole_target
     assert [set(target.subject[fold.test].tolist()) for fold in folds] == [{1}, {2}]
 
 
-def test_zero_shot_refuses_the_labels_of_those_it_tests() -> None:
+@pytest.mark.parametrize("protocol", [UdaInductiveProtocol, UdaTransductiveProtocol])
+def test_domain_adaptation_trains_on_the_source_and_tests_what_honest_tests(protocol) -> None:
+    source = regular([1, 2, 3, 4], [0, 1], fingerprint="source")
+    target = regular([1, 2], [0, 1, 0, 1, 0, 1], windows=3, fingerprint="target")
+    folds = make_folds(protocol(), source, target)
+    assert {fold.trained_on for fold in folds} == {"source"}
+    assert {subject for fold in folds for subject in source.subject[fold.finetune].tolist()} == {1, 2, 3}
+    assert {subject for fold in folds for subject in source.subject[fold.validation].tolist()} == {4}
+    for fold, honest in zip(folds, make_folds(HonestProtocol(), source, target), strict=True):
+        assert fold.test.tolist() == honest.test.tolist()
+        before = np.sort(np.concatenate([honest.finetune, honest.validation]))
+        seen = before if protocol is UdaInductiveProtocol else honest.test
+        assert fold.unlabelled.tolist() == seen.tolist()
+
+
+def test_transductive_domain_adaptation_may_test_all_of_the_target_even_one_trial_of_a_class() -> None:
+    source = regular([1, 2, 3, 4], [0, 1], fingerprint="source")
+    target = regular([1, 2, 3], [0, 1], windows=3, fingerprint="target")
+    folds = make_folds(UdaTransductiveProtocol(tested="all_trials", subjects_per_fold=2), source, target)
+    for fold, zero_shot in zip(folds, make_folds(ZeroShotProtocol(subjects_per_fold=2), source, target), strict=True):
+        assert fold.test.tolist() == fold.unlabelled.tolist() == zero_shot.test.tolist()
+        assert fold.finetune.tolist() == zero_shot.finetune.tolist()
+
+
+@LAYOUTS
+@given(table=layouts(), subjects=st.integers(1, 3), order=st.sampled_from(["time", "time_within_class"]))
+def test_inductive_domain_adaptation_sees_no_trial_that_it_tests_and_nobody_else(table, subjects, order) -> None:
+    source = regular([101, 102, 103], range(len(table.manifest.classes)), fingerprint="source")
+    source = dataclasses.replace(source, manifest=table.manifest.model_copy(update={"fingerprint": "source"}))
+    protocol = UdaInductiveProtocol(subjects_per_fold=subjects, trial_order=order)
+    try:
+        folds = make_folds(protocol, source, table)
+    except SplitError:
+        assume(False)
+        raise
+    for fold in folds:
+        assert not units(table, fold.unlabelled) & units(table, fold.test)
+        assert set(table.subject[fold.unlabelled].tolist()) <= set(fold.subjects)
+
+
+@pytest.mark.parametrize("protocol", [ZeroShotProtocol, UdaInductiveProtocol, UdaTransductiveProtocol])
+def test_no_protocol_takes_the_labels_of_those_it_tests_for_the_sources(protocol) -> None:
     table = regular([1, 2, 3], [0, 1])
-    with pytest.raises(SplitError, match="share subjects 1-3"):
-        make_folds(ZeroShotProtocol(), table, table)
+    with pytest.raises(SplitError, match=f"'{protocol().kind}' would train .* share subjects 1-3"):
+        make_folds(protocol(), table, table)
+
+
+@pytest.mark.parametrize("protocol", [HonestProtocol, LosoProtocol, ZeroShotProtocol, ReleasedProtocol])
+def test_other_protocols_grant_no_unlabelled_window_of_the_test(protocol) -> None:
+    source = regular([1, 2, 3, 4], [0, 1], fingerprint="source")
+    target = regular([1, 2, 3], [0, 1, 0, 1, 0, 1], fingerprint="target")
+    assert all(fold.unlabelled.size == 0 for fold in make_folds(protocol(), source, target))
 
 
 def test_zero_shot_refuses_other_classes() -> None:

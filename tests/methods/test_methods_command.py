@@ -23,8 +23,23 @@ def test_each_method_has_a_line_with_what_a_study_needs_to_know(scmmlab):
     for method in all_methods():
         assert method.title in lines[method.name]
         assert f"  {method.version}  " in lines[method.name]
-    assert "pretrain, finetune  pretrain.epochs" in lines["scmm"]
-    assert "finetune            none: judged once" in lines["linear"]
+    assert "pretrain, finetune  pretrain.epochs  all  " in lines["scmm"]
+    assert "finetune            judged once      all  " in lines["linear"]
+    assert "replica axis" in lines["dgcnn"]
+    assert "one by one" in lines["svm"]
+    assert "uda_inductive, uda_transductive" in lines["dann"]
+
+
+def test_a_method_says_where_it_is_from_and_what_it_was_checked_by(scmmlab):
+    shown = scmmlab("methods", "simclr").out
+    assert "  from           Chen et al. 2020\n" in shown
+    assert "  checked by     TS-TCC (MIT)\n" in shown
+    told = json.loads(scmmlab("methods", "dann", "--json").out)
+    assert told["regimes"] == ["uda_inductive", "uda_transductive"]
+    assert told["replicas"] is True
+    for method in all_methods():
+        if method.golden is not None:
+            assert method.checked, f"{method.name} has golden files"
 
 
 @pytest.mark.parametrize("method", all_methods(), ids=lambda method: method.name)
@@ -44,7 +59,7 @@ def test_every_setting_of_a_method_is_shown_with_its_default_and_description(scm
 @pytest.mark.parametrize(
     ("path", "takes"),
     [
-        ("protocol.kind", "honest | loso | zero_shot | released"),
+        ("protocol.kind", "honest | loso | zero_shot | uda_inductive | uda_transductive | released"),
         ("pretrain.batches", "a whole number | all | null"),
         ("masking.overwrite_originals", "true | false | null"),
         ("masking.ratio", "a number"),
@@ -58,7 +73,7 @@ def test_it_says_what_a_setting_takes(scmmlab, path, takes):
 def test_unknown_method_is_refused_with_the_one_that_was_meant(scmmlab):
     done = scmmlab("methods", "liner")
     assert done.status == 2
+    names = ", ".join(repr(method.name) for method in all_methods())
     assert done.err == (
-        "scmmlab: Invalid value for 'NAME': it must be one of 'linear', 'mlp', 'scmm', got 'liner'; did you mean "
-        "'linear'?.\n"
+        f"scmmlab: Invalid value for 'NAME': it must be one of {names}, got 'liner'; did you mean 'linear'?.\n"
     )

@@ -230,10 +230,17 @@ def test_setting_of_a_sweep_is_judged_by_the_mean_of_its_validation_scores():
 
 @pytest.mark.parametrize(
     ("settings", "mean", "deviation"),
-    [({}, 70.1, 12.5), ({"c": 0.01}, 73.0, 15.0), ({"scaling": "min_max"}, 73.1, 15.7)],
-    ids=["c=1", "c=0.01", "min_max"],
+    [
+        ({}, 70.1, 12.5),
+        ({"c": 0.01}, 73.0, 15.0),
+        ({"scaling": "min_max"}, 73.1, 15.7),
+        ({"method": "lda"}, 73.0, 12.4),
+        ({"method": "svm", "kernel": "linear"}, 69.3, 11.6),
+        ({"method": "majority"}, 50.0, 0.0),
+    ],
+    ids=["c=1", "c=0.01", "min_max", "lda", "linear svm", "majority"],
 )
-def test_linear_has_the_figures_that_scikit_learn_alone_gave_on_real_eeg(settings, mean, deviation):
+def test_methods_have_the_figures_that_scikit_learn_alone_gave_on_real_eeg(settings, mean, deviation):
     table = read_table("shipped:eegmat")
     transfer = TransferSpec(
         name="a-to-b",

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from alignment_contexts import ALIGNED
 from method_conformance import MethodConformance
 from torch import nn
 from training_cases import TABLES_OF
@@ -32,6 +33,7 @@ class NormTrainer(SequentialTrainer):
 
 class TestModuleWithBuffersDropoutAndASharedWeight(MethodConformance):
     method = "mlp"
+    contexts = ALIGNED
     settings = {"hidden": 8, "finetune": {"epochs": 3, "batch_size": 16}}
     failing = {"finetune.optimizer.weight_decay": 1e39}
     by_heart = {"finetune.epochs": 60, "finetune.optimizer.learning_rate": 0.02, "dropout": 0.0}

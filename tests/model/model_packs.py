@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from scmmlab.methods.scmm.masking import masks
+from scmmlab.methods.scmm.augmentation import augmented
+from scmmlab.methods.scmm.masking import mask_streams, masks
 from scmmlab.methods.scmm.pack_settings import PackSettings
 from scmmlab.methods.scmm.parameters import initial_pretraining
-from scmmlab.methods.scmm.pretraining import pretraining_gradient
+from scmmlab.methods.scmm.pretraining import BatchViews, pretraining_gradient
 from scmmlab.methods.scmm.shape import Shape
 from scmmlab.methods.scmm.spec import ScmmSpec
 from scmmlab.replica.optimizer import Adam
@@ -58,7 +59,8 @@ def train(
     history = []
     for step in range(steps):
         keep = masks(settings, seed_R, 0, step, x_RBCF.shape[1], *x_RBCF.shape[2:])
-        losses, gradient = pretraining_gradient(parameters, x_RBCF, keep, settings)
+        how = BatchViews(*augmented(x_RBCF, mask_streams(seed_R, 0, step), settings))
+        losses, gradient = pretraining_gradient(parameters, x_RBCF, keep, settings, views=how)
         adam.step(parameters.values, gradient, rate_R)
         history.append(torch.stack(losses))
     return parameters, torch.stack(history)

@@ -37,11 +37,20 @@ class ReferenceScmm(nn.Module):
             self.load_state_dict(part.replica_state(replica), strict=False)
         return self
 
-    def losses(self, x: Tensor, keep: Tensor, experiment: ScmmSpec, overwrite: bool = False) -> list[Tensor]:
+    def losses(
+        self,
+        x: Tensor,
+        keep: Tensor,
+        experiment: ScmmSpec,
+        overwrite: bool = False,
+        copies: Tensor | None = None,
+        mixture: tuple[Tensor, Tensor] | None = None,
+        times: tuple[Tensor, Tensor] | None = None,
+    ) -> list[Tensor]:
         """Total, contrastive and reconstruction loss of windows [B, C, F] and what their copies keep."""
         windows, views = len(x), len(keep) // len(x)
-        copies = x.repeat(views, 1, 1) * keep
-        rows = torch.cat([copies if overwrite else x, copies])
+        copies = (x.repeat(views, 1, 1) if copies is None else copies) * keep
+        rows = torch.cat([copies if overwrite else x, copies]) if experiment.masking.originals else copies
         n = len(rows)
         flat = rows.flatten(1)
         h = self.encoder(rows).flatten(1)
@@ -51,20 +60,41 @@ class ReferenceScmm(nn.Module):
         same = (window[:, None] == window) & ~itself
 
         weights = torch.zeros(n, n, dtype=x.dtype)
-        if experiment.contrast.weights == "soft":
+        if times is not None:
+            weights = reference_weights_in_time(*times, experiment).repeat(n // windows, n // windows)
+        elif experiment.contrast.weights == "soft":
             weights = reference_soft_weights(flat, experiment)
         weights = torch.where(same, 1.0, weights)
+        if mixture is not None:
+            share, partner = mixture
+            weights = torch.zeros(n, n, dtype=x.dtype)
+            for b in range(windows):
+                weights[windows + b, b] += share
+                weights[windows + b, partner[b]] += 1 - share
+        if experiment.contrast.similarity == "cosine":
+            z = functional.normalize(z)
         s = z @ z.T / experiment.contrast.temperature
+        if mixture is not None:
+            s = torch.cat([s[:, :windows], torch.full_like(s[:, windows:], -1e300)], 1)
         others = ~itself
         log_p = s.masked_fill(itself, -torch.inf).log_softmax(1)
-        contrast = -(weights[others] * log_p[others]).mean()
+        contrast = -(weights[others] * log_p[others]).sum()
+        contrast = (
+            contrast
+            / {"pairs": n * (n - 1), "rows": n, "weight_mass": weights[others].sum()}[experiment.contrast.normaliser]
+        )
 
         p = s.masked_fill(itself, -torch.inf)
         if (k := experiment.aggregator.top_k) is not None and k < n - 1:
             least = p.topk(k, dim=1).values[:, -1:]
             p = p.masked_fill(p < least, -torch.inf)
         aggregated = p.softmax(1) @ h if experiment.aggregator.enabled else h
-        reconstruction = functional.mse_loss(self.decoder(aggregated), flat)
+        asked = x.flatten(1).repeat(n // windows, 1) if experiment.reconstruction.target == "original" else flat
+        squared = (self.decoder(aggregated) - asked).square()
+        reconstruction = squared.mean()
+        if experiment.reconstruction.on == "masked":
+            hidden = ~torch.cat([torch.ones_like(x, dtype=torch.bool), keep])[-n:].flatten(1)
+            reconstruction = squared[hidden].mean()
 
         total = torch.zeros((), dtype=x.dtype)
         loss = experiment.loss
@@ -97,3 +127,9 @@ def reference_soft_weights(flat: Tensor, experiment: ScmmSpec) -> Tensor:
     span = torch.where(span < 10 * torch.finfo(d.dtype).eps, 1.0, span)
     d = (d - d.amin(0)) / span
     return 2 * experiment.contrast.upper_bound / (1 + torch.exp(d / experiment.contrast.soft_weight_temperature))
+
+
+def reference_weights_in_time(trial: Tensor, time: Tensor, experiment: ScmmSpec) -> Tensor:
+    """Weights of all pairs of windows, by when they were recorded."""
+    apart = (time[:, None] - time[None]).abs() / experiment.contrast.half_life
+    return torch.where(trial[:, None] == trial[None], 2 * experiment.contrast.upper_bound / (1 + 3.0**apart), 0.0)

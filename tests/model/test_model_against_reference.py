@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from model_packs import SHAPE, experiment, pack, windows
 from reference_scmm import ReferenceScmm
 
+from scmmlab.methods.scmm.augmentation import Mixture, mixed
 from scmmlab.methods.scmm.encoder import encode
 from scmmlab.methods.scmm.finetuning import classify, finetuning_gradient
 from scmmlab.methods.scmm.parameters import initial_classifier
-from scmmlab.methods.scmm.pretraining import pretraining_gradient
+from scmmlab.methods.scmm.pretraining import PLAIN, BatchViews, pretraining_gradient
 from scmmlab.methods.scmm.shape import Shape
+from scmmlab.methods.scmm.soft_weights import WindowTimes
 from scmmlab.replica import replicas
 
 pytestmark = pytest.mark.slow
@@ -29,12 +33,26 @@ SETTINGS = {
     "top_13": {"aggregator__top_k": 13},
     "fixed_weights": {"loss__weighting": "fixed", "loss__contrast_weight": 0.3, "loss__reconstruction_weight": 2.0},
     "neither_contrast_nor_aggregator": {"contrast__enabled": False, "aggregator__enabled": False},
+    "cosine_similarity": {"contrast__similarity": "cosine"},
+    "divided_by_rows": {"contrast__normaliser": "rows", "contrast__similarity": "cosine", "aggregator__top_k": 3},
+    "divided_by_mass": {"contrast__normaliser": "weight_mass"},
+    "hard_by_mass": {"contrast__normaliser": "weight_mass", "contrast__weights": "hard"},
+    "originals_asked_for": {"reconstruction__target": "original"},
+    "hidden_values_alone": {"reconstruction__target": "original", "reconstruction__on": "masked"},
     "nothing_at_all": {"contrast__enabled": False, "reconstruction__enabled": False},
 }
 
 
-def compare(names: list[str], views: int = 1, overwrite: bool = False, batch: int = 8, shape: Shape = SHAPE) -> None:
-    experiments = [experiment(masking__views=views, **SETTINGS[name]) for name in names]
+def compare(
+    names: list[str],
+    views: int = 1,
+    overwrite: bool = False,
+    batch: int = 8,
+    shape: Shape = SHAPE,
+    how: BatchViews = PLAIN,
+    **common: Any,
+) -> None:
+    experiments = [experiment(masking__views=views, **SETTINGS[name], **common) for name in names]
     parameters, settings, _ = pack(experiments, overwrite=[overwrite] * len(names), shape=shape)
     with torch.no_grad():
         # numbers that tell c₁ from c₂, and batch norms of both signs
@@ -44,10 +62,13 @@ def compare(names: list[str], views: int = 1, overwrite: bool = False, batch: in
     x_RBCF = windows(len(names), batch, shape=shape)
     keep_RMCF = windows(len(names), batch * views, 1, shape=shape) > 0.4
     references = [ReferenceScmm(shape).load(parameters, replica=r) for r in range(len(names))]
-    found, gradient_Rn = pretraining_gradient(parameters, x_RBCF, keep_RMCF, settings)
+    found, gradient_Rn = pretraining_gradient(parameters, x_RBCF, keep_RMCF, settings, views=how)
     named = parameters.named(gradient_Rn)
     for r, reference in enumerate(references):
-        total, contrast, reconstruction = reference.losses(x_RBCF[r], keep_RMCF[r], experiments[r], overwrite)
+        copies, mixture, times = (each if each is None else _replica(each, r) for each in how)
+        total, contrast, reconstruction = reference.losses(
+            x_RBCF[r], keep_RMCF[r], experiments[r], overwrite, copies, mixture, times
+        )
         expected = total.detach(), contrast.detach(), reconstruction.detach()
         enabled = True, experiments[r].contrast.enabled, experiments[r].reconstruction.enabled
         for ours, theirs, takes_part in zip(found, expected, enabled, strict=True):
@@ -64,6 +85,10 @@ def compare(names: list[str], views: int = 1, overwrite: bool = False, batch: in
                 torch.testing.assert_close(parameters.replica_state(r)[name], buffer, check_dtype=False)
 
 
+def _replica(each: Any, r: int) -> Any:
+    return each[r] if isinstance(each, torch.Tensor) else tuple(tensor[r] for tensor in each)
+
+
 @pytest.mark.parametrize("name", SETTINGS)
 def test_alone(name: str) -> None:
     compare([name])
@@ -77,6 +102,29 @@ def test_all_settings_in_one_pack(chunk: int, monkeypatch: pytest.MonkeyPatch) -
 
 def test_three_views() -> None:
     compare(["published", "top_3", "hard_weights"], views=3, batch=5)
+
+
+def test_copies_alone() -> None:
+    names = ["published", "hard_by_mass", "divided_by_rows", "hidden_values_alone", "originals_asked_for"]
+    compare(names, views=2, batch=5, masking__originals=False)
+
+
+def test_copies_that_were_changed_before_they_were_masked() -> None:
+    compare(["published", "originals_asked_for"], views=2, batch=5, how=BatchViews(copies_RMCF=windows(2, 10, 7)))
+
+
+def test_weights_in_time() -> None:
+    trial = torch.tensor([[0, 0, 0, 1, 1, 2, 2, 2], [5, 0, 5, 0, 5, 5, 5, 5]])
+    times = WindowTimes(trial, 4.0 * torch.arange(16, dtype=torch.float64).view(2, 8))
+    names = ["published", "divided_by_mass"]
+    compare(names, how=BatchViews(times=times), contrast__positives="trial_time", contrast__half_life=7.0)
+
+
+def test_mixtures() -> None:
+    partner = torch.tensor([[1, 0, 2, 4, 5, 3, 7, 6], [7, 6, 5, 4, 3, 2, 1, 0]])
+    mixture = Mixture(torch.tensor([0.3, 0.9], dtype=torch.float64), partner)
+    how = BatchViews(mixed(windows(2, 8), mixture), mixture)
+    compare(["hard_by_mass", "hard_weights"], how=how, augmentation__mixup=1.0)
 
 
 def test_originals_overwritten() -> None:

@@ -26,6 +26,9 @@ VARIED = [
     experiment(aggregator__enabled=False, contrast__distance="euclidean", masking__mode="parallel"),
     experiment(reconstruction__enabled=False, loss__weighting="fixed"),
     experiment(contrast__enabled=False, aggregator__enabled=False),
+    experiment(contrast__similarity="cosine", contrast__normaliser="rows", masking__mode="band"),
+    experiment(contrast__normaliser="weight_mass", reconstruction__target="original", reconstruction__on="masked"),
+    experiment(contrast__normaliser="weight_mass", contrast__weights="hard", augmentation__noise=0.1),
 ]
 
 
@@ -44,11 +47,11 @@ def assert_same(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> N
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_pre_training_alone_in_a_pack_and_in_another_slot(dtype: torch.dtype) -> None:
-    everyone = pretrain(range(7), dtype)
-    moved = pretrain([5, 2, 6, 0, 3, 1, 4], dtype)
-    for slot, r in enumerate([5, 2, 6, 0, 3, 1, 4]):
+    everyone, order = pretrain(range(10), dtype), [5, 2, 9, 6, 0, 7, 3, 1, 8, 4]
+    moved = pretrain(order, dtype)
+    for slot, r in enumerate(order):
         assert_same(moved[slot], everyone[r])
-    for r in range(7):
+    for r in range(10):
         assert_same(pretrain([r], dtype)[0], everyone[r])
 
 

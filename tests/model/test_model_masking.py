@@ -12,7 +12,7 @@ from scmmlab.errors import SpecError
 from scmmlab.methods.scmm.masking import masks
 from scmmlab.methods.scmm.pack_settings import PackSettings
 
-MODES = ("none", "random", "channel", "parallel", "hybrid")
+MODES = ("none", "random", "channel", "parallel", "hybrid", "band")
 SEEDS = torch.arange(5)
 
 
@@ -28,8 +28,9 @@ def keep(mode: str, ratio: float = 0.5, threshold: float = 0.1, views: int = 1, 
 @pytest.mark.parametrize("ratio", [0.0, 0.1, 0.5, 0.9])
 def test_masks_keep_one_minus_ratio(mode: str, ratio: float) -> None:
     found = keep(mode, ratio)
-    # 8000 channels at least are drawn independently of each other
-    assert abs(found.double().mean() - (1 - ratio)) <= 5 * (ratio * (1 - ratio) / 8000) ** 0.5
+    # 8000 channels at least, or 2000 bands, are drawn independently of each other
+    draws = 2000 if mode == "band" else 8000
+    assert abs(found.double().mean() - (1 - ratio)) <= 5 * (ratio * (1 - ratio) / draws) ** 0.5
 
 
 def whole_channels(found: torch.Tensor) -> torch.Tensor:
@@ -39,6 +40,13 @@ def whole_channels(found: torch.Tensor) -> torch.Tensor:
 
 def test_channel_masks_hide_whole_channels() -> None:
     assert whole_channels(keep("channel")).all()
+
+
+def test_band_masks_hide_whole_bands() -> None:
+    found = keep("band")
+    assert (found == found[:, :1]).all()
+    # bands of a copy are drawn apart from each other
+    assert abs(found[:, 0].all(-1).double().mean() - 0.5**5) < 0.03
 
 
 def test_random_masks_do_not() -> None:
@@ -78,13 +86,13 @@ def test_a_replica_that_does_not_mask_keeps_everything() -> None:
 @settings(max_examples=25, deadline=None)
 @given(st.permutations(MODES), st.integers(1, 3), st.integers(0, 1000))
 def test_masks_do_not_depend_on_neighbours(modes: list[str], views: int, step: int) -> None:
-    ratios = {mode: 0.1 + 0.15 * MODES.index(mode) for mode in MODES}
+    ratios = {mode: 0.1 + 0.12 * MODES.index(mode) for mode in MODES}
     experiments = {m: experiment(masking__mode=m, masking__ratio=ratios[m], masking__views=views) for m in MODES}
     seeds = torch.tensor([MODES.index(mode) for mode in modes])
-    stacked = PackSettings.stack([experiments[m] for m in modes], [False] * 5, "cpu", torch.float32)
+    stacked = PackSettings.stack([experiments[m] for m in modes], [False] * len(modes), "cpu", torch.float32)
     together = masks(stacked, seeds, 4, step, 7, 6, 5)
     assert together is not None
-    assert together.shape == (5, 7 * views, 6, 5)
+    assert together.shape == (len(modes), 7 * views, 6, 5)
     for r, mode in enumerate(modes):
         alone = masks(
             PackSettings.stack([experiments[mode]], [False], "cpu", torch.float32), seeds[r : r + 1], 4, step, 7, 6, 5

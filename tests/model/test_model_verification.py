@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from scmmlab.errors import CorpusError
-from scmmlab.methods.scmm.verification import GoldenCheck, relative_error, verify_file
+from scmmlab.methods.golden import GoldenCheck, relative_error
+from scmmlab.methods.scmm.verification import verify_file
 from scmmlab.replica import replicas
 
 FOLDER = Path(__file__).parent.parent / "golden"

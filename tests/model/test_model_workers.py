@@ -11,7 +11,9 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from model_packs import experiment, pack, windows
 
-from scmmlab.methods.scmm.pretraining import pretraining_gradient
+from scmmlab.methods.scmm.augmentation import augmented
+from scmmlab.methods.scmm.masking import mask_streams
+from scmmlab.methods.scmm.pretraining import BatchViews, pretraining_gradient
 from scmmlab.replica.collectives import SINGLE_PROCESS, Collectives, TorchDistributed
 from scmmlab.replica.optimizer import Adam
 
@@ -25,6 +27,13 @@ PACKS = {
         experiment(contrast__enabled=False),
         experiment(reconstruction__enabled=False),
     ],
+    "normalisers": [
+        experiment(contrast__normaliser="rows", contrast__similarity="cosine"),
+        experiment(contrast__normaliser="weight_mass", reconstruction__target="original"),
+        experiment(reconstruction__target="original", reconstruction__on="masked"),
+    ],
+    "copies": [experiment(masking__views=2, masking__originals=False, contrast__normaliser="weight_mass")],
+    "mixtures": [experiment(contrast__weights="hard", contrast__normaliser="weight_mass", augmentation__mixup=0.5)],
     "views": [experiment(masking__views=3), experiment(masking__views=3, aggregator__top_k=2)],
 }
 
@@ -41,9 +50,11 @@ def pretrain(name: str, group: Collectives) -> dict[str, Any]:
     for step in range(STEPS):
         x = windows(len(experiments), BATCH, 10 + step)
         keep = windows(len(experiments), BATCH * views, 100 + step) > 0.5
+        copies, mixture = augmented(x, mask_streams(torch.tensor([5]), 0, step), settings)
         # copies are the batch, tiled once for each view
         keep = keep.unflatten(1, (views, BATCH))[:, :, own].flatten(1, 2)
-        found, gradient = pretraining_gradient(parameters, x[:, own], keep, settings, group)
+        how = BatchViews(None if copies is None else copies[:, own], mixture)
+        found, gradient = pretraining_gradient(parameters, x[:, own], keep, settings, group, views=how)
         gradient = group.sum(gradient)
         first = gradient.clone() if first is None else first
         adam.step(parameters.values, gradient, rate_R)

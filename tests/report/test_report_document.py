@@ -6,8 +6,11 @@ import dataclasses
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from report.example_results import ablation, ablation_results, record, sweep_results
 from scmmlab.config import AblationSpec
@@ -27,6 +30,8 @@ from scmmlab.report import (
 )
 from scmmlab.report.analyses import Comparison, ConfusionMatrices, InShort, LeakPage, MainResults, Missing, WhatWasRun
 from scmmlab.report.drawing import figure_style
+from scmmlab.report.summary import summary_table
+from scmmlab.report.values import subject_scores
 
 HOSTILE = '<script>alert(1)</script> & "quotes" `code'
 
@@ -239,6 +244,75 @@ def test_kappa_is_written_without_percent() -> None:
     assert "%" not in str(cards[0].blocks).replace("95 %", "")
 
 
+def test_each_label_regime_has_a_table_of_its_own_and_what_saw_the_tested_windows_is_marked() -> None:
+    study = ablation(("eegmat",), ("full", "no_contrast", "no_masking", "hard_weights")).model_dump(mode="json")
+    seen = {"protocol.kind": "uda_transductive", "protocol.trial_order": "time_within_class"}
+    study["variants"]["no_contrast"] = {"set": seen}
+    study["variants"]["hard_weights"] = {"set": {"protocol.kind": "zero_shot"}}
+    results = ablation_results(AblationSpec.model_validate(study), holes=False)
+    tables = {block.name: block for block in MainResults().compute(results).blocks if isinstance(block, ReportTable)}
+    rows = {name: [row.cells[0].text for row in table.rows] for name, table in tables.items()}
+    assert rows == {
+        "main-target_pool": ["`full` (reference)", "`no_masking`", "chance"],
+        "main-uda_transductive": ["`no_contrast` §", "chance"],
+        "main-source_only": ["`hard_weights` ¶", "chance"],
+    }
+    assert "the tested windows may be seen without labels" in tables["main-uda_transductive"].caption
+    assert any("§ `uda_transductive` protocol" in note for note in tables["main-uda_transductive"].notes)
+    assert not any("▲" in note for note in tables["main-source_only"].notes), "nothing is compared there"
+    shown = summary_table(results)
+    assert shown.index("no_masking") < shown.index("no_contrast §") < shown.index("hard_weights ¶")
+
+
+def by_both_protocols(*names: str) -> StudyResults:
+    """Results of `no_contrast` under the transductive and `no_masking` under the inductive protocol, else equal."""
+    study = ablation(("eegmat",), ("full", "no_contrast", "no_masking", "released")).model_dump(mode="json")
+    kinds = {"no_contrast": "uda_transductive", "no_masking": "uda_inductive"}
+    for name, kind in kinds.items():
+        study["variants"][name] = {"set": {"protocol.kind": kind, "protocol.trial_order": "time_within_class"}}
+    study["variants"] = {name: values for name, values in study["variants"].items() if name in names}
+    return ablation_results(AblationSpec.model_validate(study), holes=False)
+
+
+def test_the_leak_page_shows_what_the_tested_windows_add() -> None:
+    results = by_both_protocols("full", "no_contrast", "no_masking")
+    (card,) = compute_cards([LeakPage()], results)
+    assert card.state == "ready"
+    text, table = card.blocks
+    assert isinstance(table, ReportTable)
+    assert table.name == "transductive"
+    assert "No label leaks" in str(text)
+    assert any("§ `uda_transductive` protocol" in note for note in table.notes)
+    (row,) = table.rows
+    shown = [cell.text for cell in row.cells]
+    means = [
+        np.mean(
+            [
+                np.mean(
+                    [subject_scores(cell.record, "balanced_accuracy")[one] for cell in results.finished(name, "eegmat")]
+                )
+                for one in range(18, 36)
+            ]
+        )
+        for name in ("no_contrast", "no_masking")
+    ]
+    assert shown[:3] == ["`no_contrast` §", "`no_masking` ¶", "18"]
+    assert [shown[3].split(" ")[0], shown[4].split(" ")[0]] == [f"{100 * mean:.1f}" for mean in means]
+    assert float(shown[5].replace("−", "-")) == pytest.approx(100 * (means[0] - means[1]), abs=0.051)
+
+
+def test_the_leak_page_keeps_both_kinds_of_gap_apart() -> None:
+    (card,) = compute_cards([LeakPage()], by_both_protocols("full", "no_contrast", "no_masking", "released"))
+    tables = [block.name for block in card.blocks if isinstance(block, ReportTable)]
+    assert tables == ["leaks", "epochs", "transductive"]
+
+
+@pytest.mark.parametrize("alone", ["no_contrast", "no_masking"])
+def test_one_protocol_of_domain_adaptation_has_no_gap(alone: str) -> None:
+    (card,) = compute_cards([LeakPage()], by_both_protocols("full", alone))
+    assert card.state == "not_ready"
+
+
 def test_what_few_subjects_cannot_show_is_said() -> None:
     study = ablation(("eegmat",), ("full", "no_masking"))
     cells = [
@@ -274,3 +348,66 @@ def test_a_stale_figure_of_an_earlier_report_is_removed(results: StudyResults, t
 def test_figures_and_tables_have_names_of_their_own(cards: list[Card]) -> None:
     named = [block for card in cards for block in card.blocks if isinstance(block, Figure | ReportTable)]
     assert len({(type(block), block.name) for block in named}) == len(named)
+
+
+PUBLISHED = {
+    "A-LSTM": [
+        {"transfer": "eegmat", "value": 71.5, "sd": 8.0, "source": "Song 2019, table 2", "regime": "source_only"},
+        {"transfer": "eegmat", "value": 74, "source": "Song 2019, table 3", "regime": "target_pool"},
+    ],
+    "E2STN": [
+        {
+            "transfer": "eegmat",
+            "value": 0.42,
+            "metric": "cohen_kappa",
+            "source": "Zhou 2023, table 1",
+            "regime": "target_pool",
+        }
+    ],
+}
+
+
+def test_published_figures_stand_apart_in_the_table_of_their_regime_and_change_nothing_else() -> None:
+    study = ablation(("eegmat",), ("full", "no_masking")).model_dump(mode="json")
+    without = ablation_results(AblationSpec.model_validate(study), holes=False)
+    published = dataclasses.replace(without, study=AblationSpec.model_validate({**study, "published": PUBLISHED}))
+    (table,) = [block for block in MainResults().compute(without).blocks if isinstance(block, ReportTable)]
+    pool, source = [block for block in MainResults().compute(published).blocks if isinstance(block, ReportTable)]
+    assert pool.rows[: len(table.rows)] == table.rows
+    added = [[cell.text for cell in row.cells] for row in pool.rows[len(table.rows) :]]
+    assert added == [
+        ["published, not run here"],
+        ["`A-LSTM`, accuracy (Song 2019, table 3)", "74.0"],
+        ["`E2STN`, cohen_kappa (Zhou 2023, table 1)", "0.420"],
+    ]
+    assert [row.cells[-1].text for row in source.rows if row.kind == "plain"] == ["71.5 ± 8.0"]
+    assert any("nothing is tested against them" in note for note in pool.notes)
+    shown = summary_table(published)
+    assert shown.index("chance") < shown.index("published, not run here:") < shown.index("A-LSTM")
+    with figure_style():
+        for analysis in (InShort(), Comparison()):
+            assert str(analysis.compute(without).blocks[:1]) == str(analysis.compute(published).blocks[:1])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"transfer": "seed"}, "must name one of the transfers"),
+        ({"value": 101}, "value must be from 0 to 100 for 'accuracy', got 101"),
+        ({"metric": "cohen_kappa"}, "value must be from -1 to 1 for 'cohen_kappa', got 71.5"),
+        ({"source": ""}, "at least 3 characters"),
+        ({"regime": "honest"}, "target_few"),
+    ],
+)
+def test_a_published_figure_that_cannot_be_one_is_refused(change: dict[str, Any], message: str) -> None:
+    study = ablation(("eegmat",), ("full", "no_masking")).model_dump(mode="json")
+    study["published"] = {"A-LSTM": [{**PUBLISHED["A-LSTM"][0], **change}]}
+    with pytest.raises(ValidationError, match=message):
+        AblationSpec.model_validate(study)
+
+
+def test_a_published_figure_must_not_pass_for_a_variant() -> None:
+    study = ablation(("eegmat",), ("full", "no_masking")).model_dump(mode="json")
+    study["published"] = {"full": PUBLISHED["A-LSTM"]}
+    with pytest.raises(ValidationError, match=r"published\.full must have another name than a variant"):
+        AblationSpec.model_validate(study)

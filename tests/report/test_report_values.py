@@ -13,7 +13,7 @@ from scmmlab.config import HonestProtocol, LosoProtocol, ReleasedProtocol
 from scmmlab.evaluation import mean_and_sd
 from scmmlab.report import CellResult, StudyResults
 from scmmlab.report.comparisons import compare, judged_alike
-from scmmlab.report.leaks import LeakPair, leak_pairs
+from scmmlab.report.leaks import LeakPair, leak_pairs, transductive_pairs
 from scmmlab.report.measures import chance_level, number
 from scmmlab.report.values import mean_curve, paired_subject_means, subject_means
 
@@ -116,6 +116,33 @@ def test_a_counterpart_with_the_same_split_is_preferred() -> None:
         LeakPair("released_time", "full", same_split=False),
         LeakPair("released_time", "within", same_split=False),
     ]
+
+
+def test_what_is_trained_on_the_source_is_no_counterpart_of_a_released_variant() -> None:
+    results = with_variants(
+        full={},
+        released={"protocol": {"kind": "released"}},
+        inductive={"protocol": {"kind": "uda_inductive"}},
+        zero_shot={"protocol": {"kind": "zero_shot"}},
+        honest={"protocol": {"kind": "honest"}},
+    )
+    assert leak_pairs(results) == [LeakPair("released", "honest", same_split=True)]
+
+
+def test_a_transductive_variant_is_matched_with_the_inductive_one_that_is_otherwise_equal() -> None:
+    seen, before = {"kind": "uda_transductive"}, {"kind": "uda_inductive"}
+    coral = {"method": "linear", "alignment.kind": "coral"}
+    results = with_variants(
+        full={},
+        coral_seen={**coral, "protocol": seen},
+        coral_seen_of_other_trials={**coral, "protocol": {**seen, "tested": "all_trials"}},
+        coral={**coral, "protocol": before},
+        other_rho={**coral, "alignment.rho": 0.5, "protocol": before},
+        ridge_seen={**coral, "method": "ridge", "protocol": seen},
+        ridge_elsewhere={**coral, "method": "ridge", "protocol": {**before, "finetune_share": 0.5}},
+        ridge_honest={"method": "ridge", "protocol": {"kind": "honest"}},
+    )
+    assert transductive_pairs(results) == [LeakPair("coral_seen", "coral", same_split=True)]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from scmmlab.config import (
     LosoProtocol,
     ReleasedProtocol,
     TransferSpec,
+    UdaInductiveProtocol,
+    UdaTransductiveProtocol,
     ZeroShotProtocol,
     resolve_variant,
 )
@@ -31,6 +33,8 @@ PROTOCOLS = {
     "honest": HonestProtocol,
     "loso": LosoProtocol,
     "zero_shot": ZeroShotProtocol,
+    "uda_inductive": UdaInductiveProtocol,
+    "uda_transductive": UdaTransductiveProtocol,
     "released": ReleasedProtocol,
 }
 CONTEXTS: list[dict[str, Any]] = [
@@ -38,11 +42,27 @@ CONTEXTS: list[dict[str, Any]] = [
     {"loss.weighting": "fixed"},
     {"protocol.kind": "loso"},
     {"protocol.kind": "zero_shot"},
+    {"protocol.kind": "uda_inductive"},
+    {"protocol.kind": "uda_transductive"},
     {"protocol.kind": "released"},
     {"protocol.kind": "released", "finetune.constant_learning_rate": False},
     {"masking.overwrite_originals": True, "finetune.reload_best_training": True, "finetune.zero_grad": False},
 ]
-"""Experiments in which all that may matter does matter."""
+"""Experiments in which all that may matter does matter, but for these:"""
+COMPANIONS: dict[str, dict[str, Any]] = {
+    "augmentation.mixup": {"contrast.weights": "hard"},
+    "contrast.half_life": {"contrast.positives": "trial_time"},
+    "reconstruction.on": {"reconstruction.target": "original"},
+}
+"""Setting → what it needs to be allowed, or to matter."""
+OTHERS = {"contrast.positives": "trial_time"}
+"""Setting → a value that no other setting can say."""
+
+
+def pairs_of(dotted: str, field: FieldInfo, context: dict[str, Any]) -> tuple[ScmmSpec, ScmmSpec]:
+    """An experiment, and the same with another value of a setting."""
+    before = resolve_variant(ScmmSpec(), {**context, **COMPANIONS.get(dotted, {})})
+    return before, resolve_variant(before, {dotted: OTHERS.get(dotted) or another(field, value_at(before, dotted))})
 
 
 def leaves(spec: type[Spec], before: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
@@ -83,9 +103,7 @@ def test_every_field_of_an_experiment_is_in_the_keys_of_what_it_can_change(path)
     contexts = [each for each in CONTEXTS if not kind or each.get("protocol.kind", "honest") == kind]
     changed = []
     for context in contexts:
-        before = resolve_variant(ScmmSpec(), context)
-        value = another(FIELDS[path], value_at(before, dotted))
-        after = resolve_variant(before, {dotted: value})
+        before, after = pairs_of(dotted, FIELDS[path], context)
         changed.append([one != other for one, other in zip(keys_of(before), keys_of(after), strict=True)])
     # in the cell's key always; a cell that starts from another encoder is another cell
     assert any(cell for _, cell, _ in changed), f"no rule may take {dotted} out of all keys"
@@ -117,10 +135,9 @@ def test_pretraining_is_handed_exactly_what_is_in_its_key(path):
     kind = path[0].partition(":")[2]
     dotted = ".".join(["protocol", *path[1:]] if kind else path)
     for context in CONTEXTS:
-        before = resolve_variant(ScmmSpec(), context)
-        if dotted == "pretrain.enabled" or (kind and before.protocol.kind != kind):
+        if dotted == "pretrain.enabled" or (kind and context.get("protocol.kind", "honest") != kind):
             continue
-        after = resolve_variant(before, {dotted: another(FIELDS[path], value_at(before, dotted))})
+        before, after = pairs_of(dotted, FIELDS[path], context)
         in_key = keys_of(before)[0] != keys_of(after)[0]
         assert (pretraining_view(before) != pretraining_view(after)) == in_key, context
         assert (seen_by_pretraining(before) != seen_by_pretraining(after)) == in_key
@@ -153,7 +170,7 @@ class WiderProtocol(HonestProtocol):
 
 
 class WiderExperiment(ScmmSpec):
-    augmentation: str = "none"
+    distillation: str = "none"
 
 
 class WithWiderMasking(ScmmSpec):
@@ -179,7 +196,7 @@ def experiments(name: str) -> Iterator[ScmmSpec]:
     }
     if name in new:
         return (spec.model_copy(update={name: value}) for value in new[name])
-    return iter((WiderExperiment(), WiderExperiment(augmentation="noise")))
+    return iter((WiderExperiment(), WiderExperiment(distillation="noise")))
 
 
 @pytest.mark.parametrize("name", ["masking", "contrast", "network", "protocol", "experiment"])
@@ -191,7 +208,7 @@ def test_a_field_that_nobody_thought_of_is_in_the_keys(name):
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        (WiderExperiment(), WiderExperiment(augmentation="noise")),
+        (WiderExperiment(), WiderExperiment(distillation="noise")),
         (WithWiderMasking(), WithWiderMasking(masking=WiderMasking(shape="round"))),
     ],
     ids=["experiment", "masking"],

@@ -53,7 +53,10 @@ def shuffled(label, seed):
 
 
 @settings(max_examples=10, deadline=None)
-@given(protocol=st.sampled_from(["honest", "honest_best", "zero_shot", "released"]), seed=st.integers(0, 2**16))
+@given(
+    protocol=st.sampled_from(["honest", "honest_best", "zero_shot", "uda_inductive", "uda_transductive", "released"]),
+    seed=st.integers(0, 2**16),
+)
 def test_table_whose_test_trials_have_shuffled_labels_gives_the_same_models(protocol, seed):
     # under these protocols no test window of one fold is trained on in another, so the table itself can be changed
     request = cell_request(protocol=PROTOCOLS[protocol])
@@ -192,4 +195,4 @@ def test_released_protocol_reports_another_epoch_for_other_test_labels_but_the_s
 
 def test_every_protocol_of_the_specs_is_tested_here():
     kinds = {ScmmSpec.model_validate({"protocol": protocol}).protocol.kind for protocol in PROTOCOLS.values()}
-    assert kinds == {"honest", "loso", "zero_shot", "released"}
+    assert kinds == {"honest", "loso", "zero_shot", "uda_inductive", "uda_transductive", "released"}

@@ -33,6 +33,14 @@ def test_steps_of_a_method_are_counted_as_it_counts_them(method, steps):
     assert runner.rate(0.0) > 0
 
 
+@pytest.mark.parametrize("method", ["ridge", "mlp"])
+def test_rates_are_those_of_training_without_what_is_done_once_for_a_fold(method):
+    # random windows of nobody cannot be aligned, least of all to so many components
+    aligned = {"alignment": {"kind": "subspace", "components": 1000}, "protocol": {"kind": "uda_inductive"}}
+    runner = steps_of_finetuning(ExperimentSpec.model_validate({"method": method, **aligned}), 3, 5, 3, "cpu", 2)
+    assert runner.train_epoch() == [None, None]
+
+
 @pytest.mark.parametrize("kind", ["pretrain", "finetune"])
 def test_probe_measures_time_and_memory_of_growing_packs(kind):
     found = probe_pack_size(workload(kind, replicas=6))

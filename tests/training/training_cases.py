@@ -29,6 +29,8 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
     "loso": {"kind": "loso", "subjects_per_fold": 2},
     "loso_best": {"kind": "loso", "epoch_selection": "best_validation"},
     "zero_shot": {"kind": "zero_shot"},
+    "uda_inductive": {"kind": "uda_inductive"},
+    "uda_transductive": {"kind": "uda_transductive"},
     "released": {"kind": "released", "pretrain_batches": 2},
     "released_loso": {"kind": "released", "split": "leave_subjects_out", "epoch_selection": "last"},
 }

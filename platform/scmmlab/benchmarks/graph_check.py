@@ -8,7 +8,8 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from scmmlab.benchmarks.steps import TimedSteps, finetuning_epoch, pretraining_epoch
-from scmmlab.methods.scmm.verification import FORWARD, GoldenCheck, relative_error
+from scmmlab.methods.golden import GoldenCheck, relative_error
+from scmmlab.methods.scmm.verification import FORWARD
 
 REPLICAS, EPOCHS, STEPS = 3, 2, 4
 """Of what is compared: a second epoch is replayed without a new capture; few steps, so that rounding does not grow."""

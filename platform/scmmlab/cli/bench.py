@@ -18,8 +18,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="measure the speed of this machine",
         description="Measure pre-training and fine-tuning steps per second, single and packed, the share of this "
         "machine's matrix-multiplication peak, and (on a CPU) windows per second from raw EEG to features, compared "
-        "with MNE and torcheeg. With --study, --overhead, --sweep or --scale, measure those instead. Needs an idle "
-        "machine.",
+        "with MNE and torcheeg. With --methods, --study, --overhead, --sweep or --scale, measure those instead. Needs "
+        "an idle machine.",
     )
     parser.add_argument("--device", type=device_name, default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
     parser.add_argument(
@@ -47,6 +47,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="also project the time of a study of the paper's size, with one worker per core or on one GPU",
     )
     what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--methods",
+        action="store_true",
+        help="steps per second of each installed method without pre-training, one fold alone and folds in packs",
+    )
     what.add_argument(
         "--study",
         action="store_true",
@@ -89,6 +94,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _measured(arguments: argparse.Namespace) -> dict[str, object]:
+    if arguments.methods:
+        from scmmlab.benchmarks.methods import benchmark_methods
+
+        folds, seconds = ((1, 4), 0.2) if arguments.quick else ((1, 4, 15), 1.0)
+        return benchmark_methods(arguments.device, arguments.threads, folds, seconds)
     if arguments.study:
         from scmmlab.benchmarks.study import benchmark_study
 

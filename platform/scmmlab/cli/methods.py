@@ -19,8 +19,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "methods",
         help="list installed methods, or the settings of one",
         description="List the methods that a study can name, built in or from other packages: version, package, "
-        "stages, and what the rungs of a sweep count. With NAME, list its settings with defaults and meaning. Exit "
-        "status 1 if a package that provides a method cannot be loaded.",
+        "stages, what the rungs of a sweep count, label regimes, table, and whether packs are computed along the "
+        "replica axis. With NAME, list where it is from, what it was checked by, and its settings with defaults and "
+        "meaning. Exit status 1 if a package that provides a method cannot be loaded.",
     )
     parser.add_argument("name", metavar="NAME", nargs="?", help="a method, e.g. linear")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -70,16 +71,49 @@ def _facts(name: str) -> dict[str, Any]:
         "package": package,
         "stages": [*(["pretrain"] if "pretrain" in found.metrics else []), "finetune"],
         "rungs": found.budget,
+        "regimes": list(_regimes(name)),
+        "table": f"channels × {found.axis}",
+        "replicas": found.replicas,
+        "paper": found.paper,
+        "checked": found.checked,
         "title": found.title,
     }
 
 
+def _regimes(name: str) -> Iterator[str]:
+    """The label regimes that a study may train it in, with its other settings at their defaults."""
+    from scmmlab.config import ExperimentSpec
+    from scmmlab.config.protocol import ProtocolSpec, Regime
+
+    found = set()
+    for protocol in get_args(get_args(ProtocolSpec)[0]):
+        experiment = ExperimentSpec.model_validate({"method": name, "protocol": {"kind": protocol().kind}})
+        if not any(path.startswith("protocol") for path, _ in experiment.contradictions()):
+            found.add(experiment.protocol.regime)
+    return (regime for regime in get_args(Regime) if regime in found)
+
+
 def _table(rows: list[dict[str, Any]]) -> str:
-    head = ("method", "version", "package", "stages", "rungs of a sweep count", "what it is")
+    from scmmlab.config.protocol import Regime
+
+    head = (
+        "method",
+        "version",
+        "package",
+        "stages",
+        "rungs",
+        "label regimes",
+        "table",
+        "packs",
+        "what it is",
+    )
     lines: list[tuple[str, ...]] = [head]
     for row in rows:
-        rungs = row["rungs"] or "none: judged once"
-        lines.append((row["name"], row["version"], row["package"], ", ".join(row["stages"]), rungs, row["title"]))
+        stages, regimes = ", ".join(row["stages"]), ", ".join(row["regimes"])
+        facts = (row["name"], row["version"], row["package"], stages, row["rungs"] or "judged once")
+        packs = "replica axis" if row["replicas"] else "one by one"
+        everywhere = "all" if len(row["regimes"]) == len(get_args(Regime)) else regimes
+        lines.append((*facts, everywhere, row["table"], packs, row["title"]))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     lines.insert(1, tuple("-" * width for width in widths))
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
@@ -99,6 +133,11 @@ def _print_one(name: str, as_json: bool) -> int:
         print(json.dumps({**facts, "settings": settings}, indent=2))
         return 0
     print(f"{name} {facts['version']} ({facts['package']}): {facts['title']}")
+    print(f"\n  label regimes  {', '.join(facts['regimes'])}")
+    print(f"  table          {facts['table']}")
+    print(f"  packs          {'along the replica axis' if facts['replicas'] else 'one fold after the other'}")
+    print(f"  from           {facts['paper'] or 'its package'}")
+    print(f"  checked by     {facts['checked'] or 'the tests of its package'}")
     for heading, shared in (("Its own settings:", False), ("Settings that all methods share:", True)):
         print(f"\n{heading}")
         for path, setting in settings.items():

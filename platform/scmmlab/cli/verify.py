@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from scmmlab.cli.options import device_name
 
 if TYPE_CHECKING:  # the command imports it when it runs
-    from scmmlab.methods.scmm.verification import GoldenCheck
+    from scmmlab.methods.golden import GoldenCheck
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -33,7 +33,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Check every file and print one line a quantity."""
-    from scmmlab.methods.scmm.verification import verify_file
+    from scmmlab.methods.verification import verify_file
     from scmmlab.replica.precision import check_precision, multiplications
 
     check_precision(arguments.precision, arguments.device)

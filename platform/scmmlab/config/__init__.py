@@ -12,7 +12,10 @@ from scmmlab.config.protocol import (
     HonestProtocol,
     LosoProtocol,
     ProtocolSpec,
+    Regime,
     ReleasedProtocol,
+    UdaInductiveProtocol,
+    UdaTransductiveProtocol,
     ZeroShotProtocol,
 )
 from scmmlab.config.search_space import (
@@ -29,6 +32,7 @@ from scmmlab.config.search_space import (
 from scmmlab.config.study import (
     AblationSpec,
     AshaSpec,
+    PublishedFigure,
     ResourcesSpec,
     StatisticsSpec,
     StudySpec,
@@ -52,6 +56,8 @@ __all__ = [
     "LosoProtocol",
     "OptimizerSpec",
     "ProtocolSpec",
+    "PublishedFigure",
+    "Regime",
     "ReleasedProtocol",
     "ResourcesSpec",
     "Spec",
@@ -59,6 +65,8 @@ __all__ = [
     "StudySpec",
     "SweepSpec",
     "TransferSpec",
+    "UdaInductiveProtocol",
+    "UdaTransductiveProtocol",
     "VariantSpec",
     "WorkerRange",
     "ZeroShotProtocol",

@@ -94,7 +94,7 @@ class TransferSpec(Spec):
     name: str = Field(pattern=r"^[A-Za-z0-9_.\-]+$")
     """Name in tables and figures."""
     source: CorpusSelection
-    """The data for pre-training, without labels (with labels under `zero_shot`)."""
+    """The data for pre-training, without labels (with labels where the protocol trains on the source)."""
     target: CorpusSelection
     """The data for fine-tuning and test."""
     mixed_features: bool = False

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeGuard, TypeVar
 
 from pydantic import (
     Field,
@@ -76,7 +76,10 @@ class ExperimentSpec(Spec):
             if info.mode == "json":
                 return chosen.model_validate_json(json.dumps(data), strict=True)  # type: ignore[return-value]
             return chosen.model_validate(data)  # type: ignore[return-value]
-        return handler(chosen.with_present_paths(data))
+        present = chosen.with_present_paths(data)
+        experiment = handler(_with_defaults_of_groups(cls, present))
+        _unset_defaults_of_groups(experiment, present)
+        return experiment
 
     @classmethod
     def narrowed(cls, data: object) -> type[ExperimentSpec]:
@@ -143,6 +146,13 @@ class ExperimentSpec(Spec):
         return found.budget
 
     @property
+    def uses_unlabelled(self) -> bool:
+        """Whether these settings use unlabelled windows of the target, of a method that `sees` them; where they do not,
+        none are granted.
+        """
+        return True
+
+    @property
     def pretrains(self) -> bool:
         """Whether there is a pre-train stage, without labels."""
         return False
@@ -169,8 +179,20 @@ class ExperimentSpec(Spec):
         """Settings that are each allowed and together leave nothing to do: dotted path, and what is wrong."""
         return []
 
+    def unfit(self, channels: tuple[str, ...], classes: tuple[str, ...]) -> str | None:
+        """Why it cannot be trained on these channels, or for these classes; None where it can."""
+        return None
+
+    def unshared(self) -> str | None:
+        """Why several workers cannot share its pre-training batches; None where they can."""
+        return None
+
     def resolved(self: Self) -> Self:
         """The same experiment, with what a setting leaves to others written out."""
+        return self
+
+    def unadapted(self: Self) -> Self:
+        """The same experiment where it is granted nothing of the target: the steps of its training alone."""
         return self
 
     def without_quirks(self: Self) -> Self:
@@ -180,6 +202,34 @@ class ExperimentSpec(Spec):
     def quirks_in_words(self) -> list[str]:
         """What it does as the released code does, beside its protocol."""
         return []
+
+
+def _with_defaults_of_groups(spec: type[Spec], data: Mapping[str, Any]) -> dict[str, Any]:
+    """`data`, in which a group that is given in part has, for the rest, the defaults that it has in `spec`.
+
+    They may be others than its own: ``{weight_decay: 0}`` as a method's optimiser keeps the method's learning rate.
+    """
+    filled = dict(data)
+    for name, value in data.items():
+        field = spec.model_fields.get(name)
+        if field is None or not isinstance(value, Mapping) or not _is_spec(field.annotation):
+            continue
+        own = field.default.model_dump(exclude_unset=True) if isinstance(field.default, Spec) else {}
+        filled[name] = _with_defaults_of_groups(field.annotation, {**own, **value})
+    return filled
+
+
+def _unset_defaults_of_groups(spec: Spec, data: Mapping[str, Any]) -> None:
+    """What `_with_defaults_of_groups` added to `data` counts as left out of `spec`, which was made of it."""
+    for name, value in data.items():
+        group = getattr(spec, name, None)
+        if isinstance(group, Spec) and isinstance(value, Mapping):
+            group.model_fields_set.intersection_update(value)
+            _unset_defaults_of_groups(group, value)
+
+
+def _is_spec(annotation: Any) -> TypeGuard[type[Spec]]:
+    return isinstance(annotation, type) and issubclass(annotation, Spec)
 
 
 Experiment = SerializeAsAny[ExperimentSpec]

@@ -7,7 +7,7 @@ import re
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel, ValidationError
@@ -254,11 +254,23 @@ def _alternatives(annotation: Any) -> str:
     models = [m for m in members if isinstance(m, type) and issubclass(m, BaseModel)]
     if len(models) == len(members):
         return "a mapping of keys to values"
+    if not models and any(get_origin(member) is Literal for member in members):
+        *others, last = (text for argument in get_args(annotation) for text in _single_values(argument))
+        return f"{', '.join(others)} or {last}"
     if int not in members or not models:
         return "a single value"
-    limits = [part for a in get_args(annotation) for part in get_args(a)[1:] if isinstance(part, FieldInfo)]
-    number = f"a whole number ({_interval(limits[0]).removeprefix('be ')})" if limits else "a whole number"
+    (number,) = _single_values(next(a for a in get_args(annotation) if _members(a) == [int]))
     return f"{number} or a mapping with {' and '.join(map(repr, models[0].model_fields))}"
+
+
+def _single_values(annotation: Any) -> list[str]:
+    """`a number (in [0, 1])`, `'auto'`, `null`: what one member of a union allows."""
+    kind, *rest = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
+    if get_origin(kind) is Literal:
+        return [repr(value) for value in get_args(kind)]
+    words = {int: "a whole number", float: "a number", str: "text", bool: "true or false", types.NoneType: "null"}[kind]
+    limits = [part for part in rest if isinstance(part, FieldInfo)]
+    return [f"{words} ({_interval(limits[0]).removeprefix('be ').removeprefix('lie ')})" if limits else words]
 
 
 def _unknown_key(place: _Place) -> str:

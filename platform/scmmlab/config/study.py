@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from scmmlab.config.base import Changes, Scalar, Spec
 from scmmlab.config.data import TransferSpec
 from scmmlab.config.experiment import Experiment, default_experiment
+from scmmlab.config.protocol import Regime
 from scmmlab.config.search_space import Choices, FloatRange, IntRange
 
 StudyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_\-]+$", max_length=80)]
@@ -96,6 +97,33 @@ class VariantSpec(Spec):
     """Dotted path of the experiment → value, for example `masking.ratio: 0.7`."""
 
 
+class PublishedFigure(Spec):
+    """A figure that a paper reports of a method that is not run here."""
+
+    transfer: str
+    """Name of the transfer that it is of."""
+    value: float
+    """As reported: in percent, or on −1 to 1 for Cohen's kappa."""
+    sd: float | None = Field(None, ge=0)
+    """Standard deviation over subjects, as reported."""
+    metric: MetricName = "accuracy"
+    """Which figure it is."""
+    source: str = Field(min_length=3)
+    """Where it is reported: paper and table."""
+    regime: Regime
+    """What the method learned from; it stands in the table of that label regime."""
+
+    @model_validator(mode="after")
+    def _check(self) -> PublishedFigure:
+        low, high = (-1, 1) if self.metric == "cohen_kappa" else (0, 100)
+        if not low <= self.value <= high:
+            raise ValueError(f"value must be from {low} to {high} for '{self.metric}', got {self.value:g}")
+        return self
+
+
+VariantName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]+$")]
+
+
 class AblationSpec(Spec):
     """A grid: variants × transfers × seeds."""
 
@@ -107,16 +135,32 @@ class AblationSpec(Spec):
     """What the study asks, in a sentence or two."""
     base: Experiment = Field(default_factory=default_experiment)
     """The experiment that variants change."""
-    variants: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]+$")], VariantSpec] = Field(min_length=1)
+    variants: dict[VariantName, VariantSpec] = Field(min_length=1)
     """Variants by name, in the order of the tables."""
     transfers: tuple[TransferSpec, ...] = Field(min_length=1)
     """Transfers, in the order of the tables."""
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1)
     """Seeds of the initial weights, batches and masks."""
+    published: dict[VariantName, tuple[PublishedFigure, ...]] = Field(default_factory=dict)
+    """Figures of papers by the method's name. Tables set them apart; nothing is tested against them."""
     statistics: StatisticsSpec = StatisticsSpec()
     """How the report compares variants."""
     resources: ResourcesSpec = ResourcesSpec()
     """What the study may use."""
+
+    @model_validator(mode="after")
+    def _check_published(self) -> AblationSpec:
+        transfers = [transfer.name for transfer in self.transfers]
+        for method, figures in self.published.items():
+            if method in self.variants:
+                raise ValueError(f"published.{method} must have another name than a variant of this study")
+            places = [(figure.regime, figure.transfer) for figure in figures]
+            for regime, transfer in places:
+                if transfer not in transfers:
+                    raise ValueError(f"published.{method} must name one of the transfers {transfers}, got {transfer!r}")
+                if places.count((regime, transfer)) > 1:
+                    raise ValueError(f"published.{method} must have one figure of '{transfer}' in a regime, got two")
+        return self
 
     @model_validator(mode="after")
     def _check(self) -> AblationSpec:

@@ -73,7 +73,7 @@ def sweep_problems(study: SweepSpec) -> list[Problem]:
         message = "a sweep has one transfer, so what it changes belongs beneath 'base'"
         problems.append(Problem(("transfers", "0", "set"), message))
     if "released" in kinds:
-        message = "it must be 'honest', 'loso' or 'zero_shot' in a sweep, which needs a validation part, got 'released'"
+        message = "it must be one without leaks in a sweep, which needs a validation part, got 'released'"
         problems.append(Problem(("base", "protocol", "kind"), message))
     budget = study.base.budget
     if "epochs" in study.objectives and budget not in study.space:

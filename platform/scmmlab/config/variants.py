@@ -11,12 +11,21 @@ from scmmlab.config.base import Spec
 from scmmlab.config.data import TransferSpec
 from scmmlab.config.experiment import ExperimentSpec
 from scmmlab.config.problems import Problem, raise_problems, validate
-from scmmlab.config.protocol import HonestProtocol, LosoProtocol, ReleasedProtocol, ZeroShotProtocol
+from scmmlab.config.protocol import (
+    HonestProtocol,
+    LosoProtocol,
+    ReleasedProtocol,
+    UdaInductiveProtocol,
+    UdaTransductiveProtocol,
+    ZeroShotProtocol,
+)
 
 _PROTOCOLS: dict[str, type[Spec]] = {
     "honest": HonestProtocol,
     "loso": LosoProtocol,
     "zero_shot": ZeroShotProtocol,
+    "uda_inductive": UdaInductiveProtocol,
+    "uda_transductive": UdaTransductiveProtocol,
     "released": ReleasedProtocol,
 }
 

@@ -15,6 +15,7 @@ from scmmlab.evaluation.statistics import (
     smallest_p,
     wilcoxon_p,
 )
+from scmmlab.evaluation.trials import trial_numbers
 
 __all__ = [
     "METRICS",
@@ -32,5 +33,6 @@ __all__ = [
     "scores",
     "seeds_averaged",
     "smallest_p",
+    "trial_numbers",
     "wilcoxon_p",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -28,6 +28,8 @@ class Fold:
         The table that `finetune` and `validation` index.
     finetune, validation, test : array of int64
         Ascending row numbers; `test` always indexes the target. `validation` is empty under `released`.
+    unlabelled : array of int64
+        Rows of the target whose windows may be seen without their labels; empty where the protocol grants none.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Fold:
     finetune: RowNumbers
     validation: RowNumbers
     test: RowNumbers
+    unlabelled: RowNumbers = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
 def fold_name(subjects: Iterable[int]) -> str:

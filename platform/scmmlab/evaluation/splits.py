@@ -7,7 +7,15 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from scmmlab.config.protocol import HonestProtocol, LosoProtocol, ProtocolSpec, ReleasedProtocol, ZeroShotProtocol
+from scmmlab.config.protocol import (
+    HonestProtocol,
+    LosoProtocol,
+    ProtocolSpec,
+    ReleasedProtocol,
+    UdaInductiveProtocol,
+    UdaTransductiveProtocol,
+    ZeroShotProtocol,
+)
 from scmmlab.errors import SplitError
 from scmmlab.evaluation.checks import check_classes, check_nothing_shared
 from scmmlab.evaluation.fold import Fold, fold_name
@@ -25,7 +33,7 @@ def make_folds(protocol: ProtocolSpec, source: FeatureTable, target: FeatureTabl
     protocol : ProtocolSpec
         Who may see what.
     source, target : FeatureTable
-        What is pre-trained on, and what is tested on; only `zero_shot` looks at the source.
+        What is pre-trained on, and what is tested on; the source is looked at where its labels are trained on.
 
     Returns
     -------
@@ -42,8 +50,8 @@ def make_folds(protocol: ProtocolSpec, source: FeatureTable, target: FeatureTabl
             return _within_subject(protocol, target)
         case LosoProtocol():
             return _leave_subjects_out(protocol, protocol.validation_share, target)
-        case ZeroShotProtocol():
-            return _zero_shot(protocol, source, target)
+        case ZeroShotProtocol() | UdaInductiveProtocol() | UdaTransductiveProtocol():
+            return _source_trained(protocol, source, target)
         case ReleasedProtocol(split="within_subject"):
             return _within_subject(protocol, target)
         case ReleasedProtocol():
@@ -107,29 +115,40 @@ def _leave_subjects_out(
     return tuple(folds)
 
 
-def _zero_shot(protocol: ZeroShotProtocol, source: FeatureTable, target: FeatureTable) -> tuple[Fold, ...]:
-    _check_zero_shot(source, target)
+def _source_trained(
+    protocol: ZeroShotProtocol | UdaInductiveProtocol | UdaTransductiveProtocol,
+    source: FeatureTable,
+    target: FeatureTable,
+) -> tuple[Fold, ...]:
+    _check_source_trained(protocol.kind, source, target)
     subjects = _subjects(source)
     cut = len(subjects) - share_count(protocol.validation_share, len(subjects))
     finetune = _rows(np.isin(source.subject, subjects[:cut]))
     validation = _rows(np.isin(source.subject, subjects[cut:]))
     sides = {"fine-tune": source.label[finetune], "validation": source.label[validation]}
 
+    is_tested = np.ones(target.subject.size, dtype=bool)
+    if not isinstance(protocol, ZeroShotProtocol) and not protocol.tests_all_trials:
+        trials = Trials.of(target)
+        is_tested = (part_of_trials(trials, protocol) == TEST)[trials.of_row]
     folds = []
     for tested in subject_groups(_subjects(target), protocol.subjects_per_fold):
         name = fold_name(tested)
-        test = _rows(np.isin(target.subject, tested))
+        own = np.isin(target.subject, tested)
+        test, before = _rows(own & is_tested), _rows(own & ~is_tested)
         hint = "make the folds larger (protocol.subjects_per_fold), or leave the class out of both corpora."
         check_classes(name, "", target.manifest.classes, {**sides, "test": target.label[test]}, hint)
-        folds.append(Fold(name, tested, "source", finetune, validation, test))
+        # where all trials are tested, there is nothing before the test
+        unlabelled = test if isinstance(protocol, UdaTransductiveProtocol) else before
+        folds.append(Fold(name, tested, "source", finetune, validation, test, unlabelled))
     return tuple(folds)
 
 
-def _check_zero_shot(source: FeatureTable, target: FeatureTable) -> None:
-    """Refuse what would make `zero_shot` meaningless: other classes, nobody to validate on, or the same people."""
+def _check_source_trained(kind: str, source: FeatureTable, target: FeatureTable) -> None:
+    """Refuse what makes training on the source meaningless: other classes, nobody to validate on, the same people."""
     if source.manifest.classes != target.manifest.classes:
         raise SplitError(
-            "Protocol 'zero_shot' needs the same classes in source and target, but source "
+            f"Protocol '{kind}' needs the same classes in source and target, but source "
             f"'{source.manifest.corpus}' has {list(source.manifest.classes)} and target '{target.manifest.corpus}' "
             f"has {list(target.manifest.classes)}.",
             hint="name the shared classes, in one order, under 'classes' of both.",
@@ -137,13 +156,13 @@ def _check_zero_shot(source: FeatureTable, target: FeatureTable) -> None:
     subjects = _subjects(source)
     if len(subjects) < 2:
         raise SplitError(
-            f"Protocol 'zero_shot' needs at least two source subjects, one of whom validates, but source "
+            f"Protocol '{kind}' needs at least two source subjects, one of whom validates, but source "
             f"'{source.manifest.corpus}' has {len(subjects)}."
         )
     shared = shared_subjects(source.manifest, target.manifest)
     if shared:
         raise SplitError(
-            f"Protocol 'zero_shot' would train on the labels of those it tests: source and target "
+            f"Protocol '{kind}' would train on the labels of those it tests: source and target "
             f"{shared_text(source.manifest, target.manifest, shared)}.",
             hint="give source and target different subjects.",
         )

@@ -53,3 +53,12 @@ class Trials:
                 hint="give every stretch of one class a trial number of its own when the table is built.",
             )
         return cls(keys[:, 0], keys[:, 1], keys[:, 2], label, of_row)
+
+
+def trial_numbers(table: FeatureTable) -> NDArray[np.int64]:
+    """Which trial each row of `table` is of, counted from 0 in the table's order; no label is read."""
+    # rows are sorted by subject, session and trial, so a trial begins where one of them changes
+    begins = np.zeros(len(table), dtype=bool)
+    for column in (table.subject, table.session, table.trial):
+        begins[1:] |= column[1:] != column[:-1]
+    return np.cumsum(begins)

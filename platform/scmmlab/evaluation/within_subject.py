@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from scmmlab.config.protocol import HonestProtocol, ReleasedProtocol
+from scmmlab.config.protocol import HonestProtocol, ReleasedProtocol, UdaInductiveProtocol, UdaTransductiveProtocol
 from scmmlab.errors import SplitError
 from scmmlab.evaluation.trials import Trials
 
 FINETUNE, VALIDATION, TEST = 0, 1, 2
 
+TrialSplit = HonestProtocol | ReleasedProtocol | UdaInductiveProtocol | UdaTransductiveProtocol
 
-def part_of_trials(trials: Trials, protocol: HonestProtocol | ReleasedProtocol) -> NDArray[np.int8]:
+
+def part_of_trials(trials: Trials, protocol: TrialSplit) -> NDArray[np.int8]:
     """The part of each trial, decided for each (subject, session) by itself.
 
     Under `time` only trial numbers decide what is tested. Under `time_within_class` the class of a trial decides
@@ -22,8 +24,8 @@ def part_of_trials(trials: Trials, protocol: HonestProtocol | ReleasedProtocol) 
     ----------
     trials : Trials
         Trials of the target.
-    protocol : HonestProtocol | ReleasedProtocol
-        How they are split. `released` has no validation part.
+    protocol : TrialSplit
+        How they are split. Only `honest` has a validation part in the target.
 
     Returns
     -------
@@ -57,7 +59,7 @@ def share_count(share: float, of: int) -> int:
     return 0 if of < 2 else min(max(int(share * of + 0.5), 1), of - 1)
 
 
-def _finetune_count(trials: Trials, members: NDArray[np.int64], protocol: HonestProtocol | ReleasedProtocol) -> int:
+def _finetune_count(trials: Trials, members: NDArray[np.int64], protocol: TrialSplit) -> int:
     """How many of `members`, the trials of a session (or of one class in it), are the fine-tune part."""
     if protocol.finetune_trials is None:
         # a lone trial is trained on; the check of classes then tells whether the test part can do without it

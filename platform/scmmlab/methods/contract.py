@@ -1,8 +1,8 @@
 """What a method is to everybody else: its settings, what it may be given, how it trains, and who may share a pack.
 
 A method says which settings it has (a spec, without importing what it computes with) and brings a `Trainer`. Splits,
-sealed labels, stages, checkpoints, resume, the store, MLflow and the report are everybody's. Three ways to write one,
-from easy to fast: `one_shot.OneShotPack`, `sequential.SequentialPack`, and layers of `replica`.
+sealed labels, stages, checkpoints, resume, the store, MLflow and the report are everybody's. Four ways to write one,
+from easy to fast: `one_shot.OneShotPack`, `sequential.SequentialPack`, `packed.NetworkPack`, and layers of `replica`.
 
 | symbol | meaning |
 |---|---|
@@ -28,10 +28,11 @@ if TYPE_CHECKING:  # a method is listed, planned and checked without what it com
 
     from scmmlab.evaluation import Fold
     from scmmlab.features import Scaler
+    from scmmlab.methods.golden import GoldenVerifier
     from scmmlab.replica.collectives import Collectives
     from scmmlab.replica.windows import WindowPool, Windows
 
-    Features = NDArray[np.float32]
+    Features = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,8 @@ class InputShape:
     """F."""
     classes: int = 0
     """K; 0 in pre-training, which knows no classes."""
+    names: tuple[str, ...] = ()
+    """Names of the channels; empty where they are nothing to the stage."""
 
 
 @dataclass(frozen=True)
@@ -119,13 +122,21 @@ class Method:
     axis: Literal["bands", "samples"] = "bands"
     """What kind of table it eats: channels × bands, or channels × samples of the signal."""
     sees: frozenset[Literal["source_labels", "unlabelled_target"]] = frozenset()
-    """What it may be given beyond the fine-tune part; granted by the protocol alone."""
+    """What it may be given beyond the fine-tune part where its settings use it; granted by the protocol alone."""
     budget: str | None = None
     """Dotted path of what a sweep's rungs count; None where settings are judged once, at their end."""
     metrics: Mapping[str, tuple[Metric, ...]] = field(default_factory=dict)
     """Stage → the figures of its epochs."""
     rules: KeyRules = KeyRules()
     """What of its settings does not matter."""
+    golden: Callable[[], GoldenVerifier] | None = None
+    """Imports what compares it with golden vectors; None where there are none."""
+    replicas: bool = False
+    """Whether what shares a pack is computed together along the replica axis; else one after the other."""
+    paper: str | None = None
+    """Where it is from."""
+    checked: str | None = None
+    """Whose numbers it was compared with, and the licence of that code."""
 
     def names(self, stage: TrainedStage) -> tuple[str, ...]:
         """Names of the figures of a stage's epochs."""
@@ -144,6 +155,10 @@ class PretrainData:
     """Fitted on those."""
     fingerprint: str
     """Of the source's table."""
+    trial: NDArray[np.int64]
+    """Which trial each window is of, counted from 0; empty where workers share batches."""
+    time_s: NDArray[np.float64]
+    """Seconds from the trial's start to each window; empty where workers share batches."""
 
 
 @dataclass(frozen=True)
@@ -159,11 +174,20 @@ class FoldData:
     validation_label: NDArray[np.int64]
     """Labels of the validation part; empty where the protocol has none."""
     test_features: Features
-    """Windows of the target, not scaled; the fold's test rows index it."""
+    """Windows of the target, not scaled; the fold's test rows index it, and its unlabelled rows, which the protocol
+    grants to a method that `sees` windows of the target without their labels, and whose settings use them."""
     scaler: Scaler
     """For the fine-tune and the validation part: fitted on the fine-tune part."""
     test_scaler: Scaler
     """For the test part: the same, unless the protocol scales each part by itself."""
+    seen_trial: NDArray[np.int64]
+    """Which trial each window of `seen_features` is of, counted from 0; windows of a trial are next to each other."""
+    test_trial: NDArray[np.int64]
+    """The same of `test_features`."""
+    seen_subject: NDArray[np.int64]
+    """Whose each window of `seen_features` is, by the subject's number in its table."""
+    test_subject: NDArray[np.int64]
+    """The same of `test_features`. Of two tables, equal numbers are different people."""
 
 
 @dataclass(frozen=True)
@@ -221,6 +245,8 @@ class FoldRun:
     """K."""
     start: Mapping[str, Tensor]
     """Tensors that pre-training left, or what it would have started from; may hold more than fine-tuning needs."""
+    channels: tuple[str, ...] = ()
+    """Names of the channels, in the order of the features."""
     epoch: int = 0
     """Epochs done."""
     curve: list[dict[str, float | None]] = field(default_factory=list)

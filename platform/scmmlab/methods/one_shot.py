@@ -6,6 +6,7 @@ A method gives its estimator; scaling, prediction, figures, checkpoints and fail
         def estimator(self, spec, seed):
             return SomeClassifier(alpha=spec.alpha, random_state=seed)
 
+What is fitted and predicted is each window, or a trial's windows together (`OneShotTrainer.context`).
 Features are scaled in float64, and not in the pool's float32: that is what scikit-learn computes in. BLAS has one
 thread, so that a fit has the same bits whatever else a machine, or a worker, does.
 
@@ -22,7 +23,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -35,7 +36,7 @@ from scmmlab.config.experiment import TrainedStage
 from scmmlab.errors import TrainingError
 from scmmlab.evaluation.metrics import confusion, json_scores
 from scmmlab.features import Scaler
-from scmmlab.methods.contract import Checkpoint, FoldPack, FoldResult, FoldRun, Trainer
+from scmmlab.methods.contract import Checkpoint, FoldData, FoldPack, FoldResult, FoldRun, Trainer
 from scmmlab.methods.fold_figures import (
     PREDICTED_ROWS,
     fold_failure,
@@ -45,6 +46,7 @@ from scmmlab.methods.fold_figures import (
     restore_progress,
     validation_figures,
 )
+from scmmlab.methods.trial_context import Context, Part
 from scmmlab.replica.seeding import derive_seed, finetune_purpose
 from scmmlab.replica.shortage import out_of_memory
 from scmmlab.replica.windows import WindowPool
@@ -73,6 +75,14 @@ class OneShotTrainer(Trainer):
         seed : int
             Below 2³², of the cell and the fold alone; for an estimator that draws (`random_state`).
         """
+
+    def context(self, spec: Any) -> Context:
+        """What its estimators are shown; each window by itself, unless a method says otherwise."""
+        return "window"
+
+    def fold_data(self, run: FoldRun) -> FoldData:
+        """What a fold is fitted to: what it was granted, unless a method makes something else of it."""
+        return run.data
 
     def steps(self, spec: Any, stage: TrainedStage, windows: int) -> int:
         """One."""
@@ -117,7 +127,7 @@ class OneShotPack(FoldPack):
         errors: list[Exception | None] = []
         for r, run in enumerate(self.runs):
             try:
-                self._fitted[r] = self._fit(run)
+                self._fitted[r] = self._fit(r)
             except Exception as error:
                 if out_of_memory(error):
                     raise
@@ -126,22 +136,32 @@ class OneShotPack(FoldPack):
                 errors.append(None)
         return errors
 
-    def _fit(self, run: FoldRun) -> _Fitted:
-        data, fold = run.data, run.data.fold
-        seed = derive_seed(run.seed, finetune_purpose(fold.name)) % 2**32
-        x_NP = scaled(data.seen_features, fold.finetune, data.scaler)
+    def _estimator(self, r: int, part: Part) -> Estimator:
+        """The estimator of a fold, fitted to its fine-tune part."""
+        run = self.runs[r]
+        seed = derive_seed(run.seed, finetune_purpose(run.data.fold.name)) % 2**32
+        estimator = self._trainer.estimator(run.experiment, seed)
+        estimator.fit(part.x, part.labels(run.data.finetune_label))
+        return estimator
+
+    def _fit(self, r: int) -> _Fitted:
+        run = self.runs[r]
+        data, classes = self._trainer.fold_data(run), run.classes
+        fold, context = data.fold, self._trainer.context(run.experiment)
+        part = finetune_part(replace(run, data=data), context)
         with _said_by(f"The fit of {run.key} on '{fold.name}'"), threadpool_limits(limits=1):
-            estimator = self._trainer.estimator(run.experiment, seed)
-            estimator.fit(x_NP, data.finetune_label)
-            seen = predicted_logits(estimator, x_NP, run.classes)
-            check_scores(estimator, x_NP, seen)
-            validation_NP = scaled(data.seen_features, fold.validation, data.scaler)
-            validation = predicted_logits(estimator, validation_NP, run.classes)
-            test = predicted_logits(estimator, scaled(data.test_features, fold.test, data.test_scaler), run.classes)
+            estimator = self._estimator(r, part)
+            logits = predicted_logits(estimator, part.x, classes)
+            check_scores(estimator, part.x, logits)
+            seen = part.of_windows(logits)
+            validation_part = _part(data.seen_features, fold.validation, data.scaler, data.seen_trial, context)
+            validation = validation_part.of_windows(predicted_logits(estimator, validation_part.x, classes))
+            test_part = _part(data.test_features, fold.test, data.test_scaler, data.test_trial, context)
+            test = test_part.of_windows(predicted_logits(estimator, test_part.x, classes))
         figures = {"train_accuracy": float(np.mean(seen.argmax(1) == data.finetune_label))}
         if len(validation):
-            matrix = confusion(data.validation_label, validation.argmax(1), run.classes)
-            figures |= validation_figures(matrix.ravel().tolist(), run.classes)
+            matrix = confusion(data.validation_label, validation.argmax(1), classes)
+            figures |= validation_figures(matrix.ravel().tolist(), classes)
         run.epoch += 1
         run.curve.append({"epoch": run.epoch, **json_scores(figures)})
         run.best, run.best_epoch = judged_by(figures, run.experiment.protocol.epoch_selection), run.epoch
@@ -191,7 +211,23 @@ class OneShotPack(FoldPack):
         return rest
 
 
-def scaled(features: NDArray[np.float32], rows: NDArray[np.int64], scaler: Scaler) -> Matrix:
+def finetune_part(run: FoldRun, context: Context) -> Part:
+    """The fine-tune part of a fold, scaled."""
+    data = run.data
+    return _part(data.seen_features, data.fold.finetune, data.scaler, data.seen_trial, context)
+
+
+def _part(
+    features: NDArray[np.floating[Any]],
+    rows: NDArray[np.int64],
+    scaler: Scaler,
+    trial: NDArray[np.int64],
+    context: Context,
+) -> Part:
+    return Part(scaled(features, rows, scaler), trial[rows], context)
+
+
+def scaled(features: NDArray[np.floating[Any]], rows: NDArray[np.int64], scaler: Scaler) -> Matrix:
     """Windows as (x − offset) / span in float64, flattened, [N, P]."""
     x_NCF = (features[rows].astype(np.float64) - scaler.offset) / scaler.span
     return x_NCF.reshape(len(rows), scaler.offset.size)

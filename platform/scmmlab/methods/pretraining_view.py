@@ -25,6 +25,7 @@ SHARED_RULES = tuple(
         "validation_share",
         "epoch_selection",
         "split",
+        "tested",
         "scale_each_part",
         "accuracy",
     )

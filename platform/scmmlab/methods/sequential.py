@@ -28,7 +28,7 @@ from torch.nn.functional import cross_entropy, pad
 
 from scmmlab.config.experiment import TrainedStage
 from scmmlab.evaluation.metrics import confusion, json_scores
-from scmmlab.methods.contract import Checkpoint, FoldPack, FoldResult, FoldRun, InputShape, Trainer
+from scmmlab.methods.contract import Checkpoint, FoldData, FoldPack, FoldResult, FoldRun, InputShape, Trainer
 from scmmlab.methods.fold_figures import (
     PREDICTED_ROWS,
     divergence,
@@ -66,6 +66,12 @@ class SequentialTrainer(Trainer):
         shape : InputShape
             C, F and K.
         """
+
+    def fold_data(self, run: FoldRun, pool: WindowPool) -> tuple[FoldData, WindowPool]:
+        """What a fold is trained on, and the pool that holds its windows: what it was granted, unless a method makes
+        something else of it.
+        """
+        return run.data, pool
 
     def steps(self, spec: Any, stage: TrainedStage, windows: int) -> int:
         """Batches of an epoch."""
@@ -130,14 +136,14 @@ class _Replica:
     """One fold: its module, whose parameters and gradients are views of two flat tensors, and its optimiser."""
 
     def __init__(self, run: FoldRun, pool: WindowPool, trainer: SequentialTrainer):
-        self.run, self.pool = run, pool
-        data, device, dtype = run.data, pool.windows.device, pool.windows.dtype
+        self.run, device, dtype = run, pool.windows.device, pool.windows.dtype
+        data, self.pool = trainer.fold_data(run, pool)
         self.device = device
         self.seed = derive_seed(run.seed, finetune_purpose(data.fold.name))
         self.label = torch.from_numpy(data.finetune_label).to(device)
-        self.rows = pool.rows(data.seen_features, data.fold.finetune)
-        self.validation_rows = pool.rows(data.seen_features, data.fold.validation)
-        self.test_rows = pool.rows(data.test_features, data.fold.test)
+        self.rows = self.pool.rows(data.seen_features, data.fold.finetune)
+        self.validation_rows = self.pool.rows(data.seen_features, data.fold.validation)
+        self.test_rows = self.pool.rows(data.test_features, data.fold.test)
         self.scaling = Scaling.stack([data.scaler], device, dtype)
         self.test_scaling = Scaling.stack([data.test_scaler], device, dtype)
         _, channels, bands = data.seen_features.shape

@@ -92,10 +92,10 @@ def words(seed_R: Tensor, purpose: str, epoch: Tensor | int, step: Tensor | int,
     return stream_words(streams(seed_R, purpose, epoch, step), count)
 
 
-def stream_words(streams_2R1: Tensor, count: int) -> Tensor:
-    """The first `count` words of each stream, int32 [R, count]."""
+def stream_words(streams_2R1: Tensor, count: int, start: int = 0) -> Tensor:
+    """The `count` words of each stream from word `start` on, int32 [R, count]."""
     first, second = streams_2R1
-    counter = torch.arange(count, device=streams_2R1.device, dtype=torch.int32)
+    counter = torch.arange(start, start + count, device=streams_2R1.device, dtype=torch.int32)
     return _hash_words(counter ^ first, second)
 
 

@@ -73,7 +73,9 @@ def split_of(protocol: ProtocolSpec) -> dict[str, object]:
     if isinstance(protocol, ReleasedProtocol):
         split["family"] = "honest" if protocol.split == "within_subject" else "loso"
     else:
-        split["family"] = protocol.kind
+        # domain adaptation is tested on the test part of honest, or of zero_shot
+        whole = "zero_shot" if protocol.tests_all_trials else "honest"
+        split["family"] = whole if protocol.kind.startswith("uda_") else protocol.kind
     if split["family"] != "honest":
         # who is left out depends on nothing but the size of the groups
         split = {name: split[name] for name in ("family", "subjects_per_fold")}

@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
-from scmmlab.config import ExperimentSpec, HonestProtocol, LosoProtocol, ReleasedProtocol, ZeroShotProtocol
+from scmmlab.config import (
+    ExperimentSpec,
+    HonestProtocol,
+    LosoProtocol,
+    Regime,
+    ReleasedProtocol,
+    UdaInductiveProtocol,
+    UdaTransductiveProtocol,
+    ZeroShotProtocol,
+)
+from scmmlab.evaluation.within_subject import TrialSplit
 
+REGIMES_IN_WORDS: dict[Regime, str] = {
+    "target_few": "trained on labelled trials of the tested subject",
+    "target_pool": "trained on labels of other subjects of the target",
+    "source_only": "trained on labels of the source, nothing of the target is seen",
+    "uda_inductive": "trained on labels of the source; windows of the tested subject from before the test may be seen "
+    "without labels",
+    "uda_transductive": "trained on labels of the source; the tested windows may be seen without labels",
+}
 RELEASED_MARK = "‡"
+TRANSDUCTIVE_MARK = "§"
+TRANSDUCTIVE_NOTE = (
+    f"{TRANSDUCTIVE_MARK} `uda_transductive` protocol: may see the tested windows, without their labels; not a "
+    "prediction of a new recording."
+)
 
 
 def protocol_text(experiment: ExperimentSpec) -> str:
@@ -26,6 +49,13 @@ def protocol_text(experiment: ExperimentSpec) -> str:
                 f"The classifier learns on the labels of the source, of whose subjects the last "
                 f"{_percent(protocol.validation_share)} validate; no label of the target is used before the test. "
                 f"{_epoch(protocol.epoch_selection)} {_SEALED}"
+            )
+        case UdaInductiveProtocol() | UdaTransductiveProtocol():
+            which = "fine-tune" if isinstance(protocol, UdaInductiveProtocol) else "test"
+            return (
+                f"{_trial_split(protocol)} The classifier learns on the labels of the source, of whose subjects the "
+                f"last {_percent(protocol.validation_share)} validate; a method of domain adaptation also sees the "
+                f"windows of the {which} part, without their labels. {_epoch(protocol.epoch_selection)} {_SEALED}"
             )
         case ReleasedProtocol():
             split = (
@@ -63,7 +93,7 @@ def released_note(protocol: ReleasedProtocol) -> str:
 _SEALED = "Test labels are opened once, after all choices are made."
 
 
-def _trial_split(protocol: HonestProtocol | ReleasedProtocol) -> str:
+def _trial_split(protocol: TrialSplit) -> str:
     amount = (
         f"first {_percent(protocol.finetune_share)}"
         if protocol.finetune_trials is None

@@ -1,4 +1,4 @@
-"""The report's first table as plain text, for a terminal."""
+"""The report's first tables as plain text, for a terminal."""
 
 from __future__ import annotations
 
@@ -16,22 +16,26 @@ def summary_table(results: StudyResults) -> str:
         card = analysis.compute(results)
     except NotReady as reason:
         return str(reason)
-    return plain_table(next(block for block in card.blocks if isinstance(block, ReportTable)))
+    tables = [block for block in card.blocks if isinstance(block, ReportTable)]
+    # a sweep's other tables are for the report
+    return "\n\n".join(plain_table(table) for table in (tables if results.study.kind == "ablation" else tables[:1]))
 
 
 def plain_table(table: ReportTable) -> str:
     """A table in columns of even width, with its caption above and its notes below."""
     heading = Row.of(*table.columns)
-    rows = [
-        [_entry(cell) for cell in row.cells] for row in (heading, *table.rows) if len(row.cells) == len(table.columns)
-    ]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rows = [[_entry(cell) for cell in row.cells] for row in (heading, *table.rows)]
+    spans = [row.kind == "group" for row in (heading, *table.rows)]
+    whole = [row for row, group in zip(rows, spans, strict=True) if not group]
+    widths = [max(map(len, column)) for column in zip(*whole, strict=True)]
     lines = [
-        "  ".join(
+        f"{row[0]}:"
+        if group
+        else "  ".join(
             text.ljust(width) if align == "l" else text.rjust(width)
             for text, width, align in zip(row, widths, table.align, strict=True)
         ).rstrip()
-        for row in rows
+        for row, group in zip(rows, spans, strict=True)
     ]
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join([_plain(table.caption), "", *lines, "", *map(_plain, table.notes)])

@@ -55,20 +55,25 @@ def check_experiment(
     Raises
     ------
     SpecError
-        If a batch is larger than the whole source, or `zero_shot` lacks the same classes on both sides; `where` names
-        the variant.
+        If a batch is larger than the whole source, its method cannot be trained on the channels or classes, or a
+        protocol that trains on the source lacks the same classes on both sides; `where` names the variant.
     """
     if experiment.pretrains and experiment.pretrain_batch > source.windows:
         raise SpecError(
             f"Invalid value for 'pretrain.batch_size' of {where}: it must be at most the {source.windows} windows of "
             f"the source of transfer '{transfer.name}', got {experiment.pretrain_batch}."
         )
-    if experiment.protocol.kind == "zero_shot":
+    reason = experiment.unfit(common_channels(source, target), selected_classes(transfer.target, target))
+    if reason is not None:
+        raise SpecError(
+            f"The method '{experiment.method}' of {where} cannot be used on transfer '{transfer.name}': {reason}"
+        )
+    if experiment.protocol.trained_on == "source":
         of_source, of_target = selected_classes(transfer.source, source), selected_classes(transfer.target, target)
         if of_source != of_target:
             raise SpecError(
-                f"The 'zero_shot' protocol of {where} needs the same classes in source and target of transfer "
-                f"'{transfer.name}', got {list(of_source)} and {list(of_target)}.",
+                f"The '{experiment.protocol.kind}' protocol of {where} needs the same classes in source and target of "
+                f"transfer '{transfer.name}', got {list(of_source)} and {list(of_target)}.",
                 hint="name the shared classes, in one order, under 'classes' of both.",
             )
 

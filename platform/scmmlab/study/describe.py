@@ -16,11 +16,14 @@ from scmmlab.config import (
     ReleasedProtocol,
     SweepSpec,
     TransferSpec,
+    UdaInductiveProtocol,
+    UdaTransductiveProtocol,
     ZeroShotProtocol,
     conditions,
     never_searched,
     sampling_order,
 )
+from scmmlab.evaluation.within_subject import TrialSplit
 from scmmlab.study.checks import selected_classes, selected_subjects
 from scmmlab.study.plan import Plan
 from scmmlab.tables import Manifest, mixed_features
@@ -73,6 +76,13 @@ def protocol_sentence(protocol: ProtocolSpec) -> str:
             split = (
                 "the classifier learns on the source's labels alone "
                 f"({protocol.validation_share:.0%} of its subjects validate)"
+            )
+        case UdaInductiveProtocol() | UdaTransductiveProtocol():
+            seen = "the windows of these" if isinstance(protocol, UdaInductiveProtocol) else "the TESTED windows"
+            split = (
+                f"the classifier learns on the source's labels alone ({protocol.validation_share:.0%} of its subjects "
+                f"validate); {_first_trials(protocol)} of each target subject are not tested, and {seen} may be seen "
+                "without their labels"
             )
         case ReleasedProtocol():
             within = protocol.split == "within_subject"
@@ -210,7 +220,7 @@ def _stages(plan: Plan, done: Collection[str]) -> Iterator[str]:
     )
 
 
-def _first_trials(protocol: HonestProtocol | ReleasedProtocol) -> str:
+def _first_trials(protocol: TrialSplit) -> str:
     trials = (
         f"the first {protocol.finetune_share:.0%} of the trials"
         if protocol.finetune_trials is None

@@ -81,7 +81,7 @@ def finetune_steps(cell: Cell, source: Manifest, target: Manifest) -> int:
     subjects = len(selected_subjects(cell.transfer.target, target))
     folds = math.ceil(subjects / experiment.protocol.subjects_per_fold)
     windows = _windows(cell.transfer, target, "target")
-    if experiment.protocol.kind == "zero_shot":
+    if experiment.protocol.trained_on == "source":
         windows = _windows(cell.transfer, source, "source")
     seen = math.ceil(windows * _share(experiment, folds))
     return folds * experiment.epochs("finetune") * trainer_of(experiment).steps(experiment, "finetune", seen)
@@ -101,7 +101,7 @@ def _share(experiment: ExperimentSpec, folds: int) -> float:
     """Share of the windows that one fold is fine-tuned on."""
     protocol = experiment.protocol
     validates = getattr(protocol, "validation_share", 0.0)
-    if protocol.kind == "zero_shot":
+    if protocol.trained_on == "source":
         return 1 - validates
     within = isinstance(protocol, HonestProtocol) or (
         isinstance(protocol, ReleasedProtocol) and protocol.split == "within_subject"

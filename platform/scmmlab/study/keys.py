@@ -18,15 +18,15 @@ from scmmlab.methods.registry import method_of
 from scmmlab.tables import Manifest
 
 
-def _split_by_subjects(experiment: ExperimentSpec) -> bool:
-    return getattr(experiment.protocol, "split", None) == "leave_subjects_out"
+def _all_trials(experiment: ExperimentSpec) -> bool:
+    return experiment.protocol.tests_all_trials
 
 
-_BY_SUBJECTS_ALONE = "a split by subjects cuts no subject's trials"
+_NOTHING_IS_CUT = "all trials of a subject are tested"
 
 _SPLIT_RULES = (
     *(
-        Rule(f"protocol.{setting}", _split_by_subjects, _BY_SUBJECTS_ALONE)
+        Rule(f"protocol.{setting}", _all_trials, _NOTHING_IS_CUT)
         for setting in ("trial_order", "finetune_trials", "finetune_share")
     ),
     Rule(
@@ -116,7 +116,7 @@ def cell_key(
             "pretrain": pretrain_key(experiment, transfer, source, channels, seed),
             "experiment": what_matters(experiment, FINETUNING_RULES + method_of(experiment).rules.finetune),
             # a cell's record names its source even where there is no pre-training
-            "source": _data(transfer.source, source, labels_matter=experiment.protocol.kind == "zero_shot"),
+            "source": _data(transfer.source, source, labels_matter=experiment.protocol.trained_on == "source"),
             "target": _data(transfer.target, target, labels_matter=True),
             "channels": _spelling_removed(channels),
             "transfer": _transfer(transfer),
@@ -144,7 +144,7 @@ def sweep_key(
             "numerics": _numerics(experiment),
             "pretrain": pretrain_key(experiment, transfer, source, channels, seed),
             "experiment": what_matters(experiment, PROBE_RULES + method_of(experiment).rules.probe),
-            "source": _data(transfer.source, source, labels_matter=experiment.protocol.kind == "zero_shot"),
+            "source": _data(transfer.source, source, labels_matter=experiment.protocol.trained_on == "source"),
             "target": _data(transfer.target, target, labels_matter=True),
             "channels": _spelling_removed(channels),
             "transfer": _transfer(transfer),

@@ -6,18 +6,19 @@ holds them, or leads to them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scmmlab.config import CorpusSelection, ExperimentSpec
 from scmmlab.config.base import canonical_json
-from scmmlab.evaluation import Fold, make_folds
+from scmmlab.evaluation import Fold, make_folds, trial_numbers
 from scmmlab.features import Scaler
 from scmmlab.methods.contract import FoldData, PretrainData
 from scmmlab.methods.pretraining_view import pretraining_view
+from scmmlab.methods.registry import method_of
 from scmmlab.tables import FeatureTable, check_mixable
 from scmmlab.training.requests import CellRequest, PretrainRequest, SweepRequest
 
@@ -57,6 +58,8 @@ def pretrain_data(request: PretrainRequest | SweepRequest, selections: Selection
         windows=windows,
         scaler=Scaler.fit(experiment.scaling, table.features[:windows]),
         fingerprint=table.manifest.fingerprint,
+        trial=trial_numbers(table),
+        time_s=table.window.astype(np.float64) * table.manifest.window_s,
     )
 
 
@@ -88,19 +91,30 @@ def cell_data(request: CellRequest | SweepRequest, selections: Selections) -> Ce
     target = selections.get(request.transfer.target, request.channels)
     check_mixable(source.manifest, target.manifest, request.transfer.mixed_features)
     folds = make_folds(request.experiment.protocol, source, target)
+    tables = {"source": source, "target": target}
+    units = {side: (trial_numbers(table), table.subject.astype(np.int64)) for side, table in tables.items()}
     return CellData(
         classes=tuple(target.manifest.classes),
         bands=target.features.shape[2],
-        folds=tuple(_fold_data(request.experiment, fold, source, target) for fold in folds),
+        folds=tuple(_fold_data(request.experiment, fold, source, target, units) for fold in folds),
         source_fingerprint=source.manifest.fingerprint,
         target_fingerprint=target.manifest.fingerprint,
     )
 
 
-def _fold_data(experiment: ExperimentSpec, fold: Fold, source: FeatureTable, target: FeatureTable) -> FoldData:
+def _fold_data(
+    experiment: ExperimentSpec,
+    fold: Fold,
+    source: FeatureTable,
+    target: FeatureTable,
+    units: Mapping[str, tuple[NDArray[np.int64], NDArray[np.int64]]],
+) -> FoldData:
     seen = source if fold.trained_on == "source" else target
     scaler = Scaler.fit(experiment.scaling, seen.features[fold.finetune])
     by_itself = getattr(experiment.protocol, "scale_each_part", False)
+    if "unlabelled_target" not in method_of(experiment).sees or not experiment.uses_unlabelled:
+        fold = replace(fold, unlabelled=np.zeros(0, dtype=np.int64))
+    (seen_trial, seen_subject), (test_trial, test_subject) = units[fold.trained_on], units["target"]
     return FoldData(
         fold=fold,
         seen_features=seen.features,
@@ -109,6 +123,10 @@ def _fold_data(experiment: ExperimentSpec, fold: Fold, source: FeatureTable, tar
         test_features=target.features,
         scaler=scaler,
         test_scaler=Scaler.fit(experiment.scaling, target.features[fold.test]) if by_itself else scaler,
+        seen_trial=seen_trial,
+        test_trial=test_trial,
+        seen_subject=seen_subject,
+        test_subject=test_subject,
     )
 
 

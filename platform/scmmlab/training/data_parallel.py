@@ -72,6 +72,8 @@ def pretrain_data_parallel(
             windows=pool.total,
             scaler=fit_together(experiment.scaling, pool.shard, group, pool.windows.device),
             fingerprint=fingerprint,
+            trial=np.zeros(0, dtype=np.int64),
+            time_s=np.zeros(0),
         )
         run = pretrain_run(request.key, experiment, request.seed, data)
     except Exception as error:
@@ -87,6 +89,12 @@ def _check(experiment: ExperimentSpec, group: Collectives) -> None:
             f"The workers of a cell must share its batch evenly, but 'pretrain.batch_size' is "
             f"{experiment.pretrain_batch} and 'resources.workers_per_cell' {group.workers}.",
             hint="choose a number of workers that divides the batch.",
+        )
+    if reason := experiment.unshared():
+        raise SpecError(
+            f"Several workers a cell cannot share the batches of '{experiment.method}': {reason}, and each has a "
+            "part of them alone.",
+            hint="set resources.workers_per_cell: 1.",
         )
     # which windows come first is known to nobody who has a part of them
     some = experiment.pretrain_windows(sys.maxsize)

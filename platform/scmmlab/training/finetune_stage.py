@@ -60,6 +60,7 @@ def cell_run(request: CellRequest, data: CellData) -> CellRun:
             data=fold,
             classes=len(data.classes),
             start=start,
+            channels=request.channels,
         )
         for number, fold in enumerate(data.folds)
     )
@@ -92,7 +93,7 @@ def starting_state(request: CellRequest, bands: int) -> Mapping[str, Tensor]:
 
 def _pack_signature(cell: CellRun) -> Hashable:
     request = cell.request
-    shape = InputShape(len(request.channels), cell.data.bands, len(cell.data.classes))
+    shape = InputShape(len(request.channels), cell.data.bands, len(cell.data.classes), request.channels)
     return pack_signature(request.experiment, "finetune", shape)
 
 

@@ -13,6 +13,7 @@ from scmmlab.config import ExperimentSpec, HonestProtocol
 from scmmlab.evaluation import Fold
 from scmmlab.features import Scaler
 from scmmlab.methods.contract import FoldData, FoldPack, FoldRun, InputShape, Pack, PretrainData, PretrainRun
+from scmmlab.methods.electrodes import some_channels
 from scmmlab.methods.registry import trainer_of
 from scmmlab.replica.collectives import SINGLE_PROCESS
 from scmmlab.replica.windows import WindowPool
@@ -79,7 +80,8 @@ def _random_windows(count: int, channels: int, bands: int) -> np.ndarray:
 
 def _pretrain_pack(experiment: ExperimentSpec, channels: int, bands: int, device: str, size: int, steps: int) -> Pack:
     features = _random_windows(steps * experiment.pretrain_batch, channels, bands)
-    data = PretrainData(features, len(features), Scaler.fit("min_max", features), fingerprint="")
+    scaler, number = Scaler.fit("min_max", features), np.arange(len(features))
+    data = PretrainData(features, len(features), scaler, fingerprint="", trial=number, time_s=np.zeros(len(number)))
     runs = [PretrainRun(f"probe {seed}", experiment, seed, data) for seed in range(size)]
     pool = WindowPool([features], device, torch.float32)
     return trainer_of(experiment).pretrain_pack(runs, pool, SINGLE_PROCESS)
@@ -89,22 +91,28 @@ def _finetune_pack(
     experiment: ExperimentSpec, channels: int, bands: int, classes: int, device: str, size: int, steps: int
 ) -> FoldPack:
     # the last epoch counts: nothing is predicted, as in all but the last epoch of a training without validation
-    experiment = experiment.model_copy(update={"protocol": HonestProtocol()})
+    experiment = experiment.unadapted().model_copy(update={"protocol": HonestProtocol()})
     count = steps * (experiment.test_batch_size or AT_ONCE)
     features = _random_windows(count, channels, bands)
     label = np.arange(count) % classes
     nothing = np.zeros(0, dtype=np.int64)
     scaler = Scaler.fit("min_max", features)
     data = FoldData(
-        fold=Fold("probe", (), "target", np.arange(count), nothing, np.arange(1)),
+        # the windows of the target that a method of domain adaptation sees too
+        fold=Fold("probe", (), "target", np.arange(count), nothing, np.arange(1), np.arange(count)),
         seen_features=features,
         finetune_label=label,
         validation_label=nothing,
         test_features=features,
         scaler=scaler,
         test_scaler=scaler,
+        seen_trial=np.arange(count),
+        test_trial=np.arange(count),
+        seen_subject=np.zeros(count, dtype=np.int64),
+        test_subject=np.zeros(count, dtype=np.int64),
     )
     trainer = trainer_of(experiment)
     start = trainer.initial_state(experiment, InputShape(channels, bands, classes), 0)
-    runs = [FoldRun("probe", number, experiment, 0, data, classes, start) for number in range(size)]
+    names = some_channels(channels)
+    runs = [FoldRun("probe", number, experiment, 0, data, classes, start, names) for number in range(size)]
     return trainer.finetune_pack(runs, WindowPool([features], device, torch.float32))

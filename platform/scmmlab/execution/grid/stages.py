@@ -59,7 +59,7 @@ class GridStages:
         for cell in self.cells.values():
             folds = self.folds(cell)
             steps = finetune_steps(cell, plan.source(cell.transfer), plan.target(cell.transfer))
-            shape = InputShape(len(cell.channels), self.bands(cell), self.classes(cell))
+            shape = InputShape(len(cell.channels), self.bands(cell), self.classes(cell), cell.channels)
             signature = pack_signature(cell.experiment, "finetune", shape)
             each = steps / (folds * cell.experiment.epochs("finetune"))
             yield Stage(cell.key, "finetune", cell.pretrain_key, signature, replicas=folds, steps=each)

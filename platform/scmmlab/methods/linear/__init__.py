@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scmmlab.methods.contract import ACCURACIES, Method, Trainer
+from scmmlab.methods.linear.key_rules import RULES
 from scmmlab.methods.linear.spec import LinearSpec
 
 
@@ -16,8 +17,11 @@ METHOD = Method(
     name="linear",
     version="1",
     title="logistic regression of a window's features, by scikit-learn",
+    checked="scikit-learn (BSD-3-Clause)",
     spec=LinearSpec,
     load=_load,
+    sees=frozenset({"unlabelled_target"}),
     metrics={"finetune": ACCURACIES},
+    rules=RULES,
 )
 """What everybody else knows of it."""

@@ -183,21 +183,28 @@ class FinetunePack(FoldPack):
             for own_RN in (self.rows_RN, self.label_RN)
         )
         real_SRB, active_SR = batches.real_RSB.transpose(0, 1), batches.active_RS.T
+        extras = self.step_extras(epoch_R, batches.steps)
         if stays_on_device(self.device, SINGLE_PROCESS):
             if self.epoch is None:
                 self.epoch = FinetuneEpoch(self.step, batches.steps, self.batch_size)
             with multiplications():
-                loss_R, correct_R = self.epoch.run(rows_SRB, label_SRB, real_SRB, active_SR, rate_R)
+                loss_R, correct_R = self.epoch.run(rows_SRB, label_SRB, real_SRB, active_SR, rate_R, **extras)
         else:
             loss_R = torch.zeros(len(self.runs), device=self.device, dtype=torch.float64)
             correct_R = torch.zeros(len(self.runs), device=self.device, dtype=torch.int64)
+            self.step.begin_epoch()
             for step, full in enumerate(batches.full):
                 active_R = None if full else active_SR[step]
-                losses_R, right_R = self.step(rows_SRB[step], label_SRB[step], real_SRB[step], rate_R, active_R)
+                own = {name: entries[step] for name, entries in extras.items()}
+                losses_R, right_R = self.step(rows_SRB[step], label_SRB[step], real_SRB[step], rate_R, active_R, **own)
                 loss_R += losses_R
                 correct_R += right_R
         figures_R3 = torch.stack((loss_R, correct_R.double(), self._finite().double()), 1)
         return torch.cat((figures_R3, self._validation_confusions().double()), 1)
+
+    def step_extras(self, epoch_R: Tensor, steps: int) -> dict[str, Tensor]:
+        """What each step of an epoch is given beside its windows, [steps, …], by the names of the step's `extras`."""
+        return {}
 
     def _end_epoch(self, found: Sequence[Sequence[float]]) -> None:
         """Choose, and write the curves, from what `run_epoch` gave."""
@@ -325,7 +332,11 @@ class FinetunePack(FoldPack):
 
     def only(self, rs: Sequence[int]) -> FinetunePack:
         """The pack without its other replicas, whose work is spared from then on."""
-        rest = FinetunePack([self.runs[r] for r in rs], self.pool)
+        rest = self._of([self.runs[r] for r in rs])
         for new, old in enumerate(rs):
             rest.restore(new, self.checkpoint(old))
         return rest
+
+    def _of(self, runs: Sequence[FoldRun]) -> FinetunePack:
+        """A pack like this one, of other folds."""
+        return FinetunePack(runs, self.pool)

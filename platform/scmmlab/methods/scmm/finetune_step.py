@@ -52,8 +52,22 @@ class FinetuneStep:
         self.pool, self.scaling = pool, scaling
         self.device = pool.windows.device
 
+    @property
+    def extras(self) -> Mapping[str, tuple[torch.dtype, tuple[int, ...]]]:
+        """Name → type and shape of what a step of another method is given beside."""
+        return {}
+
+    def begin_epoch(self) -> None:
+        """To be called before the first step of an epoch."""
+
     def __call__(
-        self, rows_RB: Tensor, label_RB: Tensor, real_RB: Tensor, rate_R: Tensor, active_R: Tensor | None
+        self,
+        rows_RB: Tensor,
+        label_RB: Tensor,
+        real_RB: Tensor,
+        rate_R: Tensor,
+        active_R: Tensor | None,
+        **extras: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Take a step.
 
@@ -69,6 +83,8 @@ class FinetuneStep:
             Step sizes.
         active_R : Tensor, bool, shape=(R,), or None
             Replicas that have such a step: those with a row that counts. All when None.
+        **extras : Tensor
+            By the names of `extras`.
 
         Returns
         -------
@@ -78,10 +94,16 @@ class FinetuneStep:
             How many of them were told right, before the step.
         """
         with threads_for_replicas(len(rows_RB), self.device):
-            return self._take(rows_RB, label_RB, real_RB, rate_R, active_R)
+            return self._take(rows_RB, label_RB, real_RB, rate_R, active_R, **extras)
 
     def _take(
-        self, rows_RB: Tensor, label_RB: Tensor, real_RB: Tensor, rate_R: Tensor, active_R: Tensor | None
+        self,
+        rows_RB: Tensor,
+        label_RB: Tensor,
+        real_RB: Tensor,
+        rate_R: Tensor,
+        active_R: Tensor | None,
+        **extras: Tensor,
     ) -> tuple[Tensor, Tensor]:
         x_RBCF = self.scaling.apply(self.pool.gather(rows_RB))
         # rows are always masked, also where all are real: a replica's arithmetic must not depend on its neighbours'
@@ -132,11 +154,18 @@ class FinetuneEpoch(GraphedEpoch):
             windows=(torch.int64, (2, replicas, batch_size)),  # their rows, their labels
             real=(torch.bool, (replicas, batch_size)),
             active=(torch.bool, (replicas,)),
+            **step.extras,
         )
         super().__init__(buffers, step.device, cuda_graph)
 
     def run(
-        self, rows_SRB: Tensor, label_SRB: Tensor, real_SRB: Tensor, active_SR: Tensor, rate_R: Tensor
+        self,
+        rows_SRB: Tensor,
+        label_SRB: Tensor,
+        real_SRB: Tensor,
+        active_SR: Tensor,
+        rate_R: Tensor,
+        **extras: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Take the steps of an epoch; arguments as of `FinetuneStep`, for each step.
 
@@ -146,8 +175,9 @@ class FinetuneEpoch(GraphedEpoch):
             Sums over the steps, float64 and int64; the next epoch overwrites them.
         """
         self._graph.prepare(self._take_step, self._buffers.idle)
-        self._buffers.load(windows=torch.stack((rows_SRB, label_SRB), 1), real=real_SRB, active=active_SR)
+        self._buffers.load(windows=torch.stack((rows_SRB, label_SRB), 1), real=real_SRB, active=active_SR, **extras)
         self._rate_R.copy_(rate_R)
+        self._step.begin_epoch()
         self._loss_R.zero_()
         self._correct_R.zero_()
         for _ in range(len(rows_SRB)):
@@ -156,10 +186,10 @@ class FinetuneEpoch(GraphedEpoch):
 
     @torch.inference_mode()
     def _take_step(self) -> None:
-        rows_RB, label_RB = self._buffers.now("windows")
-        loss_R, correct_R = self._step(
-            rows_RB, label_RB, self._buffers.now("real"), self._rate_R, self._buffers.now("active")
-        )
+        now = self._buffers.now
+        rows_RB, label_RB = now("windows")
+        extras = {name: now(name) for name in self._step.extras}
+        loss_R, correct_R = self._step(rows_RB, label_RB, now("real"), self._rate_R, now("active"), **extras)
         self._loss_R += loss_R
         self._correct_R += correct_R
         self._buffers.advance()

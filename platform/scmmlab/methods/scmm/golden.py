@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
@@ -17,6 +14,7 @@ from torch import Tensor
 
 from scmmlab.config.experiment import TrainedStage
 from scmmlab.errors import CorpusError
+from scmmlab.methods.golden import HINT, check_array, read_file
 from scmmlab.methods.scmm.parameters import NORMS, classifier_sizes, encoder_sizes, pretraining_sizes
 from scmmlab.methods.scmm.shape import Shape
 from scmmlab.methods.scmm.spec import ScmmSpec
@@ -32,8 +30,6 @@ OUTPUTS = (
     "reconstruction",
 )
 """What a file of pre-training holds of its first step, beside losses and gradients."""
-
-HINT = "make the file anew; the format is described in tests/golden/README.md."
 
 
 @dataclass(frozen=True)
@@ -75,9 +71,8 @@ def read_golden(path: str | Path) -> Golden:
     CorpusError
         If it cannot be read, or if a key is missing or has another shape or type than the settings ask for.
     """
-    path = Path(path)
-    arrays = _load(path)
-    config = _config(path, arrays)
+    file = read_file(path)
+    path, arrays, config = file.path, file.arrays, file.config
     kind: TrainedStage = "finetune" if any(n.startswith("init_classifier/") for n in arrays) else "pretrain"
     steps = int(config["steps"])
     try:
@@ -108,7 +103,7 @@ def read_golden(path: str | Path) -> Golden:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
         raise CorpusError(f"The settings of {path} cannot be used: {reason}.", HINT) from None
     for name, (size, integer) in expected.items():
-        _check(path, arrays, name, size, integer)
+        check_array(path, arrays, name, size, integer)
     if kind == "finetune":
         labels = arrays["y"]
         if labels.min() < 0 or labels.max() >= shape.classes:
@@ -117,37 +112,6 @@ def read_golden(path: str | Path) -> Golden:
                 HINT,
             )
     return golden
-
-
-def _load(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("it is a single array")
-            return {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise CorpusError(f"There is no file of golden vectors at {path}.") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zipfile.error):
-        # what NumPy says of such files is advice on pickles, which are never read here
-        raise CorpusError(
-            f"{path} must be a .npz file of golden vectors, found one that is damaged or none.", HINT
-        ) from None
-    except TypeError:
-        raise CorpusError(f"{path} must be a .npz file of golden vectors, found a single array.", HINT) from None
-
-
-def _config(path: Path, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    if "config" not in arrays:
-        raise CorpusError(f"{path} must hold its settings under 'config', found {sorted(arrays)[:8]}.", HINT)
-    try:
-        config = json.loads(str(arrays["config"]))
-    except json.JSONDecodeError as error:
-        raise CorpusError(
-            f"The settings 'config' of {path} must be JSON, but they cannot be read: {error}.", HINT
-        ) from None
-    if not isinstance(config, dict):
-        raise CorpusError(f"The settings 'config' of {path} must be a JSON object, found {config!r}.", HINT)
-    return config
 
 
 def _dtype(name: object) -> torch.dtype:
@@ -219,14 +183,3 @@ def _expected(golden: Golden, batch: int) -> dict[str, tuple[tuple[int, ...], bo
     if golden.steps:
         expected |= {f"final/{name}": kind for name, kind in state.items()}
     return expected
-
-
-def _check(path: Path, arrays: Mapping[str, NDArray[Any]], name: str, size: tuple[int, ...], integer: bool) -> None:
-    if name not in arrays:
-        raise CorpusError(f"{path} must hold {name!r}, but it is missing.", HINT)
-    found = arrays[name]
-    if found.shape != size:
-        raise CorpusError(f"{name!r} of {path} must have shape {size}, found {found.shape}.", HINT)
-    kinds, words = ("biu", "whole numbers or bits") if integer else ("f", "floating-point numbers")
-    if found.dtype.kind not in kinds:
-        raise CorpusError(f"{name!r} of {path} must hold {words}, found {found.dtype}.", HINT)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache, reduce
+from typing import Any
+
 from scmmlab.methods.contract import KeyRules, Rule, always
-from scmmlab.methods.scmm.spec import ScmmSpec
+from scmmlab.methods.scmm.spec import AugmentationSpec, ScmmSpec
 
 
 def _aggregates(experiment: ScmmSpec) -> bool:
@@ -11,8 +14,46 @@ def _aggregates(experiment: ScmmSpec) -> bool:
 
 
 def _soft(experiment: ScmmSpec) -> bool:
-    return experiment.contrast.enabled and experiment.contrast.weights == "soft"
+    return experiment.contrast.enabled and experiment.positives == "neighbours"
 
+
+def _in_time(experiment: ScmmSpec) -> bool:
+    return experiment.contrast.enabled and experiment.positives == "trial_time"
+
+
+@cache
+def _spec_defaults(spec: type[ScmmSpec]) -> ScmmSpec:
+    return spec()
+
+
+def _defaults(experiment: ScmmSpec) -> ScmmSpec:
+    return _spec_defaults(type(experiment))
+
+
+def _value(experiment: ScmmSpec, path: str) -> Any:
+    return reduce(getattr, path.split("."), experiment)
+
+
+def _came_later(path: str, before: Any) -> Rule:
+    """A setting that came later, where it means what was always done, and an experiment without it does that too."""
+
+    def as_ever(experiment: ScmmSpec) -> bool:
+        return bool(_value(experiment, path) == before == _value(_defaults(experiment), path))
+
+    return Rule(path, as_ever, f"absent as {before}, which was always done")
+
+
+ADDED: dict[str, Any] = {
+    "masking.originals": True,
+    "augmentation.noise": 0.0,
+    "augmentation.gain": 0.0,
+    "augmentation.mixup": None,
+    "contrast.similarity": "dot",
+    "contrast.normaliser": "pairs",
+    "reconstruction.target": "self",
+    "reconstruction.on": "all",
+}
+"""Settings that came after the first version → what was done without them."""
 
 _AFTERWARDS = "pre-training is over before it is looked at"
 
@@ -30,10 +71,26 @@ _PRETRAINING = (
         "absent as off; only one masked view is written over what it was made from",
     ),
     Rule("pretrain.batches", lambda e: e.pretrain_batches is None, "all batches, said or not"),
+    *(_came_later(path, before) for path, before in ADDED.items()),
+    Rule(
+        "augmentation",
+        lambda e: e.augmentation == AugmentationSpec() == _defaults(e).augmentation,
+        "absent as none, which was always done",
+    ),
+    Rule("contrast.positives", lambda e: not _in_time(e), "the weights say it"),
+    Rule("contrast.half_life", lambda e: not _in_time(e), "only weights in time have it"),
+    Rule(
+        "contrast.similarity",
+        lambda e: not e.contrast.enabled and not _aggregates(e),
+        "contrastive loss and aggregator alone look at similarities",
+    ),
+    Rule("contrast.normaliser", lambda e: not e.contrast.enabled, "it divides the contrastive loss"),
+    Rule("reconstruction.target", lambda e: not e.reconstruction.enabled, "nothing is reconstructed"),
+    Rule("reconstruction.on", lambda e: not e.reconstruction.enabled, "nothing is reconstructed"),
     Rule("contrast.weights", lambda e: not e.contrast.enabled, "they weigh pairs of the contrastive loss"),
-    Rule("contrast.distance", lambda e: not _soft(e), "only soft weights look at distances"),
-    Rule("contrast.upper_bound", lambda e: not _soft(e), "only soft weights are bounded"),
-    Rule("contrast.soft_weight_temperature", lambda e: not _soft(e), "only soft weights have it"),
+    Rule("contrast.distance", lambda e: not _soft(e), "only weights of neighbours look at distances"),
+    Rule("contrast.upper_bound", lambda e: not _soft(e) and not _in_time(e), "only soft weights are bounded"),
+    Rule("contrast.soft_weight_temperature", lambda e: not _soft(e), "only weights of neighbours have it"),
     Rule(
         "contrast.temperature",
         lambda e: not e.contrast.enabled and not _aggregates(e),
@@ -55,7 +112,7 @@ _PRETRAINING = (
 
 _OF_THE_ENCODER = tuple(
     Rule(path, always, "decides the encoder alone, whose key is part of this one")
-    for path in ("masking", "contrast", "aggregator", "reconstruction", "loss", "pretrain")
+    for path in ("masking", "augmentation", "contrast", "aggregator", "reconstruction", "loss", "pretrain")
 )
 
 _FINETUNING = (
@@ -82,15 +139,22 @@ PER_REPLICA = tuple(
         "masking.ratio",
         "masking.threshold",
         "masking.overwrite_originals",
+        "augmentation.noise",
+        "augmentation.gain",
         "contrast.enabled",
         "contrast.weights",
         "contrast.distance",
         "contrast.upper_bound",
         "contrast.soft_weight_temperature",
         "contrast.temperature",
+        "contrast.half_life",
+        "contrast.similarity",
+        "contrast.normaliser",
         "aggregator.enabled",
         "aggregator.top_k",
         "reconstruction.enabled",
+        "reconstruction.target",
+        "reconstruction.on",
         "loss.weighting",
         "loss.contrast_weight",
         "loss.reconstruction_weight",

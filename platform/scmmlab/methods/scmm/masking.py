@@ -1,4 +1,4 @@
-"""Which values the views of a window keep: the four published ways of masking, and none.
+"""Which values the views of a window keep: the four published ways of masking, whole bands, and none.
 
 Legend: R replica, B window, V view of a window, M = B·V copy, C channel, F band.
 """
@@ -28,8 +28,9 @@ def masks(
     """What each masked copy keeps.
 
     `random` draws for each value, `channel` for each channel of each copy, `parallel` chooses one of the two for each
-    copy and `hybrid` for each channel of each copy (a draw above the threshold means `random`). A draw hides with
-    probability `masking.ratio`. Paper: arXiv 2408.09186, hybrid masking; the other modes are its code's.
+    copy and `hybrid` for each channel of each copy (a draw above the threshold means `random`); `band` draws for each
+    band of each copy. A draw hides with probability `masking.ratio`. Paper: arXiv 2408.09186, hybrid masking;
+    `random`, `channel` and `parallel` are its code's.
 
     Parameters
     ----------
@@ -100,6 +101,10 @@ def _masks(settings: PackSettings, streams_2R1: Tensor, copies: int, channels: i
             # a copy's choice is that of its first channel
             random = random | (above[:, :, :1] & (mode == MASK_MODES.index("parallel")))
         values = drawn[:, 2 * copies :].reshape(-1, copies, channels, bands) >= ratio
+        if "band" in modes:
+            # a band's draw is that of its value in the first channel
+            band = mode == MASK_MODES.index("band")
+            values, random = torch.where(band, values[:, :, :1], values), random | band
         # random ? values : keep, on bits, which is faster than a choice
         keep = (values | ~random) & (keep | random)
     if "none" in modes:

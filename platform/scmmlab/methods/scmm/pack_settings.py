@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import get_args
+from typing import TypeVar, get_args
 
 import torch
 from torch import Tensor
 
 from scmmlab.config.experiment import Precision
 from scmmlab.errors import SpecError
-from scmmlab.methods.scmm.spec import Distance, MaskMode, ScmmSpec
+from scmmlab.methods.scmm.spec import Distance, MaskMode, Normaliser, ScmmSpec
 
 MASK_MODES: tuple[MaskMode, ...] = get_args(MaskMode)
+NORMALISERS: tuple[Normaliser, ...] = get_args(Normaliser)
+
+
+Value = TypeVar("Value", bound=Hashable)
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +31,16 @@ class PackSettings:
     """Of matrix multiplications, one for the pack."""
     views: int
     """Masked copies V of each window, one number for the pack."""
+    originals: bool
+    """Whether the windows themselves are rows beside their copies, in the whole pack."""
+    mixup: float | None
+    """α by which copies are mixed of two windows, in the whole pack; None where they are not."""
+    noise_R: Tensor
+    """Standard deviation of noise on copies."""
+    gain_R: Tensor
+    """Standard deviation of the factor of each copy."""
+    any_augmentation: bool
+    """Whether any replica has noise or a gain."""
     mask_mode_R: Tensor
     """Index into `MASK_MODES`."""
     mask_modes: frozenset[str]
@@ -49,6 +63,17 @@ class PackSettings:
     distance_replicas: tuple[tuple[str, tuple[int, ...]], ...]
     """Distance → the replicas whose soft weights use it; a distance that none uses is absent, and so are replicas of
     hard weights (1 for views of one window, else 0)."""
+    trial_time: bool
+    """Whether weights are by time within a trial, in the whole pack."""
+    half_life_R: Tensor
+    """Seconds after which these are half."""
+    cosine_R: Tensor
+    """bool: projections are compared by their cosine; else by their product."""
+    any_cosine: bool
+    normaliser_R: Tensor
+    """Index into `NORMALISERS`."""
+    normalisers: frozenset[str]
+    """Those that any replica with a contrastive loss uses."""
     aggregate_R: Tensor
     """bool: rows are rebuilt from the others; else each from itself."""
     any_aggregate: bool
@@ -59,6 +84,12 @@ class PackSettings:
     """Rows that the aggregator keeps; None for all."""
     any_reconstruct: bool
     """Whether any replica has a reconstruction loss."""
+    original_target_R: Tensor
+    """bool: a row is asked for the window that it is a copy of; else for itself."""
+    any_original_target: bool
+    masked_alone_R: Tensor
+    """bool: values that were hidden count alone."""
+    any_masked_alone: bool
     pairs_R: Tensor
     """bool: pairs of rows are compared at all, for the one loss or the other."""
     all_pairs: bool
@@ -110,6 +141,11 @@ class PackSettings:
         return replace(self, **kept, _parts={}, _indices=other._indices)
 
     @property
+    def rows_per_window(self) -> int:
+        """Rows that a batch has of each window."""
+        return self.views + int(self.originals)
+
+    @property
     def any_pairs(self) -> bool:
         """Whether any replica compares pairs of rows."""
         return self.any_contrast or self.any_aggregate
@@ -141,8 +177,8 @@ class PackSettings:
         Parameters
         ----------
         experiments : sequence of ScmmSpec
-            One a replica; all with the same precision, and with the same number of views, since views decide the shape
-            of a batch.
+            One a replica; all with the same precision, and with the same rows of a batch: views and whether the
+            windows are rows beside them, mixup, and whether weights are by time.
         overwrite_originals : sequence of bool
             Whether masking overwrites the windows themselves, as the released code does with one view (with more it
             copies, and this changes nothing).
@@ -154,19 +190,8 @@ class PackSettings:
         SpecError
             If the replicas cannot share a batch, or `dtype` is not the one that their precision rounds.
         """
-        views = {e.masking.views for e in experiments}
-        if len(views) != 1:
-            raise SpecError(
-                f"Replicas of one pack must have the same 'masking.views', got {sorted(views)}.",
-                hint="pack replicas of equal batch shape together.",
-            )
-        precisions = {e.precision for e in experiments}
-        if len(precisions) != 1:
-            raise SpecError(
-                f"Replicas of one pack must have the same 'precision', got {sorted(precisions)}.",
-                hint="pack replicas of equal precision together.",
-            )
-        if precisions == {"bf16"} and dtype != torch.float32:
+        precision = _one("precision", [e.precision for e in experiments])
+        if precision == "bf16" and dtype != torch.float32:
             raise SpecError(
                 f"'precision: bf16' rounds the matrix multiplications of float32 arithmetic, got {dtype}.",
                 hint="use 'precision: float32', which multiplies numbers of any type as they are.",
@@ -185,9 +210,14 @@ class PackSettings:
             return torch.tensor(values, device=device, dtype=torch.bool)
 
         contrast = [e.contrast.enabled for e in experiments]
-        soft = [e.contrast.weights == "soft" for e in experiments]
+        soft = [e.positives == "neighbours" for e in experiments]
+        in_time = _one("contrast.positives", [e.contrast.enabled and e.positives == "trial_time" for e in experiments])
         reconstruct = [e.reconstruction.enabled for e in experiments]
         aggregate = [e.aggregator.enabled and e.reconstruction.enabled for e in experiments]
+        cosine = [e.contrast.similarity == "cosine" for e in experiments]
+        normalisers = [e.contrast.normaliser for e in experiments]
+        original = [e.reconstruction.target == "original" for e in experiments]
+        masked = [e.reconstruction.on == "masked" for e in experiments]
         loss = list(zip(contrast, reconstruct, strict=True))
         adaptive = [e.loss.weighting == "adaptive" for e in experiments]
         pairs = [c or a for c, a in zip(contrast, aggregate, strict=True)]
@@ -196,8 +226,13 @@ class PackSettings:
             for name in get_args(Distance)
         }
         return PackSettings(
-            precision=precisions.pop(),
-            views=views.pop(),
+            precision=precision,
+            views=_one("masking.views", [e.masking.views for e in experiments]),
+            originals=_one("masking.originals", [e.masking.originals for e in experiments]),
+            mixup=_one("augmentation.mixup", [e.augmentation.mixup for e in experiments]),
+            noise_R=number([e.augmentation.noise for e in experiments]),
+            gain_R=number([e.augmentation.gain for e in experiments]),
+            any_augmentation=any(e.augmentation.noise or e.augmentation.gain for e in experiments),
             mask_mode_R=torch.tensor([MASK_MODES.index(e.masking.mode) for e in experiments], device=device),
             mask_modes=frozenset(e.masking.mode for e in experiments),
             mask_ratio_R=draws([e.masking.ratio for e in experiments]),
@@ -209,11 +244,21 @@ class PackSettings:
             temperature_R=number([e.contrast.temperature for e in experiments]),
             any_contrast=any(contrast),
             distance_replicas=tuple((name, replicas) for name, replicas in users.items() if replicas),
+            trial_time=in_time,
+            half_life_R=number([e.contrast.half_life for e in experiments]),
+            cosine_R=flag(cosine),
+            any_cosine=any(cosine),
+            normaliser_R=torch.tensor([NORMALISERS.index(name) for name in normalisers], device=device),
+            normalisers=frozenset(name for name, on in zip(normalisers, contrast, strict=True) if on),
             aggregate_R=flag(aggregate),
             any_aggregate=any(aggregate),
             all_aggregate=all(aggregate),
             top_k=tuple(e.aggregator.top_k for e in experiments),
             any_reconstruct=any(reconstruct),
+            original_target_R=flag(original),
+            any_original_target=any(original),
+            masked_alone_R=flag(masked),
+            any_masked_alone=any(masked),
             pairs_R=flag(pairs),
             all_pairs=all(pairs),
             loss_R2=flag(loss),
@@ -221,3 +266,19 @@ class PackSettings:
             fixed_weight_R2=number([(e.loss.contrast_weight, e.loss.reconstruction_weight) for e in experiments]),
             experiments=tuple(experiments),
         )
+
+
+def _one(setting: str, values: Sequence[Value]) -> Value:
+    """The value that all replicas have.
+
+    Raises
+    ------
+    SpecError
+        If they do not have one.
+    """
+    if any(value != values[0] for value in values):
+        raise SpecError(
+            f"Replicas of one pack must have the same '{setting}', got {sorted(set(values), key=str)}.",
+            hint="pack replicas together that are equal in what a batch is made of.",
+        )
+    return values[0]

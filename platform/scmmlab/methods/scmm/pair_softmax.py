@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from scmmlab.methods.scmm.aggregator import keep_top_k, restricts
-from scmmlab.methods.scmm.contrast import contrast_sum, weighed_similarities
+from scmmlab.methods.scmm.contrast import contrast_sum, hide_copies, weighed_similarities
 
 
 def shift_rows(s_RNJ: Tensor, first_row: int) -> None:
@@ -39,7 +39,12 @@ class Pairs(NamedTuple):
 
 
 def pair_softmax(
-    z_RDN: Tensor, others_RDJ: Tensor, w_RNJ: Tensor | None, top_k: Sequence[int | None], first_row: int = 0
+    z_RDN: Tensor,
+    others_RDJ: Tensor,
+    w_RNJ: Tensor | None,
+    top_k: Sequence[int | None],
+    first_row: int = 0,
+    hidden_copies: int = 0,
 ) -> Pairs:
     """Aggregation weights and contrastive sum of s = zᵀ z'.
 
@@ -55,8 +60,12 @@ def pair_softmax(
         Rows that each replica's aggregator keeps.
     first_row : int
         Column of this worker's first row.
+    hidden_copies : int
+        Where rows are compared with windows alone: copies of each worker, which follow its windows; else 0.
     """
     s = torch.bmm(z_RDN.transpose(1, 2), others_RDJ)
+    if hidden_copies:
+        hide_copies(s, hidden_copies)
     shift_rows(s, first_row)
     restricted = restricts(top_k, s.shape[-1])
     # before the exponentials take their place: what is written over stays in the cache

@@ -23,6 +23,7 @@ from scmmlab.methods.scmm.pack_settings import PackSettings
 from scmmlab.methods.scmm.parameters import initial_pretraining
 from scmmlab.methods.scmm.pretrain_step import LOSSES, PretrainEpoch, PretrainStep, epoch_streams
 from scmmlab.methods.scmm.shape import Shape
+from scmmlab.methods.scmm.soft_weights import WindowTimes
 from scmmlab.methods.scmm.spec import ScmmSpec
 from scmmlab.replica.batches import EpochBatches, epoch_batches, steps_per_epoch
 from scmmlab.replica.collectives import SINGLE_PROCESS, Collectives
@@ -74,6 +75,7 @@ class PretrainPack(Pack):
             Scaling.stack([own.scaler for own in data], self.device, self.dtype),
             experiments[0].pretrain.batch_size,
             group,
+            self._times(),
         )
         self.learner = self.step.learner
         self.epoch: PretrainEpoch | None = None
@@ -82,6 +84,19 @@ class PretrainPack(Pack):
     def _settings(self) -> PackSettings:
         overwrites = [experiment.overwrites_originals for experiment in self._experiments]
         return PackSettings.stack(self._experiments, overwrites, self.device, self.dtype)
+
+    def _times(self) -> WindowTimes | None:
+        """When the rows of the pool were recorded; None where no weight asks for it."""
+        if not any(e.contrast.enabled and e.positives == "trial_time" for e in self._experiments):
+            return None
+        starts = [self.pool.first_row(own.data.features) for own in self.runs]
+        rows = max(start + len(own.data.trial) for start, own in zip(starts, self.runs, strict=True))
+        trial = torch.full((rows,), -1, dtype=torch.int64)
+        time = torch.zeros(rows, dtype=torch.float64)
+        for start, own in zip(starts, self.runs, strict=True):
+            trial[start : start + len(own.data.trial)] = torch.from_numpy(own.data.trial)
+            time[start : start + len(own.data.trial)] = torch.from_numpy(own.data.time_s)
+        return WindowTimes(trial.to(self.device), time.to(self.device, self.dtype))
 
     @property
     def windows(self) -> list[int]:
@@ -182,7 +197,8 @@ class PretrainPack(Pack):
         """
         members = len(staying) + len(arriving)
         places = len(self._experiments)
-        if not stays_on_device(self.device, self.group) or not places / 2 < members <= places:
+        fits = places / 2 < members <= places and self.step.times is None
+        if not stays_on_device(self.device, self.group) or not fits:
             self.epoch = None  # the new pack wants its memory
             return False
         kept = [self._places[replica] for replica in staying]

@@ -14,9 +14,11 @@ import torch
 from torch import Tensor
 
 from scmmlab.methods.scmm import METHOD
+from scmmlab.methods.scmm.augmentation import augmented
 from scmmlab.methods.scmm.masking import mask_streams, stream_masks
 from scmmlab.methods.scmm.pack_settings import PackSettings
-from scmmlab.methods.scmm.pretraining import pretraining_gradient
+from scmmlab.methods.scmm.pretraining import BatchViews, pretraining_gradient
+from scmmlab.methods.scmm.soft_weights import WindowTimes
 from scmmlab.replica.collectives import SINGLE_PROCESS, Collectives
 from scmmlab.replica.graphed_epoch import EpochBuffers, GraphedEpoch
 from scmmlab.replica.learner import Learner
@@ -42,6 +44,8 @@ class PretrainStep:
         B.
     group : Collectives
         The workers that share each batch.
+    times : WindowTimes or None
+        When each row of the pool was recorded, where weights ask for it.
     """
 
     def __init__(
@@ -52,9 +56,10 @@ class PretrainStep:
         scaling: Scaling,
         batch_size: int,
         group: Collectives = SINGLE_PROCESS,
+        times: WindowTimes | None = None,
     ):
         self.learner, self.settings, self.pool, self.scaling = learner, settings, pool, scaling
-        self.batch_size, self.group = batch_size, group
+        self.batch_size, self.group, self.times = batch_size, group, times
         self.device = pool.windows.device
         _, self.channels, self.bands = pool.windows.shape
 
@@ -85,25 +90,37 @@ class PretrainStep:
     def _take(self, rows_RB: Tensor, streams_2R1: Tensor, rate_R: Tensor, active_R: Tensor | None) -> Tensor:
         x_RBCF = self.scaling.apply(self.pool.gather(rows_RB))
         keep_RMCF = stream_masks(self.settings, streams_2R1, self.batch_size, self.channels, self.bands)
-        x_RBCF, keep_RMCF = self._own_part(x_RBCF, keep_RMCF)
+        copies_RMCF, mixture = augmented(x_RBCF, streams_2R1, self.settings)
+        times = None if self.times is None else WindowTimes(*(each[rows_RB] for each in self.times))
+        x_RBCF, keep_RMCF, copies_RMCF = self._own_part(x_RBCF, keep_RMCF, copies_RMCF)
         losses, gradient = pretraining_gradient(
-            self.learner.parameters, x_RBCF, keep_RMCF, self.settings, self.group, active_R
+            self.learner.parameters,
+            x_RBCF,
+            keep_RMCF,
+            self.settings,
+            self.group,
+            active_R,
+            BatchViews(copies_RMCF, mixture, times),
         )
         # a worker's gradient is its part of a sum over workers
         self.learner.step(self.group.sum(gradient), rate_R, active_R)
         return torch.stack(losses)
 
-    def _own_part(self, x_RBCF: Tensor, keep_RMCF: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Of a batch, the windows of this worker, and the masks of their copies."""
+    def _own_part(
+        self, x_RBCF: Tensor, keep_RMCF: Tensor | None, copies_RMCF: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Of a batch, the windows of this worker, and the masks of their copies and what these are before."""
         if self.group.workers == 1:
-            return x_RBCF, keep_RMCF
+            return x_RBCF, keep_RMCF, copies_RMCF
         share = self.batch_size // self.group.workers
         own = slice(self.group.rank * share, (self.group.rank + 1) * share)
-        if keep_RMCF is not None:
-            # copies are the batch, tiled once for each view
-            keep_RVBCF = keep_RMCF.unflatten(1, (self.settings.views, self.batch_size))
-            keep_RMCF = keep_RVBCF[:, :, own].flatten(1, 2)
-        return x_RBCF[:, own], keep_RMCF
+        # copies are the batch, tiled once for each view
+        tiles = self.settings.views, self.batch_size
+
+        def mine(tiled_RMCF: Tensor | None) -> Tensor | None:
+            return None if tiled_RMCF is None else tiled_RMCF.unflatten(1, tiles)[:, :, own].flatten(1, 2)
+
+        return x_RBCF[:, own], mine(keep_RMCF), mine(copies_RMCF)
 
 
 class PretrainEpoch(GraphedEpoch):

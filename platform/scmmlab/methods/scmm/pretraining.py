@@ -12,12 +12,21 @@ import torch
 from torch import Tensor
 
 from scmmlab.methods.scmm.adaptive_weights import weigh
+from scmmlab.methods.scmm.augmentation import Mixture
+from scmmlab.methods.scmm.comparison import compare, comparison_backward
+from scmmlab.methods.scmm.contrast import mixture_weights
 from scmmlab.methods.scmm.encoder import ENCODER_NORMS, encoder_backward, encoder_forward, encoder_weights
 from scmmlab.methods.scmm.pack_settings import PackSettings
-from scmmlab.methods.scmm.pair_softmax import pair_gradient, pair_softmax
 from scmmlab.methods.scmm.projector import project, project_backward
-from scmmlab.methods.scmm.reconstruction import decode, decode_backward, squared_error
-from scmmlab.methods.scmm.soft_weights import mark_views, soft_weights
+from scmmlab.methods.scmm.reconstruction import (
+    counted_values,
+    decode,
+    decode_backward,
+    mean_error,
+    squared_error,
+    targets,
+)
+from scmmlab.methods.scmm.soft_weights import WindowTimes, mark_views, soft_weights, weights_in_time
 from scmmlab.replica.batch_norm import update_running
 from scmmlab.replica.collectives import SINGLE_PROCESS, Collectives
 from scmmlab.replica.matmul import MATMULS
@@ -36,27 +45,70 @@ class Losses(NamedTuple):
     """L_R."""
 
 
-def batch_rows(x_RBCF: Tensor, keep_RMCF: Tensor | None, settings: PackSettings) -> Tensor:
-    """The rows of a batch, [R, N, C, F]: its windows, then their copies, masked values 0.
+def batch_rows(
+    x_RBCF: Tensor, keep_RMCF: Tensor | None, settings: PackSettings, copies_RMCF: Tensor | None = None
+) -> Tensor:
+    """The rows of a batch, [R, N, C, F]: its windows, unless copies stand alone, then their copies, masked values 0.
 
     Where `overwrite_originals` is set, the windows are masked like their only copies, and both halves are the same.
+    Copies are plain ones, unless `copies_RMCF` says what they are before they are masked.
     """
-    copies = x_RBCF.repeat(1, settings.views, 1, 1) if settings.views > 1 else x_RBCF
-    if keep_RMCF is None:
-        return torch.cat((x_RBCF, copies), dim=1)
-    copies = copies * keep_RMCF
+    copies = copies_RMCF
+    if copies is None:
+        copies = x_RBCF.repeat(1, settings.views, 1, 1) if settings.views > 1 else x_RBCF
+    if keep_RMCF is not None:
+        copies = copies * keep_RMCF
+    if not settings.originals:
+        return copies
     windows = x_RBCF
-    if settings.any_overwrite:
+    if settings.any_overwrite and keep_RMCF is not None:
         windows = torch.where(settings.overwrite_originals_R[:, None, None, None], copies, x_RBCF)
     return torch.cat((windows, copies), dim=1)
 
 
+class BatchViews(NamedTuple):
+    """How the copies of a batch were made before they were masked, and when its windows were recorded."""
+
+    copies_RMCF: Tensor | None = None
+    """Copies before they are masked; None where they are plain ones."""
+    mixture: Mixture | None = None
+    """How the whole batch was mixed; None where it was not."""
+    times: WindowTimes | None = None
+    """When windows were recorded, [R, B]; None where weights do not ask for it."""
+
+    def parts(self, size: int, replicas: int) -> list[BatchViews]:
+        """Those of `size` replicas at a time."""
+        copies = parts(self.copies_RMCF, size, replicas)
+        mixtures: list[Mixture | None] = [None] * len(copies)
+        times: list[WindowTimes | None] = [None] * len(copies)
+        if self.mixture is not None:
+            mixtures = [Mixture(*each) for each in zip(*(one.split(size) for one in self.mixture), strict=True)]
+        if self.times is not None:
+            times = [WindowTimes(*each) for each in zip(*(one.split(size) for one in self.times), strict=True)]
+        return [BatchViews(*each) for each in zip(copies, mixtures, times, strict=True)]
+
+
+PLAIN = BatchViews()
+"""Copies are plain ones, and time is nothing to the weights."""
+
+
 def contrast_weights(
-    x_RNF: Tensor, windows: int, settings: PackSettings, group: Collectives = SINGLE_PROCESS
+    x_RNF: Tensor,
+    windows: int,
+    settings: PackSettings,
+    group: Collectives = SINGLE_PROCESS,
+    views: BatchViews = PLAIN,
 ) -> Tensor:
     """Weights w_ij of the contrastive loss, [R, N, J]: soft or 0, and 1 for views of one window."""
-    w = soft_weights(x_RNF, settings, group)
-    mark_views(w, windows, settings.views, group.rank * x_RNF.shape[1])
+    if views.mixture is not None:
+        return mixture_weights(views.mixture, windows, group)
+    if views.times is not None:
+        own = WindowTimes(*(each.repeat(1, settings.rows_per_window) for each in views.times))
+        others = WindowTimes(*(group.gather(each, 1) for each in own))
+        w = weights_in_time(own, others, settings.upper_bound_R, settings.half_life_R)
+    else:
+        w = soft_weights(x_RNF, settings, group)
+    mark_views(w, windows, settings.rows_per_window, group.rank * x_RNF.shape[1])
     return w
 
 
@@ -68,6 +120,7 @@ def pretraining_gradient(
     settings: PackSettings,
     group: Collectives = SINGLE_PROCESS,
     active_R: Tensor | None = None,
+    views: BatchViews = PLAIN,
 ) -> tuple[Losses, Tensor]:
     """Losses of one pre-training step and their gradient, with as many replicas at a time as the device likes.
 
@@ -85,6 +138,8 @@ def pretraining_gradient(
         The workers that share the batch; one alone by default.
     active_R : Tensor, bool, shape=(R,), or None
         Replicas whose running statistics are updated; all when None.
+    views : BatchViews
+        What else copies are, and when windows were recorded.
 
     Returns
     -------
@@ -101,6 +156,7 @@ def pretraining_gradient(
         parts(keep_RMCF, size, len(x_RBCF)),
         settings.parts(size),
         parts(active_R, size, len(x_RBCF)),
+        views.parts(size, len(x_RBCF)),
         strict=True,
     )
     found = spread(partial(_step, group=group), pieces, alone=group.workers > 1)
@@ -113,11 +169,12 @@ def _step(
     keep_RMCF: Tensor | None,
     settings: PackSettings,
     active_R: Tensor | None,
+    views: BatchViews,
     group: Collectives,
 ) -> Losses:
     """Losses, and the gradient in `parameters.gradient`."""
     matmul = MATMULS[settings.precision]
-    rows_RNCF = batch_rows(x_RBCF, keep_RMCF, settings)
+    rows_RNCF = batch_rows(x_RBCF, keep_RMCF, settings, views.copies_RMCF)
     x_RNF = rows_RNCF.flatten(2)
     replicas, rows, numbers = x_RNF.shape
     everyone = rows * group.workers
@@ -126,24 +183,27 @@ def _step(
     h = encoded.h_REN
 
     contrast = reconstruction = x_RNF.new_zeros(replicas)
-    temperature_R11 = settings.temperature_R[:, None, None]
     if settings.any_pairs:
         projected = project(parameters, h, group, settings.active_projectors(active_R), matmul)
-        w = contrast_weights(x_RNF, x_RBCF.shape[1], settings, group) if settings.any_contrast else None
-        # s = z zᵀ / τ
-        scaled, z_RDJ = projected.z_RDN / temperature_R11, group.gather(projected.z_RDN, 2)
-        pairs = pair_softmax(scaled, z_RDJ, w, settings.top_k, group.rank * rows)
-        contrast = pairs.contrast_R / (everyone * (everyone - 1))
+        windows = x_RBCF.shape[1]
+        w = contrast_weights(x_RNF, windows, settings, group, views) if settings.any_contrast else None
+        hidden_copies = 0 if settings.mixup is None else windows
+        compared = compare(projected.z_RDN, w, settings, group, hidden_copies)
+        contrast = compared.contrast_R
     if settings.any_reconstruct:
         decoded = rebuilt = decode(parameters, h, matmul)
         if settings.any_aggregate:
             decoded_RJF = matmul.operand(group.gather(decoded, 1))
-            kept_RNJ = matmul.operand(pairs.kept_RNJ)
+            kept_RNJ = matmul.operand(compared.pairs.kept_RNJ)
             aggregated = matmul.bmm(kept_RNJ, decoded_RJF)
             rebuilt = aggregated if settings.all_aggregate else settings.choose_aggregated(aggregated, decoded)
         # whatever the neighbours do, a replica's errors are summed in the order of its rows
-        squared, error_RNF = squared_error(rebuilt.contiguous(), x_RNF)
-        reconstruction = squared / (everyone * numbers)
+        counted = counted_values(keep_RMCF, settings)
+        squared, error_RNF = squared_error(rebuilt.contiguous(), targets(x_RBCF, x_RNF, settings), counted)
+        divide_errors = partial(
+            mean_error, everything=everyone * numbers, counted_RNF=counted, settings=settings, group=group
+        )
+        reconstruction = divide_errors(squared)
 
     weighed = weigh(contrast, reconstruction, parameters["awl.params"], settings, 1 / group.workers)
     contrast_slope_R, reconstruction_slope_R = weighed.slope_R2.unbind(1)
@@ -151,7 +211,7 @@ def _step(
 
     d_h, d_kept = None, None
     if settings.any_reconstruct:
-        d_rebuilt = error_RNF.mul_((reconstruction_slope_R * (2 / (everyone * numbers)))[:, None, None])
+        d_rebuilt = error_RNF.mul_(divide_errors(reconstruction_slope_R, 2)[:, None, None])
         d_decoded_RFN = d_rebuilt.transpose(1, 2)
         if settings.any_aggregate:
             d_rows = matmul.operand(d_rebuilt)
@@ -166,11 +226,7 @@ def _step(
     else:
         parameters.zero_gradients("decoder.")
     if settings.any_pairs:
-        d_pairs = pair_gradient(d_kept, contrast_slope_R / (everyone * (everyone - 1)), pairs)
-        # s_ij = z_i · z_j / τ: the gradient of z as a row, and that of z as a column
-        d_pairs = matmul.operand(d_pairs)
-        d_z = matmul.bmm(matmul.operand(z_RDJ), d_pairs.transpose(1, 2)).div_(temperature_R11)
-        d_z += group.scatter(matmul.bmm(matmul.operand(scaled), d_pairs), 2)
+        d_z = comparison_backward(compared, d_kept, contrast_slope_R, settings, group, matmul)
         d_h = project_backward(d_z, projected, parameters, group, d_h, matmul)
     else:
         parameters.zero_gradients("projector.")

@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from scmmlab.methods.scmm.pack_settings import PackSettings
+from scmmlab.replica.collectives import Collectives
 from scmmlab.replica.matmul import FLOAT32, Matmul
 from scmmlab.replica.parameters import Parameters
 
@@ -32,10 +34,66 @@ def decode_backward(grad_RFN: Tensor, parameters: Parameters, h_REN: Tensor, mat
     return matmul.bmm(matmul.operand(parameters["decoder.weight"]).transpose(1, 2), grad_RFN)
 
 
-def squared_error(decoded_RNF: Tensor, x_RNF: Tensor) -> tuple[Tensor, Tensor]:
-    """Σ (decoded − x)² over a replica's rows, [R], and decoded − x, of which twice is the gradient.
+def targets(x_RBCF: Tensor, rows_RNF: Tensor, settings: PackSettings) -> Tensor:
+    """What each row is asked for, [R, N, F]: itself, or the window that it is a copy of."""
+    if not settings.any_original_target:
+        return rows_RNF
+    originals = x_RBCF.flatten(2).repeat(1, settings.rows_per_window, 1)
+    return torch.where(settings.original_target_R[:, None, None], originals, rows_RNF)
 
-    `decoded_RNF` is overwritten; masked rows are compared with their masked selves.
+
+def counted_values(keep_RMCF: Tensor | None, settings: PackSettings) -> Tensor | None:
+    """Which values of the rows count, bool [R, N, F]: those that were hidden, or all; None where all do everywhere."""
+    if not settings.any_masked_alone or keep_RMCF is None:
+        return None
+    hidden = ~keep_RMCF.flatten(2)
+    if settings.originals:
+        # windows are masked like their only copies, or not at all
+        windows = hidden[:, : hidden.shape[1] // settings.views] & settings.overwrite_originals_R[:, None, None]
+        hidden = torch.cat((windows, hidden), 1)
+    return hidden | ~settings.masked_alone_R[:, None, None]
+
+
+def squared_error(decoded_RNF: Tensor, x_RNF: Tensor, counted_RNF: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Σ (decoded − x)² over the values of a replica's rows that count, [R], and decoded − x there, else 0.
+
+    `decoded_RNF` is overwritten. Twice the second is the gradient of the first.
     """
     error = decoded_RNF.sub_(x_RNF)
+    if counted_RNF is not None:
+        error.mul_(counted_RNF)
     return torch.linalg.vector_norm(error, dim=(1, 2)).square_(), error
+
+
+def mean_error(
+    squared_R: Tensor,
+    times: int = 1,
+    *,
+    everything: int,
+    counted_RNF: Tensor | None,
+    settings: PackSettings,
+    group: Collectives,
+) -> Tensor:
+    """`squared_R` for each value that counts, so many times, [R]; or what its gradient is multiplied by.
+
+    Parameters
+    ----------
+    squared_R : Tensor
+        The sum, or this worker's part of it.
+    times : int
+        How many times.
+    everything : int
+        Values of all rows of all workers.
+    counted_RNF : Tensor or None
+        From `counted_values`.
+    settings : PackSettings
+        Which replicas count masked values alone.
+    group : Collectives
+        The workers of the batch.
+    """
+    # a product for a gradient, as ever: rounding differs
+    mean_R = squared_R / everything if times == 1 else squared_R * (times / everything)
+    if counted_RNF is None:
+        return mean_R
+    count_R = group.sum(counted_RNF.sum((1, 2)).to(squared_R)).clamp_(min=1)
+    return torch.where(settings.masked_alone_R, times * squared_R / count_R, mean_R)

@@ -5,7 +5,9 @@ Legend: R replica, N row of this worker, J row of any worker, F input number.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -89,6 +91,27 @@ def weights_of_distances(
     return d_RNJ.sub_(least_R11).mul_(scale_R1J).sigmoid_().mul_(2 * upper_bound_R[:, None, None])
 
 
+class WindowTimes(NamedTuple):
+    """When each row's window was recorded."""
+
+    trial_RN: Tensor
+    """int64: which trial it is of."""
+    time_RN: Tensor
+    """Seconds from the trial's start."""
+
+
+def weights_in_time(own: WindowTimes, others: WindowTimes, upper_bound_R: Tensor, half_life_R: Tensor) -> Tensor:
+    """w_ij = 2α / (1 + 3^(|t_i − t_j| / t_½)) within a trial, else 0, [R, N, J]: α for the same time, α/2 after t_½.
+
+    The temporal soft assignment of SoftCLT (Lee et al. 2024), 2 / (1 + exp(τ |t − t'|)), with τ = ln 3 / t_½ and bound
+    α.
+    """
+    apart_RNJ = (own.time_RN[:, :, None] - others.time_RN[:, None]).abs_()
+    scale_R11 = (-math.log(3) / half_life_R)[:, None, None]
+    w_RNJ = apart_RNJ.mul_(scale_R11).sigmoid_().mul_(2 * upper_bound_R[:, None, None])
+    return w_RNJ.masked_fill_(own.trial_RN[:, :, None] != others.trial_RN[:, None], 0.0)
+
+
 def soft_weights(x_RNF: Tensor, settings: PackSettings, group: Collectives = SINGLE_PROCESS) -> Tensor:
     """Soft weights of all pairs, before views of one window are set to 1.
 
@@ -125,13 +148,13 @@ def soft_weights(x_RNF: Tensor, settings: PackSettings, group: Collectives = SIN
     return w
 
 
-def mark_views(w_RNJ: Tensor, windows: int, views: int, first_row: int) -> None:
+def mark_views(w_RNJ: Tensor, windows: int, rows_per_window: int, first_row: int) -> None:
     """Set the weights of views of one window to 1 and each row's own to 0, in place.
 
-    Rows are `windows` windows and their copies, view after view; they stand in the columns from `first_row` on.
+    Rows are those of `windows` windows, view after view; they stand in the columns from `first_row` on.
     """
     own = w_RNJ[:, :, first_row : first_row + w_RNJ.shape[1]]
-    for view in range(1, views + 1):
+    for view in range(1, rows_per_window):
         own.diagonal(view * windows, 1, 2).fill_(1)
         own.diagonal(-view * windows, 1, 2).fill_(1)
     own.diagonal(0, 1, 2).fill_(0)

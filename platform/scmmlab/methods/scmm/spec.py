@@ -15,8 +15,10 @@ from scmmlab.config.base import Spec
 from scmmlab.config.experiment import ExperimentSpec, OptimizerSpec, Precision, TrainedStage
 from scmmlab.config.protocol import ReleasedProtocol
 
-MaskMode = Literal["none", "random", "channel", "parallel", "hybrid"]
+MaskMode = Literal["none", "random", "channel", "parallel", "hybrid", "band"]
 Distance = Literal["cosine", "euclidean", "manhattan"]
+Normaliser = Literal["pairs", "rows", "weight_mass"]
+Positives = Literal["views", "neighbours", "trial_time"]
 
 RELEASED_BATCHES = 10
 """Batches of source windows that the released code pre-trains on."""
@@ -35,17 +37,31 @@ class MaskingSpec(Spec):
     """Which input values a view hides."""
 
     mode: MaskMode = "hybrid"
-    """`random`: each value; `channel`: whole channels; `parallel`: each sample draws one of the two; `hybrid`: each
-    channel of each sample draws; `none`: views are plain copies."""
+    """`random`: each value; `channel`: whole channels; `band`: whole bands; `parallel`: each sample draws one of
+    `random` and `channel`; `hybrid`: each channel of each sample draws; `none`: nothing is hidden."""
     ratio: float = Field(0.5, ge=0, lt=1)
-    """Probability that a value (or channel) is hidden."""
+    """Probability that a value (or channel, or band) is hidden."""
     threshold: float = Field(0.1, ge=0, le=1)
     """`parallel` and `hybrid`: a uniform draw above it means `random`, else `channel`."""
     views: int = Field(1, ge=1, le=8)
     """Masked copies V of each window."""
+    originals: bool = True
+    """Whether the windows themselves are rows of the batch beside their copies."""
     overwrite_originals: bool | None = None
     """Quirk: with one view, masking overwrites the originals, so that both halves of a pre-training batch are the
     same."""
+
+
+class AugmentationSpec(Spec):
+    """What changes the copies of a window before they are masked; without it they are plain copies."""
+
+    noise: float = Field(0.0, ge=0, le=10)
+    """Standard deviation of Gaussian noise on each value, in units of the scaled features."""
+    gain: float = Field(0.0, ge=0, le=1)
+    """Standard deviation of the factor, of mean 1, by which each copy is multiplied."""
+    mixup: float | None = Field(None, gt=0, le=1)
+    """α of mixup: a copy is λ times its window plus 1 − λ times another one of the batch, λ ~ Beta(α, α), one a batch.
+    Copies attract the two windows that they were mixed of, by λ and 1 − λ, and are compared with windows alone."""
 
 
 class ContrastSpec(Spec):
@@ -54,15 +70,26 @@ class ContrastSpec(Spec):
     enabled: bool = True
     """Whether the loss takes part at all. The aggregator uses `temperature` even where it does not."""
     weights: Literal["soft", "hard"] = "soft"
-    """`soft`: pairs weigh by their distance in the input; `hard`: 1 for views of one window, 0 for the rest."""
+    """`soft`: pairs weigh by their distance; `hard`: 1 for views of one window, 0 for the rest."""
+    positives: Positives | None = None
+    """Which rows attract one another beside views of one window. `neighbours`: all, by their distance in the input;
+    `trial_time`: windows of the same trial, by their distance in time; `views`: none, as `weights: hard`. Absent:
+    `neighbours` under soft weights."""
     distance: Distance = "cosine"
-    """Distance of two input rows."""
+    """Distance of two input rows, between neighbours."""
+    half_life: float = Field(10.0, gt=0, le=1e6)
+    """Seconds between two windows of a trial after which their weight is half of `upper_bound`."""
     upper_bound: float = Field(0.5, gt=0, le=1)
     """Largest weight α of a pair that are not views of one window."""
     soft_weight_temperature: float = Field(0.05, gt=0, le=100)
     """τ_s, how sharply weights fall with distance (the released code calls it sharpness)."""
     temperature: float = Field(0.5, gt=0, le=100)
     """τ of the similarities in the contrastive softmax and in the aggregator."""
+    similarity: Literal["dot", "cosine"] = "dot"
+    """Of two projections z, in the contrastive softmax and in the aggregator."""
+    normaliser: Normaliser = "pairs"
+    """What the sum over N rows is divided by. `pairs`: N (N − 1), as published; `rows`: N, as in NT-Xent;
+    `weight_mass`: the sum of all weights, so that soft and hard weights differ in shape alone."""
 
 
 class AggregatorSpec(Spec):
@@ -79,6 +106,11 @@ class ReconstructionSpec(Spec):
 
     enabled: bool = True
     """Whether the loss takes part at all."""
+    target: Literal["self", "original"] = "self"
+    """What a row is asked for. `self`: itself, what is hidden as 0, as published; `original`: the window that it is a
+    copy of."""
+    on: Literal["all", "masked"] = "all"
+    """Values that count: all, or those that were hidden."""
 
 
 class LossSpec(Spec):
@@ -143,6 +175,8 @@ class ScmmSpec(ExperimentSpec):
     """Sizes of the network."""
     masking: MaskingSpec = MaskingSpec()
     """Which input values a view hides."""
+    augmentation: AugmentationSpec = AugmentationSpec()
+    """What else changes a view."""
     contrast: ContrastSpec = ContrastSpec()
     """The soft contrastive loss."""
     aggregator: AggregatorSpec = AggregatorSpec()
@@ -182,6 +216,11 @@ class ScmmSpec(ExperimentSpec):
     def overwrites_originals(self) -> bool:
         """Whether masking also hides the windows themselves, where there is one view."""
         return self._quirk(self.masking.overwrite_originals)
+
+    @property
+    def positives(self) -> Positives:
+        """Which rows attract one another beside views of one window."""
+        return self.contrast.positives or ("neighbours" if self.contrast.weights == "soft" else "views")
 
     @property
     def pretrain_batches(self) -> int | None:
@@ -224,24 +263,74 @@ class ScmmSpec(ExperimentSpec):
         return there if batches is None else min(there, batches * self.pretrain.batch_size)
 
     def contradictions(self) -> list[tuple[str, str]]:
-        """Pre-training without a loss."""
+        """Pre-training without a loss, or with one that its rows leave nothing to learn from."""
+        if not self.pretrain.enabled:
+            return []
         adaptive = self.loss.weighting == "adaptive"
         contrast = self.contrast.enabled and (adaptive or self.loss.contrast_weight > 0)
         reconstruction = self.reconstruction.enabled and (adaptive or self.loss.reconstruction_weight > 0)
-        if not self.pretrain.enabled or contrast or reconstruction:
-            return []
-        message = "neither the contrastive nor the reconstruction loss takes part, so it must be false, got true"
-        return [("pretrain.enabled", message)]
+        found = []
+        if not contrast and not reconstruction:
+            message = "neither the contrastive nor the reconstruction loss takes part, so it must be false, got true"
+            found.append(("pretrain.enabled", message))
+        if self.contrast.enabled:
+            found += self._contradictions_of_positives()
+        if self.reconstruction.enabled:
+            found += self._contradictions_of_targets()
+        return found
+
+    def _contradictions_of_positives(self) -> list[tuple[str, str]]:
+        found = []
+        positives, weights = self.contrast.positives, self.contrast.weights
+        if weights == "hard" and positives not in (None, "views"):
+            message = (
+                f"hard weights are 0 but for views of one window, so it must be 'views' or absent, got {positives!r}"
+            )
+            found.append(("contrast.positives", message))
+        mixes = self.augmentation.mixup is not None
+        if mixes and self.positives != "views":
+            message = "mixed copies attract what they were mixed of, so it must be 'views', got " + repr(self.positives)
+            found.append(("contrast.positives", message))
+        if mixes and not (self.masking.originals and self.masking.views == 1):
+            message = "mixed copies are compared with their windows: masking.originals must be true and masking.views 1"
+            found.append(("augmentation.mixup", message))
+        if self.positives == "views" and not self.masking.originals and self.masking.views == 1:
+            message = "rows are one copy of each window, which has no other view: it must be true, or masking.views 2"
+            found.append(("masking.originals", message))
+        return found
+
+    def _contradictions_of_targets(self) -> list[tuple[str, str]]:
+        found = []
+        if self.reconstruction.on == "masked":
+            if self.masking.mode == "none":
+                found.append(("reconstruction.on", "nothing is hidden under masking.mode 'none', so it must be 'all'"))
+            if self.reconstruction.target == "self":
+                message = "a row's own hidden values are 0, so it must be 'original' where masked values count"
+                found.append(("reconstruction.target", message))
+        if self.reconstruction.target == "original" and self.augmentation.mixup is not None:
+            found.append(("reconstruction.target", "a mixed copy has two originals, so it must be 'self'"))
+        return found
+
+    def unshared(self) -> str | None:
+        """Why several workers cannot share its batches; None where they can."""
+        if self.contrast.enabled and self.positives == "trial_time":
+            return "'contrast.positives: trial_time' needs to know which windows are of one trial"
+        return None
 
     def resolved(self) -> ScmmSpec:
         """The same experiment, with its quirks written out."""
-        return self._with_quirks(
+        resolved = self._with_quirks(
             overwrite_originals=self.overwrites_originals,
             batches="all" if self.pretrain_batches is None else self.pretrain_batches,
             zero_grad=self.zeroes_gradients,
             reload_best_training=self.reloads_best_training,
             constant_learning_rate=self.constant_learning_rate,
         )
+        # said by the weights, where it can be
+        positives = "trial_time" if self.positives == "trial_time" else None
+        weights = "hard" if self.positives == "views" else "soft"
+        contrast = self.contrast.model_copy(update={"positives": positives, "weights": weights})
+        return resolved.model_copy(update={"contrast": contrast})
 
     def without_quirks(self) -> ScmmSpec:
         """The same experiment, with its quirks off."""

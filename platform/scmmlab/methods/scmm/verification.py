@@ -1,21 +1,18 @@
 """A machine's numerics against golden vectors: one check a quantity, each with its error and its tolerance.
 
-The error of an array is the greater of ‖ours − golden‖ / ‖golden‖ and a tenth of its largest single difference over the
-root mean square of the golden numbers: the first is how closeness is stated, the second sees one wrong number among
-thousands. Losses are compared one by one.
+Errors are those of `methods.golden`; losses are compared one by one.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from scmmlab.config import OptimizerSpec
+from scmmlab.methods.golden import GoldenCheck, nan_greatest, relative_error, worst
 from scmmlab.methods.scmm.encoder import encode, encode_columns
 from scmmlab.methods.scmm.finetuning import classify, finetuning_gradient
 from scmmlab.methods.scmm.golden import Golden, read_golden
@@ -41,23 +38,6 @@ NOISE = "projector.0.bias"
 PACK = 7
 """Replicas of the pack in which a file's replica is checked, and its place there."""
 PLACE = 3
-
-
-@dataclass(frozen=True)
-class GoldenCheck:
-    """One quantity of one file."""
-
-    quantity: str
-    """What was compared."""
-    error: float
-    """Largest relative error; NaN where a number is not one."""
-    tolerance: float
-    """What the error may be."""
-
-    @property
-    def ok(self) -> bool:
-        """Whether the error is within tolerance; NaN is not."""
-        return self.error <= self.tolerance
 
 
 def verify_file(
@@ -163,30 +143,9 @@ def _neighbours(own: ScmmSpec) -> list[ScmmSpec]:
     return experiments
 
 
-def relative_error(ours: Tensor, golden: Tensor) -> float:
-    """The error of an array, as the module says; NaN if any number is, ∞ if golden ones are all 0 and ours are not."""
-    ours, golden = ours.detach().cpu().double(), golden.detach().cpu().double()
-    difference, size = ours - golden, golden.norm()
-    largest = difference.abs().max() * math.sqrt(golden.numel()) / 10
-    error = float(torch.maximum(difference.norm(), largest))
-    if error == 0:
-        return 0.0
-    return error / float(size) if float(size) > 0 else math.inf
-
-
 def _largest_of_numbers(ours: Tensor, golden: Tensor) -> float:
     """The largest relative error of single numbers."""
-    return max((relative_error(a, b) for a, b in zip(ours, golden, strict=True)), key=_nan_greatest)
-
-
-def _nan_greatest(error: float) -> float:
-    return math.inf if math.isnan(error) else error
-
-
-def _worst(what: str, errors: Mapping[str, float], tolerance: float) -> GoldenCheck:
-    """One check of many tensors, named after the worst."""
-    name = max(errors, key=lambda name: _nan_greatest(errors[name]))
-    return GoldenCheck(f"{what}, worst {name}", errors[name], tolerance)
+    return max((relative_error(a, b) for a, b in zip(ours, golden, strict=True)), key=nan_greatest)
 
 
 def _fresh_norms(golden: Golden) -> GoldenCheck:
@@ -199,7 +158,7 @@ def _fresh_norms(golden: Golden) -> GoldenCheck:
             for kind, fresh in (("running_mean", 0.0), ("running_var", 1.0)):
                 buffer = name.replace("num_batches_tracked", kind)
                 errors[buffer] = float((state[buffer].double() - fresh).abs().max())
-    return GoldenCheck("initial batch-norm buffers", max(errors.values(), key=_nan_greatest), 0.0)
+    return GoldenCheck("initial batch-norm buffers", max(errors.values(), key=nan_greatest), 0.0)
 
 
 def _verify_pretraining(scene: _Scene) -> list[GoldenCheck]:
@@ -245,7 +204,7 @@ def _verify_pretraining(scene: _Scene) -> list[GoldenCheck]:
     errors[NOISE] = (
         float(torch.maximum(first[NOISE].double().norm().cpu(), golden.tensor(f"grad/{NOISE}").norm())) / scale
     )
-    checks.append(_worst("gradients", errors, GRADIENT[scene.dtype]))
+    checks.append(worst("gradients", errors, GRADIENT[scene.dtype]))
     if golden.steps and scene.dtype == torch.float64:
         checks += _trajectory(golden, parameters.replica_state(place), tolerance)
     return [*checks, _fresh_norms(golden)]
@@ -288,7 +247,7 @@ def _trajectory(golden: Golden, ours: Mapping[str, Tensor], tolerance: float) ->
     way = golden.steps * golden.experiment.pretrain.optimizer.learning_rate
     moved = float((final[NOISE].double() - initial[NOISE].double()).abs().max()) / way
     return [
-        _worst("final state", errors, tolerance),
+        worst("final state", errors, tolerance),
         GoldenCheck(f"{NOISE}, way in step sizes", moved, 2.0),
     ]
 

@@ -7,18 +7,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scmmlab.evaluation import bootstrap_interval, mean_and_sd
+from scmmlab.evaluation import bootstrap_interval
 from scmmlab.report import drawing as draw
 from scmmlab.report.analyses import markers
+from scmmlab.report.analyses.gap_table import Gap, find_gaps, gap_rows
+from scmmlab.report.analyses.transductive_gap import transductive_gap
 from scmmlab.report.analysis import Analysis, NotReady
 from scmmlab.report.card import Block, Bullets, Card, Figure, ReportTable, Row, Text
 from scmmlab.report.comparisons import generator
 from scmmlab.report.epochs import last_and_best, test_by_epoch
 from scmmlab.report.inputs import StudyResults
-from scmmlab.report.leaks import LeakPair, leak_pairs
+from scmmlab.report.leaks import LeakPair, leak_pairs, transductive_pairs
 from scmmlab.report.measures import MEASURES, Measure, chance_level, plural
 from scmmlab.report.protocol_text import RELEASED_MARK, quirks_text
-from scmmlab.report.values import paired_subject_means, test_windows
+from scmmlab.report.values import test_windows
 
 _ACCURACY = MEASURES["accuracy"]
 
@@ -30,10 +32,18 @@ class LeakPage(Analysis):
     title = "What leaks do to the figures"
 
     def compute(self, results: StudyResults) -> Card:
-        """Which leaks there are, the gap, and accuracy by epoch."""
+        """Which leaks there are, the gap, accuracy by epoch, and what the tested windows add without their labels."""
         released = [variant for variant in results.experiments() if markers.is_released(results, variant)]
-        if not released:
-            raise NotReady("No variant of this study is judged by the `released` protocol, so there is no gap to show.")
+        seen = transductive_pairs(results)
+        if not released and not seen:
+            raise NotReady(
+                "No variant of this study is judged by the `released` protocol, and none by both `uda_inductive` and "
+                "`uda_transductive`, so there is no gap to show."
+            )
+        leaks = self._leaks(results, released) if released else []
+        return self.card(*leaks, *transductive_gap(results, seen))
+
+    def _leaks(self, results: StudyResults, released: list[str]) -> list[Block]:
         blocks: list[Block] = [
             Text(
                 "The variants below differ from their leak-free counterparts in the protocol alone: same model, data "
@@ -46,7 +56,7 @@ class LeakPage(Analysis):
         ]
         blocks += _gap(results, leak_pairs(results))
         blocks += _epochs(results, released)
-        return self.card(*blocks)
+        return blocks
 
 
 def _leaks_in_words(results: StudyResults, variant: str) -> str:
@@ -65,25 +75,8 @@ def _gap(results: StudyResults, pairs: list[LeakPair]) -> list[Block]:
     measure = MEASURES[results.ablation.statistics.metric]
     if not pairs:
         return [Text("No released variant has a counterpart with the same other settings, so no gap can be given.")]
-    rows = []
-    panels: list[tuple[str, LeakPair, NDArray[np.float64]]] = []
-    for transfer in results.ablation.transfers:
-        lines = []
-        for pair in pairs:
-            sides = paired_subject_means(
-                results.finished(pair.leak_free, transfer.name),
-                results.finished(pair.released, transfer.name),
-                measure.name,
-            )
-            shared = sorted(set(sides[0]) & set(sides[1]))
-            if shared:
-                values = np.array([[side[subject] for subject in shared] for side in sides])
-                lines.append(_gap_row(results, measure, transfer.name, pair, values))
-                panels.append((transfer.name, pair, values))
-        if lines and len(results.ablation.transfers) > 1:
-            rows.append(Row.of(f"`{transfer.name}`", kind="group"))
-        rows += lines
-    if not rows:
+    gaps = find_gaps(results, measure, pairs)
+    if not gaps:
         return [Text("No released variant shares a finished seed and a subject with its leak-free counterpart yet.")]
     notes = [*markers.protocol_notes(results, [pair.released for pair in pairs])]
     if not all(pair.same_split for pair in pairs):
@@ -106,38 +99,21 @@ def _gap(results: StudyResults, pairs: list[LeakPair]) -> list[Block]:
             f"{level} interval",
         ),
         align="llrrrrr",
-        rows=tuple(rows),
+        rows=gap_rows(results, measure, gaps),
         notes=tuple(notes),
     )
-    return [table, _slopes(results, measure, panels)]
+    return [table, _slopes(results, measure, gaps)]
 
 
-def _gap_row(
-    results: StudyResults, measure: Measure, transfer: str, pair: LeakPair, values: NDArray[np.float64]
-) -> Row:
-    statistics = results.ablation.statistics
-    gap = values[1] - values[0]
-    rng = generator(results.ablation.name, measure.name, transfer, pair.leak_free, pair.released)
-    low, high = bootstrap_interval(gap, statistics.alpha, statistics.bootstrap_samples, rng)
-    return Row.of(
-        markers.variant_label(results, pair.released) + ("" if pair.same_split else " *"),
-        markers.variant_label(results, pair.leak_free),
-        str(gap.size),
-        measure.mean_sd(*mean_and_sd(values[1])),
-        measure.mean_sd(*mean_and_sd(values[0])),
-        measure.difference(float(gap.mean())),
-        measure.interval(low, high),
-    )
-
-
-def _slopes(results: StudyResults, measure: Measure, panels: list[tuple[str, LeakPair, NDArray[np.float64]]]) -> Figure:
-    columns = min(len(panels), 4)
-    rows = -(-len(panels) // columns)
+def _slopes(results: StudyResults, measure: Measure, gaps: list[Gap]) -> Figure:
+    columns = min(len(gaps), 4)
+    rows = -(-len(gaps) // columns)
     drawing, axes = draw.panels(rows, columns, 2.9 * rows, sharey=True)
-    for panel in axes.flat[len(panels) :]:
+    for panel in axes.flat[len(gaps) :]:
         panel.set_visible(False)
-    for panel, (transfer, pair, values) in zip(axes.flat, panels, strict=False):
-        panel.set_title(transfer)
+    for panel, gap in zip(axes.flat, gaps, strict=False):
+        pair, values = gap.pair, gap.values
+        panel.set_title(gap.transfer)
         panel.grid(axis="y")
         panel.plot([0, 1], values * measure.scale, color=draw.MUTED, alpha=0.4, linewidth=0.9, zorder=2)
         means = values.mean(axis=1) * measure.scale
@@ -147,7 +123,7 @@ def _slopes(results: StudyResults, measure: Measure, panels: list[tuple[str, Lea
                 f"{mean:.{1 if measure.percent else 3}f}", (place, mean), xytext=(-8 if place == 0 else 8, 0),
                 textcoords="offset points", ha=side, va="center", fontweight="bold", color=draw.BAD,
             )  # fmt: skip
-        windows = test_windows(results, transfer)
+        windows = test_windows(results, gap.transfer)
         if windows is not None:
             draw.chance_line(panel, chance_level(measure.name, windows) * measure.scale, vertical=False)
         panel.set_xlim(-0.45, 1.45)

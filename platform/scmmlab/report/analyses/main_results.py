@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scmmlab.config import PublishedFigure, Regime
 from scmmlab.evaluation import Verdict, bootstrap_interval, mean_and_sd
 from scmmlab.report import drawing as draw
 from scmmlab.report.analyses import markers
@@ -15,7 +18,13 @@ from scmmlab.report.card import Card, Figure, ReportTable, Row, TableCell
 from scmmlab.report.comparisons import Comparisons, compare, generator
 from scmmlab.report.inputs import StudyResults
 from scmmlab.report.measures import CHANCE_IN_WORDS, MEASURES, NOTHING, Measure, chance_level, plural
+from scmmlab.report.protocol_text import REGIMES_IN_WORDS
 from scmmlab.report.values import subject_means, test_windows
+
+PUBLISHED_NOTE = (
+    "Published figures are copied from the papers named, which may have other data, splits and ways of choosing an "
+    "epoch: nothing is tested against them."
+)
 
 
 class MainResults(Analysis):
@@ -25,14 +34,31 @@ class MainResults(Analysis):
     title = "Main results"
 
     def compute(self, results: StudyResults) -> Card:
-        """A table and a figure of the metric that the study names."""
+        """A table for each label regime, and a figure, of the metric that the study names."""
         if not any(cell.state == "finished" for cell in results.cells):
             raise NotReady("No cell is finished, so there are no figures yet.")
         measure = MEASURES[results.ablation.statistics.metric]
-        return self.card(_table(results, measure, compare(results)), _figure(results, measure))
+        return self.card(*_tables(results, measure, compare(results)), _figure(results, measure))
 
 
-def _table(results: StudyResults, measure: Measure, comparisons: Comparisons) -> ReportTable:
+def _tables(results: StudyResults, measure: Measure, comparisons: Comparisons) -> Iterator[ReportTable]:
+    """Figures of one regime cannot be ranked with those of another, and so do not stand in one table."""
+    regimes = markers.variants_by_regime(results)
+    for figures in results.ablation.published.values():
+        for figure in figures:
+            regimes.setdefault(figure.regime, [])
+    for regime, variants in regimes.items():
+        yield _table(results, measure, comparisons, variants, regime, alone=len(regimes) == 1)
+
+
+def _table(
+    results: StudyResults,
+    measure: Measure,
+    comparisons: Comparisons,
+    variants: Sequence[str],
+    regime: Regime,
+    alone: bool,
+) -> ReportTable:
     study = results.ablation
     reference = study.statistics.reference
     rows = [
@@ -41,20 +67,30 @@ def _table(results: StudyResults, measure: Measure, comparisons: Comparisons) ->
             *(_entry(results, measure, comparisons, variant, transfer.name) for transfer in study.transfers),
             kind=markers.row_kind(results, variant),
         )
-        for variant in study.variants
+        for variant in variants
     ]
     chance = [_chance(results, measure, transfer.name) for transfer in study.transfers]
     rows.append(
         Row.of("chance", *(NOTHING if level is None else measure.value(level) for level in chance), kind="total")
     )
 
-    notes = [f"▲ better, ▼ worse than `{reference}` in the paired comparison; unmarked: no difference was shown."]
+    published = _published(results, measure, regime)
+    rows += published
+
+    notes = []
+    if published:
+        notes.append(PUBLISHED_NOTE)
+    if reference in variants:
+        notes.append(
+            f"▲ better, ▼ worse than `{reference}` in the paired comparison; unmarked: no difference was shown."
+        )
     if any(markers.FEWER_SEEDS_MARK in cell.mark for row in rows for cell in row.cells):
         notes.append(f"{markers.FEWER_SEEDS_MARK} over fewer seeds than were asked for: the rest is missing.")
     return ReportTable(
-        name="main",
+        name="main" if alone else f"main-{regime}",
         caption=(
-            f"{measure.label.capitalize()} ({measure.unit}) on the test parts: mean ± standard deviation over the n "
+            ("" if alone else f"Label regime `{regime}`: {REGIMES_IN_WORDS[regime]}. ")
+            + f"{measure.label.capitalize()} ({measure.unit}) on the test parts: mean ± standard deviation over the n "
             f"subjects, {plural(len(study.seeds), 'seed')} averaged within a subject first. "
             f"{CHANCE_IN_WORDS[measure.name]}"
         ),
@@ -64,9 +100,31 @@ def _table(results: StudyResults, measure: Measure, comparisons: Comparisons) ->
         ),
         align="l" + "r" * len(study.transfers),
         rows=tuple(rows),
-        notes=(*notes, *markers.protocol_notes(results, study.variants)),
+        notes=(*notes, *markers.protocol_notes(results, variants)),
         in_latex=True,
     )
+
+
+def _published(results: StudyResults, measure: Measure, regime: Regime) -> list[Row]:
+    """What papers report of this regime, set apart: a heading, and a row for each method and figure of its kind."""
+    transfers = [transfer.name for transfer in results.ablation.transfers]
+    rows = []
+    for method, figures in results.ablation.published.items():
+        own = [figure for figure in figures if figure.regime == regime]
+        for metric in dict.fromkeys(figure.metric for figure in own):
+            kind, label = MEASURES[metric], f"`{method}`" + ("" if metric == measure.name else f", {metric}")
+            said = {figure.transfer: figure for figure in own if figure.metric == metric}
+            entries = [_published_entry(kind, said.get(transfer)) for transfer in transfers]
+            sources = ", ".join(dict.fromkeys(figure.source for figure in said.values()))
+            rows.append(Row.of(f"{label} ({sources})", *entries))
+    return [Row.of("published, not run here", kind="group"), *rows] if rows else []
+
+
+def _published_entry(measure: Measure, figure: PublishedFigure | None) -> TableCell:
+    if figure is None:
+        return TableCell(NOTHING, "muted")
+    sd = math.nan if figure.sd is None else figure.sd
+    return TableCell(measure.mean_sd(figure.value / measure.scale, sd / measure.scale), "muted")
 
 
 def _entry(results: StudyResults, measure: Measure, comparisons: Comparisons, variant: str, transfer: str) -> TableCell:

@@ -32,6 +32,7 @@ _SPECIAL = {
     "†": r"$\dagger$",
     "‡": r"$\ddagger$",
     "§": r"\S{}",
+    "¶": r"\P{}",
     "α": r"$\alpha$",
     "ε": r"$\varepsilon$",
     "²": r"$^2$",
