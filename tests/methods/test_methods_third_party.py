@@ -17,8 +17,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from scmmlab.methods.registry import all_methods
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = Path(__file__).with_name("third_party")
+OURS = [method.name for method in all_methods()]
 pytestmark = pytest.mark.slow
 
 STUDY = """
@@ -107,7 +110,7 @@ def undisturbed(installed: Installed) -> Path:
 def test_it_is_listed_with_its_package_and_its_settings(installed):
     listed = json.loads(installed.run("methods", "--json").stdout)
     names = [method["name"] for method in listed["methods"]]
-    assert names == ["linear", "mlp", "scmm", "nearest_mean"], "ours first"
+    assert names == [*OURS, "nearest_mean"], "ours first"
     assert listed["methods"][-1]["package"] == "scmmlab-nearest-mean 0.3.0"
     assert listed["broken"] == {}
     shown = installed.run("methods", "nearest_mean").stdout
@@ -152,7 +155,8 @@ def test_its_archive_is_verified_where_it_is_installed_and_refused_with_its_name
     finally:
         installed.site = site
     assert refused.returncode == 1
-    assert "it must be one of 'linear', 'mlp', 'scmm', got 'nearest_mean'" in refused.stdout
+    listed = ", ".join(map(repr, OURS))
+    assert f"it must be one of {listed}, got 'nearest_mean'" in refused.stdout
 
 
 @pytest.mark.parametrize("engine", ["local", "ray"])
