@@ -33,6 +33,46 @@ def test_stage_that_several_cells_need_is_run_once_and_before_them():
     assert keys(plan.next(1)) == ["a", "b"]
 
 
+def of_cpu(key: str, signature: str = "s") -> Stage:
+    return Stage(key, "finetune", None, signature, 1, runs_on="cpu")
+
+
+def test_workers_for_a_place_get_what_runs_there_and_others_get_all_in_the_order_of_the_plan():
+    plan = scheduler(of_cpu("svm"), cell("a", None), of_cpu("knn", "k"), cell("b", None), size=1)
+    assert plan.upcoming(("any",)).key == "a"
+    assert keys(plan.next(1, places=("any",))) == ["a"]
+    assert [keys(plan.next(1, places=("cpu",))) for _ in range(3)] == [["svm"], ["knn"], []]
+    assert keys(plan.next(1)) == ["b"]
+    together = scheduler(of_cpu("svm"), cell("a", None), of_cpu("knn", "k"), cell("b", None), size=1)
+    assert [keys(together.next(1)) for _ in range(4)] == [["svm"], ["a"], ["knn"], ["b"]]
+
+
+def test_ready_stages_are_spread_over_the_workers_that_take_them():
+    plan = scheduler(*[cell(f"c{n}", None) for n in range(4)], *[of_cpu(f"s{n}") for n in range(4)], size=8)
+    assert [len(plan.next(2, idle, ("cpu",))) for idle in (2, 1)] == [2, 2]
+    assert [len(plan.next(4, idle, ("any",))) for idle in (4, 3)] == [1, 1]
+
+
+def test_a_place_is_finished_when_nothing_that_runs_there_is_left():
+    plan = scheduler(pretrain("e"), cell("a", "e"), of_cpu("svm"))
+    assert (plan.unfinished("any"), plan.unfinished("cpu")) == (2, 1)
+    plan.next(1, places=("cpu",))
+    assert plan.unfinished("cpu") == 1, "it runs"
+    plan.done("svm")
+    assert (plan.unfinished("any"), plan.unfinished("cpu")) == (2, 0)
+    assert not plan.finished
+    plan.next(1)
+    plan.failed("e")
+    assert plan.finished
+
+
+def test_where_pretraining_goes_first_it_does_so_for_all_workers():
+    plan = scheduler(of_cpu("svm"), pretrain("e"), cell("a", "e"), first="pretrain", size=1)
+    assert plan.upcoming(("cpu",)) is None
+    assert keys(plan.next(1, places=("any",))) == ["e"]
+    assert keys(plan.next(1, places=("cpu",))) == ["svm"]
+
+
 def test_cell_whose_encoder_is_there_is_ready_at_once():
     plan = scheduler(pretrain("e"), cell("a", "e"), done=("e",))
     assert keys(plan.next(1)) == ["a"]

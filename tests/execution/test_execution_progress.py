@@ -72,6 +72,26 @@ def test_failed_work_is_not_done_and_not_to_be_done():
     assert shown.seconds_left() == pytest.approx(10.0)
 
 
+def test_groups_of_workers_have_paces_of_their_own_and_the_slower_decides():
+    clock = Clock()
+    shown = progress(io.StringIO(), clock)
+    shown.advance("a", 0.5)  # before it was known who does what
+    shown.separate({"a": "any", "b": "any", "c": "cpu"})
+    shown.begin("worker 0", "a")
+    clock.now = 10.0
+    shown.advance("a", 1.0)
+    assert shown.seconds_left() is None, "nobody knows how long the other group takes"
+    shown.begin("worker 1", "c")
+    clock.now = 20.0
+    shown.advance("b", 0.5)
+    shown.advance("c", 0.5)
+    assert shown.seconds_left() == pytest.approx(max(0.5 / 1.0 * 20.0, 1.0 / 1.0 * 10.0))
+    shown.advance("c", 0.8)
+    clock.now = 30.0
+    shown.advance("c", 1.0)
+    assert shown.seconds_left() == pytest.approx(0.5 / 0.5 * 20.0), "the other has nothing left"
+
+
 def test_workers_that_are_on_their_way_are_in_the_first_estimates():
     """One worker for 20 s, four from then on: by the pace of all the first estimates would be four times too high."""
     clock, cells = Clock(), [str(number) for number in range(40)]

@@ -56,6 +56,35 @@ def test_worker_that_waits_gets_a_task_as_soon_as_there_is_one():
     run(scenario())
 
 
+def test_worker_waits_for_a_task_of_its_own_places():
+    async def scenario() -> None:
+        broker = Broker()
+        gpu = asyncio.create_task(broker.take(ONE, 10, ("any",)))
+        cpu = asyncio.create_task(broker.take(TWO, 10, ("cpu",)))
+        await asyncio.sleep(0)
+        await broker.submit([task("svm", runs_on="cpu")])
+        assert (await cpu).task.id == "svm"
+        assert not gpu.done()
+        await broker.submit([task("scmm")])
+        assert (await gpu).task.id == "scmm"
+
+    run(scenario())
+
+
+def test_worker_that_is_retired_while_it_waits_stops_at_once():
+    async def scenario() -> None:
+        broker = Broker()
+        await broker.register_worker(ONE, WorkerInfo())
+        waiting = asyncio.create_task(broker.take(ONE, 10))
+        await asyncio.sleep(0)
+        await broker.retire([ONE.name], "there are no more tasks of its kind")
+        assert (await asyncio.wait_for(waiting, 0.5)).stop
+        assert (await broker.count_workers()).workers == 0
+        assert await broker.events(0) == [], "no worker is lost"
+
+    run(scenario())
+
+
 def test_driver_hears_what_happened_in_order():
     async def scenario() -> None:
         broker = Broker()

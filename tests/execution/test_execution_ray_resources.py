@@ -6,7 +6,16 @@ import pytest
 
 from scmmlab.config import ResourcesSpec
 from scmmlab.errors import ResourceError
-from scmmlab.execution.ray.resources import WorkerPlan, new_groups, plan_workers, room_on, shortage
+from scmmlab.execution.ray.resources import (
+    WorkerPlan,
+    new_groups,
+    plan_workers,
+    plan_workers_by_place,
+    reserved,
+    room_on,
+    shortage,
+    without,
+)
 
 LAPTOP = [{"CPU": 2.0}]
 GPU_CLUSTER = [{"CPU": 16.0, "GPU": 4.0}, {"CPU": 16.0, "GPU": 4.0}, {"CPU": 8.0}]
@@ -54,6 +63,99 @@ def test_workers_are_placed_where_something_is_free():
     plan = plan_workers(ResourcesSpec(cpus_per_worker=2, gpus_per_worker=0.5), GPU_CLUSTER)
     free = {"a": {"CPU": 16.0, "GPU": 1.5}, "b": {"CPU": 3.0, "GPU": 4.0}, "c": {"CPU": 8.0}, "d": {}}
     assert room_on(plan, free) == {"a": 3, "b": 1}
+
+
+def counts(plans: tuple[WorkerPlan, ...]) -> list[tuple[object, ...]]:
+    return [(plan.noun, plan.workers, plan.least, plan.most, plan.device) for plan in plans]
+
+
+@pytest.mark.parametrize("by_place", [{}, {"any": 5}, {"cpu": 5}, {"any": 5, "cpu": 5}])
+def test_without_gpus_all_workers_take_all_tasks(by_place):
+    for resources in (ResourcesSpec(), ResourcesSpec(workers=2, cpus_per_worker=0.5)):
+        assert plan_workers_by_place(resources, LAPTOP, 7, by_place) == (plan_workers(resources, LAPTOP, 7),)
+    none = ResourcesSpec(gpus_per_worker=0)
+    assert plan_workers_by_place(none, GPU_CLUSTER, 7, by_place) == (plan_workers(none, GPU_CLUSTER, 7),)
+
+
+def test_gpu_workers_are_alone_where_no_method_is_one_of_the_cpu():
+    for by_place in ({}, {"any": 5}):
+        (plan,) = plan_workers_by_place(ResourcesSpec(), GPU_CLUSTER, 5, by_place)
+        assert plan == plan_workers(ResourcesSpec(), GPU_CLUSTER, 5)
+        assert plan.takes == ("any", "cpu")
+
+
+def test_study_of_the_cpu_alone_holds_no_gpu():
+    for resources in (ResourcesSpec(), ResourcesSpec(gpus_per_worker=1)):
+        (plan,) = plan_workers_by_place(resources, GPU_CLUSTER, 50, {"cpu": 50})
+        assert plan == WorkerPlan(40, 1.0, 0.0, 1, 50)
+        assert plan_workers_by_place(resources, LAPTOP, 50, {"cpu": 50})[0].workers == 2
+
+
+@pytest.mark.parametrize(
+    ("resources", "by_place", "expected"),
+    [
+        # 8 GPUs, 40 CPUs
+        ({}, {"any": 100, "cpu": 100}, [("GPU worker", 8, 1, 100, "cuda"), ("CPU worker", 32, 1, 100, "cpu")]),
+        ({}, {"any": 2, "cpu": 3}, [("GPU worker", 2, 1, 2, "cuda"), ("CPU worker", 3, 1, 3, "cpu")]),
+        ({}, {"any": None, "cpu": None}, [("GPU worker", 8, 1, None, "cuda"), ("CPU worker", 32, 1, None, "cpu")]),
+        # as many of either kind
+        ({"workers": 4}, {"any": 9, "cpu": 9}, [("GPU worker", 4, 4, 4, "cuda"), ("CPU worker", 4, 1, 4, "cpu")]),
+        # 4 CPUs a worker: none are left on the machines with GPUs, and two workers fit on the other
+        (
+            {"cpus_per_worker": 4},
+            {"any": 9, "cpu": 9},
+            [("GPU worker", 8, 1, 9, "cuda"), ("CPU worker", 2, 1, 9, "cpu")],
+        ),
+        # a worker of the CPU waits until those of the GPUs end
+        (
+            {"cpus_per_worker": 16},
+            {"any": 9, "cpu": 9},
+            [("GPU worker", 2, 1, 9, "cuda"), ("CPU worker", 0, 1, 9, "cpu")],
+        ),
+        (
+            {"gpus_per_worker": 0.25},
+            {"any": 99, "cpu": 9},
+            [("GPU worker", 32, 1, 99, "cuda"), ("CPU worker", 8, 1, 9, "cpu")],
+        ),
+    ],
+)
+def test_cpu_workers_get_what_gpu_workers_leave(resources, by_place, expected):
+    plans = plan_workers_by_place(ResourcesSpec.model_validate(resources), GPU_CLUSTER, 1, by_place)
+    assert counts(plans) == expected
+    assert [plan.takes for plan in plans] == [("any",), ("cpu",)]
+    assert plans[1].resources_per_worker == {"CPU": plans[0].cpus}
+
+
+def test_gpu_that_is_asked_for_and_lacking_is_named_whatever_runs_beside():
+    with pytest.raises(ResourceError, match="The cluster lacks GPU for 1 worker"):
+        plan_workers_by_place(ResourcesSpec(gpus_per_worker=1), LAPTOP, 2, {"any": 1, "cpu": 1})
+
+
+def test_what_starting_workers_will_hold_is_not_free():
+    free = {"a": {"CPU": 4.0, "GPU": 1.0}, "b": {"CPU": 3.0, "GPU": 2.0}}
+    plan = WorkerPlan(3, 1.0, 1.0)
+    assert without(free, plan, []) == free
+    assert without(free, plan, [("b", 2), ("gone", 1)]) == {"a": free["a"], "b": {"CPU": 1.0, "GPU": 0.0}}
+    assert without(free, plan, [(None, 2)]) == {"a": {"CPU": 3.0, "GPU": 0.0}, "b": {"CPU": 2.0, "GPU": 1.0}}
+
+
+@pytest.mark.parametrize(
+    ("most", "there", "cpus"),
+    [
+        # machine b has the CPUs for both of its GPUs' workers set aside, whoever has the GPUs
+        (None, {}, {"a": 3.0, "b": 1.0, "c": 8.0}),
+        (None, {"a": 1}, {"a": 4.0, "b": 1.0, "c": 8.0}),
+        (None, {"a": 1, "b": 2}, {"a": 4.0, "b": 3.0, "c": 8.0}),
+        # no more are wanted
+        (1, {"b": 1}, {"a": 4.0, "b": 3.0, "c": 8.0}),
+        (2, {"a": 1}, {"a": 4.0, "b": 2.0, "c": 8.0}),
+    ],
+)
+def test_cpu_workers_spare_the_cpus_of_gpu_workers_that_are_to_come(most, there, cpus):
+    nodes = {"a": {"CPU": 8.0, "GPU": 1.0}, "b": {"CPU": 4.0, "GPU": 2.0}, "c": {"CPU": 8.0}}
+    free = {"a": {"CPU": 4.0}, "b": {"CPU": 3.0}, "c": {"CPU": 8.0}}
+    left = reserved(free, nodes, WorkerPlan(3, 1.0, 1.0, 1, most), there)
+    assert {name: resources["CPU"] for name, resources in left.items()} == cpus
 
 
 @pytest.mark.parametrize(

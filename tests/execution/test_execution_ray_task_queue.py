@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from scmmlab.execution.ray.task_queue import LossDecision, TaskQueue, WorkerId
 from scmmlab.execution.task import Task
+from scmmlab.methods.contract import RunsOn
 
 
 @dataclass(frozen=True)
@@ -17,8 +18,8 @@ class FakeRequest:
     key: str
 
 
-def task(name: str, *keys: str) -> Task:
-    return Task(name, [FakeRequest(key) for key in keys or (name,)])
+def task(name: str, *keys: str, runs_on: RunsOn = "any") -> Task:
+    return Task(name, [FakeRequest(key) for key in keys or (name,)], runs_on=runs_on)
 
 
 ONE, TWO = WorkerId("worker 0", "a"), WorkerId("worker 1", "b")
@@ -32,6 +33,29 @@ def test_tasks_are_taken_in_order_and_once():
     assert queue.take(ONE, 0.0)[0].id == "x"
     assert queue.take(TWO, 0.0)[0].id == "y"
     assert queue.take(TWO, 0.0) is None
+
+
+def test_gpu_worker_takes_no_task_of_the_cpu_and_a_cpu_worker_no_other():
+    queue = TaskQueue()
+    for name, runs_on in (("svm", "cpu"), ("scmm", "any"), ("knn", "cpu")):
+        queue.submit(task(name, runs_on=runs_on))
+    gpu, cpu = {"places": ("any",)}, {"places": ("cpu",)}
+    assert queue.take(ONE, 0.0, **gpu)[0].id == "scmm", "the tasks before it are not its own"
+    assert queue.take(ONE, 0.0, **gpu) is None, "it is idle rather than held up"
+    assert [queue.take(TWO, 0.0, **cpu)[0].id for _ in range(2)] == ["svm", "knn"]
+    assert queue.take(TWO, 0.0, **cpu) is None
+
+
+def test_task_of_the_cpu_stays_one_when_its_worker_is_lost_and_when_it_is_halved():
+    queue = TaskQueue(attempts=2)
+    queue.submit(task("pack", "a", "b", runs_on="cpu"))
+    for _ in range(2):
+        assert queue.take(ONE, 0.0, places=("any",)) is None
+        assert queue.take(TWO, 0.0, places=("cpu",)) is not None
+        (loss,) = queue.lose_worker(TWO.name, "it died")
+    assert loss.decision is LossDecision.HALVE
+    assert queue.take(ONE, 0.0, places=("any",)) is None
+    assert [queue.take(TWO, 0.0, places=("cpu",))[0].keys for _ in range(2)] == [("a",), ("b",)]
 
 
 def test_successor_of_a_worker_gets_its_task_at_once():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -11,8 +12,10 @@ from scmmlab.config import ResourcesSpec
 from scmmlab.config.experiment import TrainedStage
 from scmmlab.errors import ResourceError
 from scmmlab.execution.progress import duration
-from scmmlab.execution.ray.resources import WorkerPlan, plan_workers
-from scmmlab.methods.registry import trainer_of
+from scmmlab.execution.ray.resources import WorkerPlan, plan_workers_by_place
+from scmmlab.execution.task import ANYWHERE
+from scmmlab.methods.contract import RunsOn
+from scmmlab.methods.registry import method_of, trainer_of
 from scmmlab.replica.replicas import keep_for_replicas
 from scmmlab.study import Plan, Rates, estimate_seconds
 from scmmlab.training.packs import finetune_pack_size, pretrain_pack_size
@@ -38,33 +41,52 @@ def estimate(plan: Plan, done: Collection[str], engine: str = "ray") -> str:
         ``ray`` or ``local``.
 
     """
+    places = plan.stages_by_place(done) or (method_of(plan.study.base).runs_on,)
     try:
-        workers = workers_here(plan.study.resources)
+        kinds = workers_here(plan.study.resources, places)
     except ResourceError as error:  # a plan for a cluster, made on a desktop, is fine all the same
         return f"No time estimate: this machine alone could not run it. {error.message}"
+    parts = [_part(plan, done, workers, engine) for workers in kinds]
+    seconds = [part.seconds for part in parts]
+    if not any(seconds):
+        return "Nothing is missing."
+    # one process does one after the other, and so do workers that have to wait for others' CPUs
+    at_once = engine != "local" and all(workers.workers for workers in kinds)
+    total = START_UP_S[engine] + (max(seconds) if at_once else sum(seconds))
+    return f"About {duration(_rounded(total))} on this machine: {'; '.join(part.text for part in parts)}."
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What some workers do."""
+
+    seconds: float
+    """How long they take, without the start."""
+    text: str
+    """How many there are, and how fast."""
+
+
+def _part(plan: Plan, done: Collection[str], workers: WorkerPlan, engine: str) -> _Part:
+    """What these workers do of a plan: the cells that run in the places that they take."""
+    cells = tuple(cell for cell in plan.cells if method_of(cell.experiment).runs_on in workers.takes)
+    part = replace(plan, cells=cells) if cells else plan
     threads = torch.get_num_threads()
     torch.set_num_threads(workers.threads)
     if engine == "local":  # its threads stand in for workers
         keep_for_replicas(workers.threads * workers.workers)
-        workers = WorkerPlan(1, workers.cpus, workers.gpus)
+        workers = replace(workers, workers=1)
     try:
-        pretrain, finetune = (_rate(plan, kind, workers) for kind in KINDS)
+        pretrain, finetune = (_rate(part, kind, workers) for kind in KINDS)
     finally:
         torch.set_num_threads(threads)
         keep_for_replicas(None)
-    rates = Rates(
-        pretrain_steps=pretrain * workers.workers,
-        finetune_steps=finetune * workers.workers,
-        start_up=START_UP_S[engine],
-    )
-    seconds = estimate_seconds(plan, done, rates)
-    if not seconds:
-        return "Nothing is missing."
+    number = max(1, workers.workers)  # those that wait for the others will be there in the end
+    rates = Rates(pretrain_steps=pretrain * number, finetune_steps=finetune * number)
     kind = "GPU" if workers.device == "cuda" else "CPU"
-    return (
-        f"About {duration(_rounded(seconds))} on this machine: {_count(workers.workers, f'{kind} worker')}, "
-        f"{pretrain:.0f} pre-training and {finetune:.0f} fine-tuning steps a second each."
-    )
+    speed = f"{finetune:.0f} fine-tuning steps a second each"
+    if workers.takes == ANYWHERE or any(cell.experiment.pretrains for cell in cells):
+        speed = f"{pretrain:.0f} pre-training and {speed}"
+    return _Part(estimate_seconds(part, done, rates), f"{_count(number, f'{kind} worker')}, {speed}")
 
 
 def _rate(plan: Plan, kind: TrainedStage, workers: WorkerPlan) -> float:
@@ -74,7 +96,8 @@ def _rate(plan: Plan, kind: TrainedStage, workers: WorkerPlan) -> float:
     """
     study, transfer = plan.study, plan.study.transfers[0]
     experiments = [study.base, *(cell.experiment for cell in plan.cells)]
-    experiment = next((one for one in experiments if kind == "finetune" or one.pretrains), None)
+    theirs = [one for one in experiments if method_of(one).runs_on in workers.takes]
+    experiment = next((one for one in theirs if kind == "finetune" or one.pretrains), None)
     if experiment is None:
         return 1.0
     usual = pretrain_pack_size(workers.device) if kind == "pretrain" else finetune_pack_size(workers.device)
@@ -90,9 +113,10 @@ def _rate(plan: Plan, kind: TrainedStage, workers: WorkerPlan) -> float:
     return runner.rate(SECONDS) * trainer_of(experiment).weight(experiment, kind)
 
 
-def workers_here(resources: ResourcesSpec) -> WorkerPlan:
-    """The workers that a study gets on this machine alone."""
-    return plan_workers(resources, [{"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}])
+def workers_here(resources: ResourcesSpec, places: Collection[RunsOn]) -> tuple[WorkerPlan, ...]:
+    """The workers that a study whose tasks run in these places gets on this machine alone."""
+    here = {"CPU": float(os.cpu_count() or 1), "GPU": float(torch.cuda.device_count())}
+    return plan_workers_by_place(resources, [here], None, dict.fromkeys(places))
 
 
 def _rounded(seconds: float) -> float:

@@ -100,18 +100,35 @@ class WorkersChanged:
     most: int
     """How many the study can use."""
     why: str
+    noun: str = "worker"
+    """What they are called."""
 
     def __str__(self) -> str:
-        more = "more are added as resources become free"
+        more, most = "more are added as resources become free", self._count(self.most)
         if self.workers < self.before:
-            return f"{self.why}: {self.workers} of {_count(self.most)} left; {more}."
+            return f"{self.why}: {self.workers} of {most} left; {more}."
         if not self.before:
-            return f"{self.why}: {self.workers} of {_count(self.most)}; {more}."
-        return f"{self.why}: {_count(self.workers - self.before)} added, {self.workers} of {self.most} in all."
+            return f"{self.why}: {self.workers} of {most}; {more}."
+        return f"{self.why}: {self._count(self.workers - self.before)} added, {self.workers} of {self.most} in all."
+
+    def _count(self, workers: int) -> str:
+        return f"{workers} {self.noun}{'' if workers == 1 else 's'}"
 
 
-def _count(workers: int) -> str:
-    return f"{workers} worker{'' if workers == 1 else 's'}"
+@dataclass(frozen=True)
+class TasksWait:
+    """Workers of one kind are at work, and leave none of another kind what it needs."""
+
+    noun: str
+    """What workers of that other kind are called."""
+    lacks: str
+    """What is missing."""
+
+    def __str__(self) -> str:
+        return (
+            f"There is no {self.noun} yet ({self.lacks}): its tasks wait until resources become free, at the latest "
+            "when the others have ended."
+        )
 
 
 @dataclass(frozen=True)
@@ -136,6 +153,7 @@ EngineEvent = (
     | TaskEnded
     | TaskLost
     | WorkerLost
+    | TasksWait
     | WorkersAwaited
     | WorkersChanged
 )

@@ -29,7 +29,7 @@ class LocalEngine(Engine):
     resources : ResourcesSpec
         Packs are trained on as many threads as `workers` would have on this machine, each of them at its own replicas;
         a replica that is alone has `cpus_per_worker`, as in a worker on Ray. The device is the GPU where there is one
-        and `gpus_per_worker` is not 0.
+        and `gpus_per_worker` is not 0, but for tasks that run on the CPU alone.
     tables : callable
         Location → feature table.
     checkpoint_s : float
@@ -83,7 +83,8 @@ class LocalEngine(Engine):
         reporter = EmittingReporter(on_event, self._cancelled, self._checkpoint_s)
         reporter.add(task)
         resources = self._resources
-        outcomes = run_task(task, self._tables, reporter, self.device, resources.checkpoint_every, resources.pack_size)
+        device = self.device_for(task.runs_on)
+        outcomes = run_task(task, self._tables, reporter, device, resources.checkpoint_every, resources.pack_size)
         self._end(task, outcomes, on_event)
 
     def _start_sweep(self, on_event: OnEvent) -> None:
@@ -91,10 +92,9 @@ class LocalEngine(Engine):
         self._reporter = EmittingReporter(on_event, self._cancelled, self._checkpoint_s)
         first = self._start(on_event)
         self._reporter.add(first)
-        slots = slots_per_worker(self.device, resources.pack_size, self.useful_workers, workers=1)
-        self._sweep = SweepTaskRunner(
-            first, self._tables, self._reporter, self.device, resources.checkpoint_every, slots
-        )
+        device = self.device_for(first.runs_on)
+        slots = slots_per_worker(device, resources.pack_size, self.useful_workers, workers=1)
+        self._sweep = SweepTaskRunner(first, self._tables, self._reporter, device, resources.checkpoint_every, slots)
 
     def _step_sweep(self, on_event: OnEvent) -> None:
         def more(signature: Hashable, free: int) -> list[Task]:

@@ -6,7 +6,7 @@ import io
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TextIO
@@ -25,6 +25,99 @@ PACE_SHARE = 0.5
 """The pace is that of this last share of the run so far, so that a slow start is forgotten."""
 JOIN_S = 120.0
 """Expected workers that have not started by then are no longer counted on."""
+
+
+class _Pace:
+    """How far work is that some workers share, and at which pace it goes.
+
+    Parameters
+    ----------
+    work : mapping of str to float
+        What each piece of it counts, by key.
+    ends_at : callable
+        As for `Progress`.
+    clock : callable
+        Seconds, from any start.
+    """
+
+    def __init__(self, work: Mapping[str, float], ends_at: Callable[[float], float], clock: Callable[[], float]):
+        self._work = dict(work)
+        self._share: dict[str, float] = dict.fromkeys(work, 0.0)
+        self._ends_at, self._clock = ends_at, clock
+        self._ended: set[str] = set()
+        self._resumed: set[str] = set()
+        self._workers: dict[str, float] = {}
+        self._samples: deque[tuple[float, float]] = deque()
+        self._done = 0.0
+        self.expected_workers = 1
+        """Workers that are being started."""
+
+    def part(self, keys: Collection[str]) -> _Pace:
+        """Some of the pieces as they are, for workers of their own."""
+        part = _Pace({key: work for key, work in self._work.items() if key in keys}, self._ends_at, self._clock)
+        part._share = {key: self._share[key] for key in part._work}
+        part._ended, part._resumed = self._ended & part._work.keys(), self._resumed & part._work.keys()
+        part._done = sum(work * part._share[key] for key, work in part._work.items())
+        return part
+
+    def begin(self, worker: str) -> None:
+        """See `Progress.begin`."""
+        self._workers.setdefault(worker, self._clock())
+        if not self._samples:
+            self._samples.append((self._clock(), self._done))
+
+    def resume(self, key: str) -> None:
+        """See `Progress.resume`."""
+        if key in self._share:
+            self._resumed.add(key)
+
+    def advance(self, key: str, share: float) -> bool:
+        """See `Progress.advance`; whether there is such a piece."""
+        if key not in self._share:
+            return False
+        if not self._workers:
+            self.begin("")
+        gained = self._work[key] * max(0.0, min(share, 1.0) - self._share[key])
+        self._share[key] = max(self._share[key], min(share, 1.0))
+        self._done += gained
+        if key in self._resumed:
+            # this was done before, and does not count for the pace
+            self._resumed.remove(key)
+            self._samples = deque((at, done + gained) for at, done in self._samples)
+        if self._clock() - self._samples[-1][0] >= SAMPLE_S:
+            self._samples.append((self._clock(), self._done))
+        return True
+
+    def end(self, key: str) -> bool:
+        """See `Progress.end`; whether there is such a piece."""
+        if key in self._share:
+            self._ended.add(key)
+        return key in self._share
+
+    @property
+    def left(self) -> float:
+        """Work that is left."""
+        shares = ((key, share) for key, share in self._share.items() if key not in self._ended)
+        return sum(self._work[key] * max(0.0, self._ends_at(share) - share) for key, share in shares)
+
+    def seconds_left(self) -> float | None:
+        """Time that the rest takes at the pace so far; None while that is unknown."""
+        if not self._samples:
+            return None
+        now, done, began = self._clock(), self._done, min(self._workers.values())
+        latest = now - PACE_SHARE * (now - began)
+        while len(self._samples) > 1 and self._samples[1][0] <= latest:
+            self._samples.popleft()
+        since, before = self._samples[0]
+        left = self.left
+        if done <= before or done - before < LEAST_SHARE * (done - before + left):
+            return None
+        # the pace is that of running workers, and those being started will share the rest
+        worker_seconds = sum(now - max(since, start) for start in self._workers.values())
+        workers = len(self._workers)
+        if now - began < JOIN_S:
+            workers = max(workers, self.expected_workers)
+        return left * max(worker_seconds, 1e-9) / (done - before) / workers
 
 
 class Progress:
@@ -63,19 +156,12 @@ class Progress:
         self._clock = clock
         self._noun = noun
         self._total = total
-        self._work = dict(work)
-        self._share: dict[str, float] = dict.fromkeys(work, 0.0)
-        self._ends_at = ends_at
-        self._ended: set[str] = set()
-        self._resumed: set[str] = set()
-        self._workers: dict[str, float] = {}
-        self._expected_workers = 1
-        self._samples: deque[tuple[float, float]] = deque()
+        self._paces = {"": _Pace(work, ends_at, clock)}
+        self._sharing: dict[str, str] = {}
         self._counts = (done, 0, 0)
         self._status = ""
         self._slots: float | None = None
         self._lost = ""
-        self._done = 0.0
         self._drawn_at = float("-inf")
         self._drawn_counts: tuple[int, int] | None = None
         self._width = 0
@@ -107,42 +193,42 @@ class Progress:
         self._lost = text
         self._draw()
 
-    def expect(self, workers: int) -> None:
-        """So many workers are being started."""
-        self._expected_workers = workers
+    def separate(self, sharing: Mapping[str, str]) -> None:
+        """The work is shared by several groups of workers, each at a pace of its own.
 
-    def begin(self, worker: str = "") -> None:
-        """A worker has started work; the time before was start-up, and does not count for its pace."""
-        self._workers.setdefault(worker, self._clock())
-        if not self._samples:
-            self._samples.append((self._clock(), self._done))
+        Parameters
+        ----------
+        sharing : mapping of str to str
+            Key of each piece → the group that it is for.
+        """
+        (whole,) = self._paces.values()
+        self._sharing = dict(sharing)
+        groups = dict.fromkeys(sharing.values())
+        self._paces = {group: whole.part({key for key in sharing if sharing[key] == group}) for group in groups}
+
+    def _pace(self, key: str) -> _Pace:
+        return self._paces[self._sharing.get(key, next(iter(self._paces)))]
+
+    def expect(self, workers: int, group: str = "") -> None:
+        """So many workers (of a group) are being started."""
+        self._paces[group].expected_workers = workers
+
+    def begin(self, worker: str = "", key: str = "") -> None:
+        """A worker has started work (on a piece); the time before was start-up, and does not count for its pace."""
+        self._pace(key).begin(worker)
 
     def resume(self, key: str) -> None:
         """A piece of work resumes from where an earlier run left it; its first report says where that was."""
-        if key in self._share:
-            self._resumed.add(key)
+        self._pace(key).resume(key)
 
     def advance(self, key: str, share: float) -> None:
         """A piece of work is done to this `share` (1: all of it)."""
-        if key not in self._share:
-            return
-        if not self._workers:
-            self.begin()
-        gained = self._work[key] * max(0.0, min(share, 1.0) - self._share[key])
-        self._share[key] = max(self._share[key], min(share, 1.0))
-        self._done += gained
-        if key in self._resumed:
-            # this was done before, and does not count for the pace
-            self._resumed.remove(key)
-            self._samples = deque((at, done + gained) for at, done in self._samples)
-        if self._clock() - self._samples[-1][0] >= SAMPLE_S:
-            self._samples.append((self._clock(), self._done))
-        self._draw()
+        if self._pace(key).advance(key, share):
+            self._draw()
 
     def end(self, key: str) -> None:
         """A piece of work has ended, finished or not."""
-        if key in self._share:
-            self._ended.add(key)
+        if self._pace(key).end(key):
             self._draw()
 
     def close(self) -> None:
@@ -173,23 +259,11 @@ class Progress:
 
     def seconds_left(self) -> float | None:
         """Time that the rest takes at the pace of this run so far; None while that is unknown."""
-        if not self._samples:
-            return None
-        now, done, began = self._clock(), self._done, min(self._workers.values())
-        latest = now - PACE_SHARE * (now - began)
-        while len(self._samples) > 1 and self._samples[1][0] <= latest:
-            self._samples.popleft()
-        since, before = self._samples[0]
-        shares = ((key, share) for key, share in self._share.items() if key not in self._ended)
-        left = sum(self._work[key] * max(0.0, self._ends_at(share) - share) for key, share in shares)
-        if done <= before or done - before < LEAST_SHARE * (done - before + left):
-            return None
-        # the pace is that of running workers, and those being started will share the rest
-        worker_seconds = sum(now - max(since, start) for start in self._workers.values())
-        workers = len(self._workers)
-        if now - began < JOIN_S:
-            workers = max(workers, self._expected_workers)
-        return left * max(worker_seconds, 1e-9) / (done - before) / workers
+        # groups of workers are at work at the same time; those that have nothing left say nothing
+        paces = [pace for pace in self._paces.values() if len(self._paces) == 1 or pace.left]
+        seconds = [pace.seconds_left() for pace in paces]
+        known = [each for each in seconds if each is not None]
+        return max(known) if known and len(known) == len(seconds) else None
 
     @property
     def _ended_counts(self) -> tuple[int, int]:

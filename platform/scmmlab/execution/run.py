@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from scmmlab.execution.engine import Engine, Interrupted
-from scmmlab.execution.events import EngineEvent, TaskLost, TaskStarted, WorkerLost, WorkersAwaited, WorkersChanged
+from scmmlab.execution.events import (
+    EngineEvent,
+    TaskLost,
+    TaskStarted,
+    TasksWait,
+    WorkerLost,
+    WorkersAwaited,
+    WorkersChanged,
+)
 from scmmlab.execution.interruption import Interruption, interruptible
 from scmmlab.execution.progress import Progress
+from scmmlab.methods.contract import RunsOn
 from scmmlab.study import Plan, ResultStore
 from scmmlab.study.worker_losses import WorkerLosses, keep_worker_losses
 
@@ -46,9 +55,9 @@ class StudyRun(ABC):
                 self._progress.close()
 
     @contextmanager
-    def _entered_engine(self, useful_workers: int) -> Iterator[None]:
+    def _entered_engine(self, useful_workers: int, by_place: Mapping[RunsOn, int]) -> Iterator[None]:
         """The engine with its resources; more workers than these would be idle."""
-        self._engine.useful_workers = useful_workers
+        self._engine.useful_workers, self._engine.useful_by_place = useful_workers, by_place
         self._engine.interruption = self._interruption
         self._progress.status("starting")
         keep_worker_losses(self._folder, WorkerLosses())
@@ -61,7 +70,7 @@ class StudyRun(ABC):
             self._progress.status("")
         self._on_task_event(event)
         match event:
-            case TaskLost() | WorkersChanged():
+            case TaskLost() | TasksWait() | WorkersChanged():
                 self._progress.print(str(event))
             case WorkerLost():
                 self._progress.lost(self._engine.losses.text())

@@ -8,6 +8,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from scmmlab.errors import FailureCause
+from scmmlab.methods.contract import RunsOn
 from scmmlab.training import CellRequest, PretrainRequest, StageFailure, StageKind, StageOutput, SweepRequest
 from scmmlab.training.failure_cause import describe, failure_cause
 from scmmlab.training.packs import sweep_signature
@@ -22,6 +23,10 @@ class AuxiliaryTask(ABC):
     def run(self, device: str) -> StageOutput:
         """Run it on the worker's device (``cpu`` or ``cuda``); the driver gets the outcome."""
 
+
+Places = tuple[RunsOn, ...]
+ANYWHERE: Places = ("any", "cpu")
+"""Where tasks run; a worker that takes them all takes what runs anywhere."""
 
 Request = PretrainRequest | CellRequest | SweepRequest | AuxiliaryTask
 Outcome = StageOutput | StageFailure
@@ -39,6 +44,8 @@ class Task:
     """Checkpoints of an earlier run, by key and stage."""
     pack_size: int | None = None
     """Replicas that the worker trains together, at most; its own setting if None."""
+    runs_on: RunsOn = "any"
+    """Where the method of its requests computes: `cpu` tasks are for workers without a GPU, where there are any."""
 
     @property
     def kind(self) -> StageKind:

@@ -35,6 +35,10 @@ if TYPE_CHECKING:  # a method is listed, planned and checked without what it com
     Features = NDArray[np.float32]
 
 
+RunsOn = Literal["any", "cpu"]
+"""Where a method computes: on the device of whoever runs it, or on the processor alone."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """A figure of an epoch, as curves and the report show it."""
@@ -123,6 +127,8 @@ class Method:
     """What kind of table it eats: channels × bands, or channels × samples of the signal."""
     sees: frozenset[Literal["source_labels", "unlabelled_target"]] = frozenset()
     """What it may be given beyond the fine-tune part; granted by the protocol alone."""
+    runs_on: RunsOn = "any"
+    """`cpu`: it uses the processor alone, so its tasks are given to workers without a GPU, and never hold one up."""
     budget: str | None = None
     """Dotted path of what a sweep's rungs count; None where settings are judged once, at their end."""
     metrics: Mapping[str, tuple[Metric, ...]] = field(default_factory=dict)

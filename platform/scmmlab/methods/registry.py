@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import get_args
 
 from scmmlab.config.experiment import ExperimentSpec
 from scmmlab.config.plugins import GROUP, find_method, method_names
 from scmmlab.errors import SpecError
-from scmmlab.methods.contract import Method, Trainer
+from scmmlab.methods.contract import Method, RunsOn, Trainer
 
 
 def method(name: str) -> Method:
@@ -16,7 +17,7 @@ def method(name: str) -> Method:
     Raises
     ------
     SpecError
-        If none of that name is installed, or what is installed is no `Method`.
+        If none of that name is installed, or what is installed is no `Method`, or says that it runs nowhere.
     """
     found = find_method(name)
     if found is None:
@@ -24,6 +25,12 @@ def method(name: str) -> Method:
     if not isinstance(found, Method):
         raise SpecError(
             f"The entry point '{name}' of {GROUP} must be a scmmlab.methods.contract.Method, got {found!r}."
+        )
+    if found.runs_on not in get_args(RunsOn):
+        raise SpecError(
+            f"runs_on of the method '{name}' must be one of {', '.join(map(repr, get_args(RunsOn)))}, "
+            f"got {found.runs_on!r}.",
+            hint="leave it out where the method computes on the device that it is given",
         )
     return found
 

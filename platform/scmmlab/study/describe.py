@@ -23,7 +23,9 @@ from scmmlab.config import (
     never_searched,
     sampling_order,
 )
+from scmmlab.config.experiment import TrainedStage
 from scmmlab.evaluation.within_subject import TrialSplit
+from scmmlab.methods.registry import method_of
 from scmmlab.study.checks import selected_classes, selected_subjects
 from scmmlab.study.plan import Plan
 from scmmlab.tables import Manifest, mixed_features
@@ -167,6 +169,8 @@ def _space(study: SweepSpec) -> Iterator[str]:
         if study.asha
         else "."
     )
+    if study.resources.gpus_per_worker:
+        yield f"Settings are tried by {'CPU' if method_of(study.base).runs_on == 'cpu' else 'GPU'} workers."
     if not study.repeatable:
         yield NOT_REPEATABLE
     if "epochs" in study.objectives:
@@ -217,6 +221,17 @@ def _stages(plan: Plan, done: Collection[str]) -> Iterator[str]:
     yield (
         f"  {_count(len(plan.distinct), 'fine-tuning')}, {todo} to run"
         + (f"; cells that are the same save {saved_cells}" if saved_cells else "")
+    )
+    if plan.study.resources.gpus_per_worker and todo:
+        stages = plan.stages_by_place(done)
+        yield f"  on GPU workers {_stage_counts(stages.get('any'))}, on CPU workers {_stage_counts(stages.get('cpu'))}"
+
+
+def _stage_counts(counts: Mapping[TrainedStage, int] | None) -> str:
+    """`1 pre-training and 3 fine-tunings`."""
+    nouns: dict[TrainedStage, str] = {"pretrain": "pre-training", "finetune": "fine-tuning"}
+    return (
+        " and ".join(_count(counts[kind], noun) for kind, noun in nouns.items() if counts[kind]) if counts else "none"
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 from scmmlab.config import (
     AblationSpec,
@@ -17,6 +18,9 @@ from scmmlab.config import (
     resolve_variant,
 )
 from scmmlab.config.code_digest import KEYS_VERSION
+from scmmlab.config.experiment import TrainedStage
+from scmmlab.methods.contract import RunsOn
+from scmmlab.methods.registry import method_of
 from scmmlab.study.cells import Cell
 from scmmlab.study.checks import check_experiment, check_transfer
 from scmmlab.study.keys import cell_key, pretrain_key, sweep_key
@@ -61,6 +65,23 @@ class Plan:
         """Pre-trainings and fine-tunings that sharing saves, against one of each a cell."""
         pretrained = sum(cell.pretrain_key is not None for cell in self.cells)
         return pretrained - len(self.pretraining), len(self.cells) - len(self.distinct)
+
+    def stages_by_place(self, done: Collection[str] = ()) -> dict[RunsOn, Counter[TrainedStage]]:
+        """Where methods compute → how many stages of each kind are to be run there; only places that have any.
+
+        Parameters
+        ----------
+        done : collection of str
+            Keys of finished stages, of cells and of pre-training.
+        """
+        todo = [cell for cell in self.distinct.values() if cell.key not in done]
+        pretraining = {cell.pretrain_key: cell for cell in todo if cell.pretrain_key and cell.pretrain_key not in done}
+        kinds: dict[TrainedStage, Collection[Cell]] = {"pretrain": pretraining.values(), "finetune": todo}
+        stages: dict[RunsOn, Counter[TrainedStage]] = {}
+        for kind, cells in kinds.items():
+            for cell in cells:
+                stages.setdefault(method_of(cell.experiment).runs_on, Counter())[kind] += 1
+        return stages
 
     def source(self, transfer: TransferSpec) -> Manifest:
         """Manifest of the source's table."""
@@ -131,6 +152,7 @@ class Plan:
             "kind": self.study.kind,
             "keys": KEYS_VERSION,
             "key": self.key,
+            **self._workers(),
             "cells": [
                 {
                     "variant": cell.variant,
@@ -142,6 +164,16 @@ class Plan:
                 for cell in self.cells
             ],
         }
+
+    def _workers(self) -> dict[str, Any]:
+        """How many stages are for GPU workers and how many for CPU workers, where the study asks for GPUs."""
+        if not self.study.resources.gpus_per_worker or not self.cells:
+            return {}
+        stages = self.stages_by_place()
+        kinds = get_args(TrainedStage)
+        names: dict[str, RunsOn] = {"gpu": "any", "cpu": "cpu"}
+        counts = {name: stages.get(place, Counter()) for name, place in names.items()}
+        return {"workers": {name: {kind: count[kind] for kind in kinds} for name, count in counts.items()}}
 
 
 def make_plan(study: AblationSpec | SweepSpec, manifest_of: Callable[[str], Manifest]) -> Plan:

@@ -72,44 +72,40 @@ class PackSizes:
         self._record = _read(folder)
         self._measured: dict[StageSignature, int] = {}
         self._limits: dict[StageSignature, int] = {}
-        self._asked: dict[str, StageSignature] = {}
+        self._asked: dict[str, Stage] = {}
 
     def size(self, stage: Stage) -> int:
         """Replicas that train together with `stage`, at most."""
         signature = (stage.kind, stage.signature)
         if stage.kind == "pretrain" and self._resources.workers_per_cell > 1:
             return 1
-        size = self._resources.pack_size or self._measured.get(signature) or self._usual(stage.kind)
+        size = self._resources.pack_size or self._measured.get(signature) or self._usual(stage)
         return min(size, self._limits.get(signature, size))
 
-    def _usual(self, kind: TrainedStage) -> int:
+    def _usual(self, stage: Stage) -> int:
         """The size where nothing was measured."""
-        return (pretrain_pack_size if kind == "pretrain" else finetune_pack_size)(self._engine.device)
+        device = self._engine.device_for(stage.runs_on)
+        return (pretrain_pack_size if stage.kind == "pretrain" else finetune_pack_size)(device)
 
     def probe(self, stage: Stage) -> PackProbe | None:
         """The measurement needed before packs of such stages are made; None where none is."""
         signature = (stage.kind, stage.signature)
         alone = stage.kind == "pretrain" and self._resources.workers_per_cell > 1
-        if (
-            self._resources.pack_size is not None
-            or alone
-            or signature in self._measured
-            or signature in self._asked.values()
-        ):
+        if self._resources.pack_size is not None or alone or signature in self._measured or self.being_measured(stage):
             return None
-        workload = self._grid.workload(stage, self._engine.workers)
+        workload = self._grid.workload(stage, self._engine.workers_for(stage.runs_on))
         if not packs_pay(workload.experiment, stage.kind):
-            self._measured[signature] = self._usual(stage.kind)
+            self._measured[signature] = self._usual(stage)
             return None
         if workload.replicas < LEAST_REPLICAS:
             self._measured[signature] = workload.replicas
             return None
         key = f"pack-probe-{len(self._asked)}"
-        self._asked[key] = signature
+        self._asked[key] = stage
         known = tuple(
             PackRates.from_json(entry["rates"]) for entry in self._record if entry["signature"] == _values(*signature)
         )
-        gpus = self._resources.gpus_per_worker
+        gpus = self._resources.gpus_per_worker if stage.runs_on == "any" else None
         return PackProbe(key, workload, min(1.0, gpus) if gpus else 1.0, known)
 
     def is_probe(self, key: str) -> bool:
@@ -119,14 +115,16 @@ class PackSizes:
     def being_measured(self, stage: Stage) -> bool:
         """Whether the size of packs of such stages will be known soon."""
         signature = (stage.kind, stage.signature)
-        return signature in self._asked.values() and signature not in self._measured
+        asked = ((asked.kind, asked.signature) for asked in self._asked.values())
+        return signature not in self._measured and signature in asked
 
     def measured(self, outcome: Outcome) -> str | None:
         """A measurement has ended; returns a message about it, if any."""
-        signature = self._asked[outcome.key]
+        stage = self._asked[outcome.key]
+        signature = (stage.kind, stage.signature)
         if isinstance(outcome, StageFailure):
-            size = self._measured[signature] = self._usual(signature[0])
-            nouns = NOUNS[signature[0]]
+            size = self._measured[signature] = self._usual(stage)
+            nouns = NOUNS[stage.kind]
             return f"The pack size of {nouns} could not be measured ({outcome.error}): {size} train together."
         rates = PackRates.from_json(outcome.record)
         self._measured[signature] = rates.size

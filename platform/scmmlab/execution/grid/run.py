@@ -21,7 +21,7 @@ from scmmlab.execution.progress import MakeProgress, Progress
 from scmmlab.execution.recorder import Recorder
 from scmmlab.execution.run import StudyRun
 from scmmlab.execution.summary import RunSummary
-from scmmlab.execution.task import Outcome, Task
+from scmmlab.execution.task import ANYWHERE, Outcome, Places, Task
 from scmmlab.study import Plan, ResultStore, study_status
 from scmmlab.tracking import Tracker
 from scmmlab.training import StageFailure, StageOutput
@@ -105,27 +105,46 @@ class GridRun(StudyRun):
             self._finish_cell(key, self._recorder.evaluate(cell, output))
 
     def _run_stages(self) -> None:
-        counts = self._scheduler.counts
-        with self._entered_engine(max(counts[StageState.READY], counts[StageState.WAITING])):
+        useful = {place: self._useful((place,)) for place in ANYWHERE if self._scheduler.unfinished(place)}
+        with self._entered_engine(self._useful(ANYWHERE), useful):
+            if self._engine.separate:
+                self._progress.separate({stage.key: stage.runs_on for stage in self._grid.stages()})
+                for place in ANYWHERE:
+                    self._progress.expect(self._engine.workers_for(place), place)
             self._submit()
             while not self._scheduler.finished:
                 self._check_interruption()
                 self._engine.step(self._on_event, STEP_S)
                 self._submit()
 
+    def _useful(self, places: Places) -> int:
+        """More workers than this would be idle, of those for what runs in these places."""
+        counts = self._scheduler.counts_of(places)
+        return max(counts[StageState.READY], counts[StageState.WAITING])
+
     def _submit(self) -> None:
         """Keep each worker's next task queued, so that none waits while a result is being written."""
-        workers = self._engine.workers
-        while len(self._tasks) < 2 * workers:
-            upcoming = self._scheduler.upcoming()
+        if not self._engine.separate:
+            self._submit_for(ANYWHERE)
+            return
+        for place in ANYWHERE:
+            if self._scheduler.unfinished(place):
+                self._submit_for((place,))
+            else:
+                self._engine.ended(place)
+
+    def _submit_for(self, places: Places) -> None:
+        """The same of the workers for what runs in these places."""
+        workers = self._engine.workers_for(places[0])
+        while (queued := sum(task.runs_on in places for task in self._tasks)) < 2 * workers:
+            upcoming = self._scheduler.upcoming(places)
             if upcoming is None or self._sizes.being_measured(upcoming):
                 return
             if (probe := self._sizes.probe(upcoming)) is not None:
-                self._tasks.append(Task(probe.key, [probe]))
-                self._engine.submit(self._tasks[-1])
+                self._submit_task(Task(probe.key, [probe], runs_on=upcoming.runs_on))
                 return
             size = self._sizes.size(upcoming)
-            stages = self._scheduler.next(workers, idle=max(0, workers - len(self._tasks)))
+            stages = self._scheduler.next(workers, max(0, workers - queued), places)
             requests = []
             for stage in stages:
                 request = self._grid.request(stage, self._store)
@@ -138,8 +157,12 @@ class GridRun(StudyRun):
                 merged = {name: data for found in checkpoints for name, data in found.items()}
                 for key, _ in merged:
                     self._progress.resume(key)
-                self._tasks.append(Task(f"{stages[0].kind}-{requests[0].key}", requests, merged, size))
-                self._engine.submit(self._tasks[-1])
+                name = f"{stages[0].kind}-{requests[0].key}"
+                self._submit_task(Task(name, requests, merged, size, stages[0].runs_on))
+
+    def _submit_task(self, task: Task) -> None:
+        self._tasks.append(task)
+        self._engine.submit(task)
 
     # --- what the engine reports
 
@@ -147,7 +170,7 @@ class GridRun(StudyRun):
         match event:
             case TaskStarted():
                 for key in (key for key in event.keys if not self._sizes.is_probe(key)):
-                    self._progress.begin(event.worker)
+                    self._progress.begin(event.worker, key)
                     self._running.add(key)
                     self._recorder.started(self._grid.cells_of(key))
                 self._show()

@@ -23,8 +23,11 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from itertools import islice
+from typing import get_args
 
 from scmmlab.config.experiment import TrainedStage
+from scmmlab.execution.task import ANYWHERE, Places
+from scmmlab.methods.contract import RunsOn
 
 LEAST_STEPS = 0.75
 """A stage has at least this share of the steps an epoch of those that it shares a pack with: a quarter of the work of a
@@ -55,6 +58,8 @@ class Stage:
     """Models that it trains."""
     steps: float = 1.0
     """Steps of an epoch of each. In a pack, one with fewer idles while the others train."""
+    runs_on: RunsOn = "any"
+    """Where it computes; equal for stages of equal `signature`, and for a stage and the one that it needs."""
 
 
 class Scheduler:
@@ -92,10 +97,12 @@ class Scheduler:
                 self._needed_by.setdefault(stage.needs, []).append(stage.key)
         # kept up to date: a run of thousands of stages asks for them at every event
         self._states: dict[str, StageState] = {}
-        self._counts: Counter[StageState] = Counter()
+        self._counts: Counter[tuple[StageState, RunsOn]] = Counter()
         self._running: set[str] = set()
-        self._ready: dict[TrainedStage, list[int]] = {"pretrain": [], "finetune": []}
-        self._ready_replicas: Counter[TrainedStage] = Counter()
+        self._ready: dict[tuple[TrainedStage, RunsOn], list[int]] = {
+            (kind, place): [] for kind in get_args(TrainedStage) for place in ANYWHERE
+        }
+        self._ready_replicas: Counter[tuple[TrainedStage, RunsOn]] = Counter()
         self._order = list(self._stages.values())
         finished = set(done)
         for key, stage in self._stages.items():
@@ -112,19 +119,20 @@ class Scheduler:
     def _set(self, key: str, state: StageState) -> None:
         before = self._states.get(key)
         stage = self._stages[key]
-        index, ready = self._index[key], self._ready[stage.kind]
+        place = stage.kind, stage.runs_on
+        index, ready = self._index[key], self._ready[place]
         if before is not None:
-            self._counts[before] -= 1
+            self._counts[before, stage.runs_on] -= 1
         if before is StageState.READY:
             del ready[bisect_left(ready, index)]
-            self._ready_replicas[stage.kind] -= stage.replicas
+            self._ready_replicas[place] -= stage.replicas
         elif before is StageState.RUNNING:
             self._running.discard(key)
         self._states[key] = state
-        self._counts[state] += 1
+        self._counts[state, stage.runs_on] += 1
         if state is StageState.READY:
             insort(ready, index)
-            self._ready_replicas[stage.kind] += stage.replicas
+            self._ready_replicas[place] += stage.replicas
         elif state is StageState.RUNNING:
             self._running.add(key)
 
@@ -139,7 +147,11 @@ class Scheduler:
     @property
     def counts(self) -> Counter[StageState]:
         """Number of stages in each state."""
-        return Counter(self._counts)
+        return self.counts_of(ANYWHERE)
+
+    def counts_of(self, places: Places) -> Counter[StageState]:
+        """The same of the stages that run in these places."""
+        return Counter({state: sum(self._counts[state, place] for place in places) for state in StageState})
 
     @property
     def running(self) -> frozenset[str]:
@@ -149,15 +161,24 @@ class Scheduler:
     @property
     def finished(self) -> bool:
         """Whether nothing is left to run, and nothing runs."""
-        return self._counts[StageState.DONE] + self._counts[StageState.FAILED] == len(self._stages)
+        return not any(map(self.unfinished, ANYWHERE))
 
-    def upcoming(self) -> Stage | None:
-        """The first stage of the next pack; None where none is ready."""
+    def unfinished(self, place: RunsOn) -> int:
+        """Stages that run in this place and are neither done nor failed, whether ready or not."""
+        states = (StageState.WAITING, StageState.READY, StageState.RUNNING)
+        return sum(self._counts[state, place] for state in states)
+
+    def upcoming(self, places: Places = ANYWHERE) -> Stage | None:
+        """The first stage of the next pack of those that run in these places; None where none is ready."""
         other: TrainedStage = "pretrain" if self._first == "finetune" else "finetune"
-        ready = self._ready[self._first] or self._ready[other]
-        return self._order[ready[0]] if ready else None
+        for kind in (self._first, other):
+            if heads := [ready[0] for place in places if (ready := self._ready[kind, place])]:
+                return self._order[min(heads)]
+            if kind == "pretrain" and any(self._ready[kind, place] for place in ANYWHERE):
+                return None  # of other places: where pre-training goes first, it does so everywhere
+        return None
 
-    def next(self, workers: int, idle: int = 0) -> tuple[Stage, ...]:
+    def next(self, workers: int, idle: int = 0, places: Places = ANYWHERE) -> tuple[Stage, ...]:
         """The next pack: stages to run together, which count as running from here on; empty where none is ready.
 
         Ready stages are spread over the workers before packs are filled: a pack that keeps one worker busy while the
@@ -170,14 +191,17 @@ class Scheduler:
         idle : int
             How many of these have neither a running nor a queued task. Without any, the pack is for later, and ready
             stages are shared by all workers.
+        places : tuple of str
+            Where the stages of these workers run.
         """
-        first = self.upcoming()
+        first = self.upcoming(places)
         if first is None:
             return ()
-        ready = self._ready[first.kind]
+        ready = self._ready[first.kind, first.runs_on]
         at_most = self._pack_size(first)
         if at_most > first.replicas:
-            fair = -(-self._ready_replicas[first.kind] // (idle or workers))
+            ready_replicas = sum(self._ready_replicas[first.kind, place] for place in places)
+            fair = -(-ready_replicas // (idle or workers))
             at_most = min(at_most, fair)
         pack, replicas = [first], first.replicas
         for index in islice(ready, 1, None) if at_most > replicas else ():

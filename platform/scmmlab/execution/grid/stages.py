@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from scmmlab.execution.grid.scheduler import Stage
 from scmmlab.execution.task import Request
 from scmmlab.methods.contract import InputShape
+from scmmlab.methods.registry import method_of
 from scmmlab.study import Cell, Plan, ResultStore, cell_request, finetune_steps, pretrain_request, pretrain_steps
 from scmmlab.study.checks import selected_subjects
 from scmmlab.study.estimate import weight
@@ -55,14 +56,16 @@ class GridStages:
         for key, (cell, *_) in self.pretraining.items():
             steps = pretrain_steps(cell, plan.source(cell.transfer)) / cell.experiment.epochs("pretrain")
             shapes = pack_signature(cell.experiment, "pretrain", InputShape(len(cell.channels), self.bands(cell)))
-            yield Stage(key, "pretrain", None, shapes, replicas=1, steps=steps)
+            place = method_of(cell.experiment).runs_on
+            yield Stage(key, "pretrain", None, shapes, replicas=1, steps=steps, runs_on=place)
         for cell in self.cells.values():
             folds = self.folds(cell)
             steps = finetune_steps(cell, plan.source(cell.transfer), plan.target(cell.transfer))
             shape = InputShape(len(cell.channels), self.bands(cell), self.classes(cell), cell.channels)
             signature = pack_signature(cell.experiment, "finetune", shape)
             each = steps / (folds * cell.experiment.epochs("finetune"))
-            yield Stage(cell.key, "finetune", cell.pretrain_key, signature, replicas=folds, steps=each)
+            place = method_of(cell.experiment).runs_on
+            yield Stage(cell.key, "finetune", cell.pretrain_key, signature, folds, each, place)
 
     def work(self) -> dict[str, float]:
         """Work of each stage that is to be run, in fine-tuning steps of one fold."""

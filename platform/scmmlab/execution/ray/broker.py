@@ -28,7 +28,7 @@ from scmmlab.execution.ray.followers import Followers
 from scmmlab.execution.ray.messages import ReportReply, TaskAssignment, TrainingUpdate, WorkerCount, WorkerInfo
 from scmmlab.execution.ray.task_queue import Loss, LossDecision, TaskQueue, WorkerId
 from scmmlab.execution.ray.worker_table import WorkerTable
-from scmmlab.execution.task import Outcome, Task, losses
+from scmmlab.execution.task import ANYWHERE, Outcome, Places, Task, losses
 
 
 class Broker:
@@ -117,6 +117,7 @@ class Broker:
         for name in names:
             await self._lose_tasks(name, f"{name}: {reason}", "machine")
             self._forget(name)
+        await self._wake_workers()
 
     async def controllers(self, group: int) -> list[Any]:
         """Train's controllers that have registered for a group of workers."""
@@ -193,17 +194,17 @@ class Broker:
             self._emit(WorkerLost(worker.name, "preemption", reason))
         known.loss_reported = True
 
-    async def take(self, worker: WorkerId, timeout_s: float) -> TaskAssignment:
-        """The next task for `worker`; waits up to `timeout_s` for one."""
-        if self._workers.is_retired(worker.name):
-            return TaskAssignment(stop=True)
+    async def take(self, worker: WorkerId, timeout_s: float, places: Places = ANYWHERE) -> TaskAssignment:
+        """The next task for `worker` that runs in these places; waits up to `timeout_s` for one."""
         for loss in self._queue.replace_worker(worker):
             await self._handle_loss(loss)
         deadline = time.monotonic() + timeout_s
         while not self._stopping:
+            if self._workers.is_retired(worker.name):
+                return TaskAssignment(stop=True)
             if self._workers.is_preempted(self._workers.heartbeat(worker, time.monotonic())):
                 return TaskAssignment(preempted=True)
-            task = self._take(worker)
+            task = self._take(worker, places=places)
             if task is not None:
                 return TaskAssignment(task)
             left = deadline - time.monotonic()
@@ -216,10 +217,14 @@ class Broker:
         self._forget(worker.name)
         return TaskAssignment(stop=True)
 
-    async def take_more(self, worker: WorkerId, signature: Hashable, at_most: int) -> list[Task]:
+    async def take_more(
+        self, worker: WorkerId, signature: Hashable, at_most: int, places: Places = ANYWHERE
+    ) -> list[Task]:
         """Queued tasks of the same signature as those that a worker with free slots has."""
         taken: list[Task] = []
-        while not self._stopping and len(taken) < at_most and (task := self._take(worker, signature)) is not None:
+        while not self._stopping and len(taken) < at_most:
+            if (task := self._take(worker, signature, places)) is None:
+                break
             taken.append(task)
         return taken
 
@@ -282,8 +287,8 @@ class Broker:
 
     # --- within
 
-    def _take(self, worker: WorkerId, signature: Hashable | None = None) -> Task | None:
-        taken = self._queue.take(worker, time.monotonic(), signature)
+    def _take(self, worker: WorkerId, signature: Hashable | None = None, places: Places = ANYWHERE) -> Task | None:
+        taken = self._queue.take(worker, time.monotonic(), signature, places)
         if taken is None:
             return None
         task, attempt = taken

@@ -19,7 +19,12 @@ ANSWER_S = 1.0
 
 def node_resources() -> Sequence[Resources]:
     """Resources of each node that is alive, by Ray's names."""
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return list(resources_by_node().values())
+
+
+def resources_by_node() -> Mapping[str, Resources]:
+    """Id of each node that is alive → its resources, whoever holds them."""
+    return {node["NodeID"]: node["Resources"] for node in ray.nodes() if node["Alive"]}
 
 
 def free_resources() -> Mapping[str, Resources]:

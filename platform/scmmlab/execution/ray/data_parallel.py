@@ -63,7 +63,9 @@ def data_parallel_worker(config: dict[str, Any]) -> None:
 
     while True:
         # rank 0 asks for work, and the others do as it does
-        asked: TaskAssignment | None = get(broker.take.remote(me, ASK_S)) if together.rank == 0 else None
+        asked: TaskAssignment | None = None
+        if together.rank == 0:
+            asked = get(broker.take.remote(me, ASK_S, settings.takes))
         stop, preempted, task_id = broadcast_from_rank_zero(
             (asked.stop, asked.preempted, asked.task and asked.task.id) if asked else None
         )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection
 from contextlib import ExitStack
-from functools import partial
 from typing import Literal
 
 import ray
@@ -20,7 +19,7 @@ from scmmlab.execution.ray.head_watch import HeadWatch
 from scmmlab.execution.ray.loss_budget import LossBudget
 from scmmlab.execution.ray.messages import BrokerHandle
 from scmmlab.execution.ray.reporter import gathering_s
-from scmmlab.execution.ray.resources import WorkerPlan, plan_workers
+from scmmlab.execution.ray.resources import WorkerPlan, plan_workers_by_place
 from scmmlab.execution.ray.session import ray_session
 from scmmlab.execution.ray.sharded_source import share_source, source_name
 from scmmlab.execution.ray.shared_tables import share_tables
@@ -30,6 +29,7 @@ from scmmlab.execution.ray.worker_groups import MakeTrainer, WorkerGroup
 from scmmlab.execution.ray.worker_pool import WorkerPool
 from scmmlab.execution.run_sweep_tasks import MakeSweepSlots, slots_per_worker
 from scmmlab.execution.task import Task
+from scmmlab.methods.contract import RunsOn
 from scmmlab.study.worker_losses import WorkerLosses
 from scmmlab.tables import read_manifest
 from scmmlab.training.sweep_stage import SweepSlots
@@ -78,7 +78,8 @@ class RayEngine(Engine):
         self._object_store_memory = object_store_memory
         self._checkpoint_s = checkpoint_s
         self._stack = ExitStack()
-        self._plan = WorkerPlan(1, 1.0, 0.0)
+        self._plans: tuple[WorkerPlan, ...] = (WorkerPlan(1, 1.0, 0.0),)
+        self._places_ended: set[RunsOn] = set()
         self._begun = False
         self._folder = ""
         self._head: HeadWatch | None = None
@@ -91,7 +92,12 @@ class RayEngine(Engine):
     def workers(self) -> int:  # type: ignore[override]
         """Workers that there are, or will be once they are started."""
         pool = self._pool
-        return pool.workers if pool is not None and pool.workers else self._plan.workers
+        return pool.workers if pool is not None and pool.workers else sum(plan.workers for plan in self._plans)
+
+    def workers_for(self, runs_on: RunsOn) -> int:
+        """The same of those that take such tasks; 1 where there is no room for them yet."""
+        there = self._pool.workers_for(runs_on) if self._pool is not None else 0
+        return there or max([1, *(plan.workers for plan in self._plans if runs_on in plan.takes)])
 
     @property
     def losses(self) -> WorkerLosses:
@@ -110,8 +116,10 @@ class RayEngine(Engine):
         self.logs = session.logs
         self._head = HeadWatch(ray.get_runtime_context().gcs_address, session.logs)
         self._head.start()
-        self._plan = plan_workers(self._resources, node_resources(), self.useful_workers)
-        self.device = self._plan.device
+        self._plans = plan_workers_by_place(
+            self._resources, node_resources(), self.useful_workers, self.useful_by_place
+        )
+        self.device, self.separate = self._plans[0].device, len(self._plans) > 1
 
     def close(self) -> None:
         """Stop all workers and disconnect from Ray."""
@@ -138,6 +146,12 @@ class RayEngine(Engine):
         """Have the training of `key` stopped."""
         if self._pool is not None:
             self._pool.cancel(key)
+
+    def ended(self, runs_on: RunsOn) -> None:
+        """No more such tasks will come: workers that take no others are ended."""
+        self._places_ended.add(runs_on)
+        if self._pool is not None:
+            self._pool.ended(runs_on)
 
     def broker(self) -> BrokerHandle:
         """The broker of independent workers, for Tune's trials."""
@@ -181,42 +195,45 @@ class RayEngine(Engine):
         each = self._resources.workers_per_cell if kind == "data-parallel" else None
         self._pool = WorkerPool(
             {"independent": self._prepare_independent, "data-parallel": self._prepare_data_parallel}[kind],
-            self._plan,
+            self._plans,
             self._budget,
             self._resources.start_timeout_s,
-            least=(each or 1) if self._begun else self._plan.least,
+            least=[max(each or 1, 1 if self._begun else plan.least) for plan in self._plans],
             together=each,
             interruption=self.interruption,
             head=self._head,
             logs=self.logs,
         )
+        for place in self._places_ended:
+            self._pool.ended(place)
 
     def _prepare_independent(self, broker: BrokerHandle) -> MakeTrainer:
-        return partial(
-            independent_trainer, self._plan, self._settings(broker), share_tables(self._tables), self._folder
-        )
+        def make(plan: WorkerPlan, group: WorkerGroup) -> TorchTrainer:
+            return independent_trainer(plan, self._settings(broker, plan), tables, self._folder, group)
+
+        tables = share_tables(self._tables)
+        return make
 
     def _prepare_data_parallel(self, broker: BrokerHandle) -> MakeTrainer:
-        def make(group: WorkerGroup) -> TorchTrainer:
+        def make(plan: WorkerPlan, group: WorkerGroup) -> TorchTrainer:
             # sources of its own, as a data set can be split only once at a time
             sources = {source_name(*source): share_source(*source, workers=group.workers) for source in self._sources}
-            return data_parallel_trainer(self._plan, settings, sources, fingerprints, self._folder, group)
+            settings = self._settings(broker, plan)
+            return data_parallel_trainer(plan, settings, sources, fingerprints, self._folder, group)
 
-        settings = self._settings(broker)
         fingerprints = {location: read_manifest(location).fingerprint for location in self._tables}
         return make
 
-    def _settings(self, broker: BrokerHandle) -> WorkerSettings:
+    def _settings(self, broker: BrokerHandle, plan: WorkerPlan) -> WorkerSettings:
         return WorkerSettings(
             broker=broker,
-            device=self._plan.device,
-            threads=self._plan.threads,
+            device=plan.device,
+            takes=plan.takes,
+            threads=plan.threads,
             checkpoint_every=self._resources.checkpoint_every,
             checkpoint_s=self._checkpoint_s,
-            gather_s=gathering_s(self._plan.workers),
+            gather_s=gathering_s(sum(each.workers for each in self._plans)),
             pack_size=self._resources.pack_size,
-            slots=slots_per_worker(
-                self._plan.device, self._resources.pack_size, self.useful_workers, self._plan.workers
-            ),
+            slots=slots_per_worker(plan.device, self._resources.pack_size, self.useful_workers, max(1, plan.workers)),
             make_sweep_slots=self._make_sweep_slots,
         )

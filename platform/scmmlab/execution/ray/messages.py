@@ -11,7 +11,7 @@ import ray
 from scmmlab.errors import LossKind
 from scmmlab.execution.events import CheckpointSaved, EngineEvent, EpochEnded, SlotsUsed
 from scmmlab.execution.ray.task_queue import WorkerId
-from scmmlab.execution.task import Outcome, Task
+from scmmlab.execution.task import Outcome, Places, Task
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -112,8 +112,8 @@ class BrokerHandle(Protocol):
     register_worker: RemoteMethod[[WorkerId, WorkerInfo], None]
     preempt: RemoteMethod[[str], None]
     release: RemoteMethod[[WorkerId], None]
-    take: RemoteMethod[[WorkerId, float], TaskAssignment]
-    take_more: RemoteMethod[[WorkerId, Hashable, int], list[Task]]
+    take: RemoteMethod[[WorkerId, float, Places], TaskAssignment]
+    take_more: RemoteMethod[[WorkerId, Hashable, int, Places], list[Task]]
     report: RemoteMethod[
         [WorkerId, Sequence[str], Sequence[EpochEnded], Sequence[CheckpointSaved], SlotsUsed | None], ReportReply
     ]

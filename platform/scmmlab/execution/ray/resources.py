@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from scmmlab.config import ResourcesSpec
 from scmmlab.errors import ResourceError
+from scmmlab.execution.task import ANYWHERE, Places
+from scmmlab.methods.contract import RunsOn
 
+Placement = list[tuple[str | None, int]]
+"""Groups of workers: for each, its node (None: any) and number of workers."""
 EPSILON = 1e-6
 """Shares of a CPU or GPU are sums of floats."""
 
@@ -24,6 +29,13 @@ class WorkerPlan:
     """A study does not start with fewer."""
     most: int | None = None
     """More would be idle, or are not wanted; None where there may be any number."""
+    takes: Places = ANYWHERE
+    """Where the tasks run that they take."""
+
+    @property
+    def noun(self) -> str:
+        """What they are called where there are others."""
+        return "worker" if self.takes == ANYWHERE else "GPU worker" if self.gpus > 0 else "CPU worker"
 
     @property
     def device(self) -> str:
@@ -60,10 +72,7 @@ def plan_workers(
     ResourceError
         When they do not fit on the cluster, naming the resource that it lacks.
     """
-    gpus = resources.gpus_per_worker
-    if gpus is None:
-        gpus = 1.0 if _total(nodes, "GPU") >= 1 else 0.0
-    needs = {"CPU": float(resources.cpus_per_worker), "GPU": float(gpus)}
+    needs = {"CPU": float(resources.cpus_per_worker), "GPU": _gpus_per_worker(resources, nodes)}
     room = sum(_room(node, needs) for node in nodes)
     least, most = resources.least_workers, resources.most_workers
     if room < least:
@@ -74,6 +83,108 @@ def plan_workers(
     if most is not None:
         least = min(least, most)
     return WorkerPlan(room if most is None else min(room, most), needs["CPU"], needs["GPU"], least, most)
+
+
+def plan_workers_by_place(
+    resources: ResourcesSpec,
+    nodes: Sequence[Mapping[str, float]],
+    useful: int | None,
+    by_place: Mapping[RunsOn, int | None],
+) -> tuple[WorkerPlan, ...]:
+    """The workers that a study gets: all alike, or GPU workers and, for tasks that run on the CPU alone, CPU workers.
+
+    GPU workers come first, and CPU workers get what they leave: none where that is nothing, until GPU workers end.
+    `resources.workers` bounds either kind by itself.
+
+    Parameters
+    ----------
+    resources, nodes
+        As for :func:`plan_workers`.
+    useful : int | None
+        More workers than this would be idle, where all are alike; None where that is not known.
+    by_place : mapping
+        Where tasks run → the same for the workers of such tasks. What is not there has no tasks; any task runs anywhere
+        where nothing is there.
+
+    Raises
+    ------
+    ResourceError
+        As :func:`plan_workers` does; of the least number of workers that a study starts with, all are GPU workers.
+    """
+    if "cpu" not in by_place or not _gpus_per_worker(resources, nodes):
+        return (plan_workers(resources, nodes, useful),)
+    on_cpus = resources.model_copy(update={"gpus_per_worker": 0.0})
+    if "any" not in by_place:
+        return (plan_workers(on_cpus, nodes, useful),)
+    gpu_plan = replace(plan_workers(resources, nodes, by_place["any"]), takes=("any",))
+    free = {str(number): node for number, node in enumerate(nodes)}
+    left = without(free, gpu_plan, new_groups(room_on(gpu_plan, free), [], gpu_plan.workers, None))
+    unbounded = on_cpus.model_copy(update={"workers": None})
+    cpu_plan = plan_workers(unbounded, nodes, by_place["cpu"])
+    most = min((most for most in (cpu_plan.most, resources.most_workers) if most is not None), default=None)
+    room = sum(room_on(cpu_plan, left).values())
+    workers = room if most is None else min(room, most)
+    return gpu_plan, replace(cpu_plan, workers=workers, least=1, most=most, takes=("cpu",))
+
+
+def _gpus_per_worker(resources: ResourcesSpec, nodes: Sequence[Mapping[str, float]]) -> float:
+    if resources.gpus_per_worker is None:
+        return 1.0 if _total(nodes, "GPU") >= 1 else 0.0
+    return float(resources.gpus_per_worker)
+
+
+def without(
+    free: Mapping[str, Mapping[str, float]], plan: WorkerPlan, starting: Placement
+) -> dict[str, dict[str, float]]:
+    """Node → its free resources, less those of groups of the plan's workers that are being started.
+
+    Parameters
+    ----------
+    free : mapping
+        Node → its resources that nobody holds.
+    plan : WorkerPlan
+        What each worker has.
+    starting : list of (str or None, int)
+        Node of each group and its number of workers; of None, any nodes, the first that have room.
+    """
+    left = {name: dict(resources) for name, resources in free.items()}
+    for node, workers in starting:
+        for name in left if node is None else (node,):
+            taken = min(workers, room_on(plan, left).get(name, 0))
+            for resource, need in plan.resources_per_worker.items():
+                if taken:
+                    left[name][resource] -= taken * need
+            workers -= taken
+    return left
+
+
+def reserved(
+    free: Mapping[str, Mapping[str, float]],
+    nodes: Mapping[str, Mapping[str, float]],
+    plan: WorkerPlan,
+    there: Mapping[str, int],
+) -> dict[str, dict[str, float]]:
+    """Node → its free resources, less the CPUs that GPU workers will need which are still to come.
+
+    A GPU that others hold may become free at any time: its worker is to find a CPU beside it.
+
+    Parameters
+    ----------
+    free, nodes : mapping
+        Node → its resources that nobody holds, and those that it has.
+    plan : WorkerPlan
+        Of the GPU workers.
+    there : mapping
+        Node → GPU workers that are there, or being started.
+    """
+    to_come = math.inf if plan.most is None else plan.most - sum(there.values())
+    left = {name: dict(node) for name, node in free.items()}
+    for name, room in room_on(plan, nodes).items():
+        coming = max(0, min(room - there.get(name, 0), to_come))
+        to_come -= coming
+        if name in left:
+            left[name]["CPU"] = max(0.0, left[name].get("CPU", 0.0) - coming * plan.cpus)
+    return left
 
 
 def room_on(plan: WorkerPlan, free: Mapping[str, Mapping[str, float]]) -> dict[str, int]:
@@ -92,17 +203,17 @@ def room_on(plan: WorkerPlan, free: Mapping[str, Mapping[str, float]]) -> dict[s
 
 def new_groups(
     room: Mapping[str, int],
-    starting: Sequence[tuple[str | None, int]],
+    starting: Placement,
     wanted: int | None,
     together: int | None,
-) -> list[tuple[str | None, int]]:
+) -> Placement:
     """Groups of workers that can be started: for each, its node and number of workers.
 
     Parameters
     ----------
     room : mapping
         Node → workers that fit on its free resources.
-    starting : sequence of (str or None, int)
+    starting : list of (str or None, int)
         Groups that are being started, whose resources still count as free.
     wanted : int | None
         Workers, at most; any number when None.
@@ -119,7 +230,7 @@ def new_groups(
     wanted = sum(left.values()) if wanted is None else max(0, min(wanted, sum(left.values())))
     if together is not None:
         return [(None, together)] * (wanted // together)
-    groups: list[tuple[str | None, int]] = []
+    groups: Placement = []
     for name, fitting in left.items():
         if (workers := min(fitting, wanted)) > 0:
             groups.append((name, workers))

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from scmmlab.errors import LossKind
-from scmmlab.execution.task import Task
+from scmmlab.execution.task import ANYWHERE, Places, Task
 
 
 @dataclass(frozen=True)
@@ -106,12 +106,16 @@ class TaskQueue:
         """Put `task` at the end of the queue."""
         self._queued.append(task)
 
-    def take(self, worker: WorkerId, now: float, signature: Hashable | None = None) -> tuple[Task, int] | None:
-        """The next task (with `signature`, the next that has the same) and the number of this attempt at it.
+    def take(
+        self, worker: WorkerId, now: float, signature: Hashable | None = None, places: Places = ANYWHERE
+    ) -> tuple[Task, int] | None:
+        """The next task that runs in these places (with `signature`, the next that has the same) and the number of this
+        attempt at it.
 
         None where there is no such task in the queue.
         """
-        task = next((task for task in self._queued if signature is None or task.signature == signature), None)
+        fitting = (task for task in self._queued if task.runs_on in places)
+        task = next((task for task in fitting if signature is None or task.signature == signature), None)
         if task is None:
             return None
         self._queued.remove(task)

@@ -23,7 +23,7 @@ from scmmlab.execution.ray.shared_tables import SharedTable, receive_tables
 from scmmlab.execution.ray.task_queue import WorkerId, worker_name
 from scmmlab.execution.run_sweep_tasks import MakeSweepSlots, SweepTaskRunner
 from scmmlab.execution.run_task import run_task
-from scmmlab.execution.task import Outcome, Task
+from scmmlab.execution.task import Outcome, Places, Task
 from scmmlab.training import StageFailure
 from scmmlab.training.data import Tables
 from scmmlab.training.sweep_stage import SweepSlots
@@ -42,6 +42,8 @@ class WorkerSettings:
     """Where it asks for tasks."""
     device: str
     """``cpu`` or ``cuda``."""
+    takes: Places
+    """Where the tasks run that it takes."""
     threads: int
     """Of its arithmetic."""
     checkpoint_every: int
@@ -77,7 +79,7 @@ def independent_worker(config: dict[str, Any]) -> None:
     preemption_notice.notify(lambda: get(broker.preempt.remote(me.name), timeout=NOTIFY_S))
     tables = receive_tables(shared)
     while True:
-        assignment = get(broker.take.remote(me, ASK_S))
+        assignment = get(broker.take.remote(me, ASK_S, settings.takes))
         if assignment.stop:
             return
         if assignment.preempted:
@@ -136,7 +138,7 @@ def _run_sweep_tasks(
     first: Task, settings: WorkerSettings, me: WorkerId, tables: Tables, reporter: StreamingReporter
 ) -> None:
     def more(signature: Hashable, free: int) -> list[Task]:
-        tasks = get(settings.broker.take_more.remote(me, signature, free))
+        tasks = get(settings.broker.take_more.remote(me, signature, free, settings.takes))
         reporter.add(tasks)
         return tasks
 

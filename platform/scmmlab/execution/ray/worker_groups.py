@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from ray.train.torch import TorchTrainer
 from scmmlab.execution.ray.cluster_view import all_answer, kill_with_placement_groups
 from scmmlab.execution.ray.messages import BrokerHandle, Reference, get
 from scmmlab.execution.ray.private import WorkerGroupStartupTimeoutError
-from scmmlab.execution.ray.resources import WorkerPlan, new_groups, room_on
+from scmmlab.execution.ray.resources import Placement, WorkerPlan, new_groups, room_on
 from scmmlab.execution.ray.task_queue import group_name, worker_name
 
 LOST_TRAINERS = 3
@@ -53,7 +54,20 @@ class WorkerGroup:
         return tuple(worker_name(self.first + rank) for rank in range(self.workers))
 
 
-MakeTrainer = Callable[[WorkerGroup], TorchTrainer]
+class WorkerNumbers:
+    """Numbers of the groups and workers of a run, unique across all kinds of workers."""
+
+    def __init__(self) -> None:
+        self._groups = self._workers = 0
+
+    def group(self, workers: int, node: str | None) -> WorkerGroup:
+        """The next group."""
+        group = WorkerGroup(self._groups, self._workers, workers, node)
+        self._groups, self._workers = self._groups + 1, self._workers + workers
+        return group
+
+
+MakeTrainer = Callable[[WorkerPlan, WorkerGroup], TorchTrainer]
 
 
 class Ask(Protocol):
@@ -64,7 +78,7 @@ class Ask(Protocol):
 
 
 class WorkerGroups:
-    """The groups of one worker pool.
+    """The groups of a worker pool whose workers are alike.
 
     Parameters
     ----------
@@ -72,8 +86,10 @@ class WorkerGroups:
         Where they take tasks from.
     ask : callable
         See :class:`Ask`.
-    prepare : callable
-        Prepares what workers are given (tables), which takes a while; returns how the trainer of a group is made.
+    preparation : Preparation
+        Of what workers are given.
+    numbers : WorkerNumbers
+        Names them.
     plan : WorkerPlan
         What a worker has, and how many there may be.
     least : int
@@ -86,25 +102,27 @@ class WorkerGroups:
         self,
         broker: BrokerHandle,
         ask: Ask,
-        prepare: Callable[[], MakeTrainer],
+        preparation: Preparation,
+        numbers: WorkerNumbers,
         plan: WorkerPlan,
         least: int,
         together: int | None,
     ):
-        self._broker, self._ask, self._plan, self._least, self._together = broker, ask, plan, least, together
-        self._preparation = _Preparation(prepare)
+        self._broker, self._ask, self._least, self._together = broker, ask, least, together
+        self._preparation, self._numbers = preparation, numbers
+        self.plan = plan
+        """What a worker has, and how many there may be."""
         self._trainings: list[_TrainerThread] = []
         self._ending: list[_TrainerThread] = []
         self._worker_nodes: dict[str, Collection[str]] = {}
         self._draining: Collection[str] = ()
-        self._groups = self._workers = self._lost_trainers = 0
+        self._lost_trainers = 0
+        self.begun = False
+        """Whether any were started."""
+        self.ended = False
+        """Whether there is nothing left for them."""
         self.error: BaseException | None = None
         """Why no more groups can be started."""
-
-    @property
-    def begun(self) -> bool:
-        """Whether any were started."""
-        return self._groups > 0
 
     @property
     def workers(self) -> int:
@@ -114,6 +132,30 @@ class WorkerGroups:
             for training in self._trainings
             if self._nodes(training.group).isdisjoint(self._draining)
         )
+
+    @property
+    def most(self) -> int:
+        """How many there may be."""
+        return max(self.plan.workers, self.workers)
+
+    @property
+    def there(self) -> Counter[str]:
+        """Node → how many there are, including those that are being started."""
+        there = Counter[str]()
+        for training in self._trainings:
+            if training.group.node is not None:
+                there[training.group.node] += training.group.workers
+            else:
+                there.update(node for name in training.group.names for node in self._worker_nodes.get(name, ()))
+        return there
+
+    def starting(self, started: Collection[str]) -> Placement:
+        """Node and size of the groups whose workers are not all among `started`: what these hold may not count yet."""
+        return [
+            (training.group.node, training.group.workers)
+            for training in self._trainings
+            if not set(started).issuperset(training.group.names)
+        ]
 
     @property
     def threads(self) -> Sequence[threading.Thread]:
@@ -130,6 +172,12 @@ class WorkerGroups:
         for training in (*self._trainings, *self._ending):
             if training.is_alive():
                 self._end_trainer(training.group)
+
+    def finish(self) -> None:
+        """There is nothing left for them: end them, so that others can have what they hold."""
+        self.ended = True
+        for training in list(self._trainings):
+            self._retire(training, "there are no more tasks of its kind")
 
     def locate(self, worker_nodes: Mapping[str, Collection[str]], draining: Collection[str]) -> None:
         """Where workers are (name → nodes), and which nodes are being drained."""
@@ -157,8 +205,10 @@ class WorkerGroups:
                 self.error = training.error or RuntimeError("its workers have ended")
         self.error = self.error or self._preparation.error
 
-    def grow(self, free: Mapping[str, Mapping[str, float]], started: Collection[str]) -> int:
-        """Start workers where there is room.
+    def wanted(
+        self, free: Mapping[str, Mapping[str, float]], started: Collection[str], at_most: int | None = None
+    ) -> Placement:
+        """Groups to be started where there is room: for each, its node and number of workers.
 
         Parameters
         ----------
@@ -166,37 +216,22 @@ class WorkerGroups:
             Node → resources of it that nobody holds.
         started : collection of str
             Names of workers that have started: what the others will hold is not free.
-
-        Returns
-        -------
-        int
-            How many were started.
+        at_most : int | None
+            Workers; any number when None.
         """
-        if self.error is not None:
-            return 0
-        room = room_on(self._plan, free)
-        if not self.begun and sum(room.values()) < self._least:
-            return 0
-        starting = [
-            (training.group.node, training.group.workers)
-            for training in self._trainings
-            if not set(started).issuperset(training.group.names)
-        ]
-        before, most = self.workers, self._plan.most
-        groups = new_groups(room, starting, None if most is None else most - before, self._together)
-        make = self._preparation.result() if groups else None
-        if make is None:
-            return 0
-        for node, workers in groups:
-            self._start(make, workers, node)
-        return self.workers - before
+        room = room_on(self.plan, free)
+        if self.error is not None or self.ended or (not self.begun and sum(room.values()) < self._least):
+            return []
+        limits = [limit for limit in (self.plan.most and self.plan.most - self.workers, at_most) if limit is not None]
+        return new_groups(room, self.starting(started), min(limits, default=None), self._together)
 
-    def _start(self, make: MakeTrainer, workers: int, node: str | None) -> None:
-        group = WorkerGroup(self._groups, self._workers, workers, node)
-        self._groups, self._workers = self._groups + 1, self._workers + workers
-        training = _TrainerThread(make, group)
-        self._trainings.append(training)
-        training.start()
+    def start(self, make: MakeTrainer, groups: Placement) -> None:
+        """Start groups that are wanted."""
+        for node, workers in groups:
+            self.begun = True
+            training = _TrainerThread(make, self.plan, self._numbers.group(workers, node))
+            self._trainings.append(training)
+            training.start()
 
     def _retire(self, training: _TrainerThread, reason: str) -> None:
         self._trainings.remove(training)
@@ -227,8 +262,14 @@ class WorkerGroups:
         return {node for name in group.names for node in self._worker_nodes.get(name, ())}
 
 
-class _Preparation(threading.Thread):
-    """Prepares what workers are given, with Ray Data, which waits for a CPU."""
+class Preparation(threading.Thread):
+    """Prepares what workers are given (tables), with Ray Data, which waits for a CPU.
+
+    Parameters
+    ----------
+    prepare : callable
+        Does it, which takes a while; returns how the trainer of a group is made.
+    """
 
     def __init__(self, prepare: Callable[[], MakeTrainer]):
         super().__init__(name="scmmlab-tables", daemon=True)
@@ -243,6 +284,7 @@ class _Preparation(threading.Thread):
         return self._made
 
     def run(self) -> None:
+        """Prepare, in a thread of its own."""
         try:
             self._made = self._prepare()
         except BaseException as error:  # for the driver's thread, which decides
@@ -252,14 +294,14 @@ class _Preparation(threading.Thread):
 class _TrainerThread(threading.Thread):
     """A running trainer. Train replaces its workers, but not its controller."""
 
-    def __init__(self, make: MakeTrainer, group: WorkerGroup):
+    def __init__(self, make: MakeTrainer, plan: WorkerPlan, group: WorkerGroup):
         super().__init__(name=f"scmmlab-trainer-{group.number}", daemon=True)
-        self._make, self.group = make, group
+        self._make, self._plan, self.group = make, plan, group
         self.error: BaseException | None = None
 
     def run(self) -> None:
         try:
-            self._make(self.group).fit()
+            self._make(self._plan, self.group).fit()
         except BaseException as error:  # for the driver's thread, which decides
             self.error = error
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import TypeVar, cast
@@ -15,17 +16,31 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from scmmlab.errors import ScmmlabError, TryAgainError
 from scmmlab.execution.engine import Interrupted
-from scmmlab.execution.events import EngineEvent, TaskEnded, WorkerLost, WorkersAwaited, WorkersChanged
+from scmmlab.execution.events import EngineEvent, TaskEnded, TasksWait, WorkerLost, WorkersAwaited, WorkersChanged
 from scmmlab.execution.interruption import RESUMABLE, Interruption
 from scmmlab.execution.ray.broker import Broker
-from scmmlab.execution.ray.cluster_view import dead_nodes, free_resources, node_death_s, node_resources
+from scmmlab.execution.ray.cluster_view import (
+    dead_nodes,
+    free_resources,
+    node_death_s,
+    node_resources,
+    resources_by_node,
+)
 from scmmlab.execution.ray.head_watch import HeadWatch
 from scmmlab.execution.ray.loss_budget import LossBudget
 from scmmlab.execution.ray.messages import BrokerHandle, Reference, get
 from scmmlab.execution.ray.private import draining_nodes
-from scmmlab.execution.ray.resources import WorkerPlan, shortage
-from scmmlab.execution.ray.worker_groups import STOP_TIMEOUT_S, MakeTrainer, WorkerGroups, last_line
+from scmmlab.execution.ray.resources import Placement, WorkerPlan, reserved, shortage, without
+from scmmlab.execution.ray.worker_groups import (
+    STOP_TIMEOUT_S,
+    MakeTrainer,
+    Preparation,
+    WorkerGroups,
+    WorkerNumbers,
+    last_line,
+)
 from scmmlab.execution.task import Task
+from scmmlab.methods.contract import RunsOn
 
 T = TypeVar("T")
 
@@ -54,14 +69,14 @@ class WorkerPool:
     ----------
     prepare : callable
         Broker → how the trainer of a group is made; prepares what workers are given.
-    plan : WorkerPlan
-        What a worker has, and how many there may be.
+    plans : sequence of WorkerPlan
+        What a worker has, and how many there may be: of all workers, or of GPU workers and, after them, CPU workers.
     budget : LossBudget
         How many workers may be lost.
     start_timeout_s : float
         See `resources.start_timeout_s`.
-    least : int
-        Fewest workers to start with.
+    least : sequence of int
+        Fewest workers of each plan to start with.
     together : int | None
         Workers that share a cell; None where each trains on its own.
     interruption : Interruption
@@ -75,16 +90,16 @@ class WorkerPool:
     def __init__(
         self,
         prepare: Callable[[BrokerHandle], MakeTrainer],
-        plan: WorkerPlan,
+        plans: Sequence[WorkerPlan],
         budget: LossBudget,
         start_timeout_s: float,
-        least: int,
+        least: Sequence[int],
         together: int | None,
         interruption: Interruption,
         head: HeadWatch,
         logs: str | None = None,
     ):
-        self._plan, self._budget, self._start_timeout_s, self._logs = plan, budget, start_timeout_s, logs
+        self._budget, self._start_timeout_s, self._logs = budget, start_timeout_s, logs
         self._interruption, self._head = interruption, head
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         # on the driver's machine, like Train's controllers: without the driver nobody needs them
@@ -92,11 +107,16 @@ class WorkerPool:
         self.broker = cast(BrokerHandle, actor)
         # read when a trainer starts
         os.environ["RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"] = f"{START_S:g}"
-        self._groups = WorkerGroups(self.broker, self._ask, lambda: prepare(self.broker), plan, least, together)
-        self._unfinished: set[str] = set()
+        self._preparation, numbers = Preparation(lambda: prepare(self.broker)), WorkerNumbers()
+        self._kinds = [
+            WorkerGroups(self.broker, self._ask, self._preparation, numbers, plan, fewest, together)
+            for plan, fewest in zip(plans, least, strict=True)
+        ]
+        self._unfinished: dict[str, RunsOn] = {}
         self._dead = frozenset(dead_nodes())  # of the past
         self._looked_at = self._status_at = float("-inf")
         self._lacking_since: float | None = None
+        self._told_to_wait: set[str] = set()
 
     @property
     def idle(self) -> bool:
@@ -106,22 +126,32 @@ class WorkerPool:
     @property
     def workers(self) -> int:
         """How many there are, including those that are being started."""
-        return self._groups.workers
+        return sum(groups.workers for groups in self._kinds)
+
+    def workers_for(self, runs_on: RunsOn) -> int:
+        """The same of those that take such tasks."""
+        return sum(groups.workers for groups in self._kinds if runs_on in groups.plan.takes)
 
     @property
     def begun(self) -> bool:
         """Whether any were started."""
-        return self._groups.begun
+        return any(groups.begun for groups in self._kinds)
 
     def submit(self, task: Task, followed: bool = False) -> None:
         """Queue `task`; with `followed`, Tune's trials show its training."""
-        self._unfinished.update(task.keys)
+        self._unfinished.update(dict.fromkeys(task.keys, task.runs_on))
         self._ask(self.broker.submit.remote([task], followed))
 
     def cancel(self, key: str) -> None:
         """Have the training of `key` stopped."""
         if self._ask(self.broker.cancel.remote(key)):
-            self._unfinished.discard(key)
+            self._unfinished.pop(key, None)
+
+    def ended(self, runs_on: RunsOn) -> None:
+        """No more such tasks will come: workers that take no others are ended."""
+        for groups in self._kinds:
+            if groups.plan.takes == (runs_on,) and not groups.ended:
+                groups.finish()
 
     def events(self, timeout_s: float) -> list[EngineEvent]:
         """What has happened; waits up to `timeout_s` for something to happen.
@@ -138,7 +168,8 @@ class WorkerPool:
         events: list[EngineEvent] = [*changes, *self._ask(self.broker.events.remote(0.0 if changes else timeout_s))]
         for event in events:
             if isinstance(event, TaskEnded):
-                self._unfinished.difference_update(outcome.key for outcome in event.outcomes)
+                for outcome in event.outcomes:
+                    self._unfinished.pop(outcome.key, None)
             elif isinstance(event, WorkerLost):
                 self._budget.count(event)
         if self._unfinished and not events and not self._head.silent:
@@ -149,24 +180,30 @@ class WorkerPool:
         """Stop all workers, abandoning their tasks, and wait a while until they have ended."""
         if not self._head.answers():
             return  # Ray's own calls would hang
-        if self._groups.threads:
+        if self._threads:
             timeout_s = STOP_TIMEOUT_S if self.idle else ABANDON_TIMEOUT_S
             deadline = time.monotonic() + timeout_s
             with suppress(ray.exceptions.RayError):  # without a broker they end by themselves
                 get(self.broker.stop.remote(True), timeout=timeout_s)
                 self._wait(deadline)
-                self._groups.end()
+                for groups in self._kinds:
+                    groups.end()
         ray.kill(self.broker)
 
     def _wait(self, deadline: float) -> None:
         """Until all trainers have ended, or none of them has a worker that could."""
         while (now := time.monotonic()) < deadline:
-            if not (alive := self._groups.threads):
+            if not (alive := self._threads):
                 return
             alive[0].join(min(0.2, deadline - now))
             count = get(self.broker.count_workers.remote(), timeout=STOP_TIMEOUT_S)
             if not count.workers and count.without_s > ALONE_S:
                 return
+
+    @property
+    def _threads(self) -> list[threading.Thread]:
+        """In which trainers run."""
+        return [thread for groups in self._kinds for thread in groups.threads]
 
     def _look(self) -> list[EngineEvent]:
         """See what the cluster has and has lost, and start as many workers as there may be."""
@@ -179,32 +216,68 @@ class WorkerPool:
         worker_nodes = self._ask(self.broker.worker_nodes.remote())
         self._ask(self.broker.update_nodes.remote(dead, draining))
         found: list[EngineEvent] = []
-        before = self._groups.workers
-        self._groups.locate(worker_nodes, draining)
-        if self._groups.workers < before:
-            found.append(WorkersChanged(self._groups.workers, before, self._most, "A machine is being drained"))
-        new, before = dead.keys() - self._dead, self._groups.workers
+        new = dead.keys() - self._dead
         self._dead = frozenset(dead)
-        if self._groups.lose(new) and self._groups.workers < before:
-            gone = " and ".join(sorted({dead[node] for node in new}))
-            found.append(WorkersChanged(self._groups.workers, before, self._most, f"Machine {gone} was lost"))
-        self._groups.look_after()
-        before, begun = self._groups.workers, self._groups.begun
+        for groups in self._kinds:
+            before = groups.workers
+            groups.locate(worker_nodes, draining)
+            if groups.workers < before:
+                found.append(_changed(groups, before, "A machine is being drained"))
+            before = groups.workers
+            if groups.lose(new) and groups.workers < before:
+                gone = " and ".join(sorted({dead[node] for node in new}))
+                found.append(_changed(groups, before, f"Machine {gone} was lost"))
+            groups.look_after()
+        return [*found, *self._grow(worker_nodes), *self._waiting()]
+
+    def _grow(self, started: Collection[str]) -> list[EngineEvent]:
+        """Start as many workers as there may be: GPU workers first, CPU workers with what these leave."""
         # the last tasks need no more workers than hold them
-        if len(self._unfinished) > before and self._groups.grow(self._ask_head(free_resources), worker_nodes):
+        growing = [groups for groups in self._kinds if self._left(groups) > groups.workers]
+        if not growing:
+            return []
+        free = self._ask_head(free_resources)
+        wanted: list[tuple[WorkerGroups, Placement]] = []
+        for groups in growing:
+            starting = [(other, other.starting(started)) for other in self._kinds if other is not groups]
+            left = free
+            for other, theirs in (*starting, *wanted):
+                left = without(left, other.plan, theirs)
+            if new := self._wanted(groups, left, started, dict(wanted)):
+                wanted.append((groups, new))
+        make = self._preparation.result() if wanted else None
+        if make is None:
+            return []
+        found: list[EngineEvent] = []
+        for groups, new in wanted:
+            before, begun = groups.workers, groups.begun
+            groups.start(make, new)
             if begun:
-                found.append(WorkersChanged(self._groups.workers, before, self._most, "Resources became free"))
-            elif self._groups.workers < self._plan.workers:
-                found.append(
-                    WorkersChanged(
-                        self._groups.workers, before, self._most, "Starting with the resources that are free"
-                    )
-                )
+                found.append(_changed(groups, before, "Resources became free"))
+            elif groups.workers < groups.plan.workers:
+                found.append(_changed(groups, before, "Starting with the resources that are free"))
         return found
 
-    @property
-    def _most(self) -> int:
-        return max(self._plan.workers, self._groups.workers)
+    def _wanted(
+        self,
+        groups: WorkerGroups,
+        free: Mapping[str, Mapping[str, float]],
+        started: Collection[str],
+        wanted: Mapping[WorkerGroups, Placement],
+    ) -> Placement:
+        """Which of these workers are to be started; CPU workers spare what GPU workers need, but for the first."""
+        first = self._kinds[0]
+        if groups is first or first.ended:
+            return groups.wanted(free, started)
+        there = first.there + Counter({node: workers for node, workers in wanted.get(first, ()) if node is not None})
+        spare = reserved(free, self._ask_head(resources_by_node), first.plan, there)
+        return groups.wanted(spare, started) or (
+            [] if groups.workers else groups.wanted(free, started, groups.together)
+        )
+
+    def _left(self, groups: WorkerGroups) -> int:
+        """Requests that these workers take, and that have not ended."""
+        return sum(place in groups.plan.takes for place in self._unfinished.values())
 
     def _ask(self, question: Reference[T]) -> T:
         """What the broker answers."""
@@ -242,14 +315,15 @@ class WorkerPool:
 
     def _check(self) -> list[EngineEvent]:
         """Whether there are workers for the tasks."""
-        error = self._groups.error
-        if error is not None and not self._groups.workers:
-            if isinstance(error, ScmmlabError):
-                raise error
-            raise TryAgainError(
-                f"Ray Train gave up on its workers: {last_line(error)}",
-                hint=f"{RESUMABLE}; Ray's logs are in {self._logs}",
-            ) from error
+        for groups in self._kinds:
+            error = groups.error
+            if error is not None and not groups.workers and self._left(groups):
+                if isinstance(error, ScmmlabError):
+                    raise error
+                raise TryAgainError(
+                    f"Ray Train gave up on its workers: {last_line(error)}",
+                    hint=f"{RESUMABLE}; Ray's logs are in {self._logs}",
+                ) from error
         count = self._ask(self.broker.count_workers.remote())
         if count.workers:
             return []
@@ -273,16 +347,33 @@ class WorkerPool:
         self._status_at = now
         return [WorkersAwaited(lacks or "they are being started", waited_s, limit_s)]
 
+    def _waiting(self) -> list[EngineEvent]:
+        """Whether the workers of one kind keep those of another from starting; it is told once."""
+        working = [groups for groups in self._kinds if groups.workers and self._left(groups)]
+        found: list[EngineEvent] = []
+        for groups in self._kinds:
+            noun = groups.plan.noun
+            if not working or noun in self._told_to_wait or groups.workers or not self._left(groups):
+                continue
+            if (lacks := self._shortage(groups)) is not None:
+                self._told_to_wait.add(noun)
+                found.append(TasksWait(noun, lacks))
+        return found
+
     def _lacks(self) -> str | None:
         """What is missing; None where the workers have their resources and are starting."""
-        if self._groups.workers:
+        if self.workers:
             return None
-        return shortage(
-            self._plan,
-            self._groups.together,
-            self._ask_head(node_resources),
-            list(self._ask_head(free_resources).values()),
-        )
+        lacks = [self._shortage(groups) for groups in self._kinds if self._left(groups)]
+        return next((lack for lack in lacks if lack is None), lacks[0])
+
+    def _shortage(self, groups: WorkerGroups) -> str | None:
+        free = list(self._ask_head(free_resources).values())
+        return shortage(groups.plan, groups.together, self._ask_head(node_resources), free)
+
+
+def _changed(groups: WorkerGroups, before: int, why: str) -> WorkersChanged:
+    return WorkersChanged(groups.workers, before, groups.most, why, groups.plan.noun)
 
 
 def _answer(question: Callable[[], T], answer: Future[T]) -> None:

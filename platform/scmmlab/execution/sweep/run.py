@@ -20,6 +20,7 @@ from scmmlab.execution.sweep.records import SweepRecords
 from scmmlab.execution.sweep.rungs import Rungs
 from scmmlab.execution.sweep.search import Search
 from scmmlab.execution.sweep.setting import longest
+from scmmlab.methods.registry import method_of
 from scmmlab.study import Plan, ResultStore
 from scmmlab.tracking import Tracker, TuneTrialRecord
 
@@ -100,7 +101,8 @@ class SweepRun(StudyRun):
 
     def _search(self) -> None:
         adapter = OptunaStudyAdapter(self._study, self._records.key, self._folder.local)
-        with self._entered_engine(min(self._study.concurrency, len(self._missing))):
+        useful = min(self._study.concurrency, len(self._missing))
+        with self._entered_engine(useful, {method_of(self._study.base).runs_on: useful}):
             search = self._make_search(adapter)
             try:
                 while not search.done:

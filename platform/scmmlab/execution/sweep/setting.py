@@ -11,6 +11,7 @@ from scmmlab.errors import FailureCause, ScmmlabError
 from scmmlab.execution.sweep.optuna_distributions import Value
 from scmmlab.execution.sweep.optuna_study import plain_params
 from scmmlab.execution.task import Task
+from scmmlab.methods.registry import method_of
 from scmmlab.study import Plan, sweep_request
 from scmmlab.tracking import TuneTrialRecord
 from scmmlab.training import SweepRequest
@@ -123,7 +124,8 @@ def make_setting(plan: Plan, number: int, params: dict[str, Value]) -> SampledSe
         return SampledSetting(number, params, key=f"invalid-{number}", task=None, error=error.message)
     # the same setting may be tried twice at the same time: a training's key has the number too
     request = replace(sweep_request(cell, plan.study), key=f"{cell.key}-{number}")
-    return SampledSetting(number, params, key=cell.key, task=Task(f"sweep-{request.key}", [request]))
+    task = Task(f"sweep-{request.key}", [request], runs_on=method_of(cell.experiment).runs_on)
+    return SampledSetting(number, params, key=cell.key, task=task)
 
 
 def longest(study: SweepSpec) -> int:

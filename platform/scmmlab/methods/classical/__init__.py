@@ -71,6 +71,7 @@ SVM = Method(
     title="support vector machine (rbf or linear) of a window's features, by scikit-learn; scores, not calibrated",
     spec=SvmSpec,
     load=_load_svm,
+    runs_on="cpu",
     metrics={"finetune": ACCURACIES},
     rules=SVM_RULES,
 )
@@ -80,6 +81,7 @@ KNN = Method(
     title="k nearest neighbours of a window's features, by scikit-learn",
     spec=KnnSpec,
     load=_load_knn,
+    runs_on="cpu",
     metrics={"finetune": ACCURACIES},
 )
 MAJORITY = Method(
@@ -88,5 +90,6 @@ MAJORITY = Method(
     title="the most frequent class of the fine-tune part, whatever the features",
     spec=MajoritySpec,
     load=_load_majority,
+    runs_on="cpu",
     metrics={"finetune": ACCURACIES},
 )

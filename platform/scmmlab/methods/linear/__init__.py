@@ -19,6 +19,7 @@ METHOD = Method(
     title="logistic regression of a window's features, by scikit-learn",
     spec=LinearSpec,
     load=_load,
+    runs_on="cpu",
     metrics={"finetune": ACCURACIES},
     rules=RULES,
 )
