@@ -6,23 +6,30 @@ import io
 import os
 import re
 import signal
+from collections import Counter
 from functools import cache
 from itertools import count
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_study import ablation, ablation_with_a_failure, plan_of
 
 from scmmlab.config import AblationSpec, ResourcesSpec
 from scmmlab.execution.engine import Engine
 from scmmlab.execution.engines import run_study
 from scmmlab.execution.events import TaskEnded, TaskLost, TaskStarted
+from scmmlab.execution.grid.pack_sizes import PackSizes
 from scmmlab.execution.grid.run import GridRun
+from scmmlab.execution.grid.stages import GridStages
 from scmmlab.execution.local_engine import LocalEngine
 from scmmlab.execution.progress import Progress
+from scmmlab.execution.task import AuxiliaryTask, Task
 from scmmlab.study import Plan, ResultStore, result_rows, rows_csv, study_status
 from scmmlab.tables import read_table
 from scmmlab.tracking import MemoryTracker, Tracker
+from scmmlab.training import StageOutput
+from scmmlab.training.packs import finetune_pack_size
 
 
 class CountingEngine(LocalEngine):
@@ -192,6 +199,99 @@ def test_pack_size_changes_no_result(finished, tmp_path):
     alone, store = plan_of(study), ResultStore(tmp_path)
     run_study(alone, store, "local")
     assert table(alone, store) == table(plan, whole)
+
+
+class SeparatingEngine(CountingEngine):
+    """The local engine as one that has two GPU workers, and a CPU worker for tasks that run on the CPU alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.submitted: list[Task] = []
+        self.most = Counter[str]()
+        self.over: list[tuple[str, set[str]]] = []
+
+    def open(self):
+        super().open()
+        self.separate = True
+
+    def workers_for(self, runs_on):
+        return {"any": 2, "cpu": 1}[runs_on]
+
+    def submit(self, task):
+        self.submitted.append(task)
+        super().submit(task)
+        queued = Counter(queued.runs_on for queued in self._queue)
+        self.most |= queued
+
+    def ended(self, runs_on):
+        if (runs_on, set(self.ran)) not in self.over:
+            self.over.append((runs_on, set(self.ran)))
+
+
+def test_gpu_workers_and_cpu_workers_get_their_stages_at_the_same_time(finished, tmp_path):
+    first, *_ = finished
+    folder = Path(first.study.transfers[0].source.table).parent
+    variants = {
+        "linear": {"set": {"method": "linear"}},
+        "full": {},
+        "frozen_encoder": {"set": {"finetune.freeze_encoder": True}},
+    }
+    study = ablation(folder, variants=variants, seeds=[0, 1, 2], resources={"pack_size": 1})
+    plan, alone, store = plan_of(study), ResultStore(tmp_path / "alone"), ResultStore(tmp_path / "separate")
+    assert run(plan, alone, CountingEngine()).complete
+    engine, stream = SeparatingEngine(), io.StringIO()
+    progress = Progress(len(plan.cells), {}, stream=stream, clock=count(0, 100).__next__)
+    assert GridRun(plan, store, engine, cache(read_table), Tracker(), progress).run().complete
+
+    assert table(plan, store) == table(plan, alone)
+    of_cpu = {cell.key for cell in plan.cells if cell.variant == "linear"}
+    assert {key for task in engine.submitted if task.runs_on == "cpu" for key in task.keys} == of_cpu
+    assert engine.most == {"any": 4, "cpu": 2}, "a task at work and one queued of each worker"
+    assert engine.useful_by_place == {"any": 6, "cpu": 3}
+    assert {task.runs_on for task in engine.submitted[:5]} == {"any", "cpu"}, "neither waits for the other"
+    place, ran = engine.over[0]
+    assert place == "cpu", "its worker goes when it has nothing left"
+    assert ran >= of_cpu
+    assert ran < {*plan.distinct, *plan.pretraining}
+
+
+def test_pack_is_that_of_the_device_which_trains_it(finished):
+    first, *_ = finished
+    folder = Path(first.study.transfers[0].source.table).parent
+    variants = {"linear": {"set": {"method": "linear"}}, "full": {"set": {"pretrain.enabled": False}}}
+    plan, engine = plan_of(ablation(folder, variants=variants, seeds=[0])), CountingEngine()
+    engine.device = "cuda"
+    grid = GridStages(plan, ())
+    sizes = PackSizes(grid, ResultStore(folder / "sizes").study_folder("tiny"), plan.study.resources, engine)
+    found = {stage.runs_on: sizes.size(stage) for stage in grid.stages()}
+    assert found == {"cpu": finetune_pack_size("cpu"), "any": finetune_pack_size("cuda")}
+
+
+class SaysItsDevice(AuxiliaryTask):
+    """A task that says which device it was given."""
+
+    def __init__(self, key: str):
+        self.key = key
+
+    def run(self, device):
+        return StageOutput(self.key, "auxiliary", {"device": device}, {})
+
+
+def test_task_of_the_cpu_runs_on_the_cpu_where_there_is_a_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    devices: dict[str, str] = {}
+
+    def on_event(event):
+        if isinstance(event, TaskEnded):
+            devices.update({outcome.key: outcome.record["device"] for outcome in event.outcomes})
+
+    with LocalEngine(ResourcesSpec(), cache(read_table)) as engine:
+        assert not engine.separate, "one process takes all tasks, in order"
+        for key, runs_on in (("svm", "cpu"), ("scmm", "any"), ("knn", "cpu")):
+            engine.submit(Task(key, [SaysItsDevice(key)], runs_on=runs_on))
+        for _ in range(3):
+            engine.step(on_event, 0.0)
+    assert list(devices.items()) == [("svm", "cpu"), ("scmm", "cuda"), ("knn", "cpu")]
 
 
 class LosingEngine(LocalEngine):

@@ -14,7 +14,7 @@ from scmmlab.execution.local_engine import LocalEngine
 from scmmlab.execution.run_sweep_tasks import slots_per_worker
 from scmmlab.execution.sweep.run import SweepRun
 from scmmlab.execution.sweep.rungs import RungDecision, Rungs
-from scmmlab.execution.sweep.setting import SampledSetting
+from scmmlab.execution.sweep.setting import SampledSetting, make_setting
 from scmmlab.study import ResultStore, rows_csv, search_key, search_records, trial_rows
 from scmmlab.tables import read_table
 from scmmlab.tracking import MemoryTracker
@@ -91,6 +91,13 @@ def test_settings_that_do_not_fit_together_are_tried_one_shape_after_the_other(f
 )
 def test_settings_are_spread_over_workers_before_slots_are_filled(pack_size, at_a_time, workers, slots):
     assert slots_per_worker("cpu", pack_size, at_a_time, workers) == slots
+
+
+def test_setting_of_a_method_that_runs_on_the_cpu_is_a_task_of_the_cpu(folder):
+    space = {"c": {"low": 0.1, "high": 10.0, "log": True}}
+    of_cpu = sweep(folder, base={"method": "linear"}, space=space, points=[], asha=None)
+    assert make_setting(plan_of(of_cpu), 0, {"c": 1.0}).task.runs_on == "cpu"
+    assert make_setting(plan_of(sweep(folder)), 0, {"masking.ratio": 0.5}).task.runs_on == "any"
 
 
 def test_points_come_first(whole):

@@ -16,11 +16,11 @@ from sklearn.svm import SVC, LinearSVC
 from scmmlab.config import CorpusSelection, ExperimentSpec, TransferSpec, resolve_variant
 from scmmlab.errors import SpecError
 from scmmlab.evaluation.metrics import balanced_accuracy, confusion
-from scmmlab.methods.classical.closed_form import LinearSystem, solve_together
+from scmmlab.methods.classical.closed_form import ClosedFormTrainer, LinearSystem, solve_together
 from scmmlab.methods.contract import KeyRules
-from scmmlab.methods.one_shot import finetune_part, predicted_logits, scaled
+from scmmlab.methods.one_shot import OneShotTrainer, finetune_part, predicted_logits, scaled
 from scmmlab.methods.pretraining_view import what_matters
-from scmmlab.methods.registry import method_of, trainer_of
+from scmmlab.methods.registry import all_methods, method_of, trainer, trainer_of
 from scmmlab.tables import read_table
 from scmmlab.training import CellRequest
 from scmmlab.training.data import Selections, cell_data
@@ -43,6 +43,16 @@ METHODS = {
     "rbf_svm": ({"method": "svm"}, 1e-5),
 }
 """Name in the golden file → settings, and how close the scores are asked to be."""
+
+
+def test_what_scikit_learn_computes_is_kept_from_the_gpu_and_nothing_else():
+    of_cpu = {method.name for method in all_methods() if method.runs_on == "cpu"}
+    assert of_cpu == {
+        method.name
+        for method in all_methods()
+        if isinstance(trainer(method.name), OneShotTrainer) and not isinstance(trainer(method.name), ClosedFormTrainer)
+    }
+    assert {"linear", "svm", "knn", "majority"} <= of_cpu
 
 
 @pytest.fixture(scope="module")

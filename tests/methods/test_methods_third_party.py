@@ -228,6 +228,15 @@ from nearest_mean import METHOD
 METHOD = replace(METHOD, name="wrong")
 """
 
+NOWHERE = """
+from dataclasses import replace
+from typing import Literal
+import nearest_mean
+class Spec(nearest_mean.NearestMeanSpec):
+    method: Literal["wrong"] = "wrong"
+METHOD = replace(nearest_mean.METHOD, name="wrong", spec=Spec, runs_on="gpu")
+"""
+
 
 def test_code_that_its_package_keeps_in_another_module_is_in_its_keys_too(installed, tmp_path):
     source, site = shutil.copytree(PACKAGE, tmp_path / "source"), tmp_path / "site"
@@ -271,6 +280,7 @@ def broken_package(folder: Path, code: str) -> Path:
         (LIKE_A_METHOD, "must be a scmmlab.methods.contract.Method"),
         ("from nearest_mean import METHOD", "must be a Method of that name"),
         (MISNAMED, "must have the field `method: Literal['wrong'] = 'wrong'`, found the default 'nearest_mean'"),
+        (NOWHERE, "runs_on of the method 'wrong' must be one of 'any', 'cpu', got 'gpu'"),
     ],
 )
 def test_package_that_cannot_be_loaded_is_named_and_the_rest_are_listed_and_run(installed, tmp_path, code, said):

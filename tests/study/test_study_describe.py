@@ -35,6 +35,28 @@ def test_what_a_transfer_changes_is_printed_with_who_is_judged_how():
     assert "    full (own), no_aggregator (own), frozen (own), no_pretraining (own)\n" in text
 
 
+def test_plan_says_what_gpu_workers_get_where_the_study_asks_for_gpus():
+    variants = {"full": {}, "linear": {"set": {"method": "linear"}}}
+    asking = plan_of(ablation(variants=variants, resources={"gpus_per_worker": 1}))
+    split = "  on GPU workers 2 pre-trainings and 2 fine-tunings, on CPU workers 2 fine-tunings\n"
+    assert describe(asking).endswith(split)
+    left = {cell.key for cell in asking.cells if cell.variant == "linear"}
+    assert "  on GPU workers none, on CPU workers 2 fine-tunings\n" in describe(asking, {*asking.distinct} - left)
+    for resources in ({}, {"gpus_per_worker": 0}):
+        plain = plan_of(ablation(variants=variants, resources=resources))
+        assert describe(plain) == describe(asking).removesuffix(split)
+
+
+def test_plan_of_a_sweep_says_which_workers_try_its_settings():
+    space = {"c": {"low": 0.1, "high": 10, "log": True}}
+    linear = {"base": {"method": "linear"}, "space": space, "asha": None}
+    assert "\nSettings are tried by CPU workers.\n" in describe(
+        plan_of(sweep(**linear, resources={"gpus_per_worker": 1}))
+    )
+    assert "\nSettings are tried by GPU workers.\n" in describe(plan_of(sweep(resources={"gpus_per_worker": 1})))
+    assert "workers" not in describe(plan_of(sweep(**linear)))
+
+
 def test_the_condition_under_which_a_path_is_searched_is_printed():
     study = sweep(
         base={"aggregator": {"enabled": False}, "protocol": {"kind": "loso"}},

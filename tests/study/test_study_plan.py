@@ -191,6 +191,26 @@ def test_the_estimate_counts_shared_and_finished_stages_once():
     assert estimate_seconds(plan, everything, rates) == 0
 
 
+MIXED = {"full": {}, "frozen": {"set": {"finetune.freeze_encoder": True}}, "linear": {"set": {"method": "linear"}}}
+
+
+def test_stages_are_counted_where_they_run():
+    plan = plan_of(ablation(variants=MIXED))
+    everywhere = {"any": {"pretrain": 2, "finetune": 4}, "cpu": {"finetune": 2}}
+    assert plan.stages_by_place() == everywhere
+    linear = {cell.key for cell in plan.cells if cell.variant == "linear"}
+    assert plan.stages_by_place(linear) == {"any": everywhere["any"]}
+    assert plan.stages_by_place({*plan.pretraining, *plan.distinct} - linear) == {"cpu": everywhere["cpu"]}
+    assert plan.stages_by_place({*plan.pretraining, *plan.distinct}) == {}
+
+
+def test_plan_as_json_says_what_gpu_workers_get_where_the_study_asks_for_gpus():
+    asking = plan_of(ablation(variants=MIXED, resources={"gpus_per_worker": 0.5})).to_json()
+    assert asking.pop("workers") == {"gpu": {"pretrain": 2, "finetune": 4}, "cpu": {"pretrain": 0, "finetune": 2}}
+    for resources in ({}, {"gpus_per_worker": 0}):
+        assert plan_of(ablation(variants=MIXED, resources=resources)).to_json() == asking, "the same cells, and no more"
+
+
 def test_the_estimate_knows_each_protocol():
     def steps(protocol, **more):
         changes = {"protocol": protocol, "finetune.batch_size": 10, **more}

@@ -60,5 +60,6 @@ METHOD = Method(
     title="nearest shrunken class mean of a window's features",
     spec=NearestMeanSpec,
     load=load,
+    runs_on="cpu",
     metrics={"finetune": ACCURACIES},
 )
