@@ -37,8 +37,8 @@ class ResourcesSpec(Spec):
 
     workers: Workers | WorkerRange | None = None
     """Training workers: `{min, max}`, or a number for both. When absent, one for each GPU, or for each CPU where there
-    is no GPU, and at least one (`{min: 1}`). Lost workers are replaced if there is room. Where workers have GPUs, methods
-    that run on the CPU alone get workers without one beside them, at most as many again."""
+    is no GPU, and at least one (`{min: 1}`). Lost workers are replaced if there is room. Where workers have GPUs, those
+    without one, for methods that run on the CPU alone, are beside these, at most as many again."""
     gpus_per_worker: float | None = Field(None, ge=0)
     """GPUs of a worker; 1 where the cluster has any, else 0, when absent."""
     cpus_per_worker: float = Field(1, gt=0)
