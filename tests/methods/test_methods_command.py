@@ -25,6 +25,8 @@ def test_each_method_has_a_line_with_what_a_study_needs_to_know(scmmlab):
         assert f"  {method.version}  " in lines[method.name]
     assert "pretrain, finetune  pretrain.epochs" in lines["scmm"]
     assert "finetune            none: judged once" in lines["linear"]
+    places = {method["name"]: method["runs_on"] for method in json.loads(scmmlab("methods", "--json").out)["methods"]}
+    assert places == {method.name: method.runs_on for method in all_methods()}
 
 
 @pytest.mark.parametrize("method", all_methods(), ids=lambda method: method.name)

@@ -70,6 +70,7 @@ def _facts(name: str) -> dict[str, Any]:
         "package": package,
         "stages": [*(["pretrain"] if "pretrain" in found.metrics else []), "finetune"],
         "rungs": found.budget,
+        "runs_on": found.runs_on,
         "title": found.title,
     }
 
