@@ -71,8 +71,8 @@ def test_study_of_both_kinds_is_placed_by_its_methods_and_gives_the_results_of_t
     seen = told[which]
     assert seen["complete"]
     assert (seen["others"], seen["of_cpu"]) == (["GPU worker"], ["CPU worker"])
-    held = [(noun, resources) for noun, resources, _ in seen["made"]]
-    assert held == [("GPU worker", {"CPU": 1, "GPU": 1}), ("CPU worker", {"CPU": 1})]
+    held = {noun: resources for noun, resources, _ in seen["made"]}
+    assert held == {"GPU worker": {"CPU": 1, "GPU": 1}, "CPU worker": {"CPU": 1}}
     if which == "after":
         (waits,) = seen["waits"]
         assert waits.startswith("There is no CPU worker yet (1 worker with 1 CPU need 1 CPU, 0 of 2 free): its tasks")
