@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from scmmlab.config import ResourcesSpec
 from scmmlab.errors import ResourceError
 from scmmlab.execution.ray.resources import (
     WorkerPlan,
+    WorkersThere,
     new_groups,
+    place_workers,
     plan_workers,
     plan_workers_by_place,
     reserved,
@@ -156,6 +160,53 @@ def test_cpu_workers_spare_the_cpus_of_gpu_workers_that_are_to_come(most, there,
     free = {"a": {"CPU": 4.0}, "b": {"CPU": 3.0}, "c": {"CPU": 8.0}}
     left = reserved(free, nodes, WorkerPlan(3, 1.0, 1.0, 1, most), there)
     assert {name: resources["CPU"] for name, resources in left.items()} == cpus
+
+
+GPU_WORKERS, CPU_WORKERS = WorkerPlan(1, 1.0, 1.0, takes=("any",)), WorkerPlan(3, 1.0, 0.0, takes=("cpu",))
+BOX = {"box": {"CPU": 4.0, "GPU": 1.0}}
+
+
+def there(plan: WorkerPlan, tasks: int = 9, workers: int = 0, starting: bool = False, **more: object) -> WorkersThere:
+    """Workers that are all on one machine."""
+    placement = [("box", workers)] if starting else []
+    return WorkersThere(plan, tasks, workers, nodes=Counter(box=workers), starting=placement, **more)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "cpu", "free", "placed"),
+    [
+        # GPU workers first, and the others with what is left
+        ({}, {}, {"CPU": 4.0, "GPU": 1.0}, [1, 3]),
+        ({}, {}, {"CPU": 1.0, "GPU": 1.0}, [1, 0]),
+        # what those hold that are being started still counts as free
+        ({"workers": 1, "starting": True}, {}, {"CPU": 4.0, "GPU": 1.0}, [0, 3]),
+        ({"workers": 1, "starting": True}, {}, {"CPU": 1.0, "GPU": 1.0}, [0, 0]),
+        ({}, {"workers": 1, "starting": True}, {"CPU": 1.0, "GPU": 1.0}, [0, 0]),
+        # somebody else has the GPU: a CPU is left for when it becomes free, unless there is but one
+        ({}, {}, {"CPU": 3.0}, [0, 2]),
+        ({}, {}, {"CPU": 1.0}, [0, 1]),
+        ({}, {"workers": 1}, {"CPU": 1.0}, [0, 0]),
+        ({"ended": True, "tasks": 0}, {"workers": 1}, {"CPU": 3.0}, [0, 3]),
+        # nobody has anything to do
+        ({"tasks": 0}, {"tasks": 0}, {"CPU": 4.0, "GPU": 1.0}, [0, 0]),
+        ({"workers": 1}, {"tasks": 2, "workers": 2}, {"CPU": 1.0}, [0, 0]),
+    ],
+)
+def test_gpu_workers_are_placed_first_and_find_a_cpu_when_their_gpu_becomes_free(gpu, cpu, free, placed):
+    kinds = [there(GPU_WORKERS, **gpu), there(CPU_WORKERS, **cpu)]
+    found = place_workers(kinds, {"box": free}, BOX)
+    assert [sum(workers for _, workers in groups) for groups in found] == placed
+
+
+def test_workers_that_are_all_alike_are_placed_wherever_there_is_room():
+    plan = WorkerPlan(4, 1.0, 0.0, least=2, most=3)
+    alike = there(plan, least=2)
+    assert place_workers([alike], {"box": {"CPU": 1.0}}, {}) == [[]], "fewer are not started"
+    assert place_workers([alike], {"box": {"CPU": 4.0}}, {}) == [[("box", 3)]]
+    assert place_workers([there(plan, workers=2)], {"box": {"CPU": 2.0}}, {}) == [[("box", 1)]]
+    assert place_workers([there(plan, workers=2, starting=True)], {"box": {"CPU": 3.0}}, {}) == [[("box", 1)]]
+    pairs = WorkersThere(WorkerPlan(4, 1.0, 0.0), 9, least=2, together=2)
+    assert place_workers([pairs], {"a": {"CPU": 3.0}, "b": {"CPU": 2.0}}, {}) == [[(None, 2), (None, 2)]]
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from scmmlab.config import ResourcesSpec
 from scmmlab.errors import ResourceError
@@ -131,6 +132,70 @@ def _gpus_per_worker(resources: ResourcesSpec, nodes: Sequence[Mapping[str, floa
     if resources.gpus_per_worker is None:
         return 1.0 if _total(nodes, "GPU") >= 1 else 0.0
     return float(resources.gpus_per_worker)
+
+
+@dataclass(frozen=True)
+class WorkersThere:
+    """Workers of one plan that there are, and what they have to do."""
+
+    plan: WorkerPlan
+    """What each has, and how many there may be."""
+    tasks: int
+    """That they take, and that have not ended."""
+    workers: int = 0
+    """How many there are that stay, including those that are being started."""
+    least: int = 1
+    """Fewer are not started."""
+    together: int | None = None
+    """Workers that share a cell; None where each trains on its own."""
+    nodes: Counter[str] = field(default_factory=Counter)
+    """Node → how many there are, including those that are being started."""
+    starting: Placement = field(default_factory=list)
+    """Those that are being started, whose resources still count as free."""
+    ended: bool = False
+    """Whether there will be no more tasks for them."""
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether there is use for more: the last tasks need no more workers than hold them."""
+        return self.tasks > self.workers
+
+    def fitting(self, free: Mapping[str, Mapping[str, float]], at_most: float = math.inf) -> Placement:
+        """Groups that may be started on free resources (node → resources)."""
+        room = room_on(self.plan, free)
+        if not self.wants_more or sum(room.values()) < self.least:
+            return []
+        most = min(at_most, math.inf if self.plan.most is None else self.plan.most - self.workers)
+        return new_groups(room, self.starting, None if most == math.inf else int(most), self.together)
+
+
+def place_workers(
+    kinds: Sequence[WorkersThere], free: Mapping[str, Mapping[str, float]], nodes: Mapping[str, Mapping[str, float]]
+) -> list[Placement]:
+    """Groups of workers to be started, of each kind: GPU workers first, and CPU workers with the CPUs that these leave.
+
+    CPU workers leave a CPU to each GPU worker that is to come, but for one of them, so that tasks of the CPU get on.
+
+    Parameters
+    ----------
+    kinds : sequence of WorkersThere
+        All workers, or GPU workers and CPU workers.
+    free, nodes : mapping
+        Node → its resources that nobody holds, and those that it has; the latter is used for several kinds alone.
+    """
+    placed: list[Placement] = []
+    for kind in kinds:
+        left = free
+        for other, theirs in [(other, other.starting) for other in kinds if other is not kind]:
+            left = without(left, other.plan, theirs)
+        for other, new in zip(kinds, placed, strict=False):
+            left = without(left, other.plan, new)
+        spare, first = left, kinds[0]
+        if kind is not first and not first.ended:
+            there = first.nodes + Counter({node: workers for node, workers in placed[0] if node is not None})
+            spare = reserved(left, nodes, first.plan, there)
+        placed.append(kind.fitting(spare) or ([] if kind.workers else kind.fitting(left, at_most=kind.least)))
+    return placed
 
 
 def without(

@@ -21,7 +21,7 @@ from ray.train.torch import TorchTrainer
 from scmmlab.execution.ray.cluster_view import all_answer, kill_with_placement_groups
 from scmmlab.execution.ray.messages import BrokerHandle, Reference, get
 from scmmlab.execution.ray.private import WorkerGroupStartupTimeoutError
-from scmmlab.execution.ray.resources import Placement, WorkerPlan, new_groups, room_on
+from scmmlab.execution.ray.resources import Placement, WorkerPlan, WorkersThere
 from scmmlab.execution.ray.task_queue import group_name, worker_name
 
 LOST_TRAINERS = 3
@@ -139,8 +139,7 @@ class WorkerGroups:
         return max(self.plan.workers, self.workers)
 
     @property
-    def there(self) -> Counter[str]:
-        """Node → how many there are, including those that are being started."""
+    def _there(self) -> Counter[str]:
         there = Counter[str]()
         for training in self._trainings:
             if training.group.node is not None:
@@ -148,14 +147,6 @@ class WorkerGroups:
             else:
                 there.update(node for name in training.group.names for node in self._worker_nodes.get(name, ()))
         return there
-
-    def starting(self, started: Collection[str]) -> Placement:
-        """Node and size of the groups whose workers are not all among `started`: what these hold may not count yet."""
-        return [
-            (training.group.node, training.group.workers)
-            for training in self._trainings
-            if not set(started).issuperset(training.group.names)
-        ]
 
     @property
     def threads(self) -> Sequence[threading.Thread]:
@@ -205,28 +196,25 @@ class WorkerGroups:
                 self.error = training.error or RuntimeError("its workers have ended")
         self.error = self.error or self._preparation.error
 
-    def wanted(
-        self, free: Mapping[str, Mapping[str, float]], started: Collection[str], at_most: int | None = None
-    ) -> Placement:
-        """Groups to be started where there is room: for each, its node and number of workers.
-
-        Parameters
-        ----------
-        free : mapping
-            Node → resources of it that nobody holds.
-        started : collection of str
-            Names of workers that have started: what the others will hold is not free.
-        at_most : int | None
-            Workers; any number when None.
-        """
-        room = room_on(self.plan, free)
-        if self.error is not None or self.ended or (not self.begun and sum(room.values()) < self._least):
-            return []
-        limits = [limit for limit in (self.plan.most and self.plan.most - self.workers, at_most) if limit is not None]
-        return new_groups(room, self.starting(started), min(limits, default=None), self._together)
+    def state(self, started: Collection[str], tasks: int) -> WorkersThere:
+        """Which there are, given the names of workers that have started and the number of tasks that they have."""
+        return WorkersThere(
+            self.plan,
+            0 if self.ended or self.error is not None else tasks,
+            self.workers,
+            self.together,
+            self._together,
+            self._there,
+            [
+                (training.group.node, training.group.workers)
+                for training in self._trainings
+                if not set(started).issuperset(training.group.names)
+            ],
+            self.ended,
+        )
 
     def start(self, make: MakeTrainer, groups: Placement) -> None:
-        """Start groups that are wanted."""
+        """Start groups of workers."""
         for node, workers in groups:
             self.begun = True
             training = _TrainerThread(make, self.plan, self._numbers.group(workers, node))

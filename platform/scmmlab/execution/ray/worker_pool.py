@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import TypeVar, cast
@@ -30,7 +29,7 @@ from scmmlab.execution.ray.head_watch import HeadWatch
 from scmmlab.execution.ray.loss_budget import LossBudget
 from scmmlab.execution.ray.messages import BrokerHandle, Reference, get
 from scmmlab.execution.ray.private import draining_nodes
-from scmmlab.execution.ray.resources import Placement, WorkerPlan, reserved, shortage, without
+from scmmlab.execution.ray.resources import WorkerPlan, place_workers, shortage
 from scmmlab.execution.ray.worker_groups import (
     STOP_TIMEOUT_S,
     MakeTrainer,
@@ -231,49 +230,25 @@ class WorkerPool:
         return [*found, *self._grow(worker_nodes), *self._waiting()]
 
     def _grow(self, started: Collection[str]) -> list[EngineEvent]:
-        """Start as many workers as there may be: GPU workers first, CPU workers with what these leave."""
-        # the last tasks need no more workers than hold them
-        growing = [groups for groups in self._kinds if self._left(groups) > groups.workers]
-        if not growing:
+        """Start as many workers as there may be, where workers of these names have started."""
+        there = [groups.state(started, self._left(groups)) for groups in self._kinds]
+        if not any(state.wants_more for state in there):
             return []
         free = self._ask_head(free_resources)
-        wanted: list[tuple[WorkerGroups, Placement]] = []
-        for groups in growing:
-            starting = [(other, other.starting(started)) for other in self._kinds if other is not groups]
-            left = free
-            for other, theirs in (*starting, *wanted):
-                left = without(left, other.plan, theirs)
-            if new := self._wanted(groups, left, started, dict(wanted)):
-                wanted.append((groups, new))
-        make = self._preparation.result() if wanted else None
+        nodes = self._ask_head(resources_by_node) if len(there) > 1 else {}
+        placed = place_workers(there, free, nodes)
+        make = self._preparation.result() if any(placed) else None
         if make is None:
             return []
         found: list[EngineEvent] = []
-        for groups, new in wanted:
+        for groups, new in zip(self._kinds, placed, strict=True):
             before, begun = groups.workers, groups.begun
             groups.start(make, new)
-            if begun:
+            if new and begun:
                 found.append(_changed(groups, before, "Resources became free"))
-            elif groups.workers < groups.plan.workers:
+            elif new and groups.workers < groups.plan.workers:
                 found.append(_changed(groups, before, "Starting with the resources that are free"))
         return found
-
-    def _wanted(
-        self,
-        groups: WorkerGroups,
-        free: Mapping[str, Mapping[str, float]],
-        started: Collection[str],
-        wanted: Mapping[WorkerGroups, Placement],
-    ) -> Placement:
-        """Which of these workers are to be started; CPU workers spare what GPU workers need, but for the first."""
-        first = self._kinds[0]
-        if groups is first or first.ended:
-            return groups.wanted(free, started)
-        there = first.there + Counter({node: workers for node, workers in wanted.get(first, ()) if node is not None})
-        spare = reserved(free, self._ask_head(resources_by_node), first.plan, there)
-        return groups.wanted(spare, started) or (
-            [] if groups.workers else groups.wanted(free, started, groups.together)
-        )
 
     def _left(self, groups: WorkerGroups) -> int:
         """Requests that these workers take, and that have not ended."""
