@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import lru_cache
-from threading import Barrier, local
+from threading import Barrier, Lock, local
 from typing import Any, TypeVar
 
 import torch
@@ -108,18 +108,33 @@ def threads_for_replicas(replicas: int, device: torch.device) -> Iterator[None]:
         keep_for_replicas(before)
 
 
+def _first_calls() -> None:
+    """Have the libraries beneath PyTorch choose their kernels, which they do at the first call.
+
+    Where several threads were first at once, a replica had other last bits in its first step in one start of twenty to
+    sixty (OMP_NUM_THREADS 1, busy cores; `tests/model/test_model_first_calls.py`).
+    """
+    for size in (8, 64, 512):
+        x = torch.ones(2, size, size)
+        torch.baddbmm(x, x, x).exp_().log1p().sigmoid_()
+        torch.bmm(x, x.transpose(1, 2)).softmax(-1)
+
+
 @lru_cache
 def _threads(count: int) -> ThreadPoolExecutor:
     """So many threads, in each of which an operation has one."""
-    pool, ready = ThreadPoolExecutor(count, "replicas"), Barrier(count + 1)
+    pool, ready, first = ThreadPoolExecutor(count, "replicas"), Barrier(count + 1), Lock()
 
     def begin() -> None:
         # a thread takes over the common number when it is first asked, and would forget its own
         torch.get_num_threads()
         torch.set_num_threads(1)
+        with first:
+            _first_calls()
         ready.wait()
 
     mine = torch.get_num_threads()
+    _first_calls()
     for _ in range(count):
         pool.submit(begin)
     ready.wait()
