@@ -99,7 +99,7 @@ class TestInstallSteps:
     def test_the_study_that_comes_with_it_can_be_planned(self, image):
         done = image.shell(f"scmmlab plan {image.root}/opt/scmmlab/ablations/demo.yaml")
         assert done.returncode == 0, done.stderr
-        assert "33 cells" in done.stdout
+        assert "39 cells" in done.stdout
 
     def test_it_has_what_head_worker_and_server_are_started_with(self, image):
         assert "2.60" in image.shell("ray --version").stdout

@@ -86,7 +86,8 @@ def trained_in_double(pool, group):
     """Parameters after two epochs in float64, where rounding is too small to matter."""
     request = pretrain_request(masking={"views": 2})
     features = pool.shard if isinstance(pool, ShardedPool) else SOURCE.features
-    data = PretrainData(features, len(SOURCE), Scaler.fit("min_max", SOURCE.features), "")
+    nothing = np.zeros(0, dtype=np.int64)
+    data = PretrainData(features, len(SOURCE), Scaler.fit("min_max", SOURCE.features), "", nothing, np.zeros(0))
     pack = PretrainPack([PretrainRun("p", request.experiment, 0, data)], pool, group)
     pack.train_epoch()
     pack.train_epoch()
