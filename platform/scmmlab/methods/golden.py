@@ -22,6 +22,8 @@ from torch import Tensor
 
 from scmmlab.errors import CorpusError
 
+PACK, PLACE = 7, 3
+"""Replicas of the pack in which a file's replica is checked, and its place there."""
 HINT = "make the file anew; the format is described in tests/golden/README.md."
 
 

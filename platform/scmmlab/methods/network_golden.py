@@ -17,7 +17,7 @@ from torch import Tensor
 
 from scmmlab.config import OptimizerSpec
 from scmmlab.errors import CorpusError
-from scmmlab.methods.golden import HINT, GoldenCheck, GoldenFile, relative_error, worst
+from scmmlab.methods.golden import HINT, PACK, PLACE, GoldenCheck, GoldenFile, relative_error, worst
 from scmmlab.methods.network import Evaluation, Mode, Network, Training, network_gradient, network_logits
 from scmmlab.replica.optimizer import Adam
 from scmmlab.replica.parameters import Parameters
@@ -25,8 +25,6 @@ from scmmlab.replica.random import uniform
 
 TOLERANCE = 1e-10
 """Of everything, in float64."""
-PACK, PLACE = 7, 3
-"""Replicas of the pack, and the place of the file's."""
 
 
 @dataclass(frozen=True)

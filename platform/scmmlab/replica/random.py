@@ -125,6 +125,10 @@ def permutation(seed_R: Tensor, purpose: str, epoch: Tensor | int, n: int) -> Te
     """A random order of 0 … n − 1 for each replica, int64 [R, n]. Arguments as in `uniform`."""
     # sorted by 31 random bits; the position beneath them makes all keys differ, so that it does not matter how a sort
     # treats ties
-    random = words(seed_R, purpose, epoch, 0, n).to(torch.int64) & (_WORD >> 1)
-    position = torch.arange(n, device=seed_R.device, dtype=torch.int64)
-    return ((random << 32) | position).argsort(dim=-1)
+    return order_of(words(seed_R, purpose, epoch, 0, n) & (_WORD >> 1))
+
+
+def order_of(words_RN: Tensor) -> Tensor:
+    """The order of 0 … N − 1, int64 [R, N], that random words, int32 [R, N], make; of equal ones the first is first."""
+    position = torch.arange(words_RN.shape[1], device=words_RN.device, dtype=torch.int64)
+    return ((words_RN.to(torch.int64) << 32) | position).argsort(dim=-1)

@@ -20,9 +20,8 @@ from scmmlab.methods.deep_alignment.coral import Coral, covariance
 from scmmlab.methods.deep_alignment.domain_head import DomainHead
 from scmmlab.methods.deep_alignment.kernel_mmd import WIDTHS, KernelMmd, kernels, mean_distance, squared_distances
 from scmmlab.methods.deep_alignment.linear_mmd import LinearMmd
-from scmmlab.methods.golden import HINT, GoldenCheck, GoldenFile, relative_error, worst
+from scmmlab.methods.golden import HINT, PACK, PLACE, GoldenCheck, GoldenFile, relative_error, worst
 from scmmlab.methods.gradient_reversal import reversal_strength
-from scmmlab.methods.network_golden import PACK, PLACE
 from scmmlab.replica.cross_entropy import cross_entropy
 from scmmlab.replica.parameters import Parameters, Sizes, linear_sizes
 from scmmlab.replica.random import uniform

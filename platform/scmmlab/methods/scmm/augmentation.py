@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from scmmlab.methods.scmm.pack_settings import PackSettings
-from scmmlab.replica.random import stream_words
+from scmmlab.replica.random import order_of, stream_words
 
 _FIRST_WORD = 1 << 28
 """Masks draw from the stream's words before it."""
@@ -106,6 +106,4 @@ def _mixture(streams_2R1: Tensor, windows: int, alpha: float, dtype: torch.dtype
     # the first that is accepted; argmax tells the first of equal ones
     chosen = accepted.to(torch.int8).argmax(1, keepdim=True)
     share_R = (x / total).gather(1, chosen)[:, 0].to(dtype)
-    words = stream_words(streams_2R1, windows, _MIXTURE_WORD + 2 * _TRIES).to(torch.int64)
-    position = torch.arange(windows, device=words.device, dtype=torch.int64)
-    return Mixture(share_R, ((words << 32) | position).argsort(dim=-1))
+    return Mixture(share_R, order_of(stream_words(streams_2R1, windows, _MIXTURE_WORD + 2 * _TRIES)))

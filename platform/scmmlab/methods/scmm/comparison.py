@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from scmmlab.methods.scmm.contrast import normalised
+from scmmlab.methods.scmm.contrast import normalised, weight_mass
 from scmmlab.methods.scmm.pack_settings import PackSettings
 from scmmlab.methods.scmm.pair_softmax import Pairs, pair_gradient, pair_softmax
 from scmmlab.methods.scmm.similarity import unit_backward, unit_projections
@@ -25,6 +25,8 @@ class Comparison(NamedTuple):
     pairs: Pairs
     z_RDN: Tensor
     """What was compared: projections, or those of length 1."""
+    mass_R: Tensor | None
+    """Sum of all weights; None where no replica is divided by it."""
     length_R1N: Tensor | None
     """Lengths of the projections; None where no replica compares by cosine."""
     scaled_RDN: Tensor
@@ -65,8 +67,9 @@ def compare(
         z_RDN, length_R1N = unit_projections(z_RDN, settings.cosine_R)
     scaled, all_RDJ = z_RDN / settings.temperature_R[:, None, None], group.gather(z_RDN, 2)
     pairs = pair_softmax(scaled, all_RDJ, w_RNJ, settings.top_k, group.rank * z_RDN.shape[2], hidden_copies)
-    contrast_R = normalised(pairs.contrast_R, pairs.w_sum_RN1, all_RDJ.shape[2], settings, group)
-    return Comparison(contrast_R, pairs, z_RDN, length_R1N, scaled, all_RDJ)
+    mass_R = weight_mass(pairs.w_sum_RN1, settings, group)
+    contrast_R = normalised(pairs.contrast_R, mass_R, all_RDJ.shape[2], settings)
+    return Comparison(contrast_R, pairs, z_RDN, mass_R, length_R1N, scaled, all_RDJ)
 
 
 def comparison_backward(
@@ -93,7 +96,7 @@ def comparison_backward(
         How matrices are multiplied.
     """
     temperature_R11 = settings.temperature_R[:, None, None]
-    d_sum_R = normalised(d_contrast_R, found.pairs.w_sum_RN1, found.rows, settings, group)
+    d_sum_R = normalised(d_contrast_R, found.mass_R, found.rows, settings)
     d_pairs = matmul.operand(pair_gradient(d_kept_RNJ, d_sum_R, found.pairs))
     # s_ij = z_i · z_j / τ: the gradient of z as a row, and that of z as a column
     d_z = matmul.bmm(matmul.operand(found.all_RDJ), d_pairs.transpose(1, 2)).div_(temperature_R11)

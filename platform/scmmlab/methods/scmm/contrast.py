@@ -53,9 +53,15 @@ def hide_copies(s_RNJ: Tensor, copies: int) -> None:
     s_RNJ.unflatten(2, (-1, 2, copies))[:, :, :, 1].fill_(torch.finfo(s_RNJ.dtype).min / 2)
 
 
-def normalised(
-    sum_R: Tensor, w_sum_RN1: Tensor | None, rows: int, settings: PackSettings, group: Collectives
-) -> Tensor:
+def weight_mass(w_sum_RN1: Tensor | None, settings: PackSettings, group: Collectives) -> Tensor | None:
+    """The sum of all workers' weights, [R], from Σ_j w_ij; None where no replica is divided by it."""
+    if "weight_mass" not in settings.normalisers or w_sum_RN1 is None:
+        return None
+    # 0 where no two rows attract one another; then the loss's sum is 0 too
+    return group.sum(w_sum_RN1.sum((1, 2))).clamp_(min=torch.finfo(w_sum_RN1.dtype).tiny)
+
+
+def normalised(sum_R: Tensor, mass_R: Tensor | None, rows: int, settings: PackSettings) -> Tensor:
     """The loss of a sum over pairs, or what a gradient is divided by alike, [R].
 
     Divided by N (N − 1), by N, or by the sum of all weights: with weights of views alone and two rows a window the
@@ -65,21 +71,17 @@ def normalised(
     ----------
     sum_R : Tensor
         The sum, or this worker's part of it.
-    w_sum_RN1 : Tensor or None
-        Σ_j w_ij.
+    mass_R : Tensor or None
+        From `weight_mass`.
     rows : int
         N, of all workers.
     settings : PackSettings
         Which replicas are divided by what.
-    group : Collectives
-        The workers of the batch.
     """
     loss_R = sum_R / (rows * (rows - 1))
     if "rows" in settings.normalisers:
         loss_R = torch.where(settings.normaliser_R == NORMALISERS.index("rows"), sum_R / rows, loss_R)
-    if "weight_mass" in settings.normalisers and w_sum_RN1 is not None:
-        # 0 where no two rows attract one another; then the sum is 0 too
-        mass_R = group.sum(w_sum_RN1.sum((1, 2))).clamp_(min=torch.finfo(sum_R.dtype).tiny)
+    if mass_R is not None:
         loss_R = torch.where(settings.normaliser_R == NORMALISERS.index("weight_mass"), sum_R / mass_R, loss_R)
     return loss_R
 

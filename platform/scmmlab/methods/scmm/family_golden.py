@@ -12,21 +12,21 @@ Each loss is computed by what trains with it: weights, comparison, errors, and t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from scmmlab.errors import CorpusError
-from scmmlab.methods.golden import HINT, GoldenCheck, GoldenFile, read_file, relative_error
+from scmmlab.methods.golden import HINT, PACK, PLACE, GoldenCheck, GoldenFile, read_file, relative_error
 from scmmlab.methods.scmm.adaptive_weights import weigh
 from scmmlab.methods.scmm.augmentation import Mixture, mixed
 from scmmlab.methods.scmm.comparison import compare, comparison_backward
 from scmmlab.methods.scmm.contrast import mixture_weights
 from scmmlab.methods.scmm.pack_settings import PackSettings
 from scmmlab.methods.scmm.reconstruction import (
+    count_values,
     counted_values,
     decode,
     decode_backward,
@@ -47,8 +47,6 @@ from scmmlab.replica.parameters import Parameters
 from scmmlab.replica.random import uniform
 
 TOLERANCE = 1e-12
-PACK, PLACE = 7, 3
-"""Replicas of the pack, and the place of the file's."""
 
 
 class _Scene:
@@ -185,9 +183,10 @@ class MaskedReconstructionGolden:
             )
             counted = counted_values(keep, settings)
             squared, error = squared_error(rebuilt.clone(), targets(x, x_RNF, settings), counted)
-            divided = _of_values(rows * numbers, counted, settings)
-            loss_R = divided(squared)
-            gradient = error * divided(torch.ones_like(loss_R), 2)[:, None, None]
+            everything, count_R = rows * numbers, count_values(counted)
+            loss_R = mean_error(squared, everything, count_R, settings)
+            slope_R = mean_error(torch.ones_like(loss_R), everything, count_R, settings, times=2)
+            gradient = error * slope_R[:, None, None]
             checks += [
                 scene.compared(f"error, {name}", loss_R, file.tensor(f"loss_{name}", ())),
                 scene.compared(f"gradient, {name}", gradient, file.tensor(f"grad_{name}", (rows, numbers))),
@@ -302,11 +301,10 @@ class SimMtmGolden:
         rebuilt = torch.bmm(kept, decoded)
         reconstruction = rebuilt.clone()
         squared, error = squared_error(rebuilt, x_RNF)
-        divided = _of_values(rows * numbers, None, settings)
-        errors = divided(squared)
+        errors = mean_error(squared, rows * numbers, None, settings)
         weighed = weigh(found.contrast_R, errors, decoder["awl.params"], settings)
         d_contrast, d_errors = weighed.slope_R2.unbind(1)
-        d_rebuilt = error * divided(d_errors, 2)[:, None, None]
+        d_rebuilt = error * mean_error(d_errors, rows * numbers, None, settings, times=2)[:, None, None]
         alone = comparison_backward(found, None, torch.ones_like(d_contrast), settings)
         d_kept = torch.bmm(d_rebuilt, decoded.transpose(1, 2))
         d_z = comparison_backward(found, d_kept, d_contrast, settings)
@@ -445,11 +443,6 @@ class SoftCltGolden:
     def _settings(self, scene: _Scene) -> PackSettings:
         contrast = {"similarity": "dot", "normaliser": "rows", "temperature": 1.0}
         return scene.settings(masking=TWO_COPIES, contrast=contrast)
-
-
-def _of_values(everything: int, counted_RNF: Tensor | None, settings: PackSettings) -> Callable[..., Tensor]:
-    """`mean_error` of so many values."""
-    return partial(mean_error, everything=everything, counted_RNF=counted_RNF, settings=settings, group=SINGLE_PROCESS)
 
 
 def _tiled(labels_BB: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from scmmlab.methods.scmm.encoder import ENCODER_NORMS, encoder_backward, encode
 from scmmlab.methods.scmm.pack_settings import PackSettings
 from scmmlab.methods.scmm.projector import project, project_backward
 from scmmlab.methods.scmm.reconstruction import (
+    count_values,
     counted_values,
     decode,
     decode_backward,
@@ -200,10 +201,8 @@ def _step(
         # whatever the neighbours do, a replica's errors are summed in the order of its rows
         counted = counted_values(keep_RMCF, settings)
         squared, error_RNF = squared_error(rebuilt.contiguous(), targets(x_RBCF, x_RNF, settings), counted)
-        divide_errors = partial(
-            mean_error, everything=everyone * numbers, counted_RNF=counted, settings=settings, group=group
-        )
-        reconstruction = divide_errors(squared)
+        count_R = count_values(counted, group)
+        reconstruction = mean_error(squared, everyone * numbers, count_R, settings)
 
     weighed = weigh(contrast, reconstruction, parameters["awl.params"], settings, 1 / group.workers)
     contrast_slope_R, reconstruction_slope_R = weighed.slope_R2.unbind(1)
@@ -211,7 +210,8 @@ def _step(
 
     d_h, d_kept = None, None
     if settings.any_reconstruct:
-        d_rebuilt = error_RNF.mul_(divide_errors(reconstruction_slope_R, 2)[:, None, None])
+        d_squared_R = mean_error(reconstruction_slope_R, everyone * numbers, count_R, settings, times=2)
+        d_rebuilt = error_RNF.mul_(d_squared_R[:, None, None])
         d_decoded_RFN = d_rebuilt.transpose(1, 2)
         if settings.any_aggregate:
             d_rows = matmul.operand(d_rebuilt)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from scmmlab.methods.scmm.pack_settings import PackSettings
-from scmmlab.replica.collectives import Collectives
+from scmmlab.replica.collectives import SINGLE_PROCESS, Collectives
 from scmmlab.replica.matmul import FLOAT32, Matmul
 from scmmlab.replica.parameters import Parameters
 
@@ -65,14 +65,13 @@ def squared_error(decoded_RNF: Tensor, x_RNF: Tensor, counted_RNF: Tensor | None
     return torch.linalg.vector_norm(error, dim=(1, 2)).square_(), error
 
 
+def count_values(counted_RNF: Tensor | None, group: Collectives = SINGLE_PROCESS) -> Tensor | None:
+    """How many values of all workers count, int64 [R], 1 at the least; None where all do everywhere."""
+    return None if counted_RNF is None else group.sum(counted_RNF.sum((1, 2))).clamp_(min=1)
+
+
 def mean_error(
-    squared_R: Tensor,
-    times: int = 1,
-    *,
-    everything: int,
-    counted_RNF: Tensor | None,
-    settings: PackSettings,
-    group: Collectives,
+    squared_R: Tensor, everything: int, count_R: Tensor | None, settings: PackSettings, times: int = 1
 ) -> Tensor:
     """`squared_R` for each value that counts, so many times, [R]; or what its gradient is multiplied by.
 
@@ -80,20 +79,17 @@ def mean_error(
     ----------
     squared_R : Tensor
         The sum, or this worker's part of it.
-    times : int
-        How many times.
     everything : int
         Values of all rows of all workers.
-    counted_RNF : Tensor or None
-        From `counted_values`.
+    count_R : Tensor or None
+        From `count_values`.
     settings : PackSettings
         Which replicas count masked values alone.
-    group : Collectives
-        The workers of the batch.
+    times : int
+        How many times.
     """
     # a product for a gradient, as ever: rounding differs
     mean_R = squared_R / everything if times == 1 else squared_R * (times / everything)
-    if counted_RNF is None:
+    if count_R is None:
         return mean_R
-    count_R = group.sum(counted_RNF.sum((1, 2)).to(squared_R)).clamp_(min=1)
     return torch.where(settings.masked_alone_R, times * squared_R / count_R, mean_R)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from scmmlab.config import OptimizerSpec
-from scmmlab.methods.golden import GoldenCheck, nan_greatest, relative_error, worst
+from scmmlab.methods.golden import PACK, PLACE, GoldenCheck, nan_greatest, relative_error, worst
 from scmmlab.methods.scmm.encoder import encode, encode_columns
 from scmmlab.methods.scmm.finetuning import classify, finetuning_gradient
 from scmmlab.methods.scmm.golden import Golden, read_golden
@@ -35,9 +35,6 @@ GRADIENT = {torch.float32: 1e-4, torch.float64: 1e-9}
 """Tolerance of gradients."""
 NOISE = "projector.0.bias"
 """A batch norm follows it, so its true gradient is zero and Adam moves it on rounding noise: it is not compared."""
-PACK = 7
-"""Replicas of the pack in which a file's replica is checked, and its place there."""
-PLACE = 3
 
 
 def verify_file(
